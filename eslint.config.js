@@ -1,0 +1,61 @@
+import js from '@eslint/js';
+import { defineConfig } from 'eslint/config';
+import tseslint from 'typescript-eslint';
+import { folderRules } from './scripts/eslint-import-rules.mjs';
+
+export default defineConfig(
+  { ignores: ['dist/', 'dist-bench/', '.tap/', 'coverage/', 'data/'] },
+  { linterOptions: { reportUnusedDisableDirectives: 'error' } },
+  js.configs.recommended,
+  {
+    rules: {
+      eqeqeq: 'error',
+      'no-restricted-syntax': ['error', { selector: 'ExportDefaultDeclaration', message: 'Export by name.' }],
+      'object-shorthand': 'error',
+      'prefer-const': 'error',
+    },
+  },
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.recommendedTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      '@typescript-eslint/consistent-type-imports': [
+        'error',
+        { fixStyle: 'inline-type-imports', disallowTypeAnnotations: false },
+      ],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+      '@typescript-eslint/prefer-readonly': 'error',
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      // Methods that answer at once or later (MaybePromise) are often async without an await.
+      '@typescript-eslint/require-await': 'off',
+    },
+  },
+  { files: ['src/**'], ignores: ['src/cli/**', 'src/http/page/**'], rules: { 'no-console': 'error' } },
+  // These run anywhere, so what only Node has is not there.
+  {
+    files: ['src/protocol/**', 'src/client/**', 'src/http/page/**'],
+    ignores: ['src/client/node.ts'],
+    rules: {
+      'no-restricted-globals': ['error', 'Buffer', 'process', 'global', 'require', 'setImmediate', 'clearImmediate'],
+    },
+  },
+  ...folderRules(),
+  {
+    files: ['test/**'],
+    rules: {
+      // tap keeps its subtests in order by itself, and a test is often handed what the types forbid.
+      '@typescript-eslint/no-floating-promises': 'off',
+      '@typescript-eslint/no-misused-promises': 'off',
+      '@typescript-eslint/unbound-method': 'off',
+      '@typescript-eslint/no-unsafe-argument': 'off',
+      '@typescript-eslint/no-unsafe-assignment': 'off',
+      '@typescript-eslint/no-unsafe-call': 'off',
+      '@typescript-eslint/no-unsafe-member-access': 'off',
+      '@typescript-eslint/no-unsafe-return': 'off',
+    },
+  },
+  { files: ['**/*.js', '**/*.mjs'], languageOptions: { globals: { console: false, process: false, URL: false } } },
+  { files: ['*.config.js'], rules: { 'no-restricted-syntax': 'off' } },
+);

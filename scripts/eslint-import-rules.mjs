@@ -1,0 +1,60 @@
+/**
+ * scripts/import-rules.mjs as ESLint's `no-restricted-imports`, for an editor to show while one types:
+ * one entry per folder, then one per file with an exception. It sees only the text of an import, so
+ * scripts/check-imports.mjs has the last word.
+ */
+import { builtinModules } from 'node:module';
+import { CREATE_REQUIRE_OWNERS, FOLDERS, NODE_EXCEPTIONS, PACKAGE_OWNERS, matches, rowOf } from './import-rules.mjs';
+
+export function folderRules() {
+  // A later entry replaces an earlier one, so http comes before http/page and exceptions come last.
+  const rows = [...FOLDERS].reverse();
+  const exceptions = [...NODE_EXCEPTIONS, ...CREATE_REQUIRE_OWNERS, ...PACKAGE_OWNERS.flatMap(({ files }) => files)];
+  return [
+    ...rows.map((row) => entry(row.folder === '' ? '*.ts' : `${row.folder}/**`, row)),
+    ...[...new Set(exceptions)].map((pattern) => entry(pattern, rowOf(pattern))),
+  ];
+}
+
+function entry(pattern, row) {
+  const patterns = [
+    { regex: `^(${builtinModules.join('|')})(/|$)`, message: 'Write node: before the names of Node’s modules.' },
+    ...foreignFolders(row).map((regex) => ({ regex, message: 'See scripts/import-rules.mjs: wrong direction.' })),
+  ];
+  if (!row.node && !NODE_EXCEPTIONS.includes(pattern)) {
+    patterns.push({ regex: '^node:', message: 'This folder runs anywhere: no modules of Node.' });
+  }
+  const mine = PACKAGE_OWNERS.filter(({ files }) => files.some((file) => file === pattern || matches(pattern, file)));
+  const foreign = PACKAGE_OWNERS.filter((owner) => !mine.includes(owner)).flatMap(({ packages }) => packages);
+  patterns.push({ regex: `^(${foreign.join('|')})(/|$)`, message: 'See PACKAGE_OWNERS in scripts/import-rules.mjs.' });
+  if (row.packages !== undefined) {
+    const allowed = [...row.packages, ...mine.flatMap(({ packages }) => packages), 'node:.*', '\\..*'];
+    patterns.push({ regex: `^(?!(${allowed.join('|')})(/|$))`, message: 'This folder does without packages.' });
+  }
+  const paths = CREATE_REQUIRE_OWNERS.includes(pattern)
+    ? []
+    : [{ name: 'node:module', importNames: ['createRequire'], message: 'No check can follow it; use import.' }];
+  return { files: [`src/${pattern}`], rules: { 'no-restricted-imports': ['error', { paths, patterns }] } };
+}
+
+/** Regular expressions for relative imports that leave a folder for one it may not import. */
+function foreignFolders(row) {
+  const up = row.folder === '' ? '^\\./' : '^(\\.\\./)+';
+  const [own] = row.folder.split('/');
+  const tops = [...new Set(FOLDERS.map(({ folder }) => folder.split('/')[0]))].filter(
+    (top) => top !== '' && top !== own,
+  );
+  const expressions = tops
+    .filter((top) => !row.folders.includes(top))
+    .map((top) => {
+      const files = row.folders
+        .filter((file) => file.startsWith(`${top}/`))
+        .map((file) => file.replace(/\.ts$/, '.js'));
+      return `${up}${top}/${files.length === 0 ? '' : `(?!(${files.map((file) => file.slice(top.length + 1)).join('|')})$)`}`;
+    });
+  // A folder inside a folder that has its own row, such as http/page: no way in and no way out.
+  const inner = FOLDERS.filter(({ folder }) => row.folder !== '' && folder.startsWith(`${row.folder}/`));
+  expressions.push(...inner.map(({ folder }) => `^\\.{1,2}/(\\.\\./)*${folder.slice(row.folder.length + 1)}/`));
+  if (row.folder.includes('/')) expressions.push('^\\.\\./(?!\\.\\./)');
+  return expressions;
+}

@@ -1,0 +1,50 @@
+/**
+ * Who may import what under src/: the one table behind ESLint (each import as it is written) and
+ * scripts/check-imports.mjs (each import as it resolves, and cycles). To allow more, edit it here.
+ */
+
+/** What `rooms` and `http` may see of the server: what a user of the package sees. */
+export const SERVER_PUBLIC = ['server/server.ts', 'server/api.ts'];
+
+/**
+ * `folders`: other folders of src, or single files of them. `node`: whether Node's own modules are
+ * allowed. `packages`: the only packages allowed; without it, any that PACKAGE_OWNERS does not give away.
+ * The first row whose folder holds the file counts; '' is the package's entry, src/index.ts.
+ */
+export const FOLDERS = [
+  { folder: 'protocol', folders: [], node: false, packages: ['valibot'] },
+  { folder: 'client', folders: ['protocol'], node: false, packages: [] },
+  { folder: 'store', folders: ['protocol'], node: true },
+  { folder: 'server', folders: ['protocol', 'store'], node: true },
+  { folder: 'rooms', folders: ['protocol', ...SERVER_PUBLIC], node: true },
+  { folder: 'http/page', folders: ['protocol', 'client'], node: false, packages: [] },
+  { folder: 'http', folders: ['protocol', 'rooms', ...SERVER_PUBLIC], node: true },
+  { folder: 'cli', folders: ['protocol', 'client', 'store', 'server', 'rooms', 'http', 'index.ts'], node: true },
+  { folder: '', folders: ['protocol', 'store', 'server', 'rooms', 'http'], node: true },
+];
+
+/** Files that may use Node's modules although their folder may not. */
+export const NODE_EXCEPTIONS = ['client/node.ts'];
+
+/** Packages that only these files may know. `*` stands for the rest of a file name. */
+export const PACKAGE_OWNERS = [
+  { packages: ['uws-20.30', 'uws-20.57', 'uWebSockets.js'], files: ['server/transport/uws*.ts'] },
+  { packages: ['ws'], files: ['server/transport/ws.ts', 'client/node.ts'] },
+  { packages: ['lmdb'], files: ['store/lmdb*.ts'] },
+  { packages: ['redis', '@redis/client', 'ioredis'], files: ['store/redis*.ts'] },
+];
+
+/** Only these load their package with `createRequire`, which no check can follow. */
+export const CREATE_REQUIRE_OWNERS = ['server/transport/uws*.ts', 'store/lmdb*.ts'];
+
+/** The row for a path under src; undefined for a folder that has none. */
+export function rowOf(file) {
+  return FOLDERS.find(({ folder }) => (folder === '' ? !file.includes('/') : file.startsWith(`${folder}/`)));
+}
+
+/** Whether a path under src is meant by a pattern of this file. */
+export function matches(file, pattern) {
+  const [start, end] = pattern.split('*');
+  if (end === undefined) return file === pattern;
+  return file.startsWith(start) && file.endsWith(end) && !file.slice(start.length).includes('/');
+}

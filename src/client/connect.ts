@@ -1,0 +1,42 @@
+/** `connect`: one connection per URL and identity, shared by all who ask for it, closed by the last. */
+import type { Contract, ShapeOf } from '../protocol/contract.js';
+import { Core } from './core.js';
+import { settingsOf } from './settings.js';
+import { SharedClient } from './shared-client.js';
+import type { Client, ConnectOptions } from './types.js';
+
+interface Share {
+  readonly core: Core;
+  clients: number;
+}
+
+const shares = new Set<Share>();
+
+/**
+ * Connects to a roomwire server and stays connected: see `state`. A second call with the same URL,
+ * token and instance shares the connection and its rooms; the first call's other options count.
+ *
+ * @example
+ * const client = connect<Contract>('ws://127.0.0.1:8420', { token: () => fetchToken() });
+ */
+export function connect<C extends Contract = Contract>(url: string, options: ConnectOptions = {}): Client<ShapeOf<C>> {
+  const settings = settingsOf(url, options);
+  let share = [...shares].find(
+    ({ core: { settings: other, connection } }) =>
+      other.url === settings.url &&
+      other.token === settings.token &&
+      other.instance === settings.instance &&
+      connection.state.get().status !== 'refused',
+  );
+  if (share === undefined) shares.add((share = { core: new Core(settings), clients: 0 }));
+  const { core } = share;
+  const own = share;
+  own.clients++;
+  const client = new SharedClient(core, () => {
+    if (--own.clients > 0) return;
+    shares.delete(own);
+    core.close();
+  });
+  // The names and data the contract allows are a matter of types alone.
+  return client as unknown as Client<ShapeOf<C>>;
+}

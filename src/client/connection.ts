@@ -1,0 +1,263 @@
+/**
+ * The connection that outlives its sockets: token → socket → HELLO → WELCOME → frames, and after
+ * each end what its close code asks for. The owner hears WELCOME first, then every other frame.
+ */
+import { closes } from '../protocol/codes.js';
+import {
+  Op,
+  type GoawayFrame,
+  type Positions,
+  type SessionTicket,
+  type Value,
+  type Welcome,
+} from '../protocol/frames.js';
+import { defaultLimits } from '../protocol/limits.js';
+import { reactionTo, retryDelay, type Reaction } from './backoff.js';
+import { encodeFrame } from './frame.js';
+import { Observed } from './observable.js';
+import type { Settings } from './settings.js';
+import type { ClientState } from './types.js';
+import { Wire } from './wire.js';
+
+export interface ConnectionHooks {
+  /** The positions to resume from, the most wanted first. */
+  resume(): Positions;
+  welcome(welcome: Welcome): void;
+  frame(frame: Value[]): void;
+  /** No answer can come any more. `final`: and there will be no reconnect. */
+  down(final: boolean): void;
+}
+
+/** From connecting to WELCOME. */
+const WELCOME_MS = 15_000;
+/** A connection that lived this long was a good one: the next attempt counts as the first. */
+const HELD_MS = 5_000;
+/** Refusals of one fresh token after another before giving up. */
+const MAX_REFUSALS = 5;
+/** HELLO's id; other requests start above it. */
+const HELLO_ID = 1;
+
+export class Connection {
+  readonly state: Observed<ClientState>;
+  /** The last token, for REST. */
+  token: string | undefined;
+  welcome: Welcome | undefined;
+  readonly #settings: Settings;
+  readonly #hooks: ConnectionHooks;
+  #wire: Wire | undefined;
+  #live = false;
+  #ticket: SessionTicket | undefined;
+  #goaway: GoawayFrame | undefined;
+  #attempt = 0;
+  #refusals = 0;
+  /** Grows with each attempt, so that what an older one left behind is not heard. */
+  #turn = 0;
+  #timer: unknown;
+  #heard = 0;
+  #liveSince = 0;
+  /** Store time minus own time. */
+  #clockLead = 0;
+
+  constructor(settings: Settings, hooks: ConnectionHooks) {
+    this.#settings = settings;
+    this.#hooks = hooks;
+    this.state = new Observed<ClientState>({ status: 'connecting', attempt: 0 }, settings.report);
+  }
+
+  get limits(): Readonly<Record<string, number>> {
+    return this.welcome?.limits ?? { ...defaultLimits };
+  }
+
+  /** The store's clock, by which leases are counted, as far as it is known. */
+  storeNow(): number {
+    return this.#settings.timers.now() + this.#clockLead;
+  }
+
+  send(bytes: Uint8Array): void {
+    if (this.#live) this.#wire?.send(bytes);
+  }
+
+  start(): void {
+    void this.#connect();
+  }
+
+  /** Now instead of after the backoff, or again after a refusal. */
+  retry(): void {
+    const { status } = this.state.get();
+    if (status !== 'offline' && status !== 'refused') return;
+    if (status === 'refused') this.#refusals = this.#attempt = 0;
+    void this.#connect();
+  }
+
+  /** Asks for a sign of life, which must come within `pingTimeout`. */
+  probe(): void {
+    if (!this.#live || this.welcome === undefined) return;
+    this.#wire?.send(encodeFrame([Op.PING, null]));
+    this.#heard = Math.min(this.#heard, this.#now() - this.welcome.pingEvery);
+    this.#keepAlive();
+  }
+
+  close(): void {
+    const { status } = this.state.get();
+    if (status === 'closed') return;
+    if (this.#live) this.#wire?.send(encodeFrame([Op.BYE]));
+    this.#drop(1000, 'closed');
+    this.#hooks.down(true);
+    this.#set({ status: 'closed', reason: undefined, retryAt: undefined });
+  }
+
+  async #connect(): Promise<void> {
+    this.#drop(1000, '');
+    const turn = this.#turn;
+    this.#set({ status: 'connecting', retryAt: undefined });
+    const { token, url, WebSocket } = this.#settings;
+    try {
+      this.token = typeof token === 'function' ? await token() : token;
+    } catch (error) {
+      // Without a token that the server refused, this may be no more than the network being away.
+      if (turn === this.#turn) this.#ended(4100, String(error), this.#refusals > 0 ? 'token' : 'backoff');
+      return;
+    }
+    if (turn !== this.#turn) return;
+    try {
+      const wire = new Wire(url, WebSocket, {
+        onOpen: () => wire.send(this.#hello()),
+        onFrames: (frames) => this.#frames(wire, frames),
+        onEnd: (code, reason) => this.#ended(this.#goaway && code < 4000 ? this.#goaway[1] : code, reason),
+      });
+      this.#wire = wire;
+    } catch (error) {
+      this.#ended(1006, String(error), 'refuse');
+      return;
+    }
+    this.#after(WELCOME_MS, () => this.#cut(1006, 'no WELCOME in time'));
+  }
+
+  #hello(): Uint8Array {
+    const { instance, grace, agent } = this.#settings;
+    let resume = Object.entries(this.#hooks.resume());
+    for (;;) {
+      const hello = encodeFrame([
+        Op.HELLO,
+        HELLO_ID,
+        {
+          token: this.token,
+          session: this.#ticket,
+          instance,
+          grace,
+          agent,
+          resume: Object.fromEntries(resume),
+          features: [],
+        },
+      ]);
+      // What finds no room here is subscribed anew after WELCOME.
+      if (resume.length === 0 || hello.length <= (this.limits.helloBytes ?? defaultLimits.helloBytes)) return hello;
+      resume = resume.slice(0, resume.length >> 1);
+    }
+  }
+
+  #frames(wire: Wire, frames: readonly Value[][]): void {
+    this.#heard = this.#now();
+    for (const frame of frames) {
+      // A frame may make the application close or reconnect; what follows it belongs to the past.
+      if (this.#wire !== wire) return;
+      try {
+        this.#frame(frame);
+      } catch (error) {
+        this.#settings.report(error);
+        wire.fail(error);
+      }
+    }
+  }
+
+  #frame(frame: Value[]): void {
+    switch (frame[0]) {
+      case Op.WELCOME:
+        this.#welcomed(frame[2] as unknown as Welcome);
+        break;
+      case Op.PING:
+        this.#wire?.send(encodeFrame([Op.PONG, frame[1]]));
+        break;
+      case Op.PONG:
+        break;
+      case Op.GOAWAY:
+        this.#goaway = frame as unknown as GoawayFrame;
+        break;
+      default:
+        if (this.#live) this.#hooks.frame(frame);
+    }
+  }
+
+  #welcomed(welcome: Welcome): void {
+    this.welcome = welcome;
+    this.#ticket = welcome.session;
+    this.#live = true;
+    this.#liveSince = this.#now();
+    this.#clockLead = welcome.time - this.#liveSince;
+    this.#keepAlive();
+    this.#hooks.welcome(welcome);
+    if (this.#live)
+      this.#set({ status: 'live', attempt: 0, reason: undefined, user: welcome.user, sid: welcome.session[0] });
+  }
+
+  #keepAlive(): void {
+    const limit = (this.welcome?.pingEvery ?? 0) + this.#settings.pingTimeout;
+    this.#after(Math.max(0, this.#heard + limit - this.#now()), () => {
+      if (this.#now() - this.#heard >= limit) this.#cut(closes.ping_timeout.code, 'no sign of life');
+      else this.#keepAlive();
+    });
+  }
+
+  #cut(code: number, reason: string): void {
+    // Not waiting for the other side: it may be gone.
+    this.#wire?.close(code < 4000 ? 1000 : code, reason);
+    this.#ended(code, reason);
+  }
+
+  #ended(code: number, message: string, reaction: Reaction = reactionTo(code)): void {
+    const { timers, random, baseMs, maxMs, token } = this.#settings;
+    if (this.#live && this.#now() - this.#liveSince >= HELD_MS) this.#attempt = this.#refusals = 0;
+    const retryAfterMs = this.#goaway?.[3] ?? 0;
+    this.#drop(1000, '');
+    const reason = { code, name: closeName(code), message };
+    if (reaction === 'token' && (typeof token !== 'function' || ++this.#refusals >= MAX_REFUSALS)) reaction = 'refuse';
+    if (reaction === 'refuse') {
+      this.#hooks.down(true);
+      this.#set({ status: 'refused', reason, retryAt: undefined });
+      return;
+    }
+    const attempt = ++this.#attempt;
+    const delay = retryDelay({ reaction, code, attempt, retryAfterMs, baseMs, maxMs, random });
+    this.#timer = timers.setTimeout(() => void this.#connect(), delay);
+    this.#hooks.down(false);
+    // Last: a listener may close or retry.
+    this.#set({ status: 'offline', attempt, reason, retryAt: Date.now() + delay });
+  }
+
+  /** Lets go of the socket and of every timer. */
+  #drop(code: number, reason: string): void {
+    this.#turn++;
+    this.#settings.timers.clearTimeout(this.#timer);
+    this.#wire?.close(code, reason);
+    this.#wire = undefined;
+    this.#goaway = undefined;
+    this.#live = false;
+  }
+
+  #after(ms: number, run: () => void): void {
+    this.#settings.timers.clearTimeout(this.#timer);
+    this.#timer = this.#settings.timers.setTimeout(run, ms);
+  }
+
+  #now(): number {
+    return this.#settings.timers.now();
+  }
+
+  #set(changes: Partial<ClientState>): void {
+    this.state.set({ ...this.state.get(), ...changes });
+  }
+}
+
+function closeName(code: number): string {
+  return Object.entries(closes).find(([, close]) => close.code === code)?.[0] ?? 'connection_lost';
+}

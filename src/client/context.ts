@@ -1,0 +1,57 @@
+/** What rooms, locks, subscriptions and the overview share: one connection and what runs over it. */
+import type { Value } from '../protocol/frames.js';
+import { Op } from '../protocol/frames.js';
+import type { Connection } from './connection.js';
+import { encodeFrame } from './frame.js';
+import type { Requests, RequestOptions } from './requests.js';
+import type { Settings } from './settings.js';
+import type { Topics } from './topics.js';
+import type { CallOptions, Published } from './types.js';
+
+export interface Context {
+  readonly settings: Settings;
+  readonly connection: Connection;
+  readonly requests: Requests;
+  readonly topics: Topics;
+}
+
+type CallParts = readonly [parts: readonly unknown[], options: RequestOptions];
+
+/** What CALL carries, and how to wait for its answer. */
+export function callParts(
+  { settings }: Context,
+  name: string,
+  input: unknown,
+  options: RequestOptions & CallOptions = {},
+): CallParts {
+  const { key, timeoutMs = settings.callTimeoutMs, resend = key !== undefined } = options;
+  return [[name, input, { key, timeoutMs }], { ...options, timeoutMs, resend }];
+}
+
+export function call(
+  context: Context,
+  name: string,
+  input: unknown,
+  options?: RequestOptions & CallOptions,
+): Promise<Value> {
+  return context.requests.request(Op.CALL, ...callParts(context, name, input, options));
+}
+
+export async function publish(
+  { settings, requests }: Context,
+  topic: string,
+  event: string,
+  data: unknown,
+  { key, signal, timeoutMs = settings.callTimeoutMs }: CallOptions = {},
+): Promise<Published> {
+  const parts = [topic, event, key ?? null, data];
+  return (await requests.request(Op.PUBLISH, parts, {
+    timeoutMs,
+    signal,
+    resend: key !== undefined,
+  })) as unknown as Published;
+}
+
+export function sendVolatile({ connection }: Context, topic: string, event: string, slot: string, data: unknown): void {
+  connection.send(encodeFrame([Op.VOLATILE, topic, event, slot, data]));
+}

@@ -1,0 +1,116 @@
+/**
+ * One shared connection with everything that runs over it. Frames come in here and go to who waits
+ * for them: answers to requests, calls to handlers, the rest to topics.
+ */
+import { IGNORABLE_FROM, Op, type Value, type Welcome } from '../protocol/frames.js';
+import { defaultLimits } from '../protocol/limits.js';
+import { Connection } from './connection.js';
+import type { Context } from './context.js';
+import { Handlers } from './handlers.js';
+import { Overview } from './overview.js';
+import { Renewal } from './renewal.js';
+import { Requests } from './requests.js';
+import { JoinedRoom } from './room.js';
+import type { Settings } from './settings.js';
+import { Topics } from './topics.js';
+
+export class Core implements Context {
+  readonly settings: Settings;
+  readonly connection: Connection;
+  readonly requests: Requests;
+  readonly topics: Topics;
+  readonly handlers: Handlers;
+  readonly overview: Overview;
+  readonly #rooms = new Map<string, JoinedRoom>();
+  readonly #renewal: Renewal;
+  readonly #unlisten: () => void;
+
+  constructor(settings: Settings) {
+    this.settings = settings;
+    const send = (bytes: Uint8Array): void => this.connection.send(bytes);
+    this.connection = new Connection(settings, {
+      resume: () => this.topics.positions(),
+      welcome: (welcome) => this.#welcome(welcome),
+      frame: (frame) => this.#frame(frame),
+      down: (final) => this.#down(final),
+    });
+    this.requests = new Requests(
+      settings.timers,
+      send,
+      () => this.connection.limits.messageBytes ?? defaultLimits.messageBytes,
+    );
+    this.topics = new Topics(this.requests);
+    this.handlers = new Handlers(send, settings.report);
+    this.overview = new Overview(this);
+    this.#renewal = new Renewal(this);
+    this.#unlisten = listenToPage({
+      online: () =>
+        this.connection.state.get().status === 'offline' ? this.connection.retry() : this.connection.probe(),
+      offline: () => this.connection.probe(),
+      resume: () => this.connection.probe(),
+    });
+    this.connection.start();
+  }
+
+  room(id: string): JoinedRoom {
+    let room = this.#rooms.get(id);
+    if (room === undefined) this.#rooms.set(id, (room = new JoinedRoom(this, id)));
+    return room;
+  }
+
+  reconnect(): void {
+    if (this.connection.state.get().status === 'refused') this.requests.reopen();
+    this.connection.retry();
+  }
+
+  close(): void {
+    this.#unlisten();
+    this.connection.close();
+  }
+
+  #welcome(welcome: Welcome): void {
+    this.#renewal.schedule(welcome.expiresAt);
+    // Rooms that must be joined again go first; what waited for the connection may need them.
+    this.requests.live();
+    this.topics.welcome(welcome);
+    this.requests.flush();
+  }
+
+  #frame(frame: Value[]): void {
+    switch (frame[0]) {
+      case Op.ACK:
+      case Op.NACK:
+        this.requests.answer(frame);
+        break;
+      case Op.CALL:
+        void this.handlers.call(frame[1] as number, frame[2] as string, frame[3] ?? null);
+        break;
+      case Op.CANCEL:
+        this.handlers.cancel(frame[1] as number);
+        break;
+      default:
+        if (this.topics.frame(frame) || (frame[0] as number) >= IGNORABLE_FROM) break;
+        throw new TypeError(`the server sent an unknown opcode: ${String(frame[0])}`);
+    }
+  }
+
+  #down(final: boolean): void {
+    this.#renewal.stop();
+    this.requests.down(final);
+    this.handlers.down();
+    if (!final) return;
+    this.overview.stop();
+    for (const room of this.#rooms.values()) room.lose();
+  }
+}
+
+/** What a browser knows about the network and about the page's sleep. Elsewhere nothing. */
+function listenToPage(listeners: Readonly<Record<string, () => void>>): () => void {
+  if (typeof globalThis.addEventListener !== 'function' || typeof document === 'undefined') return () => undefined;
+  const targets = [globalThis, document];
+  const each = (method: 'addEventListener' | 'removeEventListener'): void => {
+    for (const target of targets) for (const [name, run] of Object.entries(listeners)) target[method](name, run);
+  };
+  each('addEventListener');
+  return () => each('removeEventListener');
+}

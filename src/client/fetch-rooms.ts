@@ -1,0 +1,48 @@
+/** GET /api/rooms, all its pages. They carry the first page's positions: what is newer comes as events. */
+import { RoomwireError } from '../protocol/errors.js';
+import type { Positions } from '../protocol/frames.js';
+import type { RoomMetadata } from '../protocol/rooms-contract.js';
+import type { Context } from './context.js';
+
+interface Page {
+  readonly rooms: readonly RoomMetadata[];
+  readonly next: string | null;
+  readonly positions: Positions;
+}
+
+const PAGE_ROOMS = '500';
+
+export async function fetchRooms(
+  { settings, connection }: Context,
+  group: string | undefined,
+  signal: AbortSignal,
+): Promise<Omit<Page, 'next'>> {
+  const rooms: RoomMetadata[] = [];
+  const query = new URLSearchParams({ limit: PAGE_ROOMS });
+  if (group !== undefined) query.set('group', group);
+  for (let positions: Positions | undefined; ;) {
+    const { token } = connection;
+    const response = await settings.fetch(`${settings.httpUrl}/api/rooms?${query}`, {
+      signal,
+      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    });
+    if (!response.ok) throw failure(response.status);
+    const page = (await response.json()) as Page;
+    rooms.push(...page.rooms);
+    positions ??= page.positions;
+    if (page.next === null) return { rooms, positions };
+    query.set('cursor', page.next);
+  }
+}
+
+function failure(status: number): RoomwireError {
+  const name =
+    status === 401
+      ? 'unauthenticated'
+      : status === 403
+        ? 'forbidden'
+        : status < 500 && status !== 429
+          ? 'bad_request'
+          : 'store_unavailable';
+  return new RoomwireError(name, `GET /api/rooms: ${status}`);
+}

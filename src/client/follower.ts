@@ -1,0 +1,197 @@
+/**
+ * Keeps a state equal to what the server has: joins a topic by a call, reads the state as of a
+ * position, then hands on the events after it. Events that come meanwhile are held back; a state
+ * older than the unbroken stream of events is read again, and so it is after every reset. Rooms and
+ * the overview both live on this.
+ */
+import { RoomwireError } from '../protocol/errors.js';
+import type { Position, Positions, Value } from '../protocol/frames.js';
+import { retryDelay } from './backoff.js';
+import { call, type Context } from './context.js';
+import { isError, isTemporary } from './remote-error.js';
+import type { TopicListener } from './topics.js';
+import type { EventInfo, RemovedInfo } from './types.js';
+
+export interface Followed<T> {
+  /** Calls that join and leave, with this input. */
+  readonly name: string;
+  readonly input: object;
+  /** The state, from the join's reply or from elsewhere. */
+  read(reply: Value, signal: AbortSignal): T | Promise<T>;
+  /** `missed`: why events before it never came, if so. */
+  apply(state: T, at: Position, missed: string | undefined): void;
+  /** `included`: the state held this event already. */
+  event(data: Value, info: EventInfo, included: boolean): void;
+  loading(): void;
+  /** The server ended it, or it cannot be brought back. */
+  ended(removed: RemovedInfo): void;
+}
+
+/** Events to hold back; past it the state is read again. */
+const MAX_HELD = 10_000;
+/** States behind the stream, in a row, before a first join fails. */
+const MAX_TRIES = 5;
+
+export class Follower<T extends { readonly positions: Positions }> implements TopicListener {
+  readonly topic: string;
+  readonly #context: Context;
+  readonly #followed: Followed<T>;
+  readonly #unlisten: () => void;
+  /** The application wants it. */
+  #wanted = false;
+  #loading: Promise<void> | undefined;
+  #abort = new AbortController();
+  /** The load that runs has joined: a removal from here on is meant for it. */
+  #joined = false;
+  #missed: string | undefined;
+  #held: [data: Value, info: EventInfo][] | undefined;
+  /** The state holds every event up to here. */
+  #asOf: Position | undefined;
+
+  constructor(context: Context, topic: string, followed: Followed<T>) {
+    this.topic = topic;
+    this.#context = context;
+    this.#followed = followed;
+    this.#unlisten = context.topics.listen(topic, this);
+  }
+
+  /** The join or reload that is under way. */
+  get busy(): Promise<void> | undefined {
+    return this.#loading;
+  }
+
+  get missed(): boolean {
+    return this.#missed !== undefined;
+  }
+
+  follow(extra?: object): Promise<void> {
+    this.#wanted = true;
+    return (this.#loading ??= this.#load(false, extra));
+  }
+
+  /** Reads the state again: events may be missing. */
+  again(reason: string): void {
+    if (!this.#wanted) return;
+    this.#missed ??= reason;
+    // Whoever waits for it, waits for `busy`; failures end in `ended` or a later try.
+    if (this.#loading === undefined) (this.#loading = this.#load(true)).catch(() => undefined);
+  }
+
+  async leave(): Promise<void> {
+    this.#stop();
+    await this.#loading?.catch(() => undefined);
+    try {
+      await call(this.#context, `leave:${this.#followed.name}`, this.#followed.input, { resend: true });
+    } catch (error) {
+      if (!isError(error, 'not_member', 'not_subscribed', 'room_not_found')) throw error;
+    }
+  }
+
+  /** Hears nothing from here on. */
+  dispose(): void {
+    this.#stop();
+    this.#unlisten();
+  }
+
+  /** Ends without a word to the server, which did or knows it. */
+  end(removed: RemovedInfo): void {
+    if (!this.#wanted) return;
+    this.#stop();
+    this.#followed.ended(removed);
+  }
+
+  event(data: Value, info: EventInfo): void {
+    if (this.#held === undefined) {
+      this.#followed.event(data, info, this.#includes(info));
+    } else if (this.#held.push([data, info]) > MAX_HELD) {
+      this.#held = [];
+      this.#context.topics.restart(this.topic);
+      this.#missed ??= 'overrun';
+    }
+  }
+
+  reset({ reason }: { readonly reason: string }): void {
+    this.again(reason);
+  }
+
+  removed({ code, reason, lost }: RemovedInfo & { readonly lost: boolean }): void {
+    if (lost) this.again(reason);
+    // Before the join it is the end of what was left or lost earlier.
+    else if (this.#loading === undefined || this.#joined || this.#context.requests.over) this.end({ code, reason });
+  }
+
+  #stop(): void {
+    this.#wanted = false;
+    this.#abort.abort(new RoomwireError('cancelled'));
+    this.#held = this.#missed = this.#asOf = undefined;
+  }
+
+  async #load(background: boolean, extra?: object): Promise<void> {
+    const { signal } = (this.#abort = new AbortController());
+    this.#held ??= [];
+    this.#followed.loading();
+    try {
+      const [state, at] = await this.#read(signal, background, extra);
+      this.#loading = undefined;
+      this.#asOf = at;
+      const missed = this.#missed;
+      this.#missed = undefined;
+      this.#followed.apply(state, at, missed);
+      this.#release(missed !== undefined);
+    } catch (error) {
+      this.#loading = undefined;
+      if (signal.aborted) throw error;
+      const keep = this.#asOf !== undefined && isTemporary(error);
+      if (keep && this.#missed === undefined) this.#release(false);
+      else if (keep) this.again('');
+      else this.end({ code: (error as { code?: number }).code ?? 0, reason: String(error) });
+      throw error;
+    }
+  }
+
+  async #read(signal: AbortSignal, background: boolean, extra?: object): Promise<[T, Position]> {
+    const { name, input } = this.#followed;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        this.#joined = false;
+        const onAck = (): boolean => (this.#joined = true);
+        const reply = await call(this.#context, `join:${name}`, { ...input, ...extra }, { resend: true, onAck });
+        const state = await this.#followed.read(reply, signal);
+        signal.throwIfAborted();
+        const at = state.positions[this.topic];
+        const since = this.#context.topics.since(this.topic);
+        if (at !== undefined && since !== undefined && at[0] === since[0] && at[1] >= since[1]) return [state, at];
+        if (!background && attempt >= MAX_TRIES)
+          throw new RoomwireError('conflict', 'the state stays behind its events');
+      } catch (error) {
+        if (signal.aborted || !background || !isTemporary(error)) throw error;
+      }
+      await this.#pause(attempt, signal);
+    }
+  }
+
+  #pause(attempt: number, signal: AbortSignal): Promise<void> {
+    const { timers } = this.#context.settings;
+    return new Promise((resolve, reject) => {
+      const timer = timers.setTimeout(resolve, retryDelay(this.#context.settings, { attempt }));
+      signal.addEventListener('abort', () => {
+        timers.clearTimeout(timer);
+        reject(signal.reason as Error);
+      });
+    });
+  }
+
+  /** Hands on what was held. Told that it missed events, the application reads those in the state anew. */
+  #release(skip: boolean): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const [data, info] of held) {
+      const included = this.#includes(info);
+      if (!skip || !included) this.#followed.event(data, info, included);
+    }
+  }
+
+  #includes({ offset }: EventInfo): boolean {
+    return offset !== null && this.#asOf !== undefined && offset <= this.#asOf[1];
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * `client.rooms`: the room table, and how it is kept current. Joining the overview comes first, then
+ * the list is fetched while events wait. So nothing falls between the two, and nothing that is held
+ * ever gets older.
+ */
+import type { Positions, Value } from '../protocol/frames.js';
+import type { RoomMetadata } from '../protocol/rooms-contract.js';
+import type { Context } from './context.js';
+import { fetchRooms } from './fetch-rooms.js';
+import { Follower, type Followed } from './follower.js';
+import { Observed } from './observable.js';
+import { RoomTable } from './rooms-store.js';
+import type { EventInfo, RoomsStatus } from './types.js';
+
+interface List {
+  readonly rooms: readonly RoomMetadata[];
+  readonly positions: Positions;
+}
+
+/** One fetch for all the rooms that come into view in this time. */
+const RELOAD_MS = 500;
+
+export class Overview implements Followed<List> {
+  readonly name = 'overview';
+  readonly status: Observed<RoomsStatus>;
+  input: { readonly group?: string | undefined } = {};
+  readonly #context: Context;
+  readonly #table: RoomTable;
+  #follower: Follower<List> | undefined;
+  #reload: unknown;
+
+  constructor(context: Context) {
+    this.#context = context;
+    this.#table = new RoomTable(context.settings.report);
+    this.status = new Observed<RoomsStatus>({ watching: false, loading: false }, context.settings.report);
+  }
+
+  get(id?: string): unknown {
+    return id === undefined ? this.list() : this.#table.get(id);
+  }
+
+  list(): readonly RoomMetadata[] {
+    return this.#table.list.get();
+  }
+
+  subscribe(listener: (rooms: readonly RoomMetadata[]) => void): () => void {
+    return this.#table.list.subscribe(listener);
+  }
+
+  setRoom(id: string, metadata: RoomMetadata): void {
+    this.#table.set(id, metadata);
+  }
+
+  updateRoom(id: string, changes: Partial<RoomMetadata>): void {
+    this.#table.update(id, changes);
+  }
+
+  removeRoom(id: string): void {
+    this.#table.remove(id);
+  }
+
+  async watch({ group }: { readonly group?: string | undefined } = {}): Promise<void> {
+    if (this.#follower !== undefined && group !== this.input.group) await this.unwatch();
+    if (group !== this.input.group) this.#table.clear();
+    this.input = { group };
+    this.#follower ??= new Follower(this.#context, `overview:${group ?? 'public'}`, this);
+    if (!this.status.get().watching || this.#follower.busy) await this.#follower.follow();
+  }
+
+  async unwatch(): Promise<void> {
+    const follower = this.#follower;
+    this.#follower = undefined;
+    this.ended();
+    follower?.dispose();
+    await follower?.leave();
+  }
+
+  loading(): void {
+    this.#set({ loading: true });
+  }
+
+  read(_reply: Value, signal: AbortSignal): Promise<List> {
+    return fetchRooms(this.#context, this.input.group, signal);
+  }
+
+  apply({ rooms }: List): void {
+    this.#table.replace(rooms);
+    this.#set({ watching: true, loading: false });
+  }
+
+  event(data: Value, { event, from }: EventInfo): void {
+    if (from !== null) return;
+    const { roomId, created, ...changes } = data as unknown as { roomId: string; created?: boolean; version: number };
+    if (event === 'room:delete') this.#table.remove(roomId, changes.version);
+    else if (event !== 'room:update') return;
+    else if (created) this.#table.set(roomId, { ...newRoom, ...changes, id: roomId });
+    // A room that came into view: only the list has all of it.
+    else if (!this.#table.update(roomId, changes)) this.#reloadSoon();
+  }
+
+  ended(): void {
+    this.#context.settings.timers.clearTimeout(this.#reload);
+    this.#reload = undefined;
+    this.#set({ watching: false, loading: false });
+  }
+
+  #reloadSoon(): void {
+    this.#reload ??= this.#context.settings.timers.setTimeout(() => {
+      this.#reload = undefined;
+      this.#follower?.again('a room came into view');
+    }, RELOAD_MS);
+  }
+
+  #set(changes: Partial<RoomsStatus>): void {
+    this.status.set({ ...this.status.get(), ...changes });
+  }
+}
+
+/** What a room is until its creation event says more. */
+const newRoom: Omit<RoomMetadata, 'id' | 'version'> = {
+  description: null,
+  frameCount: 0,
+  locked: false,
+  hidden: false,
+  isDefault: false,
+  metadataLocked: null,
+  presenterSid: null,
+  group: null,
+};

@@ -1,0 +1,140 @@
+/**
+ * Requests that wait for ACK or NACK. One made without a connection waits for the next WELCOME; one
+ * that was sent fails with the connection, unless it may be sent again. Every wait has an end.
+ */
+import { RoomwireError } from '../protocol/errors.js';
+import { Op, type Value } from '../protocol/frames.js';
+import { encodeFrame } from './frame.js';
+import { remoteError } from './remote-error.js';
+import type { Timers } from './types.js';
+
+export interface RequestOptions {
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Safe to repeat: sent again after a reconnect. */
+  readonly resend?: boolean | undefined;
+  /**
+   * Runs before the message's next frame is looked at, which a promise does not. `late`: after an
+   * abort or the deadline, when nobody else hears of it.
+   */
+  readonly onAck?: ((data: Value, late: boolean) => void) | undefined;
+}
+
+interface Pending {
+  readonly bytes: Uint8Array;
+  readonly resend: boolean;
+  sent: boolean;
+  answer(error: RoomwireError | undefined, data?: Value): void;
+}
+
+/** Requests that may wait at once, sent or not. */
+const MAX_PENDING = 4_096;
+const MAX_ID = 2 ** 31 - 1;
+
+export class Requests {
+  /** The client is closed or refused: nothing will be answered. */
+  over = false;
+  /** The largest message the server takes. */
+  messageBytes = Infinity;
+  readonly #pending = new Map<number, Pending>();
+  readonly #timers: Timers;
+  readonly #send: (bytes: Uint8Array) => void;
+  /** 1 is HELLO's. */
+  #lastId = 1;
+  #live = false;
+
+  constructor(timers: Timers, send: (bytes: Uint8Array) => void) {
+    this.#timers = timers;
+    this.#send = send;
+  }
+
+  /** Rejects with RoomwireError, or with EncodeError when `parts` hold what has no encoding. */
+  request(op: number, parts: readonly unknown[], options: RequestOptions = {}): Promise<Value> {
+    return new Promise((resolve, reject) => {
+      const { timeoutMs, signal, resend = false, onAck } = options;
+      const cancelled = (): RoomwireError => new RoomwireError('cancelled', undefined, { cause: signal?.reason });
+      if (signal?.aborted) throw cancelled();
+      if (this.over) throw new RoomwireError('disconnected');
+      if (this.#pending.size >= MAX_PENDING) throw new RoomwireError('too_many');
+      const id = this.#freeId();
+      const bytes = encodeFrame([op, id, ...parts]);
+      if (bytes.length > this.messageBytes) throw new RoomwireError('too_large');
+
+      const settle = (): void => {
+        this.#pending.delete(id);
+        this.#timers.clearTimeout(timer);
+        signal?.removeEventListener('abort', abort);
+      };
+      const stop = (error: RoomwireError): void => {
+        settle();
+        reject(error);
+        if (!pending.sent) return;
+        this.#send(encodeFrame([Op.CANCEL, id]));
+        // The answer may be under way.
+        this.#pending.set(id, {
+          ...pending,
+          resend: false,
+          answer: (error, data = null) => error ?? onAck?.(data, true),
+        });
+      };
+      const abort = (): void => stop(cancelled());
+      const timer =
+        timeoutMs !== undefined && this.#timers.setTimeout(() => stop(new RoomwireError('deadline')), timeoutMs);
+      const pending: Pending = {
+        bytes,
+        resend,
+        sent: this.#live,
+        answer: (error, data = null) => {
+          settle();
+          if (error !== undefined) reject(error);
+          else {
+            onAck?.(data, false);
+            resolve(data);
+          }
+        },
+      };
+      signal?.addEventListener('abort', abort);
+      this.#pending.set(id, pending);
+      if (this.#live) this.#send(bytes);
+    });
+  }
+
+  /** ACK and NACK. Answers to what nobody waits for are dropped. */
+  answer([op, id, ...rest]: readonly Value[]): void {
+    const pending = this.#pending.get(id as number);
+    this.#pending.delete(id as number);
+    if (op === Op.ACK) pending?.answer(undefined, rest[0]);
+    else pending?.answer(remoteError(rest[0] as number, rest[1] as string, rest[2]));
+  }
+
+  /** From here on requests leave at once; those that waited follow with `flush`. */
+  live(messageBytes = Infinity): void {
+    this.messageBytes = messageBytes;
+    this.#live = true;
+  }
+
+  flush(): void {
+    for (const pending of this.#pending.values()) {
+      if (!pending.sent) this.#send(pending.bytes);
+      pending.sent = true;
+    }
+  }
+
+  down(final: boolean): void {
+    this.over = final;
+    this.#live = false;
+    for (const [id, pending] of this.#pending) {
+      if (final || (pending.sent && !pending.resend)) {
+        this.#pending.delete(id);
+        pending.answer(new RoomwireError('disconnected'));
+      }
+      pending.sent = false;
+    }
+  }
+
+  #freeId(): number {
+    do this.#lastId = this.#lastId >= MAX_ID ? 2 : this.#lastId + 1;
+    while (this.#pending.has(this.#lastId));
+    return this.#lastId;
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * A room's state as a value: the join reply, and what each of the server's events makes of it.
+ * Pure: the room decides which events count (only the server's, only those after the reply).
+ */
+import type { LockInfo, Member, RoomMetadata } from '../protocol/rooms-contract.js';
+import type { Holders } from '../protocol/rooms-contract.js';
+import type { Positions, Value } from '../protocol/frames.js';
+import type { RoomState } from './types.js';
+
+export interface JoinReply {
+  readonly metadata: RoomMetadata;
+  readonly members: readonly Member[];
+  readonly memberCount: number;
+  readonly complete: boolean;
+  readonly holders: Holders;
+  readonly positions: Positions;
+}
+
+export const idleRoom: RoomState = {
+  status: 'idle',
+  metadata: null,
+  members: [],
+  memberCount: 0,
+  complete: true,
+  locks: {},
+  presenter: null,
+  host: null,
+};
+
+/** `anew`: after missed events the reply counts even where its version is no newer. */
+export function joinedRoom(state: RoomState, reply: JoinReply, anew: boolean): RoomState {
+  const { metadata, members, memberCount, complete, holders } = reply;
+  const current = state.metadata;
+  return {
+    status: 'joined',
+    metadata: anew || current === null || metadata.version >= current.version ? metadata : current,
+    members,
+    memberCount,
+    complete,
+    locks: Object.fromEntries(holders.locks.map((lock) => [lock.target, lock])),
+    presenter: holders.presenter,
+    host: holders.host,
+  };
+}
+
+interface Changes {
+  readonly version: number;
+  readonly presenterSid?: string | null;
+}
+
+/** The state after one event of the server; the same object when nothing changed. */
+export function reduceRoom(state: RoomState, event: string, data: Value): RoomState {
+  switch (event) {
+    case 'room:update':
+      return updated(state, data as unknown as Changes);
+    case 'room:delete':
+      return { ...state, status: 'deleted', locks: {}, presenter: null };
+    case 'lock:update': {
+      const { target, lock } = data as unknown as { target: string; lock: LockInfo | null };
+      const { [target]: _old, ...locks } = state.locks;
+      return { ...state, locks: lock === null ? locks : { ...locks, [target]: lock } };
+    }
+    case 'member:joined':
+      return joined(state, (data as unknown as { member: Member }).member);
+    case 'member:left': {
+      const { userId } = data as { userId: string };
+      const members = state.members.filter((member) => member.userId !== userId);
+      // In a partial list, whoever is not on the page was counted all the same.
+      if (state.complete && members.length === state.members.length) return state;
+      return { ...state, members, memberCount: Math.max(members.length, state.memberCount - 1) };
+    }
+    case 'member:online': {
+      const { userId, online } = data as { userId: string; online: number };
+      return {
+        ...state,
+        members: state.members.map((member) => (member.userId === userId ? { ...member, online } : member)),
+      };
+    }
+    case 'host:update':
+      return { ...state, host: (data as unknown as Pick<RoomState, 'host'>).host };
+    default:
+      return state;
+  }
+}
+
+function updated(state: RoomState, data: Changes): RoomState {
+  const { roomId: _id, created: _created, ...changes } = data as Changes & { roomId?: string; created?: boolean };
+  const { metadata } = state;
+  if (metadata === null || changes.version <= metadata.version) return state;
+  const sid = changes.presenterSid;
+  let { presenter } = state;
+  if (sid === null) presenter = null;
+  else if (sid !== undefined && sid !== presenter?.sid) presenter = { sid, userId: null, userName: null };
+  return { ...state, metadata: { ...metadata, ...changes }, presenter };
+}
+
+function joined(state: RoomState, member: Member): RoomState {
+  const known = state.members.some(({ userId }) => userId === member.userId);
+  return {
+    ...state,
+    members: known
+      ? state.members.map((other) => (other.userId === member.userId ? member : other))
+      : [...state.members, member],
+    memberCount: state.memberCount + (known ? 0 : 1),
+  };
+}

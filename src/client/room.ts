@@ -1,0 +1,137 @@
+/**
+ * A room as this client sees it: joined with one call whose reply is the whole state at a position,
+ * kept current by the server's events after it, and joined again by itself when events were missed.
+ */
+import type { Position, Value } from '../protocol/frames.js';
+import type { RoomFields } from '../protocol/rooms-contract.js';
+import { call, publish, sendVolatile, type Context } from './context.js';
+import { StreamEmitter, type AnyHandler } from './emitter.js';
+import { Follower, type Followed } from './follower.js';
+import { acquireLock, type HeldLock } from './lock.js';
+import { Observed } from './observable.js';
+import { isDeleted } from './remote-error.js';
+import { idleRoom, joinedRoom, reduceRoom, type JoinReply } from './room-state.js';
+import type { CallOptions, EventInfo, Lock, LockOptions, Published, RemovedInfo, RoomState } from './types.js';
+
+export class FollowedRoom implements Followed<JoinReply> {
+  readonly id: string;
+  readonly topic: string;
+  readonly name = 'room';
+  readonly input: { readonly roomId: string };
+  readonly state: Observed<RoomState>;
+  readonly locks = new Set<HeldLock>();
+  readonly presenter = {
+    take: () => this.#ask('presenter:take'),
+    release: () => this.#ask('presenter:release'),
+    give: (sid: string) => this.#ask('presenter:give', sid),
+  };
+  readonly #context: Context;
+  readonly #emitter: StreamEmitter;
+  readonly #follower: Follower<JoinReply>;
+
+  constructor(context: Context, id: string) {
+    this.id = id;
+    this.topic = `room:${id}`;
+    this.input = { roomId: id };
+    this.#context = context;
+    this.#emitter = new StreamEmitter(context.settings.report);
+    this.state = new Observed(idleRoom, context.settings.report);
+    this.#follower = new Follower(context, this.topic, this);
+  }
+
+  on(event: string, handler: AnyHandler): () => void {
+    return this.#emitter.on(event, handler);
+  }
+
+  async join({ create }: { readonly create?: boolean | RoomFields | undefined } = {}): Promise<RoomState> {
+    await this.#follower.follow({ create });
+    return this.state.get();
+  }
+
+  async leave(): Promise<void> {
+    await this.#follower.leave();
+    this.#left('left');
+  }
+
+  async publish(event: string, data: unknown, options?: CallOptions): Promise<Published> {
+    // While the room is joined again the server would refuse.
+    await this.#follower.busy;
+    return publish(this.#context, this.topic, event, data, options);
+  }
+
+  volatile(event: string, slot: string, data: unknown): void {
+    sendVolatile(this.#context, this.topic, event, slot, data);
+  }
+
+  lock(target: string, options?: LockOptions): Promise<HeldLock> {
+    return acquireLock(this.#context, this, target, options);
+  }
+
+  async withLock<R>(target: string, options: LockOptions, run: (lock: Lock) => R | Promise<R>): Promise<R> {
+    const lock = await this.lock(target, options);
+    try {
+      return await run(lock);
+    } finally {
+      // A release that fails must not hide what `run` did; the lease ends by itself.
+      await lock.release().catch(() => false);
+    }
+  }
+
+  loading(): void {
+    // A second join of a room that misses nothing leaves it as it is.
+    if (this.state.get().status !== 'joined' || this.#follower.missed) this.#set('joining');
+  }
+
+  read(reply: Value): JoinReply {
+    return reply as unknown as JoinReply;
+  }
+
+  apply(reply: JoinReply, position: Position, missed: string | undefined): void {
+    this.state.set(joinedRoom(this.state.get(), reply, missed !== undefined));
+    if (missed === undefined) return;
+    for (const lock of this.locks) lock.check();
+    this.#emitter.lifecycle('reset', { reason: missed, position });
+  }
+
+  event(data: Value, info: EventInfo, included: boolean): void {
+    // Anyone may publish under these names; only the server (from: null) says what the room is.
+    if (info.from === null && info.offset !== null && !included) {
+      this.state.set(reduceRoom(this.state.get(), info.event, data));
+      if (info.event === 'lock:update') this.#lockUpdate(data);
+      if (info.event === 'room:delete') this.#follower.end({ code: 0, reason: 'deleted' });
+    }
+    this.#emitter.event(data, info);
+  }
+
+  ended(removed: RemovedInfo): void {
+    const { status } = this.state.get();
+    // A first join that failed leaves everything as it was; who called it knows.
+    if (status === 'joining' && this.state.get().metadata === null) {
+      this.#set('idle');
+      return;
+    }
+    this.#left(status === 'deleted' || isDeleted(removed) ? 'deleted' : 'removed');
+    this.#emitter.lifecycle('removed', removed);
+  }
+
+  #lockUpdate(data: Value): void {
+    const { target } = data as { target: string };
+    const { sid } = this.#context.connection.state.get();
+    for (const lock of this.locks) {
+      if (lock.target === target) lock.heard(this.state.get().locks[target] ?? null, sid);
+    }
+  }
+
+  #left(status: 'left' | 'deleted' | 'removed'): void {
+    for (const lock of this.locks) lock.lose('the room was left');
+    this.#set(status);
+  }
+
+  async #ask(name: string, sid?: string): Promise<void> {
+    await call(this.#context, name, { ...this.input, sid });
+  }
+
+  #set(status: RoomState['status']): void {
+    this.state.set({ ...this.state.get(), status });
+  }
+}

@@ -1,0 +1,77 @@
+/** The options of `connect` with every default filled in. */
+import type { ConnectOptions, Timers, TokenSource } from './types.js';
+
+export interface Settings {
+  readonly url: string;
+  /** The REST API's base, without a final slash. */
+  readonly httpUrl: string;
+  readonly token: TokenSource | undefined;
+  readonly grace: number | undefined;
+  readonly instance: string;
+  readonly WebSocket: new (url: string, protocols: string[]) => object;
+  readonly fetch: typeof fetch;
+  readonly baseMs: number;
+  readonly maxMs: number;
+  readonly callTimeoutMs: number;
+  readonly pingTimeout: number;
+  readonly agent: string;
+  readonly random: () => number;
+  readonly timers: Timers;
+  readonly report: (error: unknown) => void;
+}
+
+/** Tells a reconnect of this page load from a duplicated tab. */
+const pageInstance = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) =>
+  byte.toString(16).padStart(2, '0'),
+).join('');
+
+const MAX_TIMEOUT = 2 ** 31 - 1;
+
+/** Throws a TypeError for a URL or an environment that can never work. */
+export function settingsOf(address: string, options: ConnectOptions): Settings {
+  const url = new URL(address, globalThis.location?.href);
+  url.protocol = url.protocol.replace('http', 'ws');
+  if (!/^wss?:$/.test(url.protocol)) throw new TypeError(`connect to a ws: or wss: URL, not ${url.protocol}`);
+  const WebSocket = options.WebSocket ?? globalThis.WebSocket;
+  if (WebSocket === undefined) throw new TypeError('there is no WebSocket here; pass one in options.WebSocket');
+  return {
+    url: url.href,
+    httpUrl: (options.httpUrl ?? `${url.protocol.replace('ws', 'http')}//${url.host}`).replace(/\/$/, ''),
+    token: options.token,
+    grace: options.grace,
+    instance: options.instance ?? pageInstance,
+    WebSocket,
+    fetch: options.fetch ?? ((...request) => fetch(...request)),
+    baseMs: options.backoff?.baseMs ?? 500,
+    maxMs: options.backoff?.maxMs ?? 20_000,
+    callTimeoutMs: options.callTimeoutMs ?? 10_000,
+    pingTimeout: options.pingTimeout ?? 10_000,
+    agent: options.agent ?? 'roomwire-js',
+    random: options.random ?? Math.random,
+    timers: options.timers ?? systemTimers(),
+    report: options.onError ?? reportAnywhere,
+  };
+}
+
+function systemTimers(): Timers {
+  let slept = 0;
+  let lead = Date.now() - performance.now();
+  return {
+    setTimeout: (run, ms) => setTimeout(run, Math.min(ms, MAX_TIMEOUT)),
+    clearTimeout: (handle) => clearTimeout(handle as number),
+    // Some systems stop the monotonic clock while they sleep; a lease does not stop with it.
+    now() {
+      const monotonic = performance.now();
+      const leadNow = Date.now() - monotonic;
+      if (leadNow - lead > 1_000) slept += leadNow - lead;
+      lead = leadNow;
+      return monotonic + slept;
+    },
+  };
+}
+
+function reportAnywhere(error: unknown): void {
+  if (typeof reportError === 'function') reportError(error);
+  // eslint-disable-next-line no-console -- Node has no reportError, and silence would hide the failure
+  else console.error(error);
+}

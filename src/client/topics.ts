@@ -1,0 +1,255 @@
+/**
+ * What this session is subscribed to, and how far each stream was read. Every event passes here:
+ * at or below the position it was seen before, one above the next is a gap and told as a reset.
+ */
+import {
+  Op,
+  type EventItem,
+  type EventsFrame,
+  type LatestFrame,
+  type Position,
+  type Positions,
+  type Value,
+  type Welcome,
+} from '../protocol/frames.js';
+import { errors } from '../protocol/codes.js';
+import type { RoomwireError } from '../protocol/errors.js';
+import type { Requests } from './requests.js';
+import type { EventInfo, RemovedInfo, ResetInfo } from './types.js';
+
+export interface TopicListener {
+  event(data: Value, info: EventInfo): void;
+  reset(reset: ResetInfo): void;
+  /** `lost`: not by anyone's will; a call can bring it back. */
+  removed(removed: RemovedInfo & { readonly lost: boolean }): void;
+}
+
+export interface SubscribeReply {
+  readonly epoch: string;
+  readonly offset: number;
+  readonly recovered: boolean;
+}
+
+interface Topic {
+  readonly name: string;
+  readonly listeners: Set<TopicListener>;
+  /** Subscribed by SUBSCRIBE, for as many handles; 0: by a call or the server. */
+  direct: number;
+  /** The server sends its events. */
+  live: boolean;
+  /** The last event handed over; undefined: never subscribed. */
+  position: Position | undefined;
+  /** From here to `position` nothing was missed. */
+  since: Position | undefined;
+  /** The SUBSCRIBE that waits for its answer. */
+  asking: Promise<SubscribeReply> | undefined;
+}
+
+export class Topics {
+  readonly #topics = new Map<string, Topic>();
+  readonly #requests: Requests;
+
+  constructor(requests: Requests) {
+    this.#requests = requests;
+  }
+
+  position(name: string): Position | undefined {
+    return this.#topics.get(name)?.position;
+  }
+
+  since(name: string): Position | undefined {
+    return this.#topics.get(name)?.since;
+  }
+
+  /** What came before now does not count as read. */
+  restart(name: string): void {
+    const topic = this.#topics.get(name);
+    if (topic !== undefined) topic.since = topic.position;
+  }
+
+  /** Hears a topic's events without subscribing to it; returns how to stop. */
+  listen(name: string, listener: TopicListener): () => void {
+    const topic = this.#topic(name);
+    topic.listeners.add(listener);
+    return () => {
+      topic.listeners.delete(listener);
+      if (!topic.live && topic.direct === 0) this.#forget(topic);
+    };
+  }
+
+  /** One more handle that wants the topic. `from` counts for the first one. */
+  subscribe(name: string, from: Position | undefined): Promise<SubscribeReply> {
+    const topic = this.#topic(name);
+    if (topic.live && topic.position !== undefined) {
+      if (topic.direct > 0) topic.direct++;
+      const [epoch, offset] = topic.position;
+      return Promise.resolve({ epoch, offset, recovered: from?.[0] === epoch && from[1] === offset });
+    }
+    topic.direct++;
+    if (topic.direct === 1) topic.position ??= from;
+    return topic.asking ?? this.#ask(topic);
+  }
+
+  unsubscribe(name: string): void {
+    const topic = this.#topics.get(name);
+    if (topic === undefined || topic.direct === 0 || --topic.direct > 0) return;
+    this.#forget(topic);
+    // Refused when the server has dropped it already, which is as good.
+    this.#requests.request(Op.UNSUBSCRIBE, [name], { resend: true }).catch(() => undefined);
+  }
+
+  /** For HELLO, topics of calls first: to join them anew costs more than to subscribe. */
+  positions(): Positions {
+    const known = [...this.#topics.values()].filter((topic) => topic.live && topic.position !== undefined);
+    known.sort((a, b) => a.direct - b.direct);
+    return Object.fromEntries(known.map((topic) => [topic.name, topic.position as Position]));
+  }
+
+  welcome({ topics }: Welcome): void {
+    for (const [name, { code, epoch, offset, recovered }] of Object.entries(topics)) {
+      if (code === undefined) this.#subscribed(this.#topic(name), epoch, offset, recovered, true);
+    }
+    for (const topic of [...this.#topics.values()]) {
+      const { code } = topics[topic.name] ?? {};
+      if (!topic.live || (code === undefined && topic.name in topics)) continue;
+      topic.live = false;
+      const refused = code !== undefined && code < 200 && code !== errors.join_required.code;
+      if (topic.direct > 0 && !refused) this.#ask(topic).catch(() => undefined);
+      else this.#removed(topic, { code: code ?? errors.join_required.code, reason: 'not resumed', lost: !refused });
+    }
+  }
+
+  /** The client is closed or refused. */
+  end(): void {
+    const { code, meaning } = errors.disconnected;
+    for (const topic of [...this.#topics.values()]) {
+      if (topic.live) this.#removed(topic, { code, reason: meaning, lost: false });
+    }
+  }
+
+  /** EVENTS, RESET, REMOVED, SUBSCRIBED and LATEST. False for any other frame. */
+  frame(frame: Value[]): boolean {
+    const topic = this.#topics.get(frame[1] as string);
+    switch (frame[0]) {
+      case Op.EVENTS:
+        if (topic?.live) this.#events(topic, frame as unknown as EventsFrame);
+        return true;
+      case Op.LATEST:
+        if (topic?.live) latest(topic, frame as unknown as LatestFrame);
+        return true;
+      case Op.RESET:
+        if (topic?.live) this.#reset(topic, [frame[2] as string, frame[3] as number], frame[4] as string);
+        return true;
+      case Op.REMOVED:
+        if (topic) this.#removed(topic, { code: frame[2] as number, reason: frame[3] as string, lost: false });
+        return true;
+      case Op.SUBSCRIBED: {
+        const known = topic ?? this.#topic(frame[1] as string);
+        known.direct = 0;
+        this.#subscribed(known, frame[2] as string, frame[3] as number, frame[4] as boolean, false);
+        return true;
+      }
+      default:
+        return false;
+    }
+  }
+
+  async #ask(topic: Topic): Promise<SubscribeReply> {
+    const asking = this.#requests.request(Op.SUBSCRIBE, [topic.name, topic.position ?? null], {
+      resend: true,
+      // Events may follow in the same message.
+      onAck: (data) => {
+        if (topic.asking !== asking) return;
+        topic.asking = undefined;
+        const { epoch, offset, recovered } = data as unknown as SubscribeReply;
+        this.#subscribed(topic, epoch, offset, recovered, true);
+      },
+    }) as Promise<unknown> as Promise<SubscribeReply>;
+    topic.asking = asking;
+    try {
+      return await asking;
+    } catch (error) {
+      const { code, message } = error as RoomwireError;
+      if (topic.asking === asking) this.#removed(topic, { code, reason: message, lost: false });
+      throw error;
+    }
+  }
+
+  /** `told`: a stream that went on unrecovered is told as a reset. */
+  #subscribed(topic: Topic, epoch: string, offset: number, recovered: boolean, told: boolean): void {
+    const before = topic.position;
+    topic.live = true;
+    // Recovered: the events after our own position follow, whatever offset the server is at.
+    if (recovered && before?.[0] === epoch) {
+      topic.since ??= before;
+      return;
+    }
+    topic.position = topic.since = [epoch, offset];
+    if (told && before !== undefined) this.#tellReset(topic, 'not recovered');
+  }
+
+  #events(topic: Topic, frame: EventsFrame): void {
+    const [, name, first] = frame;
+    const [epoch, position] = topic.position as Position;
+    let seen = position;
+    if (first > seen + 1) {
+      this.#reset(topic, [epoch, first - 1], 'gap');
+      seen = first - 1;
+    }
+    for (let i = 3; i < frame.length; i++) {
+      const offset = first + i - 3;
+      if (offset <= seen) continue;
+      // A handler may have unsubscribed.
+      if (!topic.live) return;
+      topic.position = [epoch, offset];
+      const [event, data, from, meta] = frame[i] as unknown as EventItem;
+      const info: EventInfo = { topic: name, event, from, offset, meta };
+      for (const listener of topic.listeners) listener.event(data, info);
+    }
+  }
+
+  #reset(topic: Topic, position: Position, reason: string): void {
+    topic.position = topic.since = position;
+    this.#tellReset(topic, reason);
+  }
+
+  #tellReset(topic: Topic, reason: string): void {
+    const position = topic.position as Position;
+    for (const listener of [...topic.listeners]) listener.reset({ reason, position });
+  }
+
+  #removed(topic: Topic, removed: RemovedInfo & { readonly lost: boolean }): void {
+    this.#forget(topic);
+    for (const listener of [...topic.listeners]) listener.removed(removed);
+  }
+
+  #forget(topic: Topic): void {
+    topic.live = false;
+    topic.direct = 0;
+    topic.position = topic.since = topic.asking = undefined;
+    // Listeners stay: a room may be joined again.
+    if (topic.listeners.size === 0 && this.#topics.get(topic.name) === topic) this.#topics.delete(topic.name);
+  }
+
+  #topic(name: string): Topic {
+    let topic = this.#topics.get(name);
+    if (topic === undefined) {
+      topic = {
+        name,
+        listeners: new Set(),
+        direct: 0,
+        live: false,
+        position: undefined,
+        since: undefined,
+        asking: undefined,
+      };
+      this.#topics.set(name, topic);
+    }
+    return topic;
+  }
+}
+
+function latest({ listeners }: Topic, [, topic, event, slot, data, from]: LatestFrame): void {
+  const info: EventInfo = { topic, event, from, offset: null, slot };
+  for (const listener of listeners) listener.event(data, info);
+}

@@ -1,0 +1,68 @@
+/**
+ * Every limit a client can run into, with its default. WELCOME announces the ones in force, so a
+ * client need not guess (rule 4 of docs/architecture.md: every queue, frame, name and wait is bounded).
+ */
+export interface Limits {
+  /** Bytes of one WebSocket message from a client. */
+  messageBytes: number;
+  /** Bytes of HELLO. */
+  helloBytes: number;
+  /** Ms from the open socket to HELLO. */
+  helloMs: number;
+  /** Bytes (UTF-8) of a topic, event, slot, call name or key. */
+  nameBytes: number;
+  /** Bytes of an event's or call's data. */
+  dataBytes: number;
+  /** Subscriptions of one session. */
+  topics: number;
+  /** Calls of one connection that wait for an answer, each way. */
+  pendingCalls: number;
+  /** Frames of one connection that wait for an asynchronous policy or the store. */
+  pendingFrames: number;
+  /** Longest deadline of a call, ms. */
+  callMaxMs: number;
+  /** Ms a session outlives its connection unless HELLO asks otherwise. */
+  graceMs: number;
+  /** The longest grace HELLO can ask for, ms. */
+  graceMaxMs: number;
+  /** Bytes of replies that may wait for a socket that does not drain; past it the connection closes. */
+  controlBytes: number;
+  /** Volatile slots of one topic. */
+  slots: number;
+  /** Events one topic keeps for recovery. */
+  historyEvents: number;
+  /** Bytes one topic keeps for recovery. */
+  historyBytes: number;
+  /** Ms an idempotency key is remembered. */
+  keyTtlMs: number;
+  /** Members listed in a join reply; above it the reply is a page. */
+  memberInline: number;
+  /** Longest and shortest lock lease, ms. */
+  lockMaxMs: number;
+  lockMinMs: number;
+  /** Locks in one room. */
+  locks: number;
+}
+
+export const defaultLimits: Readonly<Limits> = {
+  messageBytes: 1024 * 1024,
+  helloBytes: 16 * 1024,
+  helloMs: 5_000,
+  nameBytes: 200,
+  dataBytes: 256 * 1024,
+  topics: 1_000,
+  pendingCalls: 256,
+  pendingFrames: 4_096,
+  callMaxMs: 120_000,
+  graceMs: 15_000,
+  graceMaxMs: 300_000,
+  controlBytes: 1024 * 1024,
+  slots: 256,
+  historyEvents: 2_000,
+  historyBytes: 4 * 1024 * 1024,
+  keyTtlMs: 300_000,
+  memberInline: 200,
+  lockMaxMs: 600_000,
+  lockMinMs: 1_000,
+  locks: 64,
+};

@@ -1,0 +1,192 @@
+/**
+ * The contract of the rooms plugin: one typed model for the socket, REST and the clients. The
+ * names are those of the field's first user (join:room, room:update, lock:acquire, …).
+ */
+import * as v from 'valibot';
+import { defineContract } from './contract.js';
+
+/** Ids travel in URLs, topics and keys: 1–128 characters, no white space, `/`, `:`, `?`, `#` or control characters. */
+export const RoomId = v.pipe(
+  v.string(),
+  v.regex(/^[^\s/:?#%\p{Cc}]+$/u, 'a room id has no spaces, / : ? # or %'),
+  v.maxLength(128),
+);
+/** What a lock guards, such as `trajectory:meta`. */
+export const LockTarget = v.pipe(v.string(), v.minLength(1), v.maxLength(128));
+const LockMessage = v.pipe(v.string(), v.maxLength(500));
+const Description = v.pipe(v.string(), v.maxLength(2000));
+const Group = v.pipe(v.string(), v.regex(/^[\w.-]{1,64}$/, 'a group is 1 to 64 letters, digits, . _ -'));
+
+/** The lock whose state is part of RoomMetadata (`metadataLocked`). */
+export const METADATA_TARGET = 'trajectory:meta';
+
+export const LockMetadata = v.object({
+  msg: v.nullable(v.string()),
+  userName: v.string(),
+  /** When the lock was taken, seconds since the Unix epoch. */
+  timestamp: v.number(),
+});
+
+const metadataEntries = {
+  id: v.string(),
+  description: v.nullable(v.string()),
+  frameCount: v.number(),
+  /** Permanent: the room refuses writes. */
+  locked: v.boolean(),
+  /** Not in the public overview. */
+  hidden: v.boolean(),
+  isDefault: v.boolean(),
+  metadataLocked: v.nullable(LockMetadata),
+  presenterSid: v.nullable(v.string()),
+  /** Listed in `overview:<group>` alone, for its members; null: public. */
+  group: v.nullable(v.string()),
+  /** From one counter of the whole store: apply only what is newer. */
+  version: v.number(),
+};
+export const RoomMetadata = v.object(metadataEntries);
+export type RoomMetadata = v.InferOutput<typeof RoomMetadata>;
+
+/** What a client may set at creation or change later. */
+export const RoomFields = v.object({
+  description: v.optional(v.nullable(Description)),
+  frameCount: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER))),
+  locked: v.optional(v.boolean()),
+  hidden: v.optional(v.boolean()),
+  group: v.optional(v.nullable(Group)),
+});
+export type RoomFields = v.InferOutput<typeof RoomFields>;
+
+export const Member = v.object({
+  userId: v.string(),
+  name: v.string(),
+  /** Joining order, which is the order in which the host moves on. */
+  order: v.number(),
+  /** Live sessions of this user in the room. */
+  online: v.number(),
+});
+export type Member = v.InferOutput<typeof Member>;
+
+const HolderOwner = { userId: v.string(), userName: v.string(), sid: v.nullable(v.string()) };
+/** A lock as others see it: never with its token. */
+export const LockInfo = v.object({
+  target: v.string(),
+  ...HolderOwner,
+  msg: v.nullable(v.string()),
+  /** When it was taken, seconds since the Unix epoch. */
+  timestamp: v.number(),
+  /** Store time in ms. */
+  expiresAt: v.number(),
+});
+export type LockInfo = v.InferOutput<typeof LockInfo>;
+export const Holders = v.object({
+  locks: v.array(LockInfo),
+  presenter: v.nullable(v.object(HolderOwner)),
+  host: v.nullable(v.object({ userId: v.string(), userName: v.string() })),
+});
+export type Holders = v.InferOutput<typeof Holders>;
+
+const Positions = v.record(v.string(), v.tuple([v.string(), v.number()]));
+const JoinedOverview = v.object({ status: v.literal('joined'), room: v.string(), positions: Positions });
+const Left = v.object({ status: v.literal('left'), room: v.string() });
+const Lease = v.object({ target: v.string(), token: v.number(), expiresAt: v.number() });
+export type Lease = v.InferOutput<typeof Lease>;
+
+const lockTarget = { roomId: RoomId, target: v.optional(LockTarget) };
+const held = { ...lockTarget, token: v.number() };
+/** Milliseconds; capped by limits.lockMaxMs. */
+const Ttl = v.pipe(v.number(), v.minValue(1), v.maxValue(Number.MAX_SAFE_INTEGER));
+
+/** `metadata` extends RoomMetadata with the application's own fields, each with a default in the plugin's options. */
+export function roomsContract<const E extends v.ObjectEntries = Record<never, never>>(
+  options: { readonly metadata?: E } = {},
+) {
+  const extension = (options.metadata ?? {}) as E;
+  const metadata = v.object({ ...metadataEntries, ...extension });
+  const update = v.looseObject({
+    roomId: v.string(),
+    version: v.number(),
+    created: v.optional(v.boolean()),
+    ...v.partial(v.omit(metadata as typeof RoomMetadata, ['id', 'version'])).entries,
+    ...(v.partial(v.object(extension)).entries as { readonly [K in keyof E]: v.OptionalSchema<E[K], undefined> }),
+  });
+  const deleted = v.object({ roomId: v.string(), version: v.number() });
+  return defineContract({
+    topics: {
+      'overview:{group}': { subscribe: 'by-call', events: { 'room:update': update, 'room:delete': deleted } },
+      'room:{id}': {
+        subscribe: 'by-call',
+        events: {
+          'room:update': update,
+          'room:delete': deleted,
+          'lock:update': v.object({ roomId: v.string(), target: v.string(), lock: v.nullable(LockInfo) }),
+          'member:joined': v.object({ roomId: v.string(), member: Member }),
+          'member:left': v.object({ roomId: v.string(), userId: v.string(), reason: v.string() }),
+          /** Another device of a member came or went. */
+          'member:online': v.object({ roomId: v.string(), userId: v.string(), online: v.number() }),
+          'host:update': v.object({
+            roomId: v.string(),
+            host: v.nullable(v.object({ userId: v.string(), userName: v.string() })),
+          }),
+        },
+      },
+    },
+    calls: {
+      'join:overview': { input: v.object({ group: v.optional(Group) }), output: JoinedOverview },
+      'leave:overview': { input: v.object({ group: v.optional(Group) }), output: Left },
+      'join:room': {
+        input: v.object({
+          roomId: RoomId,
+          /** Creates the room when there is none, with these fields. */
+          create: v.optional(v.union([v.boolean(), RoomFields])),
+        }),
+        output: v.object({
+          status: v.literal('joined'),
+          room: v.string(),
+          roomId: v.string(),
+          created: v.boolean(),
+          metadata,
+          members: v.array(Member),
+          memberCount: v.number(),
+          /** False: `members` is a first page; go on with room:members. */
+          complete: v.boolean(),
+          holders: Holders,
+          positions: Positions,
+        }),
+      },
+      'leave:room': { input: v.object({ roomId: RoomId }), output: Left },
+      'room:members': {
+        input: v.object({ roomId: RoomId, after: v.optional(v.string()) }),
+        output: v.object({
+          members: v.array(Member),
+          memberCount: v.number(),
+          next: v.nullable(v.string()),
+          positions: Positions,
+        }),
+      },
+      'lock:acquire': {
+        input: v.object({ ...lockTarget, ttl: v.optional(Ttl), msg: v.optional(v.nullable(LockMessage)) }),
+        output: Lease,
+      },
+      'lock:refresh': {
+        input: v.object({ ...held, ttl: v.optional(Ttl), msg: v.optional(v.nullable(LockMessage)) }),
+        output: Lease,
+      },
+      'lock:msg': { input: v.object({ ...held, msg: v.nullable(LockMessage) }), output: Lease },
+      'lock:release': { input: v.object(held), output: v.object({ target: v.string(), released: v.boolean() }) },
+      'presenter:take': { input: v.object({ roomId: RoomId }), output: v.object({ presenterSid: v.string() }) },
+      'presenter:release': { input: v.object({ roomId: RoomId }), output: v.object({ presenterSid: v.null() }) },
+      'presenter:give': {
+        input: v.object({ roomId: RoomId, sid: v.string() }),
+        output: v.object({ presenterSid: v.string() }),
+      },
+      'host:give': {
+        input: v.object({ roomId: RoomId, userId: v.string() }),
+        output: v.object({ userId: v.string() }),
+      },
+      'member:kick': {
+        input: v.object({ roomId: RoomId, userId: v.string() }),
+        output: v.object({ kicked: v.boolean() }),
+      },
+    },
+  });
+}

@@ -1,0 +1,188 @@
+/**
+ * The server's public types: what an embedding program and a plugin see. `rooms/` and `http/` are
+ * written on these alone, so whatever they need, users get.
+ */
+import type { CallInput, CallNames, Contract, EventData, EventNames, Shape, Topics } from '../protocol/contract.js';
+import type { ErrorName } from '../protocol/codes.js';
+import type { Position, Value } from '../protocol/frames.js';
+import type { Limits } from '../protocol/limits.js';
+import type { HttpRequest, HttpResponse } from './transport/transport.js';
+
+export type { HttpRequest, HttpResponse } from './transport/transport.js';
+export type { Timer } from './wheel.js';
+import type { Timer } from './wheel.js';
+
+/** Who a client is. An application's `user` option may add fields (plain data). */
+export interface User {
+  /** Stable and unique: members and sessions are keyed by it. */
+  readonly id: string;
+  readonly name: string;
+}
+
+/** A client's stay; outlives its connection by the grace. */
+export interface Session<U extends User = User> {
+  readonly sid: string;
+  readonly user: U;
+  /** Whether a connection is open now; false during the grace. */
+  readonly connected: boolean;
+  /** True once it ended: it will never come back. */
+  readonly ended: boolean;
+  /** The topics it is in. */
+  readonly topics: ReadonlySet<string>;
+}
+
+/**
+ * A view of the store in which everything read and written belongs to one atomic commit. A
+ * transaction runs at the end of the tick and *may run more than once*: it must change nothing but
+ * through this object, be synchronous, and leave side effects to `afterCommit`. What it throws
+ * undoes it and rejects the promise.
+ */
+export interface Transaction {
+  /** Store time, ms. */
+  readonly now: number;
+  get<T = Value>(table: string, key: string): T | undefined;
+  /** Throws EncodeError for what is not plain data. */
+  set(table: string, key: string, value: unknown): void;
+  delete(table: string, key: string): void;
+  /** Ordered by the keys' bytes; `after` excludes itself. */
+  list<T = Value>(
+    table: string,
+    options: { readonly prefix?: string; readonly after?: string; readonly limit: number },
+  ): [key: string, value: T][];
+  /** The next value of the store's one counter: grows for ever, also across restarts. For versions and fencing tokens. */
+  version(): number;
+  /** Appends an event; `from` names the session it speaks for, else the server. */
+  publish(topic: string, event: string, data: unknown, options?: { readonly from?: Session }): void;
+  /** Where the topic stands at this point of the batch. */
+  position(topic: string): Position;
+  /** Sessions connected to the topic as of the last commit. */
+  subscribers(topic: string): number;
+  /** Puts the session in the topic: SUBSCRIBED goes out before this transaction's reply (RW-ORD-4). */
+  subscribe(session: Session, topic: string): void;
+  /** Takes it out after the events so far; REMOVED goes out before this transaction's reply. */
+  unsubscribe(session: Session, topic: string, why?: { readonly code?: ErrorName; readonly reason: string }): void;
+  /** Takes everyone out after the events so far and forgets the log; a topic of that name made later has a new epoch. */
+  dropTopic(topic: string, why: { readonly code: ErrorName; readonly reason: string }): void;
+  /** Runs `fn` once the commit is done, in the same synchronous block as its replies. */
+  afterCommit(fn: () => void): void;
+}
+
+/** What a call's handler is given, beside the plugins' own entries. */
+export interface CallContext<I, U extends User, S extends Shape = Shape> {
+  readonly input: I;
+  readonly session: Session<U>;
+  /** The client's idempotency key, for effects outside roomwire. */
+  readonly key: string | undefined;
+  /** Aborts when the client cancels, disconnects or its deadline passes. */
+  readonly signal: AbortSignal;
+  publish: Publish<S>;
+  transact<T>(work: (tx: Transaction) => T): Promise<T>;
+}
+
+export interface Published {
+  readonly epoch: string;
+  readonly offset: number;
+  /** Connected sessions in the topic at that moment; 0: it reached nobody (rule 5). */
+  readonly matched: number;
+}
+export interface PublishOptions {
+  /** Idempotency key: the same key with the same data is published once within `limits.keyTtlMs`. */
+  readonly key?: string;
+}
+/** Appends an event; resolves after the commit. Rejects with a RoomwireError: unknown_topic, unknown_event, invalid_data, too_large, key_reused, store_unavailable. */
+export type Publish<S extends Shape> = <T extends Topics<S>, E extends EventNames<S, T>>(
+  topic: T,
+  event: E,
+  data: EventData<S, T, E>,
+  options?: PublishOptions,
+) => Promise<Published>;
+
+export type Handler<I, U extends User, S extends Shape, P> = (context: CallContext<I, U, S> & P) => unknown;
+/** Runs inside a transaction; what it returns is the reply, sent in the same block as its effects. */
+export type AtomicHandler<I, U extends User> = (
+  tx: Transaction,
+  context: { readonly input: I; readonly session: Session<U> },
+) => unknown;
+
+/** What the holder of an HTTP credential may do. */
+export interface HttpCaller {
+  /** `key`: an API key of the backend, which may do everything. */
+  readonly kind: 'key' | 'user' | 'guest';
+  readonly user: User;
+}
+
+export interface TopicRules {
+  /** May this session subscribe (or resume)? By default the contract decides. */
+  readonly subscribe?: (context: {
+    session: Session;
+    topic: string;
+    params: Readonly<Record<string, string>>;
+  }) => boolean | Promise<boolean>;
+  /** By event name or `prefix*`: may this session publish it? By default the contract decides. */
+  readonly publish?: Readonly<
+    Record<
+      string,
+      (context: {
+        session: Session;
+        topic: string;
+        event: string;
+        params: Readonly<Record<string, string>>;
+      }) => boolean | Promise<boolean>
+    >
+  >;
+}
+
+/** The part of the server a plugin works with. */
+export interface PluginHost {
+  readonly contract: Contract;
+  readonly limits: Readonly<Limits>;
+  /** Store time, ms. */
+  now(): number;
+  /** A timer on the shared wheel (rule 10). */
+  after(ms: number, fn: () => void): Timer;
+  transact<T>(work: (tx: Transaction) => T): Promise<T>;
+  handle(call: string, handler: (context: CallContext<never, User> & Record<string, unknown>) => unknown): void;
+  handleAtomic(call: string, handler: AtomicHandler<never, User>): void;
+  publish(topic: string, event: string, data: unknown, options?: PublishOptions): Promise<Published>;
+  /** Live session by id. */
+  session(sid: string): Session | undefined;
+  /** Calls a client; rejects with `disconnected` at once when it is not there. */
+  call(session: Session, name: string, data: unknown, options?: { readonly timeoutMs?: number }): Promise<Value>;
+  /** Runs in the transaction that ends a session; its topics are still listed. */
+  onSessionEnd(hook: (tx: Transaction, session: Session) => void): void;
+  /** Runs in the transaction that resumes a session: may it stay in this topic? Only for topics the contract keeps to calls. */
+  onResume(pattern: string, hook: (tx: Transaction, session: Session, topic: string) => boolean): void;
+  /** Runs once, after the store is open and before the first connection. */
+  onOpen(hook: () => void | Promise<void>): void;
+  onClose(hook: () => void | Promise<void>): void;
+  /** Answers HTTP requests; undefined passes on to the next. */
+  onRequest(hook: (request: HttpRequest) => Promise<HttpResponse | undefined>): void;
+  /** Who sent this HTTP request. Throws a RoomwireError (unauthenticated, token_expired). */
+  authenticate(request: HttpRequest): Promise<HttpCaller>;
+  /** Names and number of the topics the store knows. */
+  log: Log;
+  /** Whether the server takes work: open, not draining, store answering. */
+  readonly ready: boolean;
+}
+
+/** Structured log lines; pino fits. */
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/**
+ * An extension of the server. What `setup` returns is in every handler's context under `name` and
+ * in `server.plugins`.
+ */
+export interface Plugin<N extends string = string, A = unknown> {
+  readonly name: N;
+  setup(host: PluginHost): A;
+}
+export type PluginApis<P extends readonly Plugin[]> = {
+  readonly [K in P[number] as K['name']]: K extends Plugin<string, infer A> ? A : never;
+};
+
+export type { CallInput, CallNames };

@@ -1,0 +1,232 @@
+/**
+ * One open WebSocket on its way from bytes to frames: scans each message whole, takes HELLO first,
+ * then hands every frame to the dispatcher. Holds what belongs to the connection alone: its outbox,
+ * its requests under way in both directions, and its sign of life.
+ */
+import { closes, type CloseName } from '../protocol/codes.js';
+import { encode } from '../protocol/codec.js';
+import { RoomwireError } from '../protocol/errors.js';
+import { Op, type Value } from '../protocol/frames.js';
+import type { Limits } from '../protocol/limits.js';
+import { MAX_DEPTH, scanMessage } from '../protocol/scan.js';
+import type { Log } from './api.js';
+import { Outbox, type OutboxOwner } from './outbox.js';
+import type { ServerSession } from './session.js';
+import type { Socket, SocketEvents, UpgradeInfo } from './transport/transport.js';
+import type { Timer } from './wheel.js';
+
+/** What a client gets is nested one level deeper than what it sent: `[EVENTS, …, [event, data]]`. */
+const INBOUND_DEPTH = MAX_DEPTH - 1;
+/** Shared by all connections: a message is dispatched to its end before the next is scanned. */
+const starts: number[] = [];
+
+/** A request of the client's that waits for its answer. */
+export interface PendingRequest {
+  cancel(reason: RoomwireError): void;
+}
+
+/** A call of ours that waits for the client's answer. */
+interface PendingCall {
+  readonly resolve: (data: Value) => void;
+  readonly reject: (error: RoomwireError) => void;
+  readonly timer: Timer;
+}
+
+export interface ConnectionOwner extends OutboxOwner {
+  readonly limits: Limits;
+  readonly log: Log;
+  readonly pingEvery: number;
+  readonly pingTimeout: number;
+  after(ms: number, fn: () => void): Timer;
+  monotonic(): number;
+  /** The first frame: HELLO, alone in its message. */
+  hello(connection: Connection, bytes: Uint8Array, start: number): void;
+  /** A scanned frame in `start`–`end`; the bytes die with the call. */
+  frame(connection: Connection, bytes: Uint8Array, start: number, end: number): void;
+  closed(connection: Connection, code: number, reason: string): void;
+  /** A callback of the engine's threw: a bug. */
+  failed(error: unknown): void;
+}
+
+export class Connection {
+  readonly info: UpgradeInfo;
+  readonly outbox: Outbox;
+  readonly openedAt: number;
+  readonly #socket: Socket;
+  readonly #owner: ConnectionOwner;
+  /** hello: HELLO is awaited; verifying: it is being answered; live: WELCOME is queued. */
+  state: 'hello' | 'verifying' | 'live' | 'closed' = 'hello';
+  session: ServerSession | undefined;
+  /** The secret that HELLO was answered with is in use from the next frame on. */
+  confirmSecret: (() => void) | undefined;
+  /** Requests by id. */
+  readonly requests = new Map<number, PendingRequest>();
+  /** Frames that wait for a policy or the store. */
+  waiting = 0;
+  /** Publishes that must not overtake one that waits for its policy, by topic. */
+  readonly publishing = new Map<string, Promise<void>>();
+  readonly #calls = new Map<number, PendingCall>();
+  #nextCall = 1;
+  #lastSeen: number;
+  #pinged = false;
+  #timer: Timer;
+
+  constructor(socket: Socket, info: UpgradeInfo, owner: ConnectionOwner) {
+    this.#socket = socket;
+    this.#owner = owner;
+    this.info = info;
+    this.outbox = new Outbox(socket, owner, owner.limits.controlBytes);
+    this.openedAt = this.#lastSeen = owner.monotonic();
+    this.#timer = owner.after(owner.limits.helloMs, () => this.close('hello_timeout'));
+  }
+
+  get open(): boolean {
+    return this.state !== 'closed';
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.bufferedBytes();
+  }
+
+  /** What the transport calls. Nothing in here throws (rule 8). */
+  readonly events: SocketEvents = {
+    message: (bytes, binary) => {
+      try {
+        this.#message(bytes, binary);
+      } catch (error) {
+        this.#owner.failed(error);
+        this.close('internal');
+      }
+    },
+    drain: () => {
+      try {
+        this.outbox.drained();
+      } catch (error) {
+        this.#owner.failed(error);
+      }
+    },
+    close: (code, reason) => {
+      this.#timer.cancel();
+      const wasOpen = this.open;
+      this.state = 'closed';
+      try {
+        if (wasOpen) this.#abandon();
+        this.#owner.closed(this, code, reason);
+      } catch (error) {
+        this.#owner.failed(error);
+      }
+    },
+  };
+
+  #message(bytes: Uint8Array, binary: boolean): void {
+    if (!this.open) return;
+    this.#lastSeen = this.#owner.monotonic();
+    this.#pinged = false;
+    if (!binary) return this.close('text_frame');
+    if (this.state === 'hello' && bytes.length > this.#owner.limits.helloBytes) return this.close('message_too_large');
+    const frames = scanMessage(bytes, starts, INBOUND_DEPTH);
+    if (typeof frames !== 'number') return this.close('bad_frame', `frame ${frames.frame}: ${frames.reason}`);
+    if (this.state === 'live') {
+      this.confirmSecret?.();
+      for (let i = 0; i < frames && this.open; i++) {
+        this.#owner.frame(this, bytes, starts[i] as number, starts[i + 1] as number);
+      }
+      return;
+    }
+    if (this.state !== 'hello' || frames !== 1)
+      return this.close('hello_expected', 'send HELLO alone and wait for WELCOME');
+    this.state = 'verifying';
+    this.#owner.hello(this, bytes, starts[0] as number);
+  }
+
+  // ---- what the server does with it --------------------------------------------------------------
+
+  /** WELCOME is on its way: frames are taken from now on. */
+  welcomed(session: ServerSession): void {
+    this.session = session;
+    this.state = 'live';
+    this.#timer.cancel();
+    this.#watch(this.#owner.pingEvery);
+  }
+
+  #watch(ms: number): void {
+    this.#timer = this.#owner.after(ms, () => {
+      const { pingEvery, pingTimeout } = this.#owner;
+      const silent = this.#owner.monotonic() - this.#lastSeen;
+      if (this.#pinged && silent >= pingEvery + pingTimeout) return this.close('ping_timeout');
+      if (silent < pingEvery) return this.#watch(pingEvery - silent);
+      if (!this.#pinged) {
+        this.#pinged = true;
+        this.outbox.push(encode([Op.PING, null]));
+      }
+      this.#watch(pingEvery + pingTimeout - silent);
+    });
+  }
+
+  ack(id: number, data: unknown): void {
+    this.outbox.push(encode([Op.ACK, id, data]));
+  }
+
+  nack(id: number, error: RoomwireError): void {
+    const { code, message, details } = error;
+    this.outbox.push(
+      encode(details === undefined ? [Op.NACK, id, code, message] : [Op.NACK, id, code, message, details]),
+    );
+  }
+
+  /** Calls the client. Rejects with deadline, too_many, disconnected or the client's own error. */
+  call(name: string, data: unknown, timeoutMs: number): Promise<Value> {
+    return new Promise((resolve, reject) => {
+      if (this.state !== 'live') return reject(new RoomwireError('disconnected'));
+      if (this.#calls.size >= this.#owner.limits.pendingCalls) return reject(new RoomwireError('too_many'));
+      const id = this.#nextCall;
+      this.#nextCall = id === 0x7fff_ffff ? 1 : id + 1;
+      const timer = this.#owner.after(timeoutMs, () => this.answered(id, null, new RoomwireError('deadline')));
+      this.#calls.set(id, { resolve, reject, timer });
+      this.outbox.push(encode([Op.CALL, id, name, data ?? null, { timeoutMs }]));
+    });
+  }
+
+  /** The client answered one of our calls; an id we do not wait for is a late answer and means nothing. */
+  answered(id: number, data: Value, error?: RoomwireError): void {
+    const call = this.#calls.get(id);
+    if (call === undefined) return;
+    this.#calls.delete(id);
+    call.timer.cancel();
+    if (error === undefined) call.resolve(data);
+    else call.reject(error);
+  }
+
+  /** Says why (GOAWAY, best effort), closes with the code, and is done with the connection at once. */
+  close(name: CloseName, reason: string = closes[name].meaning, retryAfterMs = 0): void {
+    if (!this.open) return;
+    const { code } = closes[name];
+    this.outbox.write();
+    this.state = 'closed';
+    this.#timer.cancel();
+    this.#socket.send(encode([Op.GOAWAY, code, reason, retryAfterMs]));
+    this.#socket.end(code, shorten(reason));
+    this.#abandon();
+  }
+
+  terminate(): void {
+    this.#socket.terminate();
+  }
+
+  /** Everything that waits learns at once that no answer will come (rule 5). */
+  #abandon(): void {
+    const gone = new RoomwireError('disconnected');
+    for (const id of [...this.#calls.keys()]) this.answered(id, null, gone);
+    for (const request of this.requests.values()) request.cancel(gone);
+    this.requests.clear();
+  }
+}
+
+/** A close frame's reason holds 123 bytes. */
+function shorten(reason: string): string {
+  const bytes = Buffer.from(reason);
+  if (bytes.length <= 123) return reason;
+  let end = 123;
+  while ((bytes[end] as number) >> 6 === 2) end--;
+  return bytes.toString('utf8', 0, end);
+}

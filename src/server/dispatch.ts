@@ -1,0 +1,336 @@
+/**
+ * From a scanned frame to its effect: one method per opcode. Errors of meaning are answered to the
+ * frame that has them; the rest of the message goes on. A publish's data is never decoded unless
+ * the contract has a schema for it.
+ */
+import { decodeScanned, encode, EncodeError } from '../protocol/codec.js';
+import { errors, errorName } from '../protocol/codes.js';
+import { RoomwireError } from '../protocol/errors.js';
+import { Op, type CallOptions, type Position, type Value } from '../protocol/frames.js';
+import type { Limits } from '../protocol/limits.js';
+import { elements, isNil, readInt, readString } from '../protocol/scan.js';
+import type { Log, Published } from './api.js';
+import type { CallTable } from './calls.js';
+import type { Connection } from './connection.js';
+import { itemOf } from './hub/events-frame.js';
+import type { Hub } from './hub/hub.js';
+import { hashOf, once } from './keys.js';
+import { checked, type Policy } from './policy.js';
+import type { ServerSession } from './session.js';
+import type { Sessions } from './sessions.js';
+
+const MAX_ID = 0x7fff_ffff;
+/** Elements any opcode reads; a frame with more is taken, the rest ignored (RW-FRM-4). */
+const at = new Int32Array(9);
+
+export interface DispatcherOptions {
+  readonly hub: Hub;
+  readonly policy: Policy;
+  readonly calls: CallTable;
+  readonly sessions: Sessions;
+  readonly limits: Limits;
+  readonly log: Log;
+}
+
+export class Dispatcher {
+  readonly #hub: Hub;
+  readonly #policy: Policy;
+  readonly #calls: CallTable;
+  readonly #sessions: Sessions;
+  readonly #limits: Limits;
+  readonly #log: Log;
+
+  constructor({ hub, policy, calls, sessions, limits, log }: DispatcherOptions) {
+    this.#hub = hub;
+    this.#policy = policy;
+    this.#calls = calls;
+    this.#sessions = sessions;
+    this.#limits = limits;
+    this.#log = log;
+  }
+
+  frame(connection: Connection, bytes: Uint8Array, start: number, end: number): void {
+    const length = elements(bytes, start, end, at);
+    const op = readInt(bytes, at[0] as number) as number;
+    const session = connection.session as ServerSession;
+    switch (op) {
+      case Op.PING:
+        connection.outbox.push(
+          encode([Op.PONG, length > 1 ? decodeScanned(bytes, at[1] as number) : null], { level: -1 }),
+        );
+        return;
+      case Op.PONG:
+        return;
+      case Op.HELLO:
+        return connection.close('hello_expected', 'HELLO came twice');
+      case Op.BYE:
+        return this.#sessions.bye(connection);
+    }
+    const id = length > 1 ? requestId(bytes, at[1] as number, op) : undefined;
+    try {
+      if (op === Op.PUBLISH) return this.#publish(connection, session, bytes, length, id);
+      if (op === Op.VOLATILE) return this.#volatile(session, bytes, length);
+      if (op === Op.POSITION) return;
+      if (id === undefined || id === 0)
+        throw new RoomwireError('bad_request', 'element 1 must be an id from 1 to 2^31 - 1');
+      switch (op) {
+        case Op.CALL:
+          return this.#call(connection, session, decodeScanned(bytes, start) as Value[], id);
+        case Op.ACK:
+          return connection.answered(id, length > 2 ? decodeScanned(bytes, at[2] as number) : null);
+        case Op.NACK:
+          return connection.answered(id, null, errorFrom(decodeScanned(bytes, start) as Value[]));
+        case Op.CANCEL:
+          return connection.requests.get(id)?.cancel(new RoomwireError('cancelled'));
+        case Op.AUTH:
+          return this.#sessions.renew(connection, id, need(text(bytes, length, 2), 'token'));
+        case Op.SUBSCRIBE:
+          return this.#subscribe(connection, session, bytes, length, id);
+        case Op.UNSUBSCRIBE:
+          return this.#unsubscribe(connection, session, this.#name(bytes, length, 2, 'topic'), id);
+        default:
+          throw new RoomwireError('unknown_op', `unknown opcode ${op}`);
+      }
+    } catch (error) {
+      connection.nack(id ?? 0, this.#asError(error));
+    }
+  }
+
+  #publish(
+    connection: Connection,
+    session: ServerSession,
+    bytes: Uint8Array,
+    length: number,
+    id: number | undefined,
+  ): void {
+    if (id === undefined) throw new RoomwireError('bad_request', 'element 1 must be an id from 0 to 2^31 - 1');
+    const topicName = this.#name(bytes, length, 2, 'topic');
+    // A failure of a publish nobody waits for names its topic (RW-PUB-4).
+    const failed = (error: RoomwireError): void => {
+      connection.waiting--;
+      if (!connection.open) return;
+      connection.nack(id, id === 0 ? withTopic(error, topicName) : error);
+    };
+    connection.waiting++;
+    try {
+      if (connection.waiting > this.#limits.pendingFrames) throw new RoomwireError('too_many');
+      if (length < 6) throw new RoomwireError('bad_request', 'PUBLISH is [34, id, topic, event, key, data]');
+      const eventName = this.#name(bytes, length, 3, 'event');
+      const key = isNil(bytes, at[4] as number) ? null : this.#name(bytes, length, 4, 'key');
+      const topic = this.#policy.topic(topicName);
+      const event = this.#policy.event(topic, eventName);
+      const data = bytes.subarray(at[5], at[6]);
+      if (data.length > this.#limits.dataBytes)
+        throw new RoomwireError('too_large', `data is over ${this.#limits.dataBytes} bytes`);
+      if (event.schema !== null) checked(event.schema, decodeScanned(bytes, at[5] as number));
+      const item = itemOf(event.bytes, data, session.sidBytes);
+      const done = (published: Published): void => {
+        connection.waiting--;
+        if (id !== 0 && connection.open) connection.ack(id, published);
+      };
+      const append =
+        key === null
+          ? () => this.#hub.publish({ topic: topicName, item, done, failed })
+          : () => this.#publishOnce(session, topicName, key, item, done, failed);
+      const verdict = this.#policy.mayPublish(session, topicName, topic, eventName);
+      const earlier = connection.publishing.get(topicName);
+      if (!(verdict instanceof Promise) && earlier === undefined) {
+        if (!verdict) throw refusal(session, topicName);
+        return append();
+      }
+      // One connection's publishes to one topic keep their order, however long a policy takes (RW-PUB-2).
+      const turn = Promise.all([verdict, earlier])
+        .then(([allowed]) => {
+          if (!connection.open) connection.waiting--;
+          else if (allowed) append();
+          else failed(refusal(session, topicName));
+        })
+        .catch((error: unknown) => failed(this.#asError(error)))
+        .finally(() => {
+          if (connection.publishing.get(topicName) === turn) connection.publishing.delete(topicName);
+        });
+      connection.publishing.set(topicName, turn);
+    } catch (error) {
+      failed(this.#asError(error));
+    }
+  }
+
+  #publishOnce(
+    session: ServerSession,
+    topic: string,
+    key: string,
+    item: Uint8Array,
+    done: (published: Published) => void,
+    failed: (error: RoomwireError) => void,
+  ): void {
+    this.#hub.perform(
+      (tx) =>
+        once(tx, `publish\0${session.user.id}\0${topic}\0${key}`, hashOf(item), this.#limits.keyTtlMs, () =>
+          tx.append(topic, item),
+        ),
+      done,
+      (error) => failed(this.#asError(error)),
+    );
+  }
+
+  #volatile(session: ServerSession, bytes: Uint8Array, length: number): void {
+    if (length < 5) throw new RoomwireError('bad_request', 'VOLATILE is [35, topic, event, slot, data]');
+    const topicName = this.#name(bytes, length, 1, 'topic');
+    try {
+      const eventName = this.#name(bytes, length, 2, 'event');
+      const slot = this.#name(bytes, length, 3, 'slot');
+      const topic = this.#policy.topic(topicName);
+      const event = this.#policy.event(topic, eventName);
+      const data = decodeScanned(bytes, at[4] as number);
+      if ((at[5] as number) - (at[4] as number) > this.#limits.dataBytes) throw new RoomwireError('too_large');
+      if (event.schema !== null) checked(event.schema, data);
+      const verdict = this.#policy.mayPublish(session, topicName, topic, eventName);
+      const set = (allowed: boolean): void => {
+        if (!allowed) throw refusal(session, topicName);
+        if (session.ended) return;
+        const frame = encode([Op.LATEST, topicName, eventName, slot, data, session.sid]);
+        // A slot belongs to its sender: nobody overwrites another's pointer.
+        this.#hub.volatile(topicName, `${eventName}\0${slot}\0${session.sid}`, frame, session.sid);
+      };
+      if (!(verdict instanceof Promise)) return set(verdict);
+      verdict
+        .then(set)
+        .catch((error: unknown) => session.connection?.nack(0, withTopic(this.#asError(error), topicName)));
+    } catch (error) {
+      throw withTopic(this.#asError(error), topicName);
+    }
+  }
+
+  #subscribe(connection: Connection, session: ServerSession, bytes: Uint8Array, length: number, id: number): void {
+    const topic = this.#name(bytes, length, 2, 'topic');
+    const from = length > 3 ? position(decodeScanned(bytes, at[3] as number)) : null;
+    if (session.topics.size >= this.#limits.topics) {
+      throw new RoomwireError('limit_reached', `a session takes ${this.#limits.topics} topics`);
+    }
+    const subscribe = (allowed: boolean): void => {
+      if (!connection.open) return;
+      if (!allowed) return connection.nack(id, new RoomwireError('forbidden'));
+      this.#hub.perform(
+        (tx) => tx.subscribeFrom(session, topic, from, false),
+        (status) => connection.ack(id, status),
+        (error) => connection.nack(id, this.#asError(error)),
+      );
+    };
+    const verdict = this.#policy.maySubscribe(session, topic);
+    if (verdict instanceof Promise) {
+      verdict.then(subscribe, (error: unknown) => connection.nack(id, this.#asError(error)));
+    } else subscribe(verdict);
+  }
+
+  #unsubscribe(connection: Connection, session: ServerSession, topic: string, id: number): void {
+    if (this.#policy.topic(topic).definition.subscribe === 'by-call') {
+      throw new RoomwireError('join_required', 'leave this topic through its call, such as leave:room');
+    }
+    this.#hub.perform(
+      (tx) => {
+        if (!session.topics.has(topic)) throw new RoomwireError('not_subscribed');
+        tx.unsubscribe(session, topic);
+      },
+      () => connection.ack(id, null),
+      (error) => connection.nack(id, this.#asError(error)),
+    );
+  }
+
+  #call(connection: Connection, session: ServerSession, frame: readonly Value[], id: number): void {
+    const [, , name, data = null, options = null] = frame;
+    if (typeof name !== 'string' || name.length > this.#limits.nameBytes) {
+      throw new RoomwireError('bad_request', 'CALL is [16, id, name, data, options]');
+    }
+    if (connection.requests.has(id)) throw new RoomwireError('duplicate_id');
+    if (connection.requests.size >= this.#limits.pendingCalls) throw new RoomwireError('too_many');
+    this.#calls.run({ connection, session, id, name, data, options: callOptions(options, this.#limits) });
+  }
+
+  /** The string that element `index` must be. */
+  #name(bytes: Uint8Array, length: number, index: number, what: string): string {
+    const name = need(text(bytes, length, index), what);
+    if (name === '') throw new RoomwireError('bad_request', `${what} must not be empty`);
+    // Bytes, not characters: what counts is what the server keeps.
+    if ((at[index + 1] as number) - (at[index] as number) - 3 > this.#limits.nameBytes) {
+      throw new RoomwireError('too_large', `${what} is over ${this.#limits.nameBytes} bytes`);
+    }
+    return name;
+  }
+
+  #asError(error: unknown): RoomwireError {
+    if (error instanceof RoomwireError) return error;
+    if (error instanceof EncodeError) return new RoomwireError('bad_request', error.message, { cause: error });
+    this.#log.error({ err: error }, 'a frame could not be handled');
+    return new RoomwireError('handler_failed', undefined, { cause: error });
+  }
+}
+
+function text(bytes: Uint8Array, length: number, index: number): string | undefined {
+  return index < length ? readString(bytes, at[index] as number) : undefined;
+}
+
+function need(value: string | undefined, what: string): string {
+  if (value === undefined) throw new RoomwireError('bad_request', `${what} must be a string`);
+  return value;
+}
+
+/** 0 only where it means "no answer wanted". */
+function requestId(bytes: Uint8Array, pos: number, op: number): number | undefined {
+  const id = readInt(bytes, pos);
+  return id !== undefined && id <= MAX_ID && (id > 0 || (id === 0 && op === Op.PUBLISH)) ? id : undefined;
+}
+
+function refusal(session: ServerSession, topic: string): RoomwireError {
+  return session.topics.has(topic)
+    ? new RoomwireError('forbidden', 'this event is not yours to publish')
+    : new RoomwireError('not_subscribed', 'subscribe to the topic before publishing to it');
+}
+
+function withTopic(error: RoomwireError, topic: string): RoomwireError {
+  const name = errorName(error.code) ?? 'handler_failed';
+  return new RoomwireError(name, error.message, { details: { topic }, cause: error });
+}
+
+/** `[epoch, offset]` or nil. */
+export function position(value: Value): Position | null {
+  if (value === null) return null;
+  if (
+    Array.isArray(value) &&
+    typeof value[0] === 'string' &&
+    Number.isSafeInteger(value[1]) &&
+    (value[1] as number) >= 0
+  ) {
+    return [value[0], value[1] as number];
+  }
+  throw new RoomwireError('bad_request', 'a position is [epoch, offset] or nil');
+}
+
+function callOptions(value: Value, limits: Limits): CallOptions {
+  if (value === null) return {};
+  if (typeof value !== 'object' || Array.isArray(value) || value instanceof Uint8Array) {
+    throw new RoomwireError('bad_request', 'call options are a map');
+  }
+  const { key, timeoutMs } = value as { key?: Value; timeoutMs?: Value };
+  if (key !== undefined && key !== null && (typeof key !== 'string' || key === '' || key.length > limits.nameBytes)) {
+    throw new RoomwireError('bad_request', 'key must be a short string');
+  }
+  if (timeoutMs !== undefined && timeoutMs !== null && !(typeof timeoutMs === 'number' && timeoutMs > 0)) {
+    throw new RoomwireError('bad_request', 'timeoutMs must be a positive number');
+  }
+  return {
+    ...(typeof key === 'string' ? { key } : {}),
+    ...(typeof timeoutMs === 'number' ? { timeoutMs: Math.min(timeoutMs, limits.callMaxMs) } : {}),
+  };
+}
+
+/** The error a client answered one of our calls with. */
+function errorFrom([, , code, message, details]: readonly Value[]): RoomwireError {
+  const name = typeof code === 'number' ? errorName(code) : undefined;
+  return new RoomwireError(
+    name ?? 'handler_failed',
+    typeof message === 'string' ? message : errors.handler_failed.meaning,
+    {
+      details,
+    },
+  );
+}

@@ -1,0 +1,231 @@
+/**
+ * A tick's batch while it is being put together: what its entries have read, written and appended
+ * so far, on top of the store as of the last commit. Nothing here is visible to anyone until the
+ * commit is done; if it fails, the stage is thrown away and nothing happened.
+ */
+import { decodeScanned } from '../../protocol/codec.js';
+import type { Value } from '../../protocol/frames.js';
+import { isPromise } from '../../store/promise.js';
+import type { Batch, LogChunk, MaybePromise, Operation, Store, StoreMeta } from '../../store/store.js';
+import { chunksOf } from './events-frame.js';
+import type { Topic } from './topic.js';
+
+/** Thrown through a transaction whose read the store answers later; the hub waits, then runs it again. */
+export class Suspended {
+  readonly until: Promise<unknown>;
+  constructor(until: Promise<unknown>) {
+    this.until = until;
+  }
+}
+
+/** What the batch adds to one topic. */
+export interface StagedTopic {
+  readonly topic: Topic;
+  readonly items: Uint8Array[];
+  chunks: readonly LogChunk[];
+  dropped: boolean;
+}
+
+export interface TopicSource {
+  /** The topic's object, loaded from the store or new with this incarnation. */
+  load(name: string, incarnation: number): MaybePromise<Topic>;
+  create(name: string, incarnation: number): Topic;
+}
+
+export interface HistoryLimits {
+  readonly historyEvents: number;
+  readonly historyBytes: number;
+}
+
+type Table = Map<string, Uint8Array | null>;
+
+export class Stage {
+  readonly #store: Store;
+  readonly #source: TopicSource;
+  readonly #meta: StoreMeta;
+  /** Writes of this batch; null: deleted. */
+  readonly #documents = new Map<string, Table>();
+  /** Asynchronous reads of this batch that have arrived. No other commit is in flight: they stay true. */
+  readonly #read = new Map<string, unknown>();
+  readonly #topics = new Map<string, StagedTopic>();
+  /** Topics dropped in this batch, in order; their operations come before any later topic of that name. */
+  readonly #dropped: StagedTopic[] = [];
+  /** How to take back what the running transaction did, newest last. */
+  #undo: (() => void)[] | undefined;
+  /** Filled by `seal`. */
+  readonly trims: { readonly topic: Topic; readonly before: number }[] = [];
+  counter: number;
+  incarnation: number;
+
+  constructor(store: Store, source: TopicSource, meta: StoreMeta) {
+    this.#store = store;
+    this.#source = source;
+    this.#meta = meta;
+    this.counter = meta.counter;
+    this.incarnation = meta.incarnation;
+  }
+
+  /** Every topic the batch touches, the dropped ones first. */
+  get topics(): StagedTopic[] {
+    return [...this.#dropped, ...this.#topics.values()];
+  }
+
+  /** May throw Suspended. */
+  topic(name: string): StagedTopic {
+    const staged = this.#topics.get(name);
+    if (staged !== undefined) return staged;
+    const topic = this.#await(`topic\0${name}`, () => this.#source.load(name, this.incarnation));
+    const added = { topic, items: [], chunks: [], dropped: false };
+    this.#topics.set(name, added);
+    return added;
+  }
+
+  append(name: string, item: Uint8Array): StagedTopic {
+    const staged = this.topic(name);
+    staged.items.push(item);
+    this.#undo?.push(() => staged.items.pop());
+    return staged;
+  }
+
+  drop(name: string): void {
+    const staged = this.topic(name);
+    staged.dropped = true;
+    this.#dropped.push(staged);
+    this.incarnation++;
+    const topic = this.#source.create(name, this.incarnation);
+    this.#topics.set(name, { topic, items: [], chunks: [], dropped: false });
+    this.#undo?.push(() => {
+      staged.dropped = false;
+      this.#dropped.pop();
+      this.#topics.set(name, staged);
+    });
+  }
+
+  /** Runs one entry's work; when it throws, the batch is as it was before. */
+  attempt<T>(work: () => T): T {
+    const { counter, incarnation } = this;
+    this.#undo = [];
+    try {
+      return work();
+    } catch (error) {
+      for (const undo of this.#undo.reverse()) undo();
+      this.counter = counter;
+      this.incarnation = incarnation;
+      throw error;
+    } finally {
+      this.#undo = undefined;
+    }
+  }
+
+  get(table: string, key: string): Value | undefined {
+    const written = this.#documents.get(table)?.get(key);
+    if (written === null) return undefined;
+    const bytes = written ?? this.#await(`get\0${table}\0${key}`, () => this.#store.get(table, key));
+    return bytes === undefined ? undefined : decodeScanned(bytes, 0);
+  }
+
+  /** `value` null deletes. */
+  set(table: string, key: string, value: Uint8Array | null): void {
+    let documents = this.#documents.get(table);
+    if (documents === undefined) this.#documents.set(table, (documents = new Map()));
+    const earlier = documents.get(key);
+    documents.set(key, value);
+    const written = documents;
+    this.#undo?.push(() => {
+      if (earlier === undefined) written.delete(key);
+      else written.set(key, earlier);
+    });
+  }
+
+  list(table: string, prefix: string, after: string, limit: number): [string, Value][] {
+    const changes = this.#documents.get(table);
+    // Deleted ones may hide as many stored ones: ask for that many more.
+    const wanted = limit + (changes?.size ?? 0);
+    const stored = this.#await(`list\0${table}\0${prefix}\0${after}\0${wanted}`, () =>
+      this.#store.list(table, { prefix, after, limit: wanted }),
+    );
+    const rows = new Map<string, Uint8Array>(stored);
+    const last = stored.length < wanted ? undefined : stored.at(-1)?.[0];
+    for (const [key, value] of changes ?? []) {
+      if (!key.startsWith(prefix) || compareKeys(key, after) <= 0) continue;
+      if (value === null) rows.delete(key);
+      else if (last === undefined || compareKeys(key, last) <= 0) rows.set(key, value);
+    }
+    return [...rows]
+      .sort(([a], [b]) => compareKeys(a, b))
+      .slice(0, limit)
+      .map(([key, value]) => [key, decodeScanned(value, 0)]);
+  }
+
+  /** Resolves what an entry waits for, under a name of its own, so that its second run finds it. */
+  #await<T>(name: string, read: () => MaybePromise<T>): T {
+    if (this.#read.has(name)) return this.#read.get(name) as T;
+    const value = read();
+    if (!isPromise(value)) return value;
+    throw new Suspended(value.then((arrived) => this.#read.set(name, arrived)));
+  }
+
+  /** The batch's operations; from here on its events have their frames. */
+  seal(limits: HistoryLimits): readonly Operation[] {
+    const operations: Operation[] = [];
+    for (const staged of this.#dropped) {
+      this.#frame(staged);
+      operations.push({ type: 'drop', topic: staged.topic.name });
+    }
+    for (const staged of this.#topics.values()) {
+      if (staged.items.length === 0) continue;
+      this.#frame(staged);
+      const { topic, chunks } = staged;
+      for (const chunk of chunks) operations.push({ type: 'append', topic: topic.name, epoch: topic.epoch, chunk });
+      const before = this.#trimBefore(staged, limits);
+      if (before <= topic.tail) continue;
+      operations.push({ type: 'trim', topic: topic.name, before });
+      this.trims.push({ topic, before });
+    }
+    for (const [table, documents] of this.#documents) {
+      for (const [key, value] of documents) {
+        operations.push(value === null ? { type: 'delete', table, key } : { type: 'put', table, key, value });
+      }
+    }
+    return operations;
+  }
+
+  batch(id: number, operations: readonly Operation[], time: number): Batch {
+    return { id, operations, meta: { time, counter: this.counter, incarnation: this.incarnation } };
+  }
+
+  /** Whether the counters moved, so that even a batch without operations must be committed. */
+  get metaChanged(): boolean {
+    return this.counter !== this.#meta.counter || this.incarnation !== this.#meta.incarnation;
+  }
+
+  #frame(staged: StagedTopic): void {
+    staged.chunks = chunksOf(staged.topic.name, staged.topic.head + 1, staged.items);
+  }
+
+  /** Trims a quarter more than it must, so that not every tick trims. */
+  #trimBefore({ topic, items, chunks }: StagedTopic, { historyEvents, historyBytes }: HistoryLimits): number {
+    const head = topic.head + items.length;
+    const kept = head - topic.tail + 1;
+    const bytes = topic.logBytes + chunks.reduce((sum, chunk) => sum + chunk.frame.length, 0);
+    let before = topic.tail;
+    if (kept > historyEvents * 1.25) before = head - historyEvents + 1;
+    if (bytes > historyBytes * 1.25) before = Math.max(before, topic.tail + Math.ceil(kept / 2));
+    // Never into this batch: its subscribers have not seen it yet.
+    return Math.min(before, topic.head + 1);
+  }
+}
+
+/** The order of the keys' UTF-8 bytes, as the stores have it. */
+export function compareKeys(a: string, b: string): number {
+  for (let i = 0; i < a.length && i < b.length; i++) {
+    const x = a.charCodeAt(i);
+    const y = b.charCodeAt(i);
+    if (x === y) continue;
+    // Surrogates sort after all other units in UTF-8, but below U+E000–U+FFFF in UTF-16.
+    const xs = (x & 0xf800) === 0xd800;
+    const ys = (y & 0xf800) === 0xd800;
+    return xs === ys ? x - y : xs ? 1 : -1;
+  }
+  return a.length - b.length;
+}

@@ -1,0 +1,116 @@
+/**
+ * A topic is a log, a subscriber is a cursor. The log is `epoch`, `head` and the ring of its latest
+ * frames (the rest is in the store); a cursor is a connection's outbox, a topic and the next offset
+ * it needs. The set of cursors is the only truth of who is in a topic (rule 1).
+ */
+import { Ring } from './ring.js';
+
+/** What a cursor's connection does for it (outbox.ts). */
+export interface Subscriber {
+  /** Nothing waits: a tick's frame may go straight to the socket. */
+  readonly clear: boolean;
+  sendLive(cursor: Cursor, frame: Uint8Array, next: number): void;
+  /** There is something to catch up with. */
+  lag(): void;
+}
+
+export class Cursor {
+  readonly topic: Topic;
+  readonly outbox: Subscriber;
+  /** The offset this subscriber needs next. It only grows: an event goes out at most once (rule 2). */
+  next: number;
+  /** The last volatile sequence number it was sent. */
+  seen = 0;
+  /** Its place in `topic.cursors`; −1 once removed. */
+  index = -1;
+
+  constructor(topic: Topic, outbox: Subscriber, next: number) {
+    this.topic = topic;
+    this.outbox = outbox;
+    this.next = next;
+  }
+
+  get behind(): boolean {
+    return this.next <= this.topic.head || this.seen < this.topic.volatile.sequence;
+  }
+}
+
+export interface Slot {
+  readonly sequence: number;
+  /** A ready LATEST frame. */
+  readonly frame: Uint8Array;
+  /** The sender's session; null: the server. */
+  readonly from: string | null;
+}
+
+/** The newest value per slot, beside the log; in the order of their sequence numbers. */
+export class VolatileSlots {
+  sequence = 0;
+  /** What a cursor that missed nothing has seen before this tick. */
+  flushed = 0;
+  readonly slots = new Map<string, Slot>();
+
+  /** Returns false when the topic has its `limit` of slots and this would be one more. */
+  set(key: string, frame: Uint8Array, from: string | null, limit: number): boolean {
+    if (!this.slots.delete(key) && this.slots.size >= limit) return false;
+    this.slots.set(key, { sequence: ++this.sequence, frame, from });
+    return true;
+  }
+
+  /** Frames newer than `sequence`, oldest first. */
+  since(sequence: number): Uint8Array[] {
+    const frames: Uint8Array[] = [];
+    for (const slot of this.slots.values()) if (slot.sequence > sequence) frames.push(slot.frame);
+    return frames;
+  }
+
+  /** A volatile value is gone when its sender's session ends. */
+  forget(from: string): void {
+    for (const [key, slot] of this.slots) if (slot.from === from) this.slots.delete(key);
+  }
+}
+
+export class Topic {
+  readonly name: string;
+  readonly epoch: string;
+  /** Offset of the newest event, 0 before the first. */
+  head: number;
+  /** Offset of the oldest event that can still be read, from the ring or the store. */
+  tail: number;
+  /** Bytes of the stored log. */
+  logBytes: number;
+  readonly ring = new Ring();
+  readonly cursors: Cursor[] = [];
+  readonly volatile = new VolatileSlots();
+  /** True once deleted: cursors that still drain read its ring alone. */
+  dropped = false;
+
+  constructor(name: string, epoch: string, head: number, tail: number, logBytes: number) {
+    this.name = name;
+    this.epoch = epoch;
+    this.head = head;
+    this.tail = tail;
+    this.logBytes = logBytes;
+  }
+
+  add(cursor: Cursor): void {
+    cursor.index = this.cursors.length;
+    this.cursors.push(cursor);
+  }
+
+  remove(cursor: Cursor): void {
+    const { index } = cursor;
+    if (index < 0) return;
+    const last = this.cursors.pop() as Cursor;
+    if (last !== cursor) {
+      this.cursors[index] = last;
+      last.index = index;
+    }
+    cursor.index = -1;
+  }
+
+  /** Nobody is here and nothing would be lost by forgetting the object. */
+  get idle(): boolean {
+    return this.cursors.length === 0 && this.volatile.slots.size === 0;
+  }
+}

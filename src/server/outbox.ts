@@ -1,0 +1,269 @@
+/**
+ * What leaves one connection, in order: replies and notices (bytes) and, between them, "feed this
+ * cursor". Written once at the end of a tick. While the socket does not drain, bytes wait here
+ * (bounded by limits.controlBytes) and cursors simply stay where they are: there is no queue of
+ * events per client. Called by the hub's flush and by the transport's drain.
+ */
+import { isPromise } from '../store/promise.js';
+import { concat, encode } from '../protocol/codec.js';
+import { Op } from '../protocol/frames.js';
+import { FRAME_BYTES, sliceChunk } from './hub/events-frame.js';
+import type { Cursor } from './hub/topic.js';
+import type { LogChunk, MaybePromise } from '../store/store.js';
+import type { Socket } from './transport/transport.js';
+
+/** Feed a removed cursor up to `until`, so that what follows in the outbox comes after its last event. */
+interface Ending {
+  readonly cursor: Cursor;
+  readonly until: number;
+}
+type Entry = Uint8Array | Ending;
+
+/** Bytes of replay one connection gets in one tick: a storm of resumes must not stop the loop. */
+const FEED_BUDGET = 512 * 1024;
+
+export interface OutboxOwner {
+  /** Reads chunks of a log that are no longer in the ring. */
+  read(topic: string, from: number, maxBytes: number): MaybePromise<readonly LogChunk[]>;
+  /** Ask for another `write` at the end of the next tick. */
+  again(outbox: Outbox): void;
+  /** Replies waited past `controlBytes`. */
+  overflowed(outbox: Outbox): void;
+  /** A cursor fell out of the log and was told so. */
+  reset(cursor: Cursor): void;
+}
+
+export class Outbox {
+  readonly #socket: Socket;
+  readonly #owner: OutboxOwner;
+  readonly #controlBytes: number;
+  /** Subscriptions of this connection by topic name. */
+  readonly cursors = new Map<string, Cursor>();
+  #entries: Entry[] = [];
+  #waitingBytes = 0;
+  /** The socket told us to stop, until `drain`. */
+  #blocked = false;
+  /** A log read is under way; nothing may overtake it. */
+  #reading = false;
+  #behind = false;
+  #budget = 0;
+  #closed = false;
+  /** Already on the hub's list of connections to write this tick. */
+  dirty = false;
+
+  constructor(socket: Socket, owner: OutboxOwner, controlBytes: number) {
+    this.#socket = socket;
+    this.#owner = owner;
+    this.#controlBytes = controlBytes;
+  }
+
+  /** Nothing waits, so a tick's frame may go straight to the socket. */
+  get clear(): boolean {
+    return !this.#blocked && !this.#reading && this.#entries.length === 0;
+  }
+
+  get stalled(): boolean {
+    return this.#blocked || this.#reading;
+  }
+
+  /** Queues a reply or notice. The hub writes it at the end of the tick. */
+  push(bytes: Uint8Array): void {
+    if (this.#closed) return;
+    this.#entries.push(bytes);
+    this.#waitingBytes += bytes.length;
+    if (!this.dirty) this.#owner.again(this);
+    // Bounded (rule 4): within one tick even a willing socket cannot take more than this at once.
+    if (this.#waitingBytes > this.#controlBytes && this.stalled) {
+      this.close();
+      this.#owner.overflowed(this);
+    }
+  }
+
+  /** Queues the last events of a subscription that ends at offset `until`. */
+  pushEnding(cursor: Cursor, until: number): void {
+    if (this.#closed || cursor.next > until) return;
+    this.#entries.push({ cursor, until });
+    if (!this.dirty) this.#owner.again(this);
+  }
+
+  /** Some cursor of this connection has something to catch up with. */
+  lag(): void {
+    this.#behind = true;
+    if (!this.dirty && !this.stalled) this.#owner.again(this);
+  }
+
+  /**
+   * The hot path: one tick's frame of a topic for a cursor that has missed nothing, straight to the
+   * socket. Only when `clear`.
+   */
+  sendLive(cursor: Cursor, frame: Uint8Array, next: number): void {
+    const result = this.#socket.send(frame);
+    if (result === 'dropped') {
+      this.#blocked = this.#behind = true;
+      return;
+    }
+    cursor.next = next;
+    if (result === 'queued') this.#blocked = true;
+  }
+
+  /** Writes what waits, in order, then feeds cursors that are behind; stops at the first sign of backpressure. */
+  write(): void {
+    this.dirty = false;
+    if (this.#closed || this.stalled) return;
+    if (this.#entries.length === 1 && !this.#behind) this.#run();
+    else this.#socket.cork(() => this.#run());
+  }
+
+  drained(): void {
+    if (this.#closed) return;
+    this.#blocked = false;
+    if (!this.#reading && (this.#entries.length > 0 || this.#behind)) this.write();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#entries = [];
+    this.#waitingBytes = 0;
+  }
+
+  #run(): void {
+    this.#budget = FEED_BUDGET;
+    if (!this.#writeEntries()) return;
+    if (!this.#behind) return;
+    this.#behind = false;
+    for (const cursor of this.cursors.values()) {
+      if (!cursor.behind) continue;
+      if (!this.#feed(cursor, cursor.topic.head)) {
+        this.#behind = true;
+        return;
+      }
+      if (cursor.seen < cursor.topic.volatile.sequence && !this.#feedVolatile(cursor)) {
+        this.#behind = true;
+        return;
+      }
+    }
+  }
+
+  /** False when it had to stop. Replies that follow one another leave as one message. */
+  #writeEntries(): boolean {
+    const entries = this.#entries;
+    let done = 0;
+    let go = true;
+    while (go && done < entries.length) {
+      const entry = entries[done] as Entry;
+      if (!(entry instanceof Uint8Array)) {
+        if (!this.#feed(entry.cursor, entry.until)) break;
+        done++;
+        continue;
+      }
+      let end = done + 1;
+      let size = entry.length;
+      for (; end < entries.length; end++) {
+        const following = entries[end] as Entry;
+        if (!(following instanceof Uint8Array) || size + following.length > FRAME_BYTES) break;
+        size += following.length;
+      }
+      const bytes = end === done + 1 ? entry : concat(entries.slice(done, end) as Uint8Array[]);
+      const result = this.#socket.send(bytes);
+      if (result !== 'sent') this.#blocked = true;
+      if (result === 'dropped') break;
+      this.#waitingBytes -= size;
+      done = end;
+      go = result === 'sent';
+    }
+    if (done === entries.length) this.#entries = [];
+    else entries.splice(0, done);
+    return go && this.#entries.length === 0;
+  }
+
+  /** Brings a cursor up to `until`; false when it had to stop before. */
+  #feed(cursor: Cursor, until: number): boolean {
+    const { topic } = cursor;
+    while (cursor.next <= until) {
+      if (this.#budget <= 0) {
+        this.#owner.again(this);
+        return false;
+      }
+      if (cursor.next < topic.tail) {
+        this.#reset(cursor, until);
+        return !this.#blocked;
+      }
+      const chunk = topic.ring.find(cursor.next);
+      if (chunk === undefined) return this.#feedFromStore(cursor, until);
+      const chunks = [chunk];
+      let bytes = chunk.frame.length;
+      let next = chunk.first + chunk.count;
+      while (next <= until && bytes < FRAME_BYTES) {
+        const following = topic.ring.find(next);
+        if (following === undefined || bytes + following.frame.length > FRAME_BYTES) break;
+        chunks.push(following);
+        bytes += following.frame.length;
+        next = following.first + following.count;
+      }
+      if (!this.#sendChunks(cursor, chunks, until)) return false;
+    }
+    return true;
+  }
+
+  #sendChunks(cursor: Cursor, chunks: readonly LogChunk[], until: number): boolean {
+    const frames = chunks.map((chunk) => sliceChunk(cursor.topic.name, chunk, cursor.next, until));
+    const bytes = frames.length === 1 ? (frames[0] as Uint8Array) : concat(frames);
+    const last = chunks[chunks.length - 1] as LogChunk;
+    this.#budget -= bytes.length;
+    const result = this.#socket.send(bytes);
+    if (result !== 'sent') this.#blocked = true;
+    if (result === 'dropped') return false;
+    cursor.next = Math.min(last.first + last.count, until + 1);
+    return result === 'sent';
+  }
+
+  #feedFromStore(cursor: Cursor, until: number): boolean {
+    const { topic } = cursor;
+    const chunks = topic.dropped ? [] : this.#owner.read(topic.name, cursor.next, FRAME_BYTES);
+    if (!isPromise(chunks)) return this.#feedRead(cursor, chunks, until) && this.#feed(cursor, until);
+    this.#reading = true;
+    void chunks
+      .catch(() => [])
+      .then((read) => {
+        this.#reading = false;
+        // The connection may have closed during the read (rule 1).
+        if (this.#closed) return;
+        this.#budget = FEED_BUDGET;
+        if (!this.#blocked) this.#feedRead(cursor, read, until);
+        this.#behind = true;
+        if (!this.#blocked) this.write();
+      });
+    return false;
+  }
+
+  #feedRead(cursor: Cursor, chunks: readonly LogChunk[], until: number): boolean {
+    const first = chunks[0];
+    if (first === undefined || first.first > cursor.next) {
+      this.#reset(cursor, until);
+      return !this.#blocked;
+    }
+    return this.#sendChunks(cursor, chunks, until);
+  }
+
+  /** The log no longer holds what the cursor needs: one explicit RESET, never a silent gap (rule 2). */
+  #reset(cursor: Cursor, until: number): void {
+    const { name, epoch } = cursor.topic;
+    const result = this.#socket.send(encode([Op.RESET, name, epoch, until, 'overrun']));
+    if (result !== 'sent') this.#blocked = true;
+    if (result === 'dropped') return;
+    cursor.next = until + 1;
+    this.#owner.reset(cursor);
+  }
+
+  #feedVolatile(cursor: Cursor): boolean {
+    const { volatile } = cursor.topic;
+    const frames = volatile.since(cursor.seen);
+    if (frames.length > 0) {
+      const result = this.#socket.send(concat(frames));
+      if (result !== 'sent') this.#blocked = true;
+      if (result === 'dropped') return false;
+    }
+    cursor.seen = volatile.sequence;
+    return !this.#blocked;
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * What the contract and the program's rules say of topics and events: may this session subscribe,
+ * may it publish, is this data right. SUBSCRIBE, join and resume ask the same questions here.
+ * By default the server alone publishes.
+ */
+import * as v from 'valibot';
+import { encode } from '../protocol/codec.js';
+import type { Contract, ContractTopic, Schema } from '../protocol/contract.js';
+import { RoomwireError } from '../protocol/errors.js';
+import type { Value } from '../protocol/frames.js';
+import { eventEntry, topicPattern, type TopicPattern } from '../protocol/pattern.js';
+import type { MaybePromise } from '../store/store.js';
+import type { Session, TopicRules } from './api.js';
+
+export interface EventPolicy {
+  /** The event's name as MessagePack. */
+  readonly bytes: Uint8Array;
+  /** null: any data will do and is never decoded. */
+  readonly schema: Schema | null;
+  readonly publish: 'server' | 'subscribers';
+}
+
+export interface TopicPolicy {
+  readonly definition: ContractTopic;
+  readonly params: Readonly<Record<string, string>>;
+  readonly events: Map<string, EventPolicy | null>;
+  readonly rules: readonly TopicRules[];
+}
+
+/** Names come from outside: what is remembered of them is bounded (rule 4). */
+const REMEMBERED_TOPICS = 10_000;
+const REMEMBERED_EVENTS = 500;
+
+export class Policy {
+  readonly #contract: Contract;
+  readonly #rules: readonly (readonly [TopicPattern, TopicRules])[];
+  readonly #topics = new Map<string, TopicPolicy | null>();
+
+  constructor(contract: Contract, rules: Readonly<Record<string, TopicRules>>) {
+    this.#contract = contract;
+    this.#rules = Object.entries(rules).map(([pattern, rule]) => [topicPattern(pattern), rule]);
+  }
+
+  /** Throws unknown_topic. */
+  topic(name: string): TopicPolicy {
+    let found = this.#topics.get(name);
+    if (found === undefined) {
+      found = this.#find(name) ?? null;
+      if (this.#topics.size >= REMEMBERED_TOPICS) this.#topics.clear();
+      this.#topics.set(name, found);
+    }
+    if (found === null) throw new RoomwireError('unknown_topic', `no topic '${name}' in the contract`);
+    return found;
+  }
+
+  #find(name: string): TopicPolicy | undefined {
+    for (const definition of this.#contract.topics) {
+      const params = definition.match(name);
+      if (params === undefined) continue;
+      const rules = this.#rules.filter(([pattern]) => pattern.match(name) !== undefined).map(([, rule]) => rule);
+      return { definition, params, events: new Map(), rules };
+    }
+    return undefined;
+  }
+
+  /** Throws unknown_event. */
+  event(topic: TopicPolicy, name: string): EventPolicy {
+    let found = topic.events.get(name);
+    if (found === undefined) {
+      const entry = eventEntry(topic.definition.events, name);
+      const free = entry === undefined || entry.schema.type === 'unknown' || entry.schema.type === 'any';
+      found =
+        entry === undefined
+          ? null
+          : { bytes: encode(name), schema: free ? null : entry.schema, publish: entry.publish };
+      if (topic.events.size >= REMEMBERED_EVENTS) topic.events.clear();
+      topic.events.set(name, found);
+    }
+    if (found === null) {
+      throw new RoomwireError('unknown_event', `no event '${name}' in topic '${topic.definition.pattern}'`);
+    }
+    return found;
+  }
+
+  /** Throws unknown_topic or join_required; answers whether the rules allow it. */
+  maySubscribe(session: Session, name: string): MaybePromise<boolean> {
+    const topic = this.topic(name);
+    if (topic.definition.subscribe === 'by-call') throw new RoomwireError('join_required');
+    return this.allows(
+      topic.rules.map((rule) => () => rule.subscribe?.({ session, topic: name, params: topic.params })),
+    );
+  }
+
+  /** A rule for the event decides alone; without one the contract's `publish` does. */
+  mayPublish(session: Session, name: string, topic: TopicPolicy, event: string): MaybePromise<boolean> {
+    const deciders: (() => MaybePromise<boolean | undefined>)[] = [];
+    for (const rule of topic.rules) {
+      const decide = rule.publish === undefined ? undefined : eventEntry(rule.publish, event);
+      if (decide !== undefined) deciders.push(() => decide({ session, topic: name, event, params: topic.params }));
+    }
+    if (deciders.length > 0) return this.allows(deciders);
+    return this.event(topic, event).publish === 'subscribers' && session.topics.has(name);
+  }
+
+  /** All must not say no; a promise only when one of them is. */
+  allows(deciders: readonly (() => MaybePromise<boolean | undefined>)[]): MaybePromise<boolean> {
+    const answers = deciders.map((decide) => decide());
+    if (answers.some((answer) => answer instanceof Promise)) {
+      return Promise.all(answers).then((all) => all.every((answer) => answer !== false));
+    }
+    return answers.every((answer) => answer !== false);
+  }
+}
+
+/** Throws invalid_data with the paths, or returns the checked value. */
+export function checked(schema: Schema, data: Value): unknown {
+  const result = v.safeParse(schema, data, { abortPipeEarly: true });
+  if (result.success) return result.output;
+  const issues = result.issues
+    .slice(0, 10)
+    .map((issue) => ({ path: v.getDotPath(issue) ?? '', message: issue.message }));
+  const [first] = issues;
+  throw new RoomwireError('invalid_data', `${first?.path ? `${first.path}: ` : ''}${first?.message ?? 'invalid'}`, {
+    details: { issues },
+  });
+}

@@ -1,0 +1,140 @@
+/**
+ * A session: who a client is, which topics it is in, and its one connection when it has one. It
+ * outlives the connection by its grace, and the process by its document in the store. Memory changes
+ * here happen in the effects of committed transactions only.
+ */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { encode } from '../protocol/codec.js';
+import type { Session, User } from './api.js';
+import type { CloseName } from '../protocol/codes.js';
+import type { RoomwireError } from '../protocol/errors.js';
+import type { Value } from '../protocol/frames.js';
+import type { Outbox } from './outbox.js';
+import type { Timer } from './wheel.js';
+
+/** What the store keeps of a session. Secrets are kept as hashes: the store's files are no keys. */
+export interface SessionRecord {
+  readonly user: User;
+  readonly instance: string;
+  readonly graceMs: number;
+  /** Store time in ms when the rights end; null: never. */
+  readonly expiresAt: number | null;
+  /** Hashes of the secrets that open it: the one last announced and, until that is used, its predecessor. */
+  readonly secrets: readonly string[];
+  /** No token was needed: a guest on loopback. */
+  readonly guest: boolean;
+}
+
+/** What a session needs of its connection (connection.ts). */
+export interface SessionConnection {
+  readonly outbox: Outbox;
+  readonly open: boolean;
+  nack(id: number, error: RoomwireError): void;
+  call(name: string, data: unknown, timeoutMs: number): Promise<Value>;
+  close(name: CloseName, reason?: string, retryAfterMs?: number): void;
+}
+
+/** 128 random bits; also the address of a client in events (`from`, `presenterSid`). */
+export function newSid(): string {
+  return randomBytes(16).toString('base64url');
+}
+
+export function newSecret(): string {
+  return randomBytes(24).toString('base64url');
+}
+
+export function hashSecret(secret: string): string {
+  return createHash('sha256').update(secret).digest('base64url');
+}
+
+/** In constant time. */
+export function opens(record: SessionRecord, secret: string): boolean {
+  const hash = Buffer.from(hashSecret(secret));
+  return record.secrets.some((known) => timingSafeEqual(Buffer.from(known), hash));
+}
+
+export class ServerSession implements Session {
+  readonly sid: string;
+  /** The sid as MessagePack, for the items it publishes. */
+  readonly sidBytes: Uint8Array;
+  readonly topics = new Set<string>();
+  readonly #registry: SessionRegistry;
+  record: SessionRecord;
+  connection: SessionConnection | undefined;
+  ended = false;
+  /** Grace while there is no connection. */
+  graceTimer: Timer | undefined;
+  expiryTimer: Timer | undefined;
+
+  constructor(registry: SessionRegistry, sid: string, record: SessionRecord) {
+    this.#registry = registry;
+    this.sid = sid;
+    this.sidBytes = encode(sid);
+    this.record = record;
+  }
+
+  get user(): User {
+    return this.record.user;
+  }
+
+  get connected(): boolean {
+    return this.connection !== undefined;
+  }
+
+  enter(topic: string): void {
+    this.topics.add(topic);
+    this.#registry.entered(this, topic);
+  }
+
+  /** False when it was not there. */
+  leave(topic: string): boolean {
+    if (!this.topics.delete(topic)) return false;
+    this.#registry.left(this, topic);
+    return true;
+  }
+}
+
+/** All sessions of this server, by id and by topic. */
+export class SessionRegistry {
+  readonly #bySid = new Map<string, ServerSession>();
+  readonly #byTopic = new Map<string, Set<ServerSession>>();
+
+  get size(): number {
+    return this.#bySid.size;
+  }
+
+  get(sid: string): ServerSession | undefined {
+    return this.#bySid.get(sid);
+  }
+
+  all(): IterableIterator<ServerSession> {
+    return this.#bySid.values();
+  }
+
+  add(session: ServerSession): void {
+    this.#bySid.set(session.sid, session);
+  }
+
+  remove(session: ServerSession): void {
+    for (const topic of session.topics) this.left(session, topic);
+    session.topics.clear();
+    session.ended = true;
+    this.#bySid.delete(session.sid);
+  }
+
+  inTopic(topic: string): readonly ServerSession[] {
+    return [...(this.#byTopic.get(topic) ?? [])];
+  }
+
+  entered(session: ServerSession, topic: string): void {
+    let sessions = this.#byTopic.get(topic);
+    if (sessions === undefined) this.#byTopic.set(topic, (sessions = new Set()));
+    sessions.add(session);
+  }
+
+  left(session: ServerSession, topic: string): void {
+    const sessions = this.#byTopic.get(topic);
+    sessions?.delete(session);
+    if (sessions?.size === 0) this.#byTopic.delete(topic);
+  }
+}

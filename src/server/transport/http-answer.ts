@@ -1,0 +1,67 @@
+/**
+ * What both engines need to ask the server for an HTTP answer and to write it: the server is asked,
+ * its answer checked (an engine would let a line break in a header through, or throw), and what it
+ * throws becomes a 500.
+ */
+import { SocketAddress } from 'node:net';
+import { validateHeaderName, validateHeaderValue } from 'node:http';
+import type { HttpRequest, HttpResponse, TransportOptions } from './transport.js';
+
+export interface Answer {
+  readonly status: number;
+  /** Without the ones the engine writes. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly body: string | Uint8Array;
+  /** Undefined where the status forbids a content-length. */
+  readonly bodyBytes: number | undefined;
+}
+
+const engineHeaders = new Set(['content-length', 'connection', 'transfer-encoding']);
+
+export const badUpgrade = check({
+  status: 400,
+  headers: { 'content-type': 'text/plain', 'sec-websocket-version': '13' },
+  body: 'Not a valid WebSocket upgrade.\n',
+});
+const serverError = check({ status: 500, headers: { 'content-type': 'text/plain' }, body: 'Internal error.\n' });
+
+/** Never rejects. */
+export async function ask(
+  options: TransportOptions,
+  request: HttpRequest,
+  failed: (error: unknown) => void,
+): Promise<Answer> {
+  try {
+    return check(await options.request(request));
+  } catch (error) {
+    failed(error);
+    return serverError;
+  }
+}
+
+function check(response: HttpResponse): Answer {
+  const { status, body } = response;
+  if (!Number.isInteger(status) || status < 200 || status > 599)
+    throw new RangeError(`HTTP status ${status} is not within 200–599.`);
+  const headers = Object.entries(response.headers).filter(([name]) => !engineHeaders.has(name.toLowerCase()));
+  for (const [name, value] of headers) {
+    validateHeaderName(name);
+    validateHeaderValue(name, value);
+  }
+  return { status, headers, body, bodyBytes: status === 204 || status === 304 ? undefined : Buffer.byteLength(body) };
+}
+
+/** One spelling of a peer's address for both engines: IPv4 where it is one, else the short form of IPv6. */
+export function plainAddress(text: string): string {
+  if (!text.includes(':')) return text;
+  const short = new SocketAddress({ address: text.replace(/%.*/, ''), family: 'ipv6' }).address;
+  return short.startsWith('::ffff:') && short.includes('.') ? short.slice(7) : short;
+}
+
+/** The offered subprotocols in order, from the header's value. */
+export function offeredSubprotocols(header: string | undefined): readonly string[] {
+  return (header ?? '')
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+}

@@ -1,0 +1,303 @@
+/**
+ * The fast engine, on uWebSockets.js. Its callbacks come straight from C++: nothing may throw into
+ * it, buffers and requests die with the callback (rule 8), and a socket's methods throw once its
+ * close was reported, which `end` and `close` do before they return.
+ */
+import { STATUS_CODES } from 'node:http';
+import { createServer } from 'node:net';
+import { type Answer, ask, badUpgrade, offeredSubprotocols, plainAddress } from './http-answer.js';
+import { quietly, Sink } from './sink.js';
+import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, UpgradeInfo } from './transport.js';
+import type { UwsModule, UwsRequest, UwsResponse, UwsWebSocket } from './uws-load.js';
+
+interface Data {
+  readonly info: UpgradeInfo;
+  socket?: UwsSocket;
+}
+
+/**
+ * Seconds without a byte from the peer until the engine cuts it: the engine's longest. Heartbeats
+ * are ours and come long before; but a peer that stalls, sends a close frame, then drains and stays,
+ * is out of our hands (its close was reported), and with 0 it would be kept for ever.
+ */
+const IDLE_SECONDS = 960;
+
+class UwsSocket implements Socket {
+  readonly sink: Sink;
+  readonly #failed: (error: unknown) => void;
+  readonly #endMs: number;
+  /** Undefined once the engine has reported its close: from then on its methods throw. */
+  #native: UwsWebSocket<Data> | undefined;
+  #corked = false;
+  #closing: { readonly code: number; readonly reason: string } | 'cut' | undefined;
+  #deadline: NodeJS.Timeout | undefined;
+
+  constructor(native: UwsWebSocket<Data>, endMs: number, failed: (error: unknown) => void) {
+    this.#native = native;
+    this.#endMs = endMs;
+    this.#failed = failed;
+    this.sink = new Sink(failed);
+  }
+
+  send(bytes: Uint8Array): SendResult {
+    if (!this.sink.open || this.#native === undefined) return 'dropped';
+    const status = this.#native.send(bytes, true, false);
+    return status === 1 ? 'sent' : status === 0 ? 'queued' : 'dropped';
+  }
+
+  bufferedBytes(): number {
+    return this.sink.open && this.#native !== undefined ? this.#native.getBufferedAmount() : 0;
+  }
+
+  cork(fn: () => void): void {
+    if (!this.sink.open || this.#native === undefined) return;
+    const guarded = () => {
+      try {
+        fn();
+      } catch (error) {
+        this.#failed(error);
+      }
+    };
+    if (this.#corked) return guarded();
+    this.#corked = true;
+    this.#native.cork(guarded);
+    this.#corked = false;
+    this.#shut();
+  }
+
+  end(code: number, reason: string): void {
+    if (!this.sink.open) return;
+    this.#closing = { code, reason };
+    this.#shut();
+    this.sink.close(code, reason);
+  }
+
+  terminate(): void {
+    if (!this.sink.open) return;
+    this.#closing = 'cut';
+    this.#shut();
+    this.sink.close(1006, '');
+  }
+
+  /** From the engine: it took some of what it holds. */
+  drained(): void {
+    if (this.#closing === undefined) this.sink.drain();
+    else this.#shut();
+  }
+
+  /** From the engine: the last word on this connection. */
+  gone(code: number, reason: string): void {
+    this.#native = undefined;
+    clearTimeout(this.#deadline);
+    this.sink.close(code, reason);
+  }
+
+  /** Takes the next step of closing, if there is one. */
+  #shut(): void {
+    // In a cork the engine would neither send the FIN after the close frame nor close cleanly.
+    if (this.#closing === undefined || this.#native === undefined || this.#corked) return;
+    if (this.#closing === 'cut') return this.#native.close();
+    // Over maxBackpressure the engine drops the close frame and all it holds, and below it a peer
+    // that drains and stays outlives the engine's own timeout: end only what has drained. Few
+    // sockets ever end stalled, and timers of one length share a list: no wheel is needed here.
+    if (this.#native.getBufferedAmount() === 0) return this.#native.end(this.#closing.code, this.#closing.reason);
+    this.#deadline ??= setTimeout(() => this.#native?.close(), this.#endMs).unref();
+  }
+}
+
+/** One app: WebSockets and HTTP on one port. */
+export function createUwsTransport(module: UwsModule, options: TransportOptions): Transport {
+  const failed = quietly(options);
+  const app = module.App();
+  const sockets = new Set<UwsSocket>();
+  let listening: unknown;
+  let closed = false;
+
+  app.ws<Data>('/*', {
+    compression: module.DISABLED,
+    idleTimeout: IDLE_SECONDS,
+    maxLifetime: 0,
+    sendPingsAutomatically: false,
+    maxPayloadLength: options.messageBytes,
+    maxBackpressure: options.maxBufferedBytes,
+    closeOnBackpressureLimit: false,
+    upgrade(response, request, context) {
+      try {
+        upgrade(response, request, context, options);
+      } catch (error) {
+        failed(error);
+        cut(response);
+      }
+    },
+    open(native) {
+      const data = native.getUserData();
+      const socket = new UwsSocket(native, options.endMs ?? 10_000, failed);
+      data.socket = socket;
+      sockets.add(socket);
+      if (!socket.sink.start(() => options.open(socket, data.info))) native.close();
+    },
+    message(native, message, isBinary) {
+      native.getUserData().socket?.sink.message(new Uint8Array(message), isBinary);
+    },
+    drain(native) {
+      native.getUserData().socket?.drained();
+    },
+    close(native, code, reason) {
+      const { socket } = native.getUserData();
+      if (socket === undefined) return;
+      sockets.delete(socket);
+      socket.gone(code, Buffer.from(reason).toString());
+    },
+  });
+
+  app.any('/*', (response, request) => {
+    try {
+      serve(response, request, options, failed);
+    } catch (error) {
+      failed(error);
+      cut(response);
+    }
+  });
+
+  return {
+    engine: 'uws',
+    listen({ host, port }) {
+      return new Promise((resolve, reject) => {
+        // Exclusive: else two servers share a port, each with a part of the connections.
+        app.listen(host, port, module.LIBUS_LISTEN_EXCLUSIVE_PORT, (token) => {
+          if (token === false) return void whyNot(host, port).then(reject);
+          listening = token;
+          resolve(module.us_socket_local_port(token));
+        });
+      });
+    },
+    stopListening() {
+      if (listening !== undefined) module.us_listen_socket_close(listening);
+      listening = undefined;
+    },
+    async close() {
+      if (closed) return;
+      closed = true;
+      // Not in the middle of one of the engine's callbacks.
+      await new Promise((resolve) => setImmediate(resolve));
+      listening = undefined;
+      // Our own list first: the engine walks its own while it reports, and loses its way when the
+      // server closes another socket in answer to a close.
+      for (const socket of sockets) socket.terminate();
+      app.close();
+    },
+  };
+}
+
+function upgrade(response: UwsResponse, request: UwsRequest, context: unknown, options: TransportOptions): void {
+  const headers = headersOf(request);
+  // The engine calls this for any GET with a key.
+  if (headers['upgrade']?.toLowerCase() !== 'websocket' || headers['sec-websocket-version'] !== '13') {
+    return write(response, badUpgrade, false);
+  }
+  const subprotocols = offeredSubprotocols(headers['sec-websocket-protocol']);
+  const info: UpgradeInfo = {
+    address: addressOf(response),
+    path: request.getUrl(),
+    query: request.getQuery() ?? '',
+    authorization: headers['authorization'] ?? '',
+    origin: headers['origin'] ?? '',
+    userAgent: headers['user-agent'] ?? '',
+    subprotocols,
+  };
+  const chosen = options.chooseSubprotocol(subprotocols) ?? '';
+  const data: Data = { info };
+  response.upgrade(data, headers['sec-websocket-key'] ?? '', chosen, '', context);
+}
+
+/** Gathers the body, asks, answers. */
+function serve(
+  response: UwsResponse,
+  request: UwsRequest,
+  options: TransportOptions,
+  failed: (error: unknown) => void,
+): void {
+  const head = {
+    method: request.getMethod().toUpperCase(),
+    path: request.getUrl(),
+    query: request.getQuery() ?? '',
+    address: addressOf(response),
+    headers: headersOf(request),
+  };
+  if (head.headers['upgrade']?.toLowerCase() === 'websocket') return write(response, badUpgrade, false);
+  let aborted = false;
+  let asked = false;
+  response.onAborted(() => {
+    aborted = true;
+  });
+  const answer = async (rest: Pick<HttpRequest, 'body' | 'bodyTooLarge'>) => {
+    asked = true;
+    const reply = await ask(options, { ...head, ...rest }, failed);
+    if (aborted) return;
+    response.cork(() => {
+      try {
+        write(response, reply, head.method === 'HEAD');
+      } catch (error) {
+        failed(error);
+      }
+    });
+  };
+  const tooLarge = () => void answer({ body: new Uint8Array(0), bodyTooLarge: true }).catch(failed);
+  if (Number(head.headers['content-length'] ?? 0) > options.bodyBytes) return tooLarge();
+  const chunks: Buffer[] = [];
+  let length = 0;
+  response.onData((chunk, last) => {
+    if (asked) return;
+    length += chunk.byteLength;
+    if (length > options.bodyBytes) {
+      chunks.length = 0;
+      return tooLarge();
+    }
+    // A copy: the chunk dies with this callback.
+    if (chunk.byteLength > 0) chunks.push(Buffer.from(chunk.slice(0)));
+    if (last) void answer({ body: Buffer.concat(chunks), bodyTooLarge: false }).catch(failed);
+  });
+}
+
+function write(response: UwsResponse, answer: Answer, headOnly: boolean): void {
+  response.writeStatus(`${answer.status} ${STATUS_CODES[answer.status] ?? ''}`);
+  for (const [name, value] of answer.headers) response.writeHeader(name, value);
+  if (answer.bodyBytes === undefined) return void response.endWithoutBody();
+  if (!headOnly) return void response.end(answer.body);
+  // The engine can tell the length itself, but 20.30 then never counts the response as done and
+  // cuts the connection at its next request.
+  response.writeHeader('content-length', String(answer.bodyBytes));
+  response.endWithoutBody();
+}
+
+/** After a failure: the response may be used up already, and then its methods throw. */
+function cut(response: UwsResponse): void {
+  try {
+    response.close();
+  } catch {
+    // It is closed, or a WebSocket by now.
+  }
+}
+
+function addressOf(response: UwsResponse): string {
+  return plainAddress(Buffer.from(response.getRemoteAddressAsText()).toString());
+}
+
+function headersOf(request: UwsRequest): Readonly<Record<string, string>> {
+  const headers = Object.create(null) as Record<string, string>;
+  request.forEach((name, value) => {
+    headers[name] = name in headers ? `${headers[name]}, ${value}` : value;
+  });
+  return headers;
+}
+
+/** The engine does not say why it could not listen; node's own attempt does. */
+function whyNot(host: string, port: number): Promise<Error> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once('error', resolve);
+    probe.listen({ host, port, exclusive: true }, () => {
+      probe.close(() => resolve(Object.assign(new Error(`The port ${port} was in use.`), { code: 'EADDRINUSE' })));
+    });
+  });
+}

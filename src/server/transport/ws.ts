@@ -1,0 +1,230 @@
+/**
+ * The portable engine: the ws package on node:http. Slower, the same promises: where the engines
+ * differ (when `close` is heard, what `queued` means), this one follows uWebSockets.js.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket as NetSocket } from 'node:net';
+import { type ServerOptions, WebSocket, WebSocketServer } from 'ws';
+import { ask, badUpgrade, offeredSubprotocols, plainAddress } from './http-answer.js';
+import { quietly, Sink } from './sink.js';
+import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, UpgradeInfo } from './transport.js';
+
+/** Bytes a socket may hold back before a send answers `queued`. */
+const HIGH_WATER_BYTES = 64 * 1024;
+
+// A server does not mask, so ws hands the caller's bytes to the socket as they are and changes nothing.
+const sendOptions = { binary: true, compress: false, fin: true } as const;
+
+class WsSocket implements Socket {
+  readonly sink: Sink;
+  readonly #ws: WebSocket;
+  readonly #net: NetSocket;
+  readonly #maxBufferedBytes: number;
+  readonly #failed: (error: unknown) => void;
+
+  constructor(ws: WebSocket, net: NetSocket, options: { maxBufferedBytes: number; failed: (error: unknown) => void }) {
+    this.#ws = ws;
+    this.#net = net;
+    this.#maxBufferedBytes = options.maxBufferedBytes;
+    this.#failed = options.failed;
+    const sink = new Sink(options.failed);
+    this.sink = sink;
+    // A broken frame: ws answers with a close frame by itself; for the server it is over now.
+    ws.on('error', (error) => sink.close(1006, error.message));
+    ws.on('close', (code, reason) => sink.close(code, reason.toString()));
+    ws.on('message', (data, isBinary) => sink.message(data as Buffer, isBinary));
+    net.on('drain', () => sink.drain());
+  }
+
+  send(bytes: Uint8Array): SendResult {
+    if (!this.sink.open || this.#ws.readyState !== WebSocket.OPEN) return 'dropped';
+    if (this.#net.writableLength > this.#maxBufferedBytes) return 'dropped';
+    this.#ws.send(bytes, sendOptions);
+    // `writableNeedDrain` alone is also true for a large write that the kernel took whole; with it,
+    // a drain event is certain to come.
+    return this.#net.writableNeedDrain && this.#net.writableLength > 0 ? 'queued' : 'sent';
+  }
+
+  bufferedBytes(): number {
+    return this.sink.open ? this.#net.writableLength : 0;
+  }
+
+  cork(fn: () => void): void {
+    if (!this.sink.open) return;
+    this.#net.cork();
+    try {
+      fn();
+    } catch (error) {
+      this.#failed(error);
+    } finally {
+      this.#net.uncork();
+    }
+  }
+
+  end(code: number, reason: string): void {
+    if (!this.sink.open) return;
+    this.#ws.close(code, reason);
+    this.sink.close(code, reason);
+  }
+
+  terminate(): void {
+    if (!this.sink.open) return;
+    this.#ws.terminate();
+    this.sink.close(1006, '');
+  }
+}
+
+/** WebSockets and HTTP on one port. */
+export function createWsTransport(options: TransportOptions): Transport {
+  const failed = quietly(options);
+  const server = createServer(
+    {
+      highWaterMark: HIGH_WATER_BYTES,
+      keepAliveTimeout: 10_000,
+      headersTimeout: 10_000,
+      requestTimeout: 60_000,
+      connectionsCheckingInterval: 5_000,
+    },
+    (request, response) => {
+      try {
+        serve(request, response, options, failed);
+      } catch (error) {
+        failed(error);
+        request.destroy();
+      }
+    },
+  );
+  const wsOptions: ServerOptions & { readonly closeTimeout: number } = {
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    skipUTF8Validation: false,
+    maxPayload: options.messageBytes,
+    closeTimeout: options.endMs ?? 10_000,
+    handleProtocols: (offered) => options.chooseSubprotocol([...offered]) ?? false,
+  };
+  const wss = new WebSocketServer(wsOptions);
+  // Every TCP connection, also one that is no WebSocket yet or any more: close() must not wait for any.
+  const connections = new Set<NetSocket>();
+  const sockets = new Set<WsSocket>();
+  let closing: Promise<void> | undefined;
+  server.on('connection', (net) => {
+    connections.add(net);
+    net.once('close', () => connections.delete(net));
+  });
+  server.on('upgrade', (request: IncomingMessage, net: NetSocket, head: Buffer) => {
+    try {
+      if (request.headers['sec-websocket-version'] !== '13') return refuse(net);
+      wss.handleUpgrade(request, net, head, (ws) => {
+        const socket = new WsSocket(ws, net, { maxBufferedBytes: options.maxBufferedBytes, failed });
+        sockets.add(socket);
+        net.once('close', () => sockets.delete(socket));
+        if (!socket.sink.start(() => options.open(socket, upgradeInfo(request)))) ws.terminate();
+      });
+    } catch (error) {
+      failed(error);
+      net.destroy();
+    }
+  });
+
+  return {
+    engine: 'ws',
+    listen({ host, port }) {
+      return new Promise((resolve, reject) => {
+        server.once('error', reject);
+        server.listen({ host, port, exclusive: true }, () => {
+          server.off('error', reject);
+          server.on('error', failed);
+          resolve((server.address() as AddressInfo).port);
+        });
+      });
+    },
+    stopListening() {
+      server.close();
+    },
+    close() {
+      closing ??= (async () => {
+        const ended = [...connections].map((net) => new Promise<void>((resolve) => net.once('close', () => resolve())));
+        const freed = server.listening && new Promise<void>((resolve) => server.close(() => resolve()));
+        for (const socket of sockets) socket.terminate();
+        for (const net of connections) net.destroy();
+        await Promise.all([freed, ...ended]);
+      })();
+      return closing;
+    },
+  };
+}
+
+function upgradeInfo(request: IncomingMessage): UpgradeInfo {
+  const { headers } = request;
+  return {
+    address: plainAddress(request.socket.remoteAddress ?? ''),
+    ...target(request),
+    authorization: headers.authorization ?? '',
+    origin: headers.origin ?? '',
+    userAgent: headers['user-agent'] ?? '',
+    subprotocols: offeredSubprotocols(headers['sec-websocket-protocol']),
+  };
+}
+
+/** Gathers the body, asks, answers. */
+function serve(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: TransportOptions,
+  failed: (error: unknown) => void,
+): void {
+  const headers = Object.create(null) as Record<string, string>;
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (value !== undefined) headers[name] = typeof value === 'string' ? value : value.join(', ');
+  }
+  const head = {
+    method: request.method ?? 'GET',
+    ...target(request),
+    address: plainAddress(request.socket.remoteAddress ?? ''),
+    headers,
+  };
+  let asked = false;
+  const answer = async (rest: Pick<HttpRequest, 'body' | 'bodyTooLarge'>) => {
+    asked = true;
+    const reply = await ask(options, { ...head, ...rest }, failed);
+    for (const [name, value] of reply.headers) response.setHeader(name, value);
+    if (reply.bodyBytes !== undefined) response.setHeader('content-length', reply.bodyBytes);
+    response.writeHead(reply.status);
+    // node sends no body for HEAD, 204 and 304 by itself.
+    response.end(reply.body);
+  };
+  // What comes after that is read and forgotten, so that the peer gets to read the answer.
+  const tooLarge = () => void answer({ body: new Uint8Array(0), bodyTooLarge: true }).catch(failed);
+  // A peer that leaves is no failure: its answer goes nowhere.
+  request.on('error', () => undefined);
+  response.on('error', () => undefined);
+  const chunks: Buffer[] = [];
+  let length = 0;
+  request.on('data', (chunk: Buffer) => {
+    if (asked) return;
+    length += chunk.length;
+    if (length <= options.bodyBytes) return void chunks.push(chunk);
+    chunks.length = 0;
+    tooLarge();
+  });
+  request.on('end', () => {
+    if (!asked) void answer({ body: Buffer.concat(chunks), bodyTooLarge: false }).catch(failed);
+  });
+  if (Number(headers['content-length'] ?? 0) > options.bodyBytes) tooLarge();
+}
+
+function refuse(net: NetSocket): void {
+  const headers = badUpgrade.headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
+  net.on('error', () => undefined);
+  net.end(
+    `HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: ${badUpgrade.bodyBytes}\r\n${headers}\r\n${String(badUpgrade.body)}`,
+    () => net.destroy(),
+  );
+}
+
+function target(request: IncomingMessage): { path: string; query: string } {
+  const url = request.url ?? '/';
+  const mark = url.indexOf('?');
+  return mark === -1 ? { path: url, query: '' } : { path: url.slice(0, mark), query: url.slice(mark + 1) };
+}

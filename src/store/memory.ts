@@ -1,0 +1,231 @@
+/**
+ * The store without a disk: topics as arrays of chunks, tables as maps with lazily sorted keys.
+ * It forgets everything at the end of the process, so every open is a new generation.
+ */
+import { randomBytes } from 'node:crypto';
+import { appended, checkNames } from './batch.js';
+import type { Batch, ListOptions, LogChunk, Operation, Store, TopicRecord } from './store.js';
+
+interface Topic {
+  record: TopicRecord;
+  readonly chunks: LogChunk[];
+}
+
+export function memoryStore(): Store {
+  const topics = new Map<string, Topic>();
+  const topicNames = new SortedKeys(topics);
+  const tables = new Map<string, Table>();
+  let lastBatch = 0;
+
+  /** Everything that can be refused is refused here, before `apply` changes anything. */
+  function check(operations: readonly Operation[]): void {
+    const planned = new Map<string, TopicRecord | undefined>();
+    for (const operation of operations) {
+      checkNames(operation);
+      if (operation.type === 'append') {
+        const { topic } = operation;
+        const record = planned.has(topic) ? planned.get(topic) : topics.get(topic)?.record;
+        planned.set(topic, appended(record, operation));
+      } else if (operation.type === 'drop') {
+        planned.set(operation.topic, undefined);
+      }
+    }
+  }
+
+  function apply(operation: Operation): void {
+    switch (operation.type) {
+      case 'append': {
+        const topic = topics.get(operation.topic);
+        const record = appended(topic?.record, operation);
+        if (topic === undefined) {
+          topics.set(operation.topic, { record, chunks: [operation.chunk] });
+          topicNames.add(operation.topic);
+        } else {
+          topic.record = record;
+          topic.chunks.push(operation.chunk);
+        }
+        break;
+      }
+      case 'trim': {
+        const topic = topics.get(operation.topic);
+        if (topic === undefined) break;
+        topic.chunks.splice(0, chunkIndex(topic.chunks, operation.before));
+        topic.record = { ...topic.record, tail: topic.chunks[0]?.first ?? topic.record.head + 1 };
+        break;
+      }
+      case 'drop':
+        if (topics.delete(operation.topic)) topicNames.delete(operation.topic);
+        break;
+      case 'put': {
+        let table = tables.get(operation.table);
+        if (table === undefined) tables.set(operation.table, (table = new Table()));
+        table.put(operation.key, operation.value);
+        break;
+      }
+      case 'delete':
+        tables.get(operation.table)?.delete(operation.key);
+        break;
+    }
+  }
+
+  return {
+    name: 'memory',
+    durable: false,
+    open() {
+      topics.clear();
+      topicNames.clear();
+      tables.clear();
+      lastBatch = 0;
+      const generation = randomBytes(6).toString('base64url');
+      return { generation, meta: { time: 0, counter: 0, incarnation: 0 } };
+    },
+    commit({ id, operations }: Batch) {
+      if (id <= lastBatch) return;
+      check(operations);
+      for (const operation of operations) apply(operation);
+      lastBatch = id;
+    },
+    topic: (name) => topics.get(name)?.record,
+    read(name, from, maxBytes) {
+      const chunks = topics.get(name)?.chunks ?? [];
+      const found: LogChunk[] = [];
+      let bytes = 0;
+      for (let i = chunkIndex(chunks, from); i < chunks.length; i++) {
+        const chunk = chunks[i] as LogChunk;
+        bytes += chunk.frame.length;
+        if (bytes > maxBytes && found.length > 0) break;
+        found.push(chunk);
+      }
+      return found;
+    },
+    get: (table, key) => tables.get(table)?.values.get(key),
+    list: (table, options) => tables.get(table)?.list(options) ?? [],
+    topics({ after, limit }) {
+      return { total: topics.size, names: [...topicNames.page({ after, limit })] };
+    },
+    close() {},
+  };
+}
+
+/** Index of the first chunk that does not end before `offset`. */
+function chunkIndex(chunks: readonly LogChunk[], offset: number): number {
+  return lowerBound(chunks.length, (i) => {
+    const { first, count } = chunks[i] as LogChunk;
+    return first + count - 1 < offset;
+  });
+}
+
+class Table {
+  readonly values = new Map<string, Uint8Array>();
+  readonly #keys = new SortedKeys(this.values);
+
+  put(key: string, value: Uint8Array): void {
+    if (!this.values.has(key)) this.#keys.add(key);
+    this.values.set(key, value);
+  }
+
+  delete(key: string): void {
+    if (this.values.delete(key)) this.#keys.delete(key);
+  }
+
+  list(options: ListOptions): (readonly [string, Uint8Array])[] {
+    return Array.from(this.#keys.page(options), (key) => [key, this.values.get(key) as Uint8Array] as const);
+  }
+}
+
+/**
+ * The keys of a map in the order of their UTF-8 bytes. Writes only take notes; the next page pays:
+ * little for a few new keys, one sort after many. A deleted key stays as a gap until gaps are half.
+ */
+class SortedKeys {
+  readonly #live: { has(key: string): boolean };
+  #sorted: string[] = [];
+  #added: string[] = [];
+  readonly #gaps = new Set<string>();
+
+  constructor(live: { has(key: string): boolean }) {
+    this.#live = live;
+  }
+
+  add(key: string): void {
+    if (!this.#gaps.delete(key)) this.#added.push(key);
+  }
+
+  delete(key: string): void {
+    this.#gaps.add(key);
+  }
+
+  clear(): void {
+    this.#sorted = [];
+    this.#added = [];
+    this.#gaps.clear();
+  }
+
+  *page({ prefix = '', after, limit }: ListOptions): Generator<string> {
+    this.#settle();
+    const keys = this.#sorted;
+    let i = lowerBound(keys.length, (at) => compareUtf8(keys[at] as string, prefix) < 0);
+    if (after !== undefined) {
+      i = Math.max(
+        i,
+        lowerBound(keys.length, (at) => compareUtf8(keys[at] as string, after) <= 0),
+      );
+    }
+    for (let left = limit; left > 0 && i < keys.length; i++) {
+      const key = keys[i] as string;
+      if (!key.startsWith(prefix)) return;
+      if (!this.#live.has(key)) continue;
+      left--;
+      yield key;
+    }
+  }
+
+  #settle(): void {
+    const added = this.#added;
+    if (added.length > 0) {
+      this.#added = [];
+      if (added.length <= 8) {
+        for (const key of added) {
+          const sorted = this.#sorted;
+          const at = lowerBound(sorted.length, (i) => compareUtf8(sorted[i] as string, key) < 0);
+          sorted.splice(at, 0, key);
+        }
+      } else {
+        // The built-in sort finds the run that is sorted already and merges: near linear.
+        this.#sorted = this.#sorted.concat(added.sort(compareUtf8)).sort(compareUtf8);
+      }
+    }
+    if (this.#gaps.size * 2 > this.#sorted.length) {
+      this.#sorted = this.#sorted.filter((key) => this.#live.has(key));
+      this.#gaps.clear();
+    }
+  }
+}
+
+/** First index for which `before` no longer holds. */
+function lowerBound(length: number, before: (index: number) => boolean): number {
+  let low = 0;
+  let high = length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (before(middle)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/**
+ * Orders two strings as their UTF-8 bytes would be. `<` compares UTF-16 units, which puts an astral
+ * character (a surrogate pair, from 0xD800) before U+E000–U+FFFF, though its bytes are greater.
+ */
+function compareUtf8(a: string, b: string): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    const x = a.charCodeAt(i);
+    const y = b.charCodeAt(i);
+    if (x !== y) return rank(x) - rank(y);
+  }
+  return a.length - b.length;
+}
+
+const rank = (unit: number): number => (unit < 0xd800 ? unit : unit < 0xe000 ? unit + 0x2000 : unit - 0x800);

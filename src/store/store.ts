@@ -1,0 +1,121 @@
+/**
+ * What the hub asks of a store: one atomic `commit` of a tick's operations, and reads.
+ * Memory and LMDB answer synchronously, others may answer with a promise: every method is
+ * `MaybePromise`, and callers must be right for both. Who calls it: server/hub only.
+ */
+export type MaybePromise<T> = T | Promise<T>;
+
+/** UTF-8 bytes of what a batch may name. Longer names are refused, the same by every store. */
+export const storeLimits = { key: 1_900, table: 64, topic: 1_900 } as const;
+
+/** What the store remembers of a topic that was ever written. */
+export interface TopicRecord {
+  readonly epoch: string;
+  /** Offset of the newest event; the first event of an epoch has offset 1. */
+  readonly head: number;
+  /** Offset of the oldest event that can still be read; head + 1 when there is none. */
+  readonly tail: number;
+}
+
+/** Some consecutive events of one topic as one ready-to-send EVENTS frame. Nobody changes the bytes. */
+export interface LogChunk {
+  readonly first: number;
+  readonly count: number;
+  readonly frame: Uint8Array;
+}
+
+/**
+ * One step of a commit. Documents live in named tables, keyed by string, ordered by the bytes of
+ * the key; the hub owns their encoding.
+ */
+export type Operation =
+  /** Adds a chunk to a topic's log. `first` must be `head + 1` (or 1 when the topic is new), the epoch the topic's own. */
+  | { readonly type: 'append'; readonly topic: string; readonly epoch: string; readonly chunk: LogChunk }
+  /** Forgets the chunks that end before `before`; `tail` becomes the first offset kept. An unknown topic is no error. */
+  | { readonly type: 'trim'; readonly topic: string; readonly before: number }
+  /** Forgets the topic and its log. An unknown topic is no error. */
+  | { readonly type: 'drop'; readonly topic: string }
+  | { readonly type: 'put'; readonly table: string; readonly key: string; readonly value: Uint8Array }
+  | { readonly type: 'delete'; readonly table: string; readonly key: string };
+
+export interface Batch {
+  /** Grows by one with every batch of this process. A repeated id is the same batch, retried. */
+  readonly id: number;
+  readonly operations: readonly Operation[];
+  readonly meta: StoreMeta;
+}
+
+/** Small facts that are written with every batch. */
+export interface StoreMeta {
+  /** The clock's high-water mark, ms: time never runs behind it, even across restarts. */
+  readonly time: number;
+  /** Store-wide counter behind versions and fencing tokens; never goes back. */
+  readonly counter: number;
+  /** Counts dropped topics, so that a topic made again gets a new epoch. */
+  readonly incarnation: number;
+}
+
+export interface ListOptions {
+  readonly prefix?: string;
+  /** Only keys greater than this one. */
+  readonly after?: string;
+  readonly limit: number;
+}
+
+export interface OpenedStore {
+  /** New whenever this store may have lost something it told; part of every epoch. */
+  readonly generation: string;
+  /** As of the last commit; zeros for a new store. */
+  readonly meta: StoreMeta;
+}
+
+export interface Store {
+  readonly name: string;
+  /** Whether a commit survives `kill -9`. */
+  readonly durable: boolean;
+  /** Called once before anything else. Rejects with a one-line reason (see StoreError). */
+  open(): MaybePromise<OpenedStore>;
+  /**
+   * Applies all operations or none. Throws (or rejects with) a StoreError: `refused` means nothing
+   * was applied, now or by an earlier try; `unknown` means it may have been, and the caller repeats
+   * the same batch until it knows; `unusable` means another server took the store over: stop. A batch
+   * whose id was applied already is not applied again. One commit at a time. Arrays and bytes must stay
+   * as they are until it is done, frames and values for ever (memory keeps them by reference).
+   */
+  commit(batch: Batch): MaybePromise<void>;
+  topic(name: string): MaybePromise<TopicRecord | undefined>;
+  /**
+   * Chunks of a topic in order, the first one holding `from` or, when that is trimmed, the oldest
+   * kept; stops before the chunk that would exceed `maxBytes` (always at least one chunk when there
+   * is one). A chunk's bytes are the caller's to keep, not to change.
+   */
+  read(topic: string, from: number, maxBytes: number): MaybePromise<readonly LogChunk[]>;
+  /** A document's bytes, the caller's to keep, not to change. */
+  get(table: string, key: string): MaybePromise<Uint8Array | undefined>;
+  /** Documents ordered by key. */
+  list(table: string, options: ListOptions): MaybePromise<readonly (readonly [key: string, value: Uint8Array])[]>;
+  /** Number of topics that have a record, at most `limit` of their names from `after` on. */
+  topics(options: {
+    readonly after?: string;
+    readonly limit: number;
+  }): MaybePromise<{ readonly total: number; readonly names: readonly string[] }>;
+  /** Flushes what the durability mode still holds back and lets go of files and locks. */
+  close(): MaybePromise<void>;
+}
+
+export type StoreErrorKind =
+  /** Nothing was applied; the same work may be tried again. */
+  | 'refused'
+  /** It may have been applied: repeat the same batch. */
+  | 'unknown'
+  /** The store cannot be opened or used on: locked or taken over by another server, unwritable, corrupt. */
+  | 'unusable';
+
+export class StoreError extends Error {
+  override readonly name = 'StoreError';
+  readonly kind: StoreErrorKind;
+  constructor(kind: StoreErrorKind, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.kind = kind;
+  }
+}

@@ -1,0 +1,163 @@
+/** The import rules hold here, and each of them fails where it is broken. */
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { ESLint, Linter } from 'eslint';
+import t from 'tap';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+function check(dir: string): { status: number | null; output: string } {
+  const run = spawnSync(process.execPath, [`${root}scripts/check-imports.mjs`, dir], { encoding: 'utf8' });
+  return { status: run.status, output: run.stdout + run.stderr };
+}
+
+t.test('the imports of this repository are as they should be', async (t) => {
+  const { status, output } = check(root);
+  t.equal(status, 0, output);
+  t.match(output, /^imports: [1-9]\d* modules, [1-9]\d* imports, all as they should be/);
+});
+
+t.test('the check fails when it sees no modules', async (t) => {
+  const { status, output } = check(t.testdir({ src: { 'notes.md': '' } }));
+  t.equal(status, 1);
+  t.match(output, 'no modules under');
+});
+
+t.test('what the rules allow passes', async (t) => {
+  const dir = t.testdir({
+    src: {
+      'index.ts': `export { server } from './server/server.js';\nexport { rooms } from './rooms/rooms.js';`,
+      protocol: {
+        'codes.ts': 'export const codes = 1;',
+        'schema.ts': `import 'valibot';\nexport { codes } from './codes.js';`,
+      },
+      client: {
+        'client.ts': `export { codes } from '../protocol/codes.js';`,
+        'node.ts': `import 'ws';\nimport 'node:net';\nimport './client.js';`,
+      },
+      store: { 'lmdb-store.ts': `import 'lmdb';\nimport 'node:fs';\nimport '../protocol/codes.js';` },
+      server: {
+        'server.ts': `import '../store/lmdb-store.js';\nimport './transport/ws.js';\nexport const server = 1;`,
+        'api.ts': 'export interface Api { readonly a: 1 }',
+        transport: { 'ws.ts': `import 'ws';`, 'uws.ts': `import 'uws-20.30';` },
+      },
+      rooms: {
+        'rooms.ts': `import type { Api } from '../server/api.js';\nexport const rooms: Api | undefined = undefined;`,
+      },
+      http: {
+        'rest.ts': `import '../rooms/rooms.js';\nimport '../server/server.js';`,
+        page: { 'app.ts': `import '../../client/client.js';` },
+      },
+      cli: { 'main.ts': `import '../http/rest.js';\nimport '../server/transport/ws.js';\nimport '../index.js';` },
+    },
+  });
+  const { status, output } = check(dir);
+  t.equal(status, 0, output);
+});
+
+/** File → one import it may not have, and what the check says of it. */
+const forbidden: readonly (readonly [file: string, specifier: string, says: string])[] = [
+  ['protocol/a.ts', '../client/free.js', 'protocol/ may import nothing outside itself'],
+  ['protocol/b.ts', 'node:fs', 'protocol/ uses no module of Node'],
+  ['protocol/c.ts', 'jose', 'protocol/ uses only valibot'],
+  ['client/a.ts', '../store/free.js', 'client/ may import only protocol'],
+  ['client/b.ts', 'node:fs', 'client/ uses no module of Node'],
+  ['client/c.ts', 'jose', 'client/ uses no package'],
+  ['client/d.ts', 'ws', 'belongs to server/transport/ws.ts, client/node.ts'],
+  ['store/a.ts', '../server/server.js', 'store/ may import only protocol'],
+  ['store/b.ts', 'lmdb', 'belongs to store/lmdb*.ts'],
+  ['store/c.ts', 'ioredis', 'belongs to store/redis*.ts'],
+  ['server/a.ts', '../rooms/free.js', 'server/ may import only protocol, store'],
+  ['server/transport/a.ts', '../../client/free.js', 'server/ may import only protocol, store'],
+  ['server/b.ts', 'ws', 'belongs to server/transport/ws.ts'],
+  ['server/c.ts', 'uws-20.57', 'belongs to server/transport/uws*.ts'],
+  ['rooms/a.ts', '../server/hub.js', 'rooms/ may import only protocol, server/server.ts, server/api.ts'],
+  ['rooms/b.ts', '../store/free.js', 'rooms/ may import only protocol'],
+  ['rooms/c.ts', '../http/free.js', 'rooms/ may import only protocol'],
+  ['http/a.ts', '../server/hub.js', 'http/ may import only protocol, rooms, server/server.ts'],
+  ['http/b.ts', '../cli/free.js', 'http/ may import only protocol, rooms'],
+  ['http/c.ts', './page/free.js', 'http/ may import only protocol, rooms'],
+  ['http/page/a.ts', '../free.js', 'http/page/ may import only protocol, client'],
+  ['http/page/b.ts', 'node:fs', 'http/page/ uses no module of Node'],
+  ['entry.ts', './cli/free.js', 'the entry may import only protocol'],
+];
+
+t.test('every forbidden import is found', async (t) => {
+  const free = { 'free.ts': 'export const free = 1;' };
+  const src: Record<string, Record<string, string | Record<string, string>> | string> = {
+    protocol: { ...free, 'gone.ts': `import './nowhere.js';\nimport '../../outside.js';` },
+    client: { ...free },
+    store: { ...free },
+    server: { ...free, 'hub.ts': '', 'server.ts': '', transport: { ...free } },
+    rooms: { ...free },
+    http: { ...free, page: { ...free } },
+    cli: { ...free },
+    misc: { ...free },
+  };
+  for (const [file, specifier] of forbidden) put(src, file.split('/'), `import '${specifier}';\n`);
+  const { status, output } = check(t.testdir({ 'outside.ts': '', src }));
+  t.equal(status, 1);
+  for (const [file, specifier, says] of forbidden) {
+    const line = output
+      .split('\n')
+      .find((line) => line.startsWith(`imports: ${file} → ${specifier.replace('node:', '')}: `));
+    t.match(line, says, `${file} → ${specifier}`);
+  }
+  t.match(output, 'protocol/gone.ts → ./nowhere.js: cannot be resolved');
+  t.match(output, 'protocol/gone.ts → ../../outside.js: lies outside src/');
+  t.match(output, 'misc/free.ts: its folder is not in scripts/import-rules.mjs');
+  t.equal(output.trim().split('\n').length, forbidden.length + 3, 'and nothing else');
+});
+
+t.test('a cycle is found, also one of types only', async (t) => {
+  const values = { 'a.ts': `export { b } from './b.js';`, 'b.ts': `import './a.js';\nexport const b = 1;` };
+  const types = {
+    'c.ts': `import type { D } from './d.js';\nexport type C = D;`,
+    'd.ts': `import type { C } from './c.js';\nexport type D = C[];`,
+  };
+  const { status, output } = check(t.testdir({ src: { store: { ...values, ...types } } }));
+  t.equal(status, 1);
+  t.match(output, /cycle: store\/[ab]\.ts → store\/[ab]\.ts → and again/);
+  t.match(output, /cycle: store\/[cd]\.ts → store\/[cd]\.ts → and again/);
+});
+
+t.test('ESLint refuses the same imports while one types', async (t) => {
+  const eslint = new ESLint({ cwd: root });
+  const linter = new Linter();
+  const findings = async (file: string, code: string) => {
+    const config = (await eslint.calculateConfigForFile(`${root}src/${file}`)) as { rules: Linter.RulesRecord };
+    const rule = config.rules['no-restricted-imports'] ?? 'off';
+    return linter.verify(code, [{ rules: { 'no-restricted-imports': rule } }]).length;
+  };
+  for (const [file, specifier] of forbidden) {
+    t.ok(await findings(file, `import '${specifier}';`), `${file} → ${specifier}`);
+  }
+  t.ok(await findings('server/a.ts', `import 'fs';`), 'a module of Node without node:');
+  t.ok(await findings('server/a.ts', `import { createRequire } from 'node:module';`), 'createRequire');
+  const allowed = [
+    ['protocol/a.ts', 'valibot'],
+    ['client/node.ts', 'ws'],
+    ['client/node.ts', 'node:net'],
+    ['client/a.ts', '../protocol/codes.js'],
+    ['store/lmdb-keys.ts', 'lmdb'],
+    ['server/transport/ws.ts', 'ws'],
+    ['server/transport/uws-load.ts', 'uws-20.30'],
+    ['server/transport/ws.ts', '../connection.js'],
+    ['rooms/a.ts', '../server/api.js'],
+    ['rooms/a.ts', '../server/server.js'],
+    ['http/a.ts', '../rooms/rooms.js'],
+    ['http/page/app.ts', '../../client/index.js'],
+    ['cli/main.ts', '../server/hub.js'],
+    ['index.ts', './rooms/rooms.js'],
+  ] as const;
+  for (const [file, specifier] of allowed)
+    t.notOk(await findings(file, `import '${specifier}';`), `${file} → ${specifier}`);
+  for (const file of ['server/transport/uws-load.ts', 'store/lmdb-engine.ts']) {
+    t.notOk(await findings(file, `import { createRequire } from 'node:module';`), `createRequire in ${file}`);
+  }
+});
+
+function put(tree: Record<string, unknown>, [name = '', ...rest]: readonly string[], content: string): void {
+  if (rest.length === 0) tree[name] = content;
+  else put((tree[name] ??= {}) as Record<string, unknown>, rest, content);
+}

@@ -1,0 +1,292 @@
+import assert from 'node:assert/strict';
+import { decode as referenceDecode, decodeMulti, encode as reference } from '@msgpack/msgpack';
+import fc from 'fast-check';
+import t from 'tap';
+import {
+  arrayHeader,
+  concat,
+  decode,
+  decodeAll,
+  DecodeError,
+  decodeScanned,
+  encode,
+  EncodeError,
+  Writer,
+} from '../../src/protocol/codec.js';
+import { scanMessage, scanReason, scanValue } from '../../src/protocol/scan.js';
+
+const hex = (text: string) => Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'));
+const toHex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+
+/** What a call throws, with the fields of its error. */
+function thrown(call: () => unknown): Record<string, unknown> {
+  try {
+    call();
+  } catch (error) {
+    return error as Record<string, unknown>;
+  }
+  return {};
+}
+
+const key = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 30 }), fc.constantFrom('toString', 'constructor', '0'));
+const { value } = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 4 },
+    fc.constantFrom(null, true, false, '', 0),
+    fc.maxSafeInteger(),
+    fc.integer({ min: -70_000, max: 70_000 }),
+    // What JSON does with −0 is tested by itself.
+    fc.double().map((number) => (Object.is(number, -0) ? 0 : number)),
+    fc.string({ unit: 'binary', maxLength: 80 }),
+    fc.uint8Array({ maxLength: 80 }),
+    fc.array(tie('value'), { maxLength: 8 }),
+    fc.dictionary(key, tie('value'), { maxKeys: 8, noNullPrototype: true }),
+  ),
+}));
+/** The reference decoder refuses this key, and so does not compare. */
+const holdsProto = (bytes: Uint8Array) => Buffer.from(bytes).includes('__proto__');
+
+t.test('what is encoded decodes to the same, here and in another implementation', async () => {
+  fc.assert(
+    fc.property(value, (input) => {
+      const bytes = encode(input);
+      assert.equal(scanValue(bytes, 0), bytes.length);
+      assert.deepStrictEqual(decode(bytes), input);
+      if (!holdsProto(bytes)) assert.deepStrictEqual(referenceDecode(bytes), input);
+    }),
+    { numRuns: 1500 },
+  );
+});
+
+t.test('what another implementation encodes decodes to the same, and no shorter than ours', async () => {
+  fc.assert(
+    fc.property(value, (input) => {
+      const bytes = reference(input);
+      assert.deepStrictEqual(decode(bytes), input);
+      assert.ok(encode(input).length <= bytes.length);
+    }),
+    { numRuns: 1500 },
+  );
+});
+
+t.test('each value has its shortest encoding', async (t) => {
+  const known: [unknown, string][] = [
+    [0, '00'], [127, '7f'], [128, 'cc80'], [255, 'ccff'], [256, 'cd0100'], [65_535, 'cdffff'], [65_536, 'ce00010000'],
+    [2 ** 32 - 1, 'ceffffffff'], [2 ** 32, 'cf0000000100000000'], [2 ** 53 - 1, 'cf001fffffffffffff'],
+    [-1, 'ff'], [-32, 'e0'], [-33, 'd0df'], [-128, 'd080'], [-129, 'd1ff7f'], [-32_768, 'd18000'],
+    [-32_769, 'd2ffff7fff'], [-(2 ** 31), 'd280000000'], [-(2 ** 31) - 1, 'd3ffffffff7fffffff'],
+    [-(2 ** 53 - 1), 'd3ffe0000000000001'], [2 ** 53, 'cb4340000000000000'], [-(2 ** 53), 'cbc340000000000000'],
+    [1.5, 'cb3ff8000000000000'], [Infinity, 'cb7ff0000000000000'], [-0, '00'], [null, 'c0'], [undefined, 'c0'],
+    [true, 'c3'], [false, 'c2'], ['', 'a0'], ['é', 'a2c3a9'], ['a'.repeat(31), `bf${'61'.repeat(31)}`],
+    ['a'.repeat(32), `d920${'61'.repeat(32)}`], [[], '90'], [{}, '80'], [Uint8Array.of(1, 2), 'c4020102'],
+    [[undefined, , 1], '93c0c001'], // eslint-disable-line no-sparse-arrays
+  ]; // prettier-ignore
+  for (const [input, bytes] of known) t.equal(toHex(encode(input)), bytes, bytes);
+  for (const size of [15, 16, 31, 32, 255, 256, 65_535, 65_536]) {
+    for (const input of ['x'.repeat(size), '€'.repeat(size), new Uint8Array(size), new Array(size).fill(0)]) {
+      assert.equal(toHex(encode(input)), toHex(reference(input)));
+    }
+    const map = Object.fromEntries(Array.from({ length: size }, (_, i) => [`k${i}`, i]));
+    assert.equal(toHex(encode(map)), toHex(reference(map)));
+  }
+});
+
+t.test('members that are undefined are left out, as in JSON, and the header stays the shortest', async (t) => {
+  t.equal(toHex(encode({ a: undefined, b: 1, c: undefined })), '81a16201');
+  const wide = Object.fromEntries(Array.from({ length: 70_000 }, (_, i) => [`k${i}`, i % 7000 ? undefined : i]));
+  assert.equal(toHex(encode(wide)), toHex(reference(wide, { ignoreUndefined: true })));
+  assert.equal(toHex(encode([wide, 1])), toHex(reference([wide, 1], { ignoreUndefined: true })));
+});
+
+t.test('a getter that answers differently each time cannot break the encoding', async (t) => {
+  let turn = 0;
+  const fickle = {
+    get a() {
+      return turn++ % 2 ? undefined : encode({ nested: turn });
+    },
+  };
+  t.same(decode(encode(fickle)), { a: encode({ nested: 1 }) });
+  t.same(decode(encode(fickle)), {});
+});
+
+t.test('a view of any kind is sent as the bytes it shows', async (t) => {
+  const buffer = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8).buffer;
+  for (const view of [Buffer.from(buffer, 2, 4), new DataView(buffer, 2, 4), new Uint16Array(buffer, 2, 2)]) {
+    t.equal(toHex(encode(view)), 'c40403040506');
+  }
+});
+
+t.test('what has no encoding is refused with its path and what to send instead', async (t) => {
+  class Player {}
+  const cycle: Record<string, unknown> = {};
+  cycle.me = cycle;
+  const refused: [unknown, string][] = [
+    [{ user: { born: new Date() } }, 'data.user.born is a Date; send a number or a string'],
+    [new Map(), 'data is a Map; send a plain object'],
+    [[0, { s: new Set() }], 'data[1].s is a Set; send an array'],
+    [{ 'a b': { '0': new Player() } }, 'data["a b"]["0"] is a Player; send a plain object'],
+    [{ n: 1n }, 'data.n is a bigint; send a number or a string'],
+    [{ f: () => 1 }, 'data.f is a function; send plain data'],
+    [Symbol('s'), 'data is a symbol; send plain data'],
+    [new ArrayBuffer(1), 'data is an ArrayBuffer; send a Uint8Array'],
+    [{ e: new Error('x') }, 'data.e is an Error; send a plain object'],
+    [Object.create({}), 'data is an Object; send a plain object'],
+    [Object.create(Object.create(null)), 'data is a class instance; send a plain object'],
+    [{ t: 'a\ud800' }, 'data.t has a lone surrogate; send well-formed text or bytes'],
+    [{ ok: 1, 'k\udc00': 1 }, 'data["k\\udc00"] has a key that has a lone surrogate; send well-formed text or bytes'],
+    [['\udc00\ud800'], 'data[0] has a lone surrogate; send well-formed text or bytes'],
+    [cycle, `data${'.me'.repeat(32)} is deeper than 32 levels; does it hold itself?`],
+  ];
+  for (const [input, message] of refused) {
+    t.throws(() => encode(input), { name: 'EncodeError', message }, message);
+    t.throws(() => encode(input), EncodeError);
+    t.ok(thrown(() => encode(input)) instanceof TypeError);
+  }
+  t.match(
+    thrown(() => encode({ a: 1n }, { name: 'token' })),
+    { path: 'token.a' },
+  );
+  t.throws(() => new Writer().writeString('\ud800'), EncodeError);
+});
+
+t.test('depth 32 is encoded, and arrays around the value count', async (t) => {
+  const nested = (depth: number) => {
+    let inner: unknown = [];
+    for (let i = 1; i < depth; i++) inner = i % 2 ? { inner } : [inner];
+    return inner;
+  };
+  t.ok(scanValue(encode(nested(32)), 0) > 0);
+  t.throws(() => encode(nested(33)), EncodeError);
+  t.throws(() => encode(nested(32), { level: 1 }), EncodeError);
+  const writer = new Writer();
+  writer.writeArrayHeader(1);
+  writer.writeValue(nested(31), { level: 1 });
+  t.ok(scanValue(writer.take(), 0) > 0);
+});
+
+t.test('a refused value leaves nothing in the writer, and the writer goes on', async (t) => {
+  const writer = new Writer();
+  writer.writeArrayHeader(2);
+  writer.writeInt(1);
+  t.throws(() => writer.writeValue(['x'.repeat(5000), new Date()]), EncodeError);
+  t.equal(writer.length, 2);
+  writer.writeNil();
+  t.equal(toHex(writer.take()), '9201c0');
+  t.throws(() => encode([1n]), EncodeError);
+  t.equal(toHex(encode([1])), '9101');
+});
+
+t.test('a writer builds a frame around bytes that are encoded already', async (t) => {
+  const data = encode({ a: 1 });
+  const writer = new Writer();
+  writer.writeArrayHeader(5);
+  writer.writeInt(48);
+  writer.writeString('room:a');
+  writer.writeRaw(data);
+  writer.writeMapHeader(1);
+  writer.writeString('b');
+  writer.writeBin(Uint8Array.of(1));
+  writer.writeNil();
+  t.same(decodeAll(writer.take()), [[48, 'room:a', { a: 1 }, { b: Uint8Array.of(1) }, null]]);
+  t.same(concat([arrayHeader(2), encode(1), data]), encode([1, { a: 1 }]));
+  t.same(arrayHeader(70_000), hex('dd00011170'));
+  t.same(concat([]), new Uint8Array());
+});
+
+t.test('bytes that were taken stay what they are', async (t) => {
+  const first = encode({ a: 'first' });
+  const copy = first.slice();
+  for (let i = 0; i < 10; i++) encode({ b: 'x'.repeat(i * 20_000) });
+  t.same(first, copy);
+  t.equal(first.buffer.byteLength, first.length);
+});
+
+t.test('scanner and decoder accept the same bytes for the same reasons', async (t) => {
+  const noise = fc.uint8Array({ maxLength: 24 });
+  const mutated = fc.tuple(value, fc.nat(), fc.nat(255)).map(([input, where, byte]) => {
+    const bytes = encode([1, input]);
+    bytes[where % bytes.length] = byte;
+    return bytes;
+  });
+  let accepted = 0;
+  fc.assert(
+    fc.property(fc.oneof(noise, mutated), (bytes) => {
+      const end = scanValue(bytes, 0);
+      try {
+        const decoded = decode(bytes);
+        assert.equal(end, bytes.length);
+        accepted++;
+        if (!holdsProto(bytes)) assert.deepStrictEqual(decoded, referenceDecode(bytes));
+      } catch (error) {
+        if (!(error instanceof DecodeError)) throw error;
+        assert.equal(error.reason, end < 0 ? scanReason(end) : 'bytes after the value');
+      }
+      const scanned = scanMessage(bytes, []);
+      try {
+        const frames = decodeAll(bytes);
+        assert.equal(frames.length, scanned);
+        if (!holdsProto(bytes)) assert.deepStrictEqual(frames, [...decodeMulti(bytes)]);
+      } catch (error) {
+        if (!(error instanceof DecodeError)) throw error;
+        assert.deepStrictEqual({ frame: error.frame, reason: error.reason }, scanned);
+      }
+    }),
+    { numRuns: 6000 },
+  );
+  t.ok(accepted > 500, `${accepted} accepted`);
+});
+
+t.test('a value must fill the range it is decoded from', async (t) => {
+  t.equal(decode(hex('ff 2a ff'), 1, 2), 42);
+  t.match(
+    thrown(() => decode(hex('2a2a'))),
+    { reason: 'bytes after the value' },
+  );
+  t.match(
+    thrown(() => decode(hex('9201'), 0, 2)),
+    { reason: 'truncated or a length past the end' },
+  );
+  t.match(
+    thrown(() => decode(hex('9201ff'), 0, 2)),
+    { reason: 'truncated or a length past the end' },
+  );
+  t.throws(() => decode(new Uint8Array()), DecodeError);
+  t.throws(() => decode(hex('01'), 0, 9), DecodeError);
+  t.equal(decodeScanned(hex('ff2aff'), 1), 42);
+});
+
+t.test('a message with one bad frame yields none of its frames, and names the bad one', async (t) => {
+  t.same(decodeAll(hex('9103 920301')), [[3], [3, 1]]);
+  t.match(
+    thrown(() => decodeAll(hex('9103 9201'))),
+    { frame: 1, reason: 'truncated or a length past the end' },
+  );
+  t.match(
+    thrown(() => decodeAll(hex(''))),
+    { frame: 0, reason: 'empty message' },
+  );
+  t.throws(() => decodeAll(hex('9103 c0')), { name: 'DecodeError', message: 'frame 1: frame is not an array' });
+});
+
+t.test('a __proto__ key is a member like any other', async (t) => {
+  const decoded = decode(reference(JSON.parse('{"a":1,"__proto__":{"admin":true}}'))) as Record<string, unknown>;
+  t.equal(Object.getPrototypeOf(decoded), Object.prototype);
+  t.equal(decoded.admin, undefined);
+  t.same(Object.keys(decoded), ['a', '__proto__']);
+  t.same(encode(decoded), reference(JSON.parse('{"a":1,"__proto__":{"admin":true}}')));
+  const twice = decode(hex('82a95f5f70726f746f5f5f01a95f5f70726f746f5f5f02')) as object;
+  t.equal(Object.getOwnPropertyDescriptor(twice, '__proto__')?.value, 2);
+  t.equal(({} as Record<string, unknown>).admin, undefined);
+});
+
+t.test('of a repeated key the last counts', async (t) => {
+  t.same(decode(hex('83a16101a16202a16103')), { a: 3, b: 2 });
+});
+
+t.test('decoded bytes outlive the message, even when it is a Buffer', async (t) => {
+  const message = Buffer.from(encode([1, Uint8Array.of(1, 2, 3), 'text']));
+  const [frame] = decodeAll(message);
+  message.fill(0xff);
+  t.same(frame, [1, Uint8Array.of(1, 2, 3), 'text']);
+  t.equal(frame?.[1]?.constructor, Uint8Array);
+});
