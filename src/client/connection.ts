@@ -11,7 +11,7 @@ import {
   type Value,
   type Welcome,
 } from '../protocol/frames.js';
-import { defaultLimits } from '../protocol/limits.js';
+
 import { reactionTo, retryDelay, type Reaction } from './backoff.js';
 import { encodeFrame } from './frame.js';
 import { Observed } from './observable.js';
@@ -62,10 +62,6 @@ export class Connection {
     this.#settings = settings;
     this.#hooks = hooks;
     this.state = new Observed<ClientState>({ status: 'connecting', attempt: 0 }, settings.report);
-  }
-
-  get limits(): Readonly<Record<string, number>> {
-    return this.welcome?.limits ?? { ...defaultLimits };
   }
 
   /** The store's clock, by which leases are counted, as far as it is known. */
@@ -151,7 +147,7 @@ export class Connection {
         },
       ]);
       // What finds no room here is subscribed anew after WELCOME.
-      if (resume.length === 0 || hello.length <= (this.limits.helloBytes ?? defaultLimits.helloBytes)) return hello;
+      if (resume.length === 0 || hello.length <= (this.welcome?.limits.helloBytes ?? Infinity)) return hello;
       resume = resume.slice(0, resume.length >> 1);
     }
   }
@@ -215,7 +211,7 @@ export class Connection {
   }
 
   #ended(code: number, message: string, reaction: Reaction = reactionTo(code)): void {
-    const { timers, random, baseMs, maxMs, token } = this.#settings;
+    const { timers, token } = this.#settings;
     if (this.#live && this.#now() - this.#liveSince >= HELD_MS) this.#attempt = this.#refusals = 0;
     const retryAfterMs = this.#goaway?.[3] ?? 0;
     this.#drop(1000, '');
@@ -227,7 +223,7 @@ export class Connection {
       return;
     }
     const attempt = ++this.#attempt;
-    const delay = retryDelay({ reaction, code, attempt, retryAfterMs, baseMs, maxMs, random });
+    const delay = retryDelay(this.#settings, { reaction, code, attempt, retryAfterMs });
     this.#timer = timers.setTimeout(() => void this.#connect(), delay);
     this.#hooks.down(false);
     // Last: a listener may close or retry.

@@ -15,26 +15,14 @@ export interface Context {
   readonly topics: Topics;
 }
 
-type CallParts = readonly [parts: readonly unknown[], options: RequestOptions];
-
-/** What CALL carries, and how to wait for its answer. */
-export function callParts(
-  { settings }: Context,
+export function call(
+  { settings, requests }: Context,
   name: string,
   input: unknown,
   options: RequestOptions & CallOptions = {},
-): CallParts {
-  const { key, timeoutMs = settings.callTimeoutMs, resend = key !== undefined } = options;
-  return [[name, input, { key, timeoutMs }], { ...options, timeoutMs, resend }];
-}
-
-export function call(
-  context: Context,
-  name: string,
-  input: unknown,
-  options?: RequestOptions & CallOptions,
 ): Promise<Value> {
-  return context.requests.request(Op.CALL, ...callParts(context, name, input, options));
+  const { key, timeoutMs = settings.callTimeoutMs, resend = key !== undefined } = options;
+  return requests.request(Op.CALL, [name, input, { key, timeoutMs }], { ...options, timeoutMs, resend });
 }
 
 export async function publish(

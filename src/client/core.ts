@@ -3,14 +3,13 @@
  * for them: answers to requests, calls to handlers, the rest to topics.
  */
 import { IGNORABLE_FROM, Op, type Value, type Welcome } from '../protocol/frames.js';
-import { defaultLimits } from '../protocol/limits.js';
 import { Connection } from './connection.js';
 import type { Context } from './context.js';
 import { Handlers } from './handlers.js';
 import { Overview } from './overview.js';
 import { Renewal } from './renewal.js';
 import { Requests } from './requests.js';
-import { JoinedRoom } from './room.js';
+import { FollowedRoom } from './room.js';
 import type { Settings } from './settings.js';
 import { Topics } from './topics.js';
 
@@ -21,7 +20,7 @@ export class Core implements Context {
   readonly topics: Topics;
   readonly handlers: Handlers;
   readonly overview: Overview;
-  readonly #rooms = new Map<string, JoinedRoom>();
+  readonly #rooms = new Map<string, FollowedRoom>();
   readonly #renewal: Renewal;
   readonly #unlisten: () => void;
 
@@ -34,11 +33,7 @@ export class Core implements Context {
       frame: (frame) => this.#frame(frame),
       down: (final) => this.#down(final),
     });
-    this.requests = new Requests(
-      settings.timers,
-      send,
-      () => this.connection.limits.messageBytes ?? defaultLimits.messageBytes,
-    );
+    this.requests = new Requests(settings.timers, send);
     this.topics = new Topics(this.requests);
     this.handlers = new Handlers(send, settings.report);
     this.overview = new Overview(this);
@@ -52,14 +47,14 @@ export class Core implements Context {
     this.connection.start();
   }
 
-  room(id: string): JoinedRoom {
+  room(id: string): FollowedRoom {
     let room = this.#rooms.get(id);
-    if (room === undefined) this.#rooms.set(id, (room = new JoinedRoom(this, id)));
+    if (room === undefined) this.#rooms.set(id, (room = new FollowedRoom(this, id)));
     return room;
   }
 
   reconnect(): void {
-    if (this.connection.state.get().status === 'refused') this.requests.reopen();
+    if (this.connection.state.get().status === 'refused') this.requests.over = false;
     this.connection.retry();
   }
 
@@ -71,7 +66,7 @@ export class Core implements Context {
   #welcome(welcome: Welcome): void {
     this.#renewal.schedule(welcome.expiresAt);
     // Rooms that must be joined again go first; what waited for the connection may need them.
-    this.requests.live();
+    this.requests.live(welcome.limits.messageBytes);
     this.topics.welcome(welcome);
     this.requests.flush();
   }
@@ -90,7 +85,7 @@ export class Core implements Context {
         break;
       default:
         if (this.topics.frame(frame) || (frame[0] as number) >= IGNORABLE_FROM) break;
-        throw new TypeError(`the server sent an unknown opcode: ${String(frame[0])}`);
+        throw new TypeError(`the server sent an unknown opcode: ${JSON.stringify(frame[0])}`);
     }
   }
 
@@ -98,9 +93,7 @@ export class Core implements Context {
     this.#renewal.stop();
     this.requests.down(final);
     this.handlers.down();
-    if (!final) return;
-    this.overview.stop();
-    for (const room of this.#rooms.values()) room.lose();
+    if (final) this.topics.end();
   }
 }
 

@@ -33,7 +33,8 @@ export async function acquireLock(
       signal,
       timeoutMs,
       // Granted, but nobody waits for it any more.
-      late: (data) => {
+      onAck: (data, late) => {
+        if (!late) return;
         const { token } = data as unknown as Lease;
         call(context, 'lock:release', { roomId: room.id, target, token }, { resend: true }).catch(() => undefined);
       },

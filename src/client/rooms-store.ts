@@ -33,7 +33,7 @@ export class RoomTable {
     const room = this.#rooms.get(id);
     if (room === undefined) return !this.#isNewer(id, changes.version);
     // Without a version it is the application's own word, as of what it saw.
-    if (this.#write(id, { ...room, ...changes } as RoomMetadata, changes.version)) this.#changed();
+    if (this.#write(id, { ...room, ...changes }, changes.version)) this.#changed();
     return true;
   }
 

@@ -6,7 +6,7 @@ import type { Core } from './core.js';
 import type { CallHandler } from './handlers.js';
 import type { Observed } from './observable.js';
 import type { Overview } from './overview.js';
-import type { JoinedRoom } from './room.js';
+import type { FollowedRoom } from './room.js';
 import { TopicSubscription } from './subscription.js';
 import type { CallOptions, ClientState, Published } from './types.js';
 
@@ -54,7 +54,7 @@ export class SharedClient {
     sendVolatile(this.#open(), topic, event, slot, data);
   }
 
-  room(id: string): JoinedRoom {
+  room(id: string): FollowedRoom {
     return this.#open().room(id);
   }
 

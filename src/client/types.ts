@@ -199,8 +199,6 @@ export interface RoomsStatus {
   /** Whether the list is kept current by the server. Joining a room ends it. */
   readonly watching: boolean;
   readonly loading: boolean;
-  /** Why the last load failed. */
-  readonly error: unknown;
 }
 
 /** The list of rooms. Nothing older than what it holds is ever applied. */

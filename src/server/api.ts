@@ -57,6 +57,8 @@ export interface Transaction {
   position(topic: string): Position;
   /** Sessions connected to the topic as of the last commit. */
   subscribers(topic: string): number;
+  /** The topics a session is in at this point of the batch. */
+  topics(session: Session): string[];
   /** Puts the session in the topic: SUBSCRIBED goes out before this transaction's reply (RW-ORD-4). */
   subscribe(session: Session, topic: string): void;
   /** Takes it out after the events so far; REMOVED goes out before this transaction's reply. */

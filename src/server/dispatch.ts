@@ -122,6 +122,9 @@ export class Dispatcher {
       const data = bytes.subarray(at[5], at[6]);
       if (data.length > this.#limits.dataBytes)
         throw new RoomwireError('too_large', `data is over ${this.#limits.dataBytes} bytes`);
+      const verdict = this.#policy.mayPublish(session, topicName, topic, eventName);
+      // Before the data is looked at: who may not publish learns nothing of the schema.
+      if (verdict === false) throw refusal(session, topicName);
       if (event.schema !== null) checked(event.schema, decodeScanned(bytes, at[5] as number));
       const item = itemOf(event.bytes, data, session.sidBytes);
       const done = (published: Published): void => {
@@ -132,12 +135,8 @@ export class Dispatcher {
         key === null
           ? () => this.#hub.publish({ topic: topicName, item, done, failed })
           : () => this.#publishOnce(session, topicName, key, item, done, failed);
-      const verdict = this.#policy.mayPublish(session, topicName, topic, eventName);
       const earlier = connection.publishing.get(topicName);
-      if (!(verdict instanceof Promise) && earlier === undefined) {
-        if (!verdict) throw refusal(session, topicName);
-        return append();
-      }
+      if (!(verdict instanceof Promise) && earlier === undefined) return append();
       // One connection's publishes to one topic keep their order, however long a policy takes (RW-PUB-2).
       const turn = Promise.all([verdict, earlier])
         .then(([allowed]) => {

@@ -76,6 +76,11 @@ export class HubTransaction implements Transaction {
     return this.#stage.topic(topic).topic.cursors.length;
   }
 
+  topics(session: Session): string[] {
+    const prefix = `${session.sid}\0`;
+    return this.#stage.list('subscriptions', prefix, '', 1_000_000).map(([key]) => key.slice(prefix.length));
+  }
+
   subscribe(session: Session, topic: string): void {
     this.subscribeFrom(session as ServerSession, topic, null, true);
   }

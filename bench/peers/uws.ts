@@ -1,0 +1,50 @@
+/** Raw uWebSockets.js: its native topics, one `publish` per event. */
+import type { UwsApp, UwsWebSocket } from '../../src/server/transport/uws-load.js';
+import { loadUwsLoader } from '../dist.js';
+import { payloadOf, servePeer } from './peer.js';
+
+/** The engine's own pub/sub, which the server does not use and so does not type. */
+interface WithTopics {
+  publish(topic: string, message: Uint8Array, isBinary: boolean, compress: boolean): boolean;
+}
+interface Subscribing {
+  subscribe(topic: string): boolean;
+}
+
+const { loadUws } = await loadUwsLoader();
+
+servePeer(async ({ bytes }) => {
+  const loaded = loadUws();
+  if (!('module' in loaded)) throw new Error(`no native build of uWebSockets.js: ${loaded.reasons.join('; ')}`);
+  const { module } = loaded;
+  const app = module.App() as UwsApp & WithTopics;
+  app.ws('/*', {
+    compression: module.DISABLED,
+    idleTimeout: 960,
+    maxLifetime: 0,
+    sendPingsAutomatically: false,
+    maxPayloadLength: 1024 * 1024,
+    maxBackpressure: 4 * 1024 * 1024,
+    closeOnBackpressureLimit: false,
+    upgrade(response, request, context) {
+      response.upgrade({}, request.getHeader('sec-websocket-key'), '', '', context);
+    },
+    open: (socket) => void (socket as UwsWebSocket<unknown> & Subscribing).subscribe('fanout'),
+    message: () => undefined,
+    drain: () => undefined,
+    close: () => undefined,
+  });
+  const port = await new Promise<number>((resolve, reject) => {
+    app.listen('127.0.0.1', 0, module.LIBUS_LISTEN_EXCLUSIVE_PORT, (token) => {
+      if (token === false) reject(new Error('uWebSockets.js cannot listen'));
+      else resolve(module.us_socket_local_port(token));
+    });
+  });
+  const payload = payloadOf(bytes);
+  return {
+    port,
+    publish(count) {
+      for (let i = 0; i < count; i++) app.publish('fanout', payload, true, false);
+    },
+  };
+});

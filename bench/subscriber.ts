@@ -1,0 +1,150 @@
+/** One subscriber on a bare TCP socket: upgrades, subscribes, then counts events as the bytes pass by. */
+import { connect, type Socket } from 'node:net';
+import { clientMessage, headerBytes, HEADER_BYTES, messageBytes, upgradeRequest } from './websocket.js';
+import type { Wire } from './wire.js';
+
+const READ_BYTES = 64 * 1024;
+/** One for all: a read is over before the next begins. (Not so on Windows, where reads overlap.) */
+const shared = Buffer.allocUnsafeSlow(READ_BYTES);
+const none = Buffer.alloc(0);
+
+export interface SubscriberOptions {
+  readonly port: number;
+  readonly wire: Wire;
+  readonly received: (events: number) => void;
+  readonly failed: (error: Error) => void;
+}
+
+export class Subscriber {
+  /** Events received in full. */
+  events = 0;
+  /** Resolves when the server has confirmed the subscription. */
+  readonly ready: Promise<void>;
+  readonly #options: SubscriberOptions;
+  readonly #socket: Socket;
+  /** Bytes kept for the next read: the handshake so far, or a header that a read cut in two. */
+  #kept: Buffer = none;
+  /** Undefined: the upgrade's answer is awaited. Else how many messages of `hello` were sent. */
+  #said: number | undefined;
+  #subscribed = false;
+  /** Bytes to come of the message, and of the events in it that `#coming` counts. */
+  #left = 0;
+  #skip = 0;
+  #coming = 0;
+  #confirm: () => void = () => undefined;
+  #closing = false;
+
+  constructor(options: SubscriberOptions) {
+    this.#options = options;
+    this.ready = new Promise((resolve) => (this.#confirm = resolve));
+    const { port, wire } = options;
+    const buffer = process.platform === 'win32' ? Buffer.allocUnsafeSlow(READ_BYTES) : shared;
+    this.#socket = connect({
+      port,
+      host: '127.0.0.1',
+      onread: {
+        buffer,
+        callback: (length) => {
+          try {
+            this.#read(buffer, length);
+          } catch (error) {
+            this.#fail(error as Error);
+          }
+          return true;
+        },
+      },
+    });
+    this.#socket.write(upgradeRequest(port, wire.subprotocol));
+    this.#socket.on('error', (error) => this.#fail(error));
+    this.#socket.on('close', () => this.#fail(new Error('the server closed a connection')));
+  }
+
+  close(): void {
+    this.#closing = true;
+    // Without a TIME_WAIT: thousands of them would use up the ports.
+    this.#socket.resetAndDestroy();
+  }
+
+  #fail(error: Error): void {
+    if (this.#closing) return;
+    this.close();
+    this.#options.failed(error);
+  }
+
+  #read(bytes: Buffer, length: number): void {
+    if (this.#subscribed && this.#kept.length === 0) return this.#count(bytes, length);
+    const joined = Buffer.concat([this.#kept, bytes.subarray(0, length)]);
+    this.#kept = none;
+    if (this.#subscribed) this.#count(joined, joined.length);
+    else this.#shake(joined);
+  }
+
+  /** The handshake, one answer at a time. */
+  #shake(bytes: Buffer): void {
+    const { hello } = this.#options.wire;
+    const end = this.#said === undefined ? headEnd(bytes) : messageEnd(bytes);
+    if (end === undefined) {
+      this.#kept = bytes;
+      return;
+    }
+    if (this.#said !== undefined) {
+      // After the array's header comes the opcode.
+      const opcode = bytes[headerBytes(bytes[1] as number) + 1];
+      if (opcode !== hello[this.#said]?.answer) throw new Error(`the server refused with opcode ${opcode}`);
+    }
+    this.#said = (this.#said ?? -1) + 1;
+    const next = hello[this.#said];
+    if (next !== undefined) this.#socket.write(clientMessage(next.message));
+    else {
+      this.#subscribed = true;
+      this.#confirm();
+    }
+    const rest = bytes.subarray(end);
+    if (rest.length > 0) this.#read(rest, rest.length);
+  }
+
+  #count(bytes: Buffer, end: number): void {
+    const { wire, received } = this.#options;
+    let events = 0;
+    let pos = 0;
+    while (pos < end) {
+      if (this.#left === 0) {
+        const size = pos + 1 < end ? headerBytes(bytes[pos + 1] as number) : HEADER_BYTES;
+        if (pos + size > end) break;
+        this.#left = messageBytes(bytes, pos, size);
+        pos += size;
+      }
+      if (this.#skip === 0) {
+        if (end - pos < Math.min(wire.groupHeader, this.#left)) break;
+        const group = wire.group(bytes, pos, this.#left);
+        if (group.bytes > this.#left || group.events < 1) throw new Error('a message does not hold whole events');
+        this.#skip = group.bytes;
+        this.#coming = group.events;
+      }
+      const step = Math.min(this.#skip, end - pos);
+      pos += step;
+      this.#left -= step;
+      if ((this.#skip -= step) === 0) events += this.#coming;
+    }
+    if (pos < end) this.#kept = Buffer.from(bytes.subarray(pos, end));
+    if (events === 0) return;
+    this.events += events;
+    received(events);
+  }
+}
+
+function headEnd(bytes: Buffer): number | undefined {
+  const end = bytes.indexOf('\r\n\r\n');
+  if (end < 0) return undefined;
+  const head = bytes.toString('latin1', 0, end);
+  if (!head.startsWith('HTTP/1.1 101')) throw new Error(`the upgrade was refused: ${head.split('\r\n')[0]}`);
+  return end + 4;
+}
+
+function messageEnd(bytes: Buffer): number | undefined {
+  if (bytes.length < 2) return undefined;
+  const size = headerBytes(bytes[1] as number);
+  if (bytes.length < size) return undefined;
+  const end = size + messageBytes(bytes, 0, size);
+  return bytes.length < end ? undefined : end;
+}

@@ -1,0 +1,10 @@
+/** `roomwire`: the server, its stores, the rooms plugin and HTTP. Clients use `roomwire/client`. */
+export { createServer, type ListenOptions, type Server, type ServerOptions } from './server/server.js';
+export type * from './server/api.js';
+export type { AuthOptions, Claims } from './server/auth.js';
+export { rooms, type Access, type AccessQuestion, type RoomAction, type RoomsApi, type RoomsOptions } from './rooms/rooms.js';
+export { memoryStore } from './store/memory.js';
+export { lmdbStore, type LmdbOptions } from './store/lmdb.js';
+export type { Store } from './store/store.js';
+export { RoomwireError } from './protocol/errors.js';
+export { defaultLimits, type Limits } from './protocol/limits.js';

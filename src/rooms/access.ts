@@ -1,0 +1,59 @@
+/**
+ * Who may do what with rooms, beyond being a member. The default suits a team: everyone signed in
+ * lists, creates and joins public rooms, and those of their groups; members edit; the host deletes.
+ * A room one may not see is, for that user, not there: nothing about it leaks.
+ */
+import { RoomwireError } from '../protocol/errors.js';
+import type { HttpCaller, User } from '../server/api.js';
+import type { Metadata } from './records.js';
+
+export type RoomAction = 'see' | 'create' | 'join' | 'edit' | 'delete' | 'lock' | 'kick' | 'set-default';
+
+export interface AccessQuestion {
+  readonly action: RoomAction;
+  readonly user: User;
+  /** undefined for `create`. */
+  readonly room: Metadata | undefined;
+  readonly isMember: boolean;
+  readonly isHost: boolean;
+  /** Over HTTP, who asks; undefined on the socket. */
+  readonly caller: HttpCaller['kind'] | undefined;
+}
+
+/** Must be synchronous: it is asked inside transactions. */
+export type Access = (question: AccessQuestion) => boolean;
+
+export const defaultAccess: Access = ({ action, user, room, isMember, isHost, caller }) => {
+  // Guests exist only on loopback without keys: a developer's own machine.
+  if (caller === 'guest') return true;
+  switch (action) {
+    case 'create':
+      return true;
+    case 'see':
+    case 'join':
+      return typeof room?.group !== 'string' || isMember || groupsOf(user).includes(room.group);
+    case 'edit':
+    case 'lock':
+      return isMember;
+    case 'delete':
+    case 'kick':
+      return isHost;
+    case 'set-default':
+      return false;
+  }
+};
+
+export function groupsOf(user: User): readonly string[] {
+  const { groups } = user as User & { readonly groups?: unknown };
+  return Array.isArray(groups) ? groups.filter((group) => typeof group === 'string') : [];
+}
+
+/** Throws forbidden, or room_not_found when the user may not even know of the room. */
+export function require(access: Access, question: AccessQuestion): void {
+  // The backend's own key may do everything.
+  if (question.caller === 'key') return;
+  if (question.room !== undefined && !access({ ...question, action: 'see' })) {
+    throw new RoomwireError('room_not_found', `no room '${question.room.id}'`);
+  }
+  if (!access(question)) throw new RoomwireError('forbidden', `you may not ${question.action} here`);
+}

@@ -1,0 +1,100 @@
+/**
+ * What clients call: each call of roomsContract() with its handler. All are atomic: the change, the
+ * reply and what the others are told are one commit.
+ */
+import type { ShapeOf } from '../protocol/contract.js';
+import { RoomwireError } from '../protocol/errors.js';
+import { METADATA_TARGET, type roomsContract } from '../protocol/rooms-contract.js';
+import type { HttpCaller, PluginHost, Session, Transaction } from '../server/api.js';
+import type { RoomAction } from './access.js';
+import { holderOf } from './holder.js';
+import { giveHost, host } from './host.js';
+import type { HeldLock, Locks } from './lock.js';
+import { findMember } from './members.js';
+import type { Membership } from './membership.js';
+import type { Presenters } from './presenter.js';
+import { roomTopic } from './records.js';
+
+export interface CallParts {
+  readonly membership: Membership;
+  readonly locks: Locks;
+  readonly presenters: Presenters;
+  readonly memberPage: (tx: Transaction, roomId: string, after: number) => unknown;
+  /** Throws forbidden or room_not_found. */
+  readonly ask: (tx: Transaction, action: RoomAction, asker: HttpCaller, roomId: string) => void;
+}
+
+type Calls = ShapeOf<ReturnType<typeof roomsContract>>['calls'];
+
+export function registerCalls(server: PluginHost, { membership, locks, presenters, memberPage, ask }: CallParts): void {
+  /** Inputs were checked against the contract; here they get their types back. */
+  const handle = <N extends keyof Calls>(
+    name: N,
+    handler: (tx: Transaction, session: Session, input: Calls[N]['input']) => unknown,
+  ): void => {
+    server.handleAtomic(name, (tx, { input, session }) => handler(tx, session, input));
+  };
+
+  /** Throws not_member, or room_not_found where the user may not even know of the room. */
+  const requireInside = (tx: Transaction, session: Session, roomId: string): void => {
+    if (tx.topics(session).includes(roomTopic(roomId))) return;
+    ask(tx, 'see', { kind: 'user', user: session.user }, roomId);
+    throw new RoomwireError('not_member');
+  };
+  /** A token is good only in the session that got it: one that leaked opens nothing. */
+  const owned = <T extends HeldLock>(tx: Transaction, session: Session, input: T): T => {
+    requireInside(tx, session, input.roomId);
+    const current = holderOf(tx, { roomId: input.roomId, kind: 'lock', target: input.target ?? METADATA_TARGET });
+    // The current token, but not its holder's session; an old token is told as such by the lock itself.
+    if (current?.token === input.token && current.sid !== session.sid) throw new RoomwireError('not_holder');
+    return input;
+  };
+
+  handle('join:overview', (tx, session, { group }) => membership.joinOverview(tx, session, group));
+  handle('leave:overview', (tx, session, { group }) => membership.leaveOverview(tx, session, group));
+  handle('join:room', (tx, session, { roomId, create }) => membership.join(tx, session, roomId, create));
+  handle('leave:room', (tx, session, { roomId }) => membership.leave(tx, session, roomId, 'left'));
+  handle('room:members', (tx, session, { roomId, after }) => {
+    requireInside(tx, session, roomId);
+    return memberPage(tx, roomId, Number(after ?? 0));
+  });
+
+  handle('lock:acquire', (tx, session, input) => {
+    requireInside(tx, session, input.roomId);
+    return locks.acquire(tx, { userId: session.user.id, userName: session.user.name, sid: session.sid }, input);
+  });
+  handle('lock:refresh', (tx, session, input) => locks.refresh(tx, owned(tx, session, input)));
+  handle('lock:msg', (tx, session, input) => locks.message(tx, owned(tx, session, input)));
+  handle('lock:release', (tx, session, input) => locks.release(tx, owned(tx, session, input)));
+
+  handle('presenter:take', (tx, session, { roomId }) => {
+    requireInside(tx, session, roomId);
+    return presenters.take(tx, roomId, session);
+  });
+  handle('presenter:release', (tx, session, { roomId }) => {
+    requireInside(tx, session, roomId);
+    return presenters.release(tx, roomId, session.sid);
+  });
+  handle('presenter:give', (tx, session, { roomId, sid }) => {
+    requireInside(tx, session, roomId);
+    const to = server.session(sid);
+    if (to === undefined || !tx.topics(to).includes(roomTopic(roomId))) {
+      throw new RoomwireError('not_member', 'that session is not in this room');
+    }
+    return presenters.give(tx, roomId, session.sid, to);
+  });
+
+  handle('host:give', (tx, session, { roomId, userId }) => {
+    requireInside(tx, session, roomId);
+    if (host(tx, roomId)?.userId !== session.user.id) throw new RoomwireError('not_holder', 'you are not the host');
+    const member = findMember(tx, roomId, userId);
+    if (member === undefined) throw new RoomwireError('not_member', 'that user is not in this room');
+    giveHost(tx, roomId, member);
+    return { userId };
+  });
+  handle('member:kick', (tx, session, { roomId, userId }) => {
+    requireInside(tx, session, roomId);
+    ask(tx, 'kick', { kind: 'user', user: session.user }, roomId);
+    return { kicked: membership.kick(tx, roomId, userId) };
+  });
+}

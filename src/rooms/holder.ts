@@ -1,0 +1,138 @@
+/**
+ * A holder: a named thing in a room that one session or HTTP client holds, with a fencing token that
+ * ever grows (rule 6). Lock, presenter and host are this one state machine with three policies:
+ * lock.ts (a lease), presenter.ts (ends with the session), host.ts (always someone).
+ */
+import { RoomwireError } from '../protocol/errors.js';
+import type { Transaction } from '../server/api.js';
+
+export interface Owner {
+  readonly userId: string;
+  readonly userName: string;
+  /** null: held over HTTP, or by a user as such (host). */
+  readonly sid: string | null;
+}
+
+export interface Held extends Owner {
+  /** From the store's one counter: unique and growing, also across restarts. */
+  readonly token: number;
+  /** Store time in ms. */
+  readonly since: number;
+  /** Store time in ms when the lease ends; null: no lease. */
+  readonly expiresAt: number | null;
+  /** Ms of the lease as last asked for. */
+  readonly ttl: number | null;
+  readonly msg: string | null;
+}
+
+const HOLDERS = 'holders';
+
+/** What is held: the room, the kind, and for locks the target. */
+export interface Thing {
+  readonly roomId: string;
+  readonly kind: 'lock' | 'presenter' | 'host';
+  readonly target?: string;
+}
+
+export function keyOf({ roomId, kind, target = '' }: Thing): string {
+  return `${roomId}\0${kind}\0${target}`;
+}
+
+function thingOf(key: string): Thing {
+  const [roomId = '', kind = 'lock', ...target] = key.split('\0');
+  return { roomId, kind: kind as Thing['kind'], target: target.join('\0') };
+}
+
+/** Who holds it now; an ended lease is nobody's, whether or not its timer has come. */
+export function holderOf(tx: Transaction, thing: Thing): Held | undefined {
+  const held = tx.get<Held>(HOLDERS, keyOf(thing));
+  return held !== undefined && held.expiresAt !== null && held.expiresAt <= tx.now ? undefined : held;
+}
+
+/** As stored, an ended lease included: for the timer that ends it. */
+export function recordOf(tx: Transaction, thing: Thing): Held | undefined {
+  return tx.get<Held>(HOLDERS, keyOf(thing));
+}
+
+/** Grants it under a new token. Throws lock_held, naming the holder, when somebody has it. */
+export function grant(
+  tx: Transaction,
+  thing: Thing,
+  owner: Owner,
+  { ttl = null, msg = null }: { readonly ttl?: number | null; readonly msg?: string | null } = {},
+): Held {
+  const current = holderOf(tx, thing);
+  if (current !== undefined) throw refusal(tx, thing, current);
+  return write(tx, thing, {
+    userId: owner.userId,
+    userName: owner.userName,
+    sid: owner.sid,
+    token: tx.version(),
+    since: tx.now,
+    expiresAt: ttl === null ? null : tx.now + ttl,
+    ttl,
+    msg,
+  });
+}
+
+/** The holder, when `token` is the current one. Throws lock_lost: the fence that keeps a late holder out. */
+export function check(tx: Transaction, thing: Thing, token: number): Held {
+  const current = holderOf(tx, thing);
+  if (current?.token !== token) {
+    throw new RoomwireError('lock_lost', undefined, {
+      details: {
+        target: thing.target ?? thing.kind,
+        holder: current === undefined ? null : { ...shown(current, tx.now) },
+      },
+    });
+  }
+  return current;
+}
+
+export function renew(
+  tx: Transaction,
+  thing: Thing,
+  token: number,
+  { ttl, msg }: { readonly ttl?: number | undefined; readonly msg?: string | null | undefined },
+): Held {
+  const current = check(tx, thing, token);
+  return write(tx, thing, {
+    ...current,
+    expiresAt: ttl === undefined ? current.expiresAt : tx.now + ttl,
+    ttl: ttl ?? current.ttl,
+    msg: msg === undefined ? current.msg : msg,
+  });
+}
+
+export function end(tx: Transaction, thing: Thing): void {
+  tx.delete(HOLDERS, keyOf(thing));
+}
+
+/** Everything held in a room, or of one kind there; ended leases included. */
+export function heldIn(tx: Transaction, roomId: string, kind?: Thing['kind']): [Thing, Held][] {
+  const prefix = kind === undefined ? `${roomId}\0` : `${roomId}\0${kind}\0`;
+  return tx.list<Held>(HOLDERS, { prefix, limit: 10_000 }).map(([key, held]) => [thingOf(key), held]);
+}
+
+/** A page of everything held, for the start of the server. */
+export function allHeld(tx: Transaction, after: string, limit: number): [string, Thing, Held][] {
+  return tx.list<Held>(HOLDERS, { after, limit }).map(([key, held]) => [key, thingOf(key), held]);
+}
+
+function write(tx: Transaction, thing: Thing, held: Held): Held {
+  tx.set(HOLDERS, keyOf(thing), held);
+  return held;
+}
+
+function refusal(tx: Transaction, thing: Thing, current: Held): RoomwireError {
+  const left = current.expiresAt === null ? '' : ` for ${Math.ceil((current.expiresAt - tx.now) / 1000)} s more`;
+  const msg = current.msg === null ? '' : `: ${current.msg}`;
+  return new RoomwireError('lock_held', `${thing.target || thing.kind} is held by ${current.userName}${left}${msg}`, {
+    details: { target: thing.target || thing.kind, ...shown(current, tx.now) },
+  });
+}
+
+/** What others may see of a holder: never the token. */
+export function shown({ userId, userName, sid, msg, expiresAt }: Held, now: number) {
+  return { userId, userName, sid, msg, expiresInMs: expiresAt === null ? null : Math.max(0, expiresAt - now) };
+}

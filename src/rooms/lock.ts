@@ -1,0 +1,221 @@
+/**
+ * Locks: leases on a target in a room. Validate, answer, then tell: the target `trajectory:meta` is
+ * part of the room's metadata (`room:update`), any other is told in the room (`lock:update`).
+ */
+import { RoomwireError } from '../protocol/errors.js';
+import { METADATA_TARGET, type Lease, type LockInfo } from '../protocol/rooms-contract.js';
+import type { PluginHost, Timer, Transaction } from '../server/api.js';
+import {
+  allHeld,
+  check,
+  end,
+  grant,
+  heldIn,
+  holderOf,
+  keyOf,
+  recordOf,
+  renew,
+  type Held,
+  type Owner,
+  type Thing,
+} from './holder.js';
+import { getRoom, roomTopic, updateRoom } from './records.js';
+
+export interface LockRequest {
+  readonly roomId: string;
+  readonly target?: string | undefined;
+  /** Ms. Default DEFAULT_TTL; held between limits.lockMinMs and limits.lockMaxMs. */
+  readonly ttl?: number | undefined;
+  readonly msg?: string | null | undefined;
+}
+export interface HeldLock {
+  readonly roomId: string;
+  readonly target?: string | undefined;
+  readonly token: number;
+}
+
+export const DEFAULT_TTL = 30_000;
+const PAGE = 1_000;
+
+export class Locks {
+  readonly #host: PluginHost;
+  readonly #timers = new Map<string, Timer>();
+
+  constructor(host: PluginHost) {
+    this.#host = host;
+  }
+
+  /** Gives every stored lease its timer. */
+  async restore(): Promise<void> {
+    let after = '';
+    for (;;) {
+      const from = after;
+      const page = await this.#host.transact((tx) => allHeld(tx, from, PAGE));
+      for (const [, thing, held] of page) if (thing.kind === 'lock') this.#schedule(thing, held);
+      if (page.length < PAGE) return;
+      after = page[page.length - 1]?.[0] as string;
+    }
+  }
+
+  acquire(tx: Transaction, owner: Owner, { roomId, target, ttl, msg }: LockRequest): Lease {
+    if (getRoom(tx, roomId).metadata.locked) throw new RoomwireError('room_locked');
+    const { locks } = this.#host.limits;
+    const thing = lockOf(roomId, target);
+    if (heldIn(tx, roomId, 'lock').length >= locks && recordOf(tx, thing) === undefined) {
+      throw new RoomwireError('limit_reached', `a room has at most ${locks} locks`);
+    }
+    return this.#tell(tx, thing, grant(tx, thing, owner, { ttl: this.#ttl(ttl ?? DEFAULT_TTL), msg: msg ?? null }));
+  }
+
+  refresh(tx: Transaction, { roomId, target, token, ttl, msg }: HeldLock & LockRequest): Lease {
+    const thing = lockOf(roomId, target);
+    const before = check(tx, thing, token);
+    // Without a wish the lease goes on for as long as it was given last.
+    const held = renew(tx, thing, token, { ttl: this.#ttl(ttl ?? before.ttl ?? DEFAULT_TTL), msg });
+    if (held.msg !== before.msg) return this.#tell(tx, thing, held);
+    tx.afterCommit(() => this.#schedule(thing, held));
+    return leaseOf(thing, held);
+  }
+
+  message(tx: Transaction, { roomId, target, token, msg }: HeldLock & { readonly msg: string | null }): Lease {
+    const thing = lockOf(roomId, target);
+    const before = check(tx, thing, token);
+    if (before.msg === msg) return leaseOf(thing, before);
+    return this.#tell(tx, thing, renew(tx, thing, token, { msg }));
+  }
+
+  release(tx: Transaction, { roomId, target, token }: HeldLock): { readonly target: string; readonly released: true } {
+    const thing = lockOf(roomId, target);
+    check(tx, thing, token);
+    this.#end(tx, thing);
+    return { target: thing.target, released: true };
+  }
+
+  /** Whatever its token: for administrators. False when nobody held it. */
+  forceRelease(tx: Transaction, roomId: string, target: string | undefined): boolean {
+    const thing = lockOf(roomId, target);
+    if (holderOf(tx, thing) === undefined) return false;
+    this.#end(tx, thing);
+    return true;
+  }
+
+  /** Ends what a session holds in a room: it left, or its grace is over. */
+  releaseAllOf(tx: Transaction, roomId: string, sid: string): void {
+    for (const [thing, held] of heldIn(tx, roomId, 'lock')) if (held.sid === sid) this.#end(tx, thing);
+  }
+
+  /** Ends all locks of a room that is being deleted, untold. */
+  forget(tx: Transaction, roomId: string): void {
+    for (const [thing] of heldIn(tx, roomId)) end(tx, thing);
+  }
+
+  /** The locks of a room as others see them. */
+  list(tx: Transaction, roomId: string): LockInfo[] {
+    return heldIn(tx, roomId, 'lock')
+      .filter(([, held]) => held.expiresAt === null || held.expiresAt > tx.now)
+      .map(([thing, held]) => infoOf(thing, held));
+  }
+
+  /**
+   * A write to what `target` guards: the current token, or no token while nobody holds it. Throws
+   * lock_held when another holds it, lock_lost for an old token.
+   */
+  guard(
+    tx: Transaction,
+    roomId: string,
+    { target, token }: { readonly target?: string | undefined; readonly token?: number | undefined },
+  ): void {
+    const thing = lockOf(roomId, target);
+    if (token !== undefined) check(tx, thing, token);
+    else {
+      const current = holderOf(tx, thing);
+      if (current !== undefined) {
+        throw new RoomwireError('lock_held', `${thing.target} is held by ${current.userName}: send the lock's token`, {
+          details: { ...infoOf(thing, current) },
+        });
+      }
+    }
+  }
+
+  #ttl(ttl: number): number {
+    const { lockMinMs, lockMaxMs } = this.#host.limits;
+    return Math.min(Math.max(ttl, lockMinMs), lockMaxMs);
+  }
+
+  #tell(tx: Transaction, thing: LockThing, held: Held): Lease {
+    announce(tx, thing, held);
+    tx.afterCommit(() => this.#schedule(thing, held));
+    return leaseOf(thing, held);
+  }
+
+  #end(tx: Transaction, thing: Thing): void {
+    end(tx, thing);
+    announce(tx, thing, undefined);
+    tx.afterCommit(() => {
+      this.#timers.get(keyOf(thing))?.cancel();
+      this.#timers.delete(keyOf(thing));
+    });
+  }
+
+  #schedule(thing: Thing, held: Held): void {
+    const key = keyOf(thing);
+    this.#timers.get(key)?.cancel();
+    const ms = (held.expiresAt as number) - this.#host.now();
+    this.#timers.set(
+      key,
+      this.#host.after(ms, () => this.#expire(thing)),
+    );
+  }
+
+  /** The lease is over unless it was renewed meanwhile: the store's clock decides, not the timer. */
+  #expire(thing: Thing): void {
+    this.#timers.delete(keyOf(thing));
+    this.#host
+      .transact((tx) => {
+        const record = recordOf(tx, thing);
+        if (typeof record?.expiresAt !== 'number') return;
+        if (record.expiresAt <= tx.now) this.#end(tx, thing);
+        else tx.afterCommit(() => this.#schedule(thing, record));
+      })
+      .catch((error: unknown) => {
+        this.#host.log.warn(
+          { err: error, room: thing.roomId, target: thing.target },
+          'a lock could not be expired; trying again',
+        );
+        this.#timers.set(
+          keyOf(thing),
+          this.#host.after(1_000, () => this.#expire(thing)),
+        );
+      });
+  }
+}
+
+type LockThing = Thing & { readonly target: string };
+
+function lockOf(roomId: string, target = METADATA_TARGET): LockThing {
+  return { roomId, kind: 'lock', target };
+}
+
+function leaseOf({ target }: LockThing, { token, expiresAt }: Held): Lease {
+  return { target, token, expiresAt: expiresAt as number };
+}
+
+function infoOf({ target = '' }: Thing, { userId, userName, sid, msg, since, expiresAt }: Held): LockInfo {
+  return { target, userId, userName, sid, msg, timestamp: since / 1000, expiresAt: expiresAt as number };
+}
+
+function announce(tx: Transaction, thing: Thing, held: Held | undefined): void {
+  const { roomId, target } = thing;
+  if (target === METADATA_TARGET) {
+    updateRoom(tx, roomId, {
+      metadataLocked:
+        held === undefined ? null : { msg: held.msg, userName: held.userName, timestamp: held.since / 1000 },
+    });
+  } else {
+    tx.publish(roomTopic(roomId), 'lock:update', {
+      roomId,
+      target,
+      lock: held === undefined ? null : infoOf(thing, held),
+    });
+  }
+}

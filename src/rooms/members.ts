@@ -1,0 +1,91 @@
+/**
+ * Members: a member is a persisted record keyed by user, with the user's live sessions in it. It
+ * begins with the first session's join and ends by leave, kick, deletion of the room, or `memberTtl`
+ * after the last session ended. A second device is no second member (rule 7).
+ */
+import type { Member } from '../protocol/rooms-contract.js';
+import type { Session, Transaction } from '../server/api.js';
+import { countMembers, roomTopic } from './records.js';
+
+export interface MemberRecord {
+  readonly userId: string;
+  readonly name: string;
+  /** From the store's counter: joining order. */
+  readonly order: number;
+  readonly sids: readonly string[];
+}
+
+const MEMBERS = 'members';
+/** `room\0order` → user id: joining order without reading everyone. */
+const ORDER = 'members-order';
+
+const keyOf = (roomId: string, userId: string): string => `${roomId}\0${userId}`;
+const orderKey = (roomId: string, order: number): string => `${roomId}\0${String(order).padStart(16, '0')}`;
+
+export function findMember(tx: Transaction, roomId: string, userId: string): MemberRecord | undefined {
+  return tx.get<MemberRecord>(MEMBERS, keyOf(roomId, userId));
+}
+
+export function shownMember({ userId, name, order, sids }: MemberRecord): Member {
+  return { userId, name, order, online: sids.length };
+}
+
+/** Puts a session of a user in the room. Told to the others when it is a real change. */
+export function enter(tx: Transaction, roomId: string, session: Session): MemberRecord {
+  const { user, sid } = session;
+  const before = findMember(tx, roomId, user.id);
+  if (before?.sids.includes(sid) === true) return before;
+  if (before !== undefined) return setSids(tx, roomId, before, [...before.sids, sid]);
+  const member = { userId: user.id, name: user.name, order: tx.version(), sids: [sid] };
+  tx.set(MEMBERS, keyOf(roomId, user.id), member);
+  tx.set(ORDER, orderKey(roomId, member.order), user.id);
+  countMembers(tx, roomId, 1);
+  tx.publish(roomTopic(roomId), 'member:joined', { roomId, member: shownMember(member) });
+  return member;
+}
+
+/** Takes one session out; the member stays. */
+export function withoutSession(tx: Transaction, roomId: string, member: MemberRecord, sid: string): MemberRecord {
+  return setSids(
+    tx,
+    roomId,
+    member,
+    member.sids.filter((other) => other !== sid),
+  );
+}
+
+function setSids(tx: Transaction, roomId: string, member: MemberRecord, sids: readonly string[]): MemberRecord {
+  const changed = { ...member, sids };
+  tx.set(MEMBERS, keyOf(roomId, member.userId), changed);
+  tx.publish(roomTopic(roomId), 'member:online', { roomId, userId: member.userId, online: sids.length });
+  return changed;
+}
+
+/** Ends a membership. */
+export function remove(tx: Transaction, roomId: string, member: MemberRecord, reason: string): void {
+  erase(tx, roomId, member);
+  countMembers(tx, roomId, -1);
+  tx.publish(roomTopic(roomId), 'member:left', { roomId, userId: member.userId, reason });
+}
+
+/** Without a word: the room itself is going. */
+export function erase(tx: Transaction, roomId: string, { userId, order }: MemberRecord): void {
+  tx.delete(MEMBERS, keyOf(roomId, userId));
+  tx.delete(ORDER, orderKey(roomId, order));
+}
+
+/** Members in joining order; `after` is the order of the last one seen. */
+export function page(tx: Transaction, roomId: string, after: number, limit: number): MemberRecord[] {
+  const rows = tx.list<string>(ORDER, { prefix: `${roomId}\0`, after: orderKey(roomId, after), limit });
+  return rows.flatMap(([, userId]) => findMember(tx, roomId, userId) ?? []);
+}
+
+export function* everyone(tx: Transaction, roomId: string): Generator<MemberRecord> {
+  for (let after = 0; ;) {
+    const members = page(tx, roomId, after, 200);
+    yield* members;
+    const last = members[members.length - 1];
+    if (last === undefined) return;
+    after = last.order;
+  }
+}

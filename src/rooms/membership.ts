@@ -1,0 +1,197 @@
+/**
+ * Joining and leaving: one transaction each, so that the reply, the membership, the subscription and
+ * what the others see are one moment of the log. `join:room` answers everything in one reply:
+ * metadata, members, holders and the position from which events follow.
+ */
+import { RoomwireError } from '../protocol/errors.js';
+import type { Holders, Member, RoomFields } from '../protocol/rooms-contract.js';
+import type { Position } from '../protocol/frames.js';
+import type { PluginHost, Session, Transaction } from '../server/api.js';
+import { groupsOf, require, type Access } from './access.js';
+import { host, hostIfNone, moveHost } from './host.js';
+import type { Locks } from './lock.js';
+import { enter, findMember, page, remove, shownMember, withoutSession } from './members.js';
+import type { Presenters } from './presenter.js';
+import { createRoom, findRoom, getRoom, overviewTopic, roomTopic, type Metadata } from './records.js';
+
+export interface MembershipOptions {
+  /** Whether a session may be in several rooms at once. Default `many`. */
+  readonly membership: 'one' | 'many';
+  /** Whether joining a room leaves the overviews. Default true. */
+  readonly leaveOverview: boolean;
+  /** Ms a member stays after the last of the user's sessions ended. Default 0. */
+  readonly memberTtl: number;
+  /** Ms until the host moves on when the host's sessions ended but the member stays. Default 0. */
+  readonly hostGrace: number;
+  readonly defaults: Readonly<Record<string, unknown>>;
+  readonly access: Access;
+}
+
+export interface JoinReply {
+  readonly status: 'joined';
+  readonly room: string;
+  readonly roomId: string;
+  readonly created: boolean;
+  readonly metadata: Metadata;
+  readonly members: readonly Member[];
+  readonly memberCount: number;
+  readonly complete: boolean;
+  readonly holders: Holders;
+  readonly positions: Readonly<Record<string, Position>>;
+}
+
+export class Membership {
+  readonly #host: PluginHost;
+  readonly #locks: Locks;
+  readonly #presenters: Presenters;
+  readonly #options: MembershipOptions;
+
+  constructor(
+    pluginHost: PluginHost,
+    holders: { readonly locks: Locks; readonly presenters: Presenters },
+    options: MembershipOptions,
+  ) {
+    this.#host = pluginHost;
+    this.#locks = holders.locks;
+    this.#presenters = holders.presenters;
+    this.#options = options;
+  }
+
+  joinOverview(tx: Transaction, session: Session, group: string | undefined) {
+    if (group !== undefined && group !== 'public' && !groupsOf(session.user).includes(group)) {
+      throw new RoomwireError('forbidden', `you are not in the group '${group}'`);
+    }
+    const topic = overviewTopic(group);
+    tx.subscribe(session, topic);
+    return { status: 'joined' as const, room: topic, positions: { [topic]: tx.position(topic) } };
+  }
+
+  leaveOverview(tx: Transaction, session: Session, group: string | undefined) {
+    const topic = overviewTopic(group);
+    if (tx.topics(session).includes(topic)) tx.unsubscribe(session, topic);
+    return { status: 'left' as const, room: topic };
+  }
+
+  join(tx: Transaction, session: Session, roomId: string, create: boolean | RoomFields | undefined): JoinReply {
+    const { access, membership, leaveOverview, defaults } = this.#options;
+    const { user } = session;
+    const found = findRoom(tx, roomId);
+    const question = { user, isMember: false, isHost: false, caller: undefined };
+    let created = false;
+    if (found !== undefined) {
+      const isMember = findMember(tx, roomId, user.id) !== undefined;
+      require(access, { ...question, action: 'join', room: found.metadata, isMember });
+    } else if (create !== undefined && create !== false) {
+      require(access, { ...question, action: 'create', room: undefined });
+      createRoom(tx, roomId, create === true ? {} : create, defaults);
+      created = true;
+    } else throw new RoomwireError('room_not_found', `no room '${roomId}': join with create to make it`);
+
+    const topic = roomTopic(roomId);
+    for (const other of tx.topics(session)) {
+      if (leaveOverview && other.startsWith('overview:')) tx.unsubscribe(session, other, { reason: 'joined a room' });
+      // Safely: the old room is left in the same transaction that joins the new one.
+      if (membership === 'one' && other.startsWith('room:') && other !== topic) {
+        this.leave(tx, session, other.slice('room:'.length), 'joined another room');
+      }
+    }
+    const member = enter(tx, roomId, session);
+    hostIfNone(tx, roomId, member);
+    tx.subscribe(session, topic);
+    return { status: 'joined', room: topic, created, ...this.snapshot(tx, roomId) };
+  }
+
+  /** Everything about a room at this point of the batch. */
+  snapshot(tx: Transaction, roomId: string) {
+    const { metadata, memberCount } = getRoom(tx, roomId);
+    const members = page(tx, roomId, 0, this.#host.limits.memberInline).map(shownMember);
+    const topic = roomTopic(roomId);
+    return {
+      roomId,
+      metadata,
+      members,
+      memberCount,
+      complete: members.length === memberCount,
+      holders: {
+        locks: this.#locks.list(tx, roomId),
+        presenter: this.#presenters.of(tx, roomId),
+        host: host(tx, roomId),
+      },
+      positions: { [topic]: tx.position(topic) },
+    };
+  }
+
+  /** Leaving a room one is not in is no change. */
+  leave(tx: Transaction, session: Session, roomId: string, reason: string) {
+    const topic = roomTopic(roomId);
+    if (tx.topics(session).includes(topic)) {
+      tx.unsubscribe(session, topic, { reason });
+      this.#depart(tx, roomId, session, reason, 0);
+    }
+    return { status: 'left' as const, room: topic };
+  }
+
+  /** The session is over: what it held ends; its member stays for `memberTtl`. */
+  sessionEnded(tx: Transaction, session: Session): void {
+    for (const topic of tx.topics(session)) {
+      if (!topic.startsWith('room:')) continue;
+      tx.unsubscribe(session, topic);
+      this.#depart(tx, topic.slice('room:'.length), session, 'gone', this.#options.memberTtl);
+    }
+  }
+
+  #depart(tx: Transaction, roomId: string, session: Session, reason: string, memberTtl: number): void {
+    if (findRoom(tx, roomId) === undefined) return;
+    this.#locks.releaseAllOf(tx, roomId, session.sid);
+    this.#presenters.drop(tx, roomId, session.sid);
+    const { id: userId } = session.user;
+    const member = findMember(tx, roomId, userId);
+    if (member === undefined) return;
+    if (member.sids.some((sid) => sid !== session.sid) || memberTtl > 0) {
+      const { sids } = withoutSession(tx, roomId, member, session.sid);
+      if (sids.length === 0) tx.afterCommit(() => this.expectBack(roomId, userId));
+      return;
+    }
+    remove(tx, roomId, member, reason);
+    moveHost(tx, roomId, userId);
+  }
+
+  /** Ends the membership of someone who has no session left, when the time is over; the host may move before. */
+  expectBack(roomId: string, userId: string): void {
+    const { memberTtl, hostGrace } = this.#options;
+    const later = (ms: number, work: (tx: Transaction) => void): void => {
+      this.#host.after(ms, () => {
+        this.#host
+          .transact((tx) => {
+            if (findMember(tx, roomId, userId)?.sids.length === 0) work(tx);
+          })
+          .catch((error: unknown) => {
+            this.#host.log.warn({ err: error, room: roomId }, 'a membership could not be ended; trying again');
+            later(1_000, work);
+          });
+      });
+    };
+    if (hostGrace < memberTtl) later(hostGrace, (tx) => moveHost(tx, roomId, userId, true));
+    later(memberTtl, (tx) => {
+      const member = findMember(tx, roomId, userId);
+      if (member === undefined) return;
+      remove(tx, roomId, member, 'gone');
+      moveHost(tx, roomId, userId);
+    });
+  }
+
+  /** Removes a user with all its sessions. False when it was no member. */
+  kick(tx: Transaction, roomId: string, userId: string): boolean {
+    const member = findMember(tx, roomId, userId);
+    if (member === undefined) return false;
+    for (const sid of member.sids) {
+      const session = this.#host.session(sid);
+      if (session !== undefined) tx.unsubscribe(session, roomTopic(roomId), { code: 'forbidden', reason: 'kicked' });
+      this.#locks.releaseAllOf(tx, roomId, sid);
+      this.#presenters.drop(tx, roomId, sid);
+    }
+    remove(tx, roomId, member, 'kicked');
+    moveHost(tx, roomId, userId);
+    return true;
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * What the store keeps of a room, and the one way to change its metadata: only real changes, one new
+ * version, `room:update` to the room and to the overview that lists it, all in one transaction (rule 7).
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { RoomwireError } from '../protocol/errors.js';
+import type { RoomFields, RoomMetadata } from '../protocol/rooms-contract.js';
+import type { Transaction } from '../server/api.js';
+
+/** RoomMetadata with the application's own fields. */
+export type Metadata = RoomMetadata & { readonly [field: string]: unknown };
+export type MetadataChanges = Partial<Omit<Metadata, 'id' | 'version'>>;
+
+export interface RoomRecord {
+  readonly metadata: Metadata;
+  readonly memberCount: number;
+}
+
+const ROOMS = 'rooms';
+const SETTINGS = 'rooms-settings';
+export const OVERVIEW = 'overview:public';
+
+export const roomTopic = (roomId: string): string => `room:${roomId}`;
+export const overviewTopic = (group: string | null | undefined): string => `overview:${group ?? 'public'}`;
+
+/** The overview that lists a room; null: none, it is hidden. Visibility is a topic: nothing is filtered per receiver. */
+export function listedIn({ hidden, group }: Pick<Metadata, 'hidden' | 'group'>): string | null {
+  return hidden ? null : overviewTopic(group);
+}
+
+export function findRoom(tx: Transaction, roomId: string): RoomRecord | undefined {
+  return tx.get<RoomRecord>(ROOMS, roomId);
+}
+
+/** Throws room_not_found. */
+export function getRoom(tx: Transaction, roomId: string): RoomRecord {
+  const record = findRoom(tx, roomId);
+  if (record === undefined) throw new RoomwireError('room_not_found', `no room '${roomId}'`);
+  return record;
+}
+
+export function listRooms(tx: Transaction, after: string, limit: number): [string, RoomRecord][] {
+  return tx.list<RoomRecord>(ROOMS, { after, limit });
+}
+
+/** Throws room_exists. `defaults`: the application's own fields. */
+export function createRoom(
+  tx: Transaction,
+  roomId: string,
+  fields: RoomFields & Readonly<Record<string, unknown>>,
+  defaults: Readonly<Record<string, unknown>>,
+): RoomRecord {
+  if (findRoom(tx, roomId) !== undefined) throw new RoomwireError('room_exists', `room '${roomId}' exists`);
+  const metadata: Metadata = {
+    ...defaults,
+    description: null,
+    frameCount: 0,
+    locked: false,
+    hidden: false,
+    group: null,
+    ...defined(fields),
+    id: roomId,
+    isDefault: false,
+    metadataLocked: null,
+    presenterSid: null,
+    version: tx.version(),
+  };
+  const record = { metadata, memberCount: 0 };
+  tx.set(ROOMS, roomId, record);
+  announceWhole(tx, metadata, [roomTopic(roomId), listedIn(metadata)]);
+  return record;
+}
+
+/** Applies what really changes and tells it. Returns the metadata as it is then. */
+export function updateRoom(tx: Transaction, roomId: string, changes: MetadataChanges): Metadata {
+  const record = getRoom(tx, roomId);
+  const before = record.metadata;
+  const changed = Object.fromEntries(
+    Object.entries(changes).filter(([field, value]) => value !== undefined && !isDeepStrictEqual(before[field], value)),
+  );
+  if (Object.keys(changed).length === 0) return before;
+  const metadata: Metadata = { ...before, ...changed, version: tx.version() };
+  tx.set(ROOMS, roomId, { ...record, metadata });
+  const update = { roomId, version: metadata.version, ...changed };
+  tx.publish(roomTopic(roomId), 'room:update', update);
+  const from = listedIn(before);
+  const to = listedIn(metadata);
+  if (from === to) {
+    if (to !== null) tx.publish(to, 'room:update', update);
+  } else {
+    // It moves: for those who lose sight of it, it is gone; for the others it is new.
+    if (from !== null) tx.publish(from, 'room:delete', { roomId, version: metadata.version });
+    announceWhole(tx, metadata, [to]);
+  }
+  return metadata;
+}
+
+/** Counts members; no change of the metadata, so no version and no event. */
+export function countMembers(tx: Transaction, roomId: string, by: 1 | -1): void {
+  const record = getRoom(tx, roomId);
+  tx.set(ROOMS, roomId, { ...record, memberCount: record.memberCount + by });
+}
+
+/** Tells the room and its overview, takes everyone out and forgets the room's log. Members and holders are the caller's. */
+export function removeRoom(tx: Transaction, { metadata }: RoomRecord): void {
+  const roomId = metadata.id;
+  const deleted = { roomId, version: tx.version() };
+  const overview = listedIn(metadata);
+  if (overview !== null) tx.publish(overview, 'room:delete', deleted);
+  tx.publish(roomTopic(roomId), 'room:delete', deleted);
+  tx.dropTopic(roomTopic(roomId), { code: 'room_not_found', reason: 'deleted' });
+  tx.delete(ROOMS, roomId);
+  if (defaultRoom(tx) === roomId) tx.delete(SETTINGS, 'default');
+}
+
+export function defaultRoom(tx: Transaction): string | null {
+  return tx.get<string>(SETTINGS, 'default') ?? null;
+}
+
+/** The old and the new default room are both announced. */
+export function setDefaultRoom(tx: Transaction, roomId: string | null): void {
+  const old = defaultRoom(tx);
+  if (old === roomId) return;
+  if (roomId !== null) getRoom(tx, roomId);
+  if (old !== null) updateRoom(tx, old, { isDefault: false });
+  if (roomId === null) tx.delete(SETTINGS, 'default');
+  else {
+    tx.set(SETTINGS, 'default', roomId);
+    updateRoom(tx, roomId, { isDefault: true });
+  }
+}
+
+function announceWhole(tx: Transaction, metadata: Metadata, topics: readonly (string | null)[]): void {
+  const { id: roomId, ...fields } = metadata;
+  for (const topic of topics)
+    if (topic !== null) tx.publish(topic, 'room:update', { roomId, created: true, ...fields });
+}
+
+function defined(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}

@@ -1,0 +1,375 @@
+/**
+ * The rooms plugin: rooms with members, locks, a presenter and a host, on the server's public API
+ * alone. This file is what programs and HTTP use; calls.ts is what clients call.
+ */
+import type * as v from 'valibot';
+import { RoomwireError } from '../protocol/errors.js';
+import type { Position } from '../protocol/frames.js';
+import type { Lease, LockInfo, Member, RoomFields } from '../protocol/rooms-contract.js';
+import type { HttpCaller, Plugin, PluginHost, Session, Transaction, User } from '../server/api.js';
+import { defaultAccess, groupsOf, require, type Access, type RoomAction } from './access.js';
+import { host } from './host.js';
+import { registerCalls } from './calls.js';
+import { Locks, type HeldLock, type LockRequest } from './lock.js';
+import { Membership, type MembershipOptions } from './membership.js';
+import { erase, everyone, findMember, page, shownMember } from './members.js';
+import { Presenters } from './presenter.js';
+import {
+  createRoom,
+  defaultRoom,
+  findRoom,
+  getRoom,
+  listedIn,
+  listRooms,
+  overviewTopic,
+  removeRoom,
+  roomTopic,
+  setDefaultRoom,
+  updateRoom,
+  type Metadata,
+  type MetadataChanges,
+} from './records.js';
+
+export type { Access, AccessQuestion, RoomAction } from './access.js';
+export type { HeldLock, LockRequest } from './lock.js';
+export type { Metadata, MetadataChanges } from './records.js';
+
+export interface RoomsOptions extends Partial<MembershipOptions> {
+  /** The application's own metadata fields, as given to `roomsContract`: HTTP checks changes with them. */
+  readonly metadata?: v.ObjectEntries;
+  /** Their values in a new room. */
+  readonly defaults?: Readonly<Record<string, unknown>>;
+  /** Who may do what; see `defaultAccess`. */
+  readonly access?: Access;
+}
+
+/** Who asks over HTTP or in the program; undefined: the program itself, which may do everything. */
+export type Asker = HttpCaller | undefined;
+
+/** What a write carries: the version it builds on, the lock it is made under. */
+export interface WriteConditions {
+  readonly ifVersion?: number | undefined;
+  readonly lock?: { readonly target?: string | undefined; readonly token: number } | undefined;
+}
+
+export interface RoomPage {
+  readonly rooms: readonly Metadata[];
+  /** Where the next page begins; null: this was the last. */
+  readonly next: string | null;
+  readonly positions: Readonly<Record<string, Position>>;
+}
+
+export interface ListQuery {
+  readonly after?: string | undefined;
+  /** Default 100, at most 1,000. */
+  readonly limit?: number | undefined;
+  /** Rooms of this group instead of the public ones. */
+  readonly group?: string | undefined;
+  /** With hidden rooms, for callers who may do everything. */
+  readonly hidden?: boolean | undefined;
+  /** Part of the id or description, whatever its case. */
+  readonly search?: string | undefined;
+}
+
+export interface RoomsApi {
+  get(roomId: string, asker?: Asker): Promise<Metadata | undefined>;
+  /** A page by id. Positions are taken in the same transaction. */
+  list(query?: ListQuery, asker?: Asker): Promise<RoomPage>;
+  snapshot(roomId: string, asker?: Asker): Promise<ReturnType<Membership['snapshot']>>;
+  create(roomId: string, fields?: RoomFields, asker?: Asker): Promise<Metadata>;
+  update(roomId: string, changes: MetadataChanges, conditions?: WriteConditions, asker?: Asker): Promise<Metadata>;
+  delete(roomId: string, conditions?: WriteConditions, asker?: Asker): Promise<void>;
+  defaultRoom(): Promise<string | null>;
+  setDefault(roomId: string | null, asker?: Asker): Promise<void>;
+  members(
+    roomId: string,
+    after?: number,
+    asker?: Asker,
+  ): Promise<{ members: Member[]; memberCount: number; next: string | null; positions: Record<string, Position> }>;
+  /** Rejects with not_member. */
+  requireMember(session: Session, roomId: string): Promise<void>;
+  isMember(roomId: string, userId: string): Promise<boolean>;
+  kick(roomId: string, userId: string, asker?: Asker): Promise<boolean>;
+  /** Session id of a room's presenter, as of the last commit. */
+  presenterOf(roomId: string): string | null;
+  locks: {
+    list(roomId: string, asker?: Asker): Promise<LockInfo[]>;
+    acquire(request: LockRequest, asker?: Asker): Promise<Lease>;
+    refresh(request: HeldLock & LockRequest, asker?: Asker): Promise<Lease>;
+    release(request: HeldLock, asker?: Asker): Promise<{ target: string; released: true }>;
+    /** Whatever its token. False when nobody held it. */
+    forceRelease(roomId: string, target?: string): Promise<boolean>;
+  };
+  readonly options: RoomsOptions;
+}
+
+const PROGRAM: User = { id: 'server', name: 'server' };
+const PAGE = 200;
+/** Rooms looked at for one page of a filtered list. */
+const SCAN = 5_000;
+
+/** The rooms plugin. The contract must use `roomsContract()`. */
+export function rooms(options: RoomsOptions = {}): Plugin<'rooms', RoomsApi> {
+  return { name: 'rooms', setup: (server) => new Rooms(server, options) };
+}
+
+class Rooms implements RoomsApi {
+  readonly options: RoomsOptions;
+  readonly #host: PluginHost;
+  readonly #locks: Locks;
+  readonly #membership: Membership;
+  readonly #access: Access;
+  readonly #presenters = new Presenters();
+  readonly locks: RoomsApi['locks'];
+
+  constructor(server: PluginHost, options: RoomsOptions) {
+    if (!Object.hasOwn(server.contract.calls, 'join:room')) {
+      throw new TypeError('rooms(): the contract lacks its calls; write defineContract({ use: [roomsContract()], … })');
+    }
+    this.options = options;
+    this.#host = server;
+    this.#access = options.access ?? defaultAccess;
+    this.#locks = new Locks(server);
+    this.#membership = new Membership(
+      server,
+      { locks: this.#locks, presenters: this.#presenters },
+      {
+        membership: options.membership ?? 'many',
+        leaveOverview: options.leaveOverview ?? true,
+        memberTtl: options.memberTtl ?? 0,
+        hostGrace: options.hostGrace ?? 0,
+        defaults: options.defaults ?? {},
+        access: this.#access,
+      },
+    );
+    this.locks = this.#lockApi();
+    registerCalls(server, {
+      membership: this.#membership,
+      locks: this.#locks,
+      presenters: this.#presenters,
+      memberPage: (tx, roomId, after) => this.#memberPage(tx, roomId, after),
+      ask: (tx, action, asker, roomId) => this.#ask(tx, action, asker, roomId),
+    });
+    server.onOpen(() => this.#restore());
+    server.onSessionEnd((tx, session) => {
+      this.#membership.sessionEnded(tx, session);
+    });
+    server.onResume('room:{id}', (tx, session, topic) => {
+      const member = findMember(tx, topic.slice('room:'.length), session.user.id);
+      return member?.sids.includes(session.sid) === true;
+    });
+  }
+
+  async #restore(): Promise<void> {
+    await this.#locks.restore();
+    let after = '';
+    for (;;) {
+      const from = after;
+      const rooms = await this.#host.transact((tx) => listRooms(tx, from, PAGE));
+      for (const [roomId, { metadata }] of rooms) {
+        this.#presenters.note(roomId, metadata.presenterSid);
+        await this.#expectMembers(roomId);
+      }
+      const last = rooms[rooms.length - 1];
+      if (last === undefined) return;
+      after = last[0];
+    }
+  }
+
+  /** Members without a session wait for `memberTtl` anew. */
+  async #expectMembers(roomId: string): Promise<void> {
+    const gone = await this.#host.transact((tx) => [...everyone(tx, roomId)].filter(({ sids }) => sids.length === 0));
+    for (const { userId } of gone) this.#membership.expectBack(roomId, userId);
+  }
+
+  // ---- questions ------------------------------------------------------------------------------------
+
+  /** Throws forbidden or room_not_found. */
+  #ask(tx: Transaction, action: RoomAction, asker: Asker, roomId?: string): void {
+    if (asker === undefined) return;
+    const { kind, user } = asker;
+    const room = roomId === undefined ? undefined : getRoom(tx, roomId).metadata;
+    require(this.#access, {
+      action,
+      user,
+      room,
+      isMember: roomId !== undefined && findMember(tx, roomId, user.id) !== undefined,
+      isHost: roomId !== undefined && host(tx, roomId)?.userId === user.id,
+      caller: kind,
+    });
+  }
+
+  // ---- RoomsApi ---------------------------------------------------------------------------------------
+
+  get(roomId: string, asker?: Asker): Promise<Metadata | undefined> {
+    return this.#host.transact((tx) => {
+      if (findRoom(tx, roomId) === undefined) return undefined;
+      this.#ask(tx, 'see', asker, roomId);
+      return getRoom(tx, roomId).metadata;
+    });
+  }
+
+  list(
+    { after = '', limit = 100, group, hidden = false, search = '' }: ListQuery = {},
+    asker?: Asker,
+  ): Promise<RoomPage> {
+    const most = Math.min(Math.max(1, limit), 1_000);
+    const all = asker === undefined || asker.kind !== 'user';
+    const listedAt = overviewTopic(group);
+    const needle = search.toLowerCase();
+    return this.#host.transact((tx) => {
+      if (group !== undefined && !all && !groupsOf(asker.user).includes(group)) {
+        throw new RoomwireError('forbidden', `you are not in the group '${group}'`);
+      }
+      const found: Metadata[] = [];
+      const pageTo = (next: string | null) => ({
+        rooms: found,
+        next,
+        positions: { [listedAt]: tx.position(listedAt) },
+      });
+      let cursor = after;
+      for (let scanned = 0; scanned < SCAN; scanned += PAGE) {
+        const rows = listRooms(tx, cursor, PAGE);
+        for (const [roomId, { metadata }] of rows) {
+          cursor = roomId;
+          const shown = listedIn(metadata) === listedAt || (hidden && all && metadata.hidden);
+          if (shown && `${roomId} ${metadata.description ?? ''}`.toLowerCase().includes(needle)) found.push(metadata);
+          if (found.length === most) return pageTo(cursor);
+        }
+        if (rows.length < PAGE) return pageTo(null);
+      }
+      return pageTo(cursor);
+    });
+  }
+
+  snapshot(roomId: string, asker?: Asker) {
+    return this.#host.transact((tx) => {
+      getRoom(tx, roomId);
+      this.#ask(tx, 'see', asker, roomId);
+      return this.#membership.snapshot(tx, roomId);
+    });
+  }
+
+  create(roomId: string, fields: RoomFields = {}, asker?: Asker): Promise<Metadata> {
+    return this.#host.transact((tx) => {
+      this.#ask(tx, 'create', asker);
+      return createRoom(tx, roomId, fields, this.options.defaults ?? {}).metadata;
+    });
+  }
+
+  update(roomId: string, changes: MetadataChanges, conditions: WriteConditions = {}, asker?: Asker): Promise<Metadata> {
+    return this.#host.transact((tx) => {
+      this.#mayWrite(tx, roomId, 'edit', conditions, asker);
+      const { metadata } = getRoom(tx, roomId);
+      // A permanent lock refuses every write but the one that lifts it.
+      if (metadata.locked && changes.locked !== false) throw new RoomwireError('room_locked');
+      return updateRoom(tx, roomId, changes);
+    });
+  }
+
+  delete(roomId: string, conditions: WriteConditions = {}, asker?: Asker): Promise<void> {
+    return this.#host.transact((tx) => {
+      this.#mayWrite(tx, roomId, 'delete', conditions, asker);
+      const record = getRoom(tx, roomId);
+      for (const member of everyone(tx, roomId)) erase(tx, roomId, member);
+      this.#locks.forget(tx, roomId);
+      removeRoom(tx, record);
+      tx.afterCommit(() => this.#presenters.note(roomId, null));
+    });
+  }
+
+  #mayWrite(
+    tx: Transaction,
+    roomId: string,
+    action: RoomAction,
+    { ifVersion, lock }: WriteConditions,
+    asker: Asker,
+  ): void {
+    const { metadata } = getRoom(tx, roomId);
+    this.#ask(tx, action, asker, roomId);
+    if (ifVersion !== undefined && ifVersion !== metadata.version) {
+      throw new RoomwireError('conflict', `the room is at version ${metadata.version}`, {
+        details: { version: metadata.version },
+      });
+    }
+    this.#locks.guard(tx, roomId, lock ?? {});
+  }
+
+  defaultRoom(): Promise<string | null> {
+    return this.#host.transact((tx) => defaultRoom(tx));
+  }
+
+  setDefault(roomId: string | null, asker?: Asker): Promise<void> {
+    return this.#host.transact((tx) => {
+      this.#ask(tx, 'set-default', asker, roomId ?? undefined);
+      setDefaultRoom(tx, roomId);
+    });
+  }
+
+  members(roomId: string, after = 0, asker?: Asker) {
+    return this.#host.transact((tx) => {
+      getRoom(tx, roomId);
+      this.#ask(tx, 'see', asker, roomId);
+      return this.#memberPage(tx, roomId, after);
+    });
+  }
+
+  #memberPage(tx: Transaction, roomId: string, after: number) {
+    const topic = roomTopic(roomId);
+    const members = page(tx, roomId, Number.isFinite(after) ? after : 0, PAGE);
+    const last = members.length === PAGE ? members[PAGE - 1] : undefined;
+    return {
+      members: members.map(shownMember),
+      memberCount: getRoom(tx, roomId).memberCount,
+      next: last === undefined ? null : String(last.order),
+      positions: { [topic]: tx.position(topic) },
+    };
+  }
+
+  async requireMember(session: Session, roomId: string): Promise<void> {
+    if (!session.topics.has(roomTopic(roomId))) throw new RoomwireError('not_member');
+  }
+
+  isMember(roomId: string, userId: string): Promise<boolean> {
+    return this.#host.transact((tx) => findMember(tx, roomId, userId) !== undefined);
+  }
+
+  kick(roomId: string, userId: string, asker?: Asker): Promise<boolean> {
+    return this.#host.transact((tx) => {
+      getRoom(tx, roomId);
+      this.#ask(tx, 'kick', asker, roomId);
+      return this.#membership.kick(tx, roomId, userId);
+    });
+  }
+
+  presenterOf(roomId: string): string | null {
+    return this.#presenters.current(roomId);
+  }
+
+  #lockApi(): RoomsApi['locks'] {
+    const run = <T>(roomId: string, asker: Asker, work: (tx: Transaction) => T): Promise<T> =>
+      this.#host.transact((tx) => {
+        getRoom(tx, roomId);
+        this.#ask(tx, 'lock', asker, roomId);
+        return work(tx);
+      });
+    return {
+      list: (roomId, asker) =>
+        this.#host.transact((tx) => {
+          getRoom(tx, roomId);
+          this.#ask(tx, 'see', asker, roomId);
+          return this.#locks.list(tx, roomId);
+        }),
+      acquire: (request, asker) =>
+        run(request.roomId, asker, (tx) => this.#locks.acquire(tx, httpOwner(asker), request)),
+      refresh: (request, asker) => run(request.roomId, asker, (tx) => this.#locks.refresh(tx, request)),
+      release: (request, asker) => run(request.roomId, asker, (tx) => this.#locks.release(tx, request)),
+      forceRelease: (roomId, target) => run(roomId, undefined, (tx) => this.#locks.forceRelease(tx, roomId, target)),
+    };
+  }
+}
+
+function httpOwner(asker: Asker) {
+  const { id, name } = asker?.user ?? PROGRAM;
+  return { userId: id, userName: name, sid: null };
+}

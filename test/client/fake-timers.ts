@@ -1,0 +1,53 @@
+/** A clock that stands still until told. Timers run in the order of their time. */
+import type { Timers } from '../../src/client/types.js';
+
+interface Timer {
+  readonly at: number;
+  readonly run: () => void;
+}
+
+export class FakeTimers implements Timers {
+  readonly #timers = new Set<Timer>();
+  #now = 0;
+  #waiting = new Set<() => void>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  setTimeout(run: () => void, ms: number): Timer {
+    const timer = { at: this.#now + ms, run };
+    this.#timers.add(timer);
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
+    return timer;
+  }
+
+  clearTimeout(handle: unknown): void {
+    this.#timers.delete(handle as Timer);
+  }
+
+  /** Ms until each timer, the next first. */
+  get delays(): readonly number[] {
+    return [...this.#timers].map(({ at }) => at - this.#now).sort((a, b) => a - b);
+  }
+
+  /** Waits until a timer of about this length is set. */
+  async set(ms: number): Promise<void> {
+    while (!this.delays.some((delay) => Math.abs(delay - ms) < 1)) {
+      await new Promise<void>((resolve) => this.#waiting.add(resolve));
+    }
+  }
+
+  advance(ms: number): void {
+    const end = this.#now + ms;
+    for (;;) {
+      const next = [...this.#timers].sort((a, b) => a.at - b.at)[0];
+      if (next === undefined || next.at > end) break;
+      this.#timers.delete(next);
+      this.#now = next.at;
+      next.run();
+    }
+    this.#now = end;
+  }
+}

@@ -1,0 +1,203 @@
+/** Subscriptions: in order, nothing twice, a gap is always told. */
+import t from 'tap';
+import { Op } from '../../src/protocol/frames.js';
+import type { EventInfo } from '../../src/client/types.js';
+import { client, fakeServer, live, welcome, type Peer } from './fake-server.js';
+
+async function answerSubscribe(peer: Peer, topic: string, offset: number, recovered = false): Promise<void> {
+  const [, id] = await peer.take(([op, , name]) => op === Op.SUBSCRIBE && name === topic);
+  peer.send([Op.ACK, id, { epoch: 'e', offset, recovered }]);
+}
+
+/** Everything sent before has been handled. */
+async function settled(peer: Peer): Promise<void> {
+  peer.send([Op.PING, 'settled']);
+  await peer.take(Op.PONG);
+}
+
+t.test('events of the same message as the ACK are handed over, with where they came from', async (t) => {
+  const server = await fakeServer(t);
+  const roomwire = client(t, server);
+  const news = roomwire.subscribe('news');
+  const heard: [unknown, EventInfo][] = [];
+  news.on('a', (data, info) => heard.push([data, info]));
+  const all: string[] = [];
+  news.on('*', (_data, { event }) => all.push(event));
+  const peer = await server.peer();
+  const [, id] = await peer.take(Op.SUBSCRIBE);
+  peer.send(
+    [Op.ACK, id, { epoch: 'e', offset: 9, recovered: false }],
+    [Op.EVENTS, 'news', 10, ['a', 1, null], ['b', 2, 's9'], ['a', 3, 's9', { m: 1 }]],
+    [Op.LATEST, 'news', 'a', 'slot1', 4, 's9'],
+  );
+  t.same(await news.ready, { position: ['e', 9], recovered: false });
+  t.same(news.position, ['e', 12]);
+  t.match(heard, [
+    [1, { topic: 'news', event: 'a', from: null, offset: 10 }],
+    [3, { from: 's9', offset: 12, meta: { m: 1 } }],
+    [4, { from: 's9', offset: null, slot: 'slot1' }],
+  ]);
+  t.same(all, ['a', 'b', 'a', 'a']);
+});
+
+t.test('events seen before are dropped, and a gap is told before the event after it', async (t) => {
+  const server = await fakeServer(t);
+  const roomwire = client(t, server);
+  const news = roomwire.subscribe('news');
+  const heard: unknown[] = [];
+  news.on('a', (data) => heard.push(data));
+  news.on('reset', ({ reason, position }) => heard.push([reason, ...position]));
+  const peer = await server.peer();
+  await answerSubscribe(peer, 'news', 0);
+  peer.send([Op.EVENTS, 'news', 1, ['a', 1, null], ['a', 2, null]]);
+  peer.send([Op.EVENTS, 'news', 2, ['a', 2, null], ['a', 3, null]]);
+  peer.send([Op.EVENTS, 'news', 6, ['a', 6, null]]);
+  peer.send([Op.RESET, 'news', 'e2', 100, 'overrun'], [Op.EVENTS, 'news', 101, ['a', 101, null]]);
+  await settled(peer);
+  t.same(heard, [1, 2, 3, ['gap', 'e', 5], 6, ['overrun', 'e2', 100], 101]);
+});
+
+t.test('a recovered topic goes on after its own position', async (t) => {
+  const server = await fakeServer(t);
+  const roomwire = client(t, server);
+  const news = roomwire.subscribe('news');
+  const heard: unknown[] = [];
+  news.on('a', (data) => heard.push(data));
+  news.on('reset', () => heard.push('reset'));
+  await answerSubscribe(await server.peer(), 'news', 0);
+  await news.ready;
+  server.onHello = (peer, { resume }, id) => {
+    t.same(resume, { news: ['e', 0] });
+    const topics = { news: { epoch: 'e', offset: 2, recovered: true } };
+    peer.send(
+      [Op.WELCOME, id, welcome({ resumed: true, topics })],
+      [Op.EVENTS, 'news', 1, ['a', 1, null], ['a', 2, null]],
+    );
+  };
+  server.peers[0]?.cut();
+  await settled(await server.peer(1));
+  t.same(heard, [1, 2]);
+});
+
+t.test('a topic that was not recovered is reset, and one the server forgot is subscribed again', async (t) => {
+  const server = await fakeServer(t);
+  const roomwire = client(t, server);
+  const heard: unknown[] = [];
+  for (const topic of ['a', 'b']) {
+    roomwire.subscribe(topic).on('reset', ({ reason, position }) => heard.push([topic, reason, ...position]));
+    await answerSubscribe(await (server.peers[0] ? server.peers[0] : server.peer()), topic, 3);
+  }
+  await roomwire.subscribe('b').ready;
+  server.onHello = (peer, _hello, id) =>
+    peer.send([Op.WELCOME, id, welcome({ topics: { a: { epoch: 'e9', offset: 7, recovered: false } } })]);
+  server.peers[0]?.cut();
+  const second = await server.peer(1);
+  await answerSubscribe(second, 'b', 50);
+  await settled(second);
+  t.same(heard, [
+    ['a', 'not recovered', 'e9', 7],
+    ['b', 'not recovered', 'e', 50],
+  ]);
+});
+
+t.test('handles of one topic share one subscription', async (t) => {
+  const server = await fakeServer(t);
+  const roomwire = client(t, server);
+  const peer = await server.peer();
+  await live(roomwire);
+  const first = roomwire.subscribe('news');
+  const second = roomwire.subscribe('news');
+  await answerSubscribe(peer, 'news', 1);
+  await Promise.all([first.ready, second.ready]);
+  const third = roomwire.subscribe('news');
+  await third.ready;
+  first.unsubscribe();
+  second.unsubscribe();
+  await settled(peer);
+  t.same(peer.frames, [], 'neither SUBSCRIBE again nor UNSUBSCRIBE yet');
+  third.unsubscribe();
+  third.unsubscribe();
+  t.match(await peer.take(Op.UNSUBSCRIBE), [Op.UNSUBSCRIBE, Number, 'news']);
+  await settled(peer);
+  t.same(peer.frames, []);
+});
+
+t.test('a refused subscription rejects `ready` and is told as removed', async (t) => {
+  const server = await fakeServer(t);
+  const errors: unknown[] = [];
+  const roomwire = client(t, server, { onError: (error) => errors.push(error) });
+  const secret = roomwire.subscribe('secret');
+  const removed: unknown[] = [];
+  secret.on('removed', (info) => removed.push(info));
+  const peer = await server.peer();
+  const [, id] = await peer.take(Op.SUBSCRIBE);
+  peer.send([Op.NACK, id, 106, 'not yours']);
+  await t.rejects(secret.ready, { name: 'forbidden' });
+  t.same(removed, [{ code: 106, reason: 'not yours' }]);
+  t.equal(errors.length, 1);
+});
+
+t.test('REMOVED ends a subscription, and a reconnect does not bring it back', async (t) => {
+  const server = await fakeServer(t);
+  const roomwire = client(t, server);
+  const news = roomwire.subscribe('news');
+  const removed: unknown[] = [];
+  news.on('removed', (info) => removed.push(info));
+  const peer = await server.peer();
+  await answerSubscribe(peer, 'news', 0);
+  peer.send([Op.REMOVED, 'news', 106, 'rights']);
+  await settled(peer);
+  t.same(removed, [{ code: 106, reason: 'rights' }]);
+  t.equal(news.position, null);
+  peer.cut();
+  const second = await server.peer(1);
+  t.same(server.hellos[1]?.resume, {});
+  await settled(second);
+  t.same(second.frames, []);
+});
+
+t.test('topics that a call subscribes to are heard through listen', async (t) => {
+  const server = await fakeServer(t);
+  const roomwire = client(t, server);
+  const party = roomwire.listen('party:1');
+  const heard: unknown[] = [];
+  party.on('a', (data) => heard.push(data));
+  const peer = await server.peer();
+  await live(roomwire);
+  peer.send([Op.SUBSCRIBED, 'party:1', 'e', 5, false], [Op.EVENTS, 'party:1', 6, ['a', 6, null]]);
+  await settled(peer);
+  t.same(heard, [6]);
+  t.same(party.position, ['e', 6]);
+});
+
+t.test('a handler that throws stops no other, and is reported', async (t) => {
+  const server = await fakeServer(t);
+  const errors: unknown[] = [];
+  const roomwire = client(t, server, { onError: (error) => errors.push(error) });
+  const news = roomwire.subscribe('news');
+  const heard: unknown[] = [];
+  news.on('a', () => {
+    throw new Error('mine');
+  });
+  news.on('a', (data) => heard.push(data));
+  const peer = await server.peer();
+  await answerSubscribe(peer, 'news', 0);
+  peer.send([Op.EVENTS, 'news', 1, ['a', 1, null], ['a', 2, null]]);
+  await settled(peer);
+  t.same(heard, [1, 2]);
+  t.match(errors, [{ message: 'mine' }, { message: 'mine' }]);
+});
+
+t.test('publish tells the offset and how many it matched; volatile asks for nothing', async (t) => {
+  const server = await fakeServer(t);
+  const roomwire = client(t, server);
+  const peer = await server.peer();
+  await live(roomwire);
+  const published = roomwire.publish('news', 'a', { x: 1 });
+  const frame = await peer.take(Op.PUBLISH);
+  t.same(frame.slice(2), ['news', 'a', null, { x: 1 }]);
+  peer.send([Op.ACK, frame[1], { epoch: 'e', offset: 3, matched: 0 }]);
+  t.same(await published, { epoch: 'e', offset: 3, matched: 0 });
+  roomwire.volatile('news', 'pointer', 'me', [1, 2]);
+  t.same(await peer.take(Op.VOLATILE), [Op.VOLATILE, 'news', 'pointer', 'me', [1, 2]]);
+});
