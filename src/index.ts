@@ -2,7 +2,15 @@
 export { createServer, type ListenOptions, type Server, type ServerOptions } from './server/server.js';
 export type * from './server/api.js';
 export type { AuthOptions, Claims } from './server/auth.js';
-export { rooms, type Access, type AccessQuestion, type RoomAction, type RoomsApi, type RoomsOptions } from './rooms/rooms.js';
+export {
+  rooms,
+  type Access,
+  type AccessQuestion,
+  type RoomAction,
+  type RoomsApi,
+  type RoomsOptions,
+} from './rooms/rooms.js';
+export { http, type HttpOptions } from './http/http.js';
 export { memoryStore } from './store/memory.js';
 export { lmdbStore, type LmdbOptions } from './store/lmdb.js';
 export type { Store } from './store/store.js';

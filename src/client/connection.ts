@@ -88,7 +88,7 @@ export class Connection {
   /** Asks for a sign of life, which must come within `pingTimeout`. */
   probe(): void {
     if (!this.#live || this.welcome === undefined) return;
-    this.#wire?.send(encodeFrame([Op.PING, null]));
+    this.send(encodeFrame([Op.PING, null]));
     this.#heard = Math.min(this.#heard, this.#now() - this.welcome.pingEvery);
     this.#keepAlive();
   }
@@ -96,7 +96,7 @@ export class Connection {
   close(): void {
     const { status } = this.state.get();
     if (status === 'closed') return;
-    if (this.#live) this.#wire?.send(encodeFrame([Op.BYE]));
+    this.send(encodeFrame([Op.BYE]));
     this.#drop(1000, 'closed');
     this.#hooks.down(true);
     this.#set({ status: 'closed', reason: undefined, retryAt: undefined });
@@ -172,7 +172,7 @@ export class Connection {
         this.#welcomed(frame[2] as unknown as Welcome);
         break;
       case Op.PING:
-        this.#wire?.send(encodeFrame([Op.PONG, frame[1]]));
+        this.send(encodeFrame([Op.PONG, frame[1]]));
         break;
       case Op.PONG:
         break;

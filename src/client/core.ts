@@ -99,11 +99,11 @@ export class Core implements Context {
 
 /** What a browser knows about the network and about the page's sleep. Elsewhere nothing. */
 function listenToPage(listeners: Readonly<Record<string, () => void>>): () => void {
-  if (typeof globalThis.addEventListener !== 'function' || typeof document === 'undefined') return () => undefined;
-  const targets = [globalThis, document];
-  const each = (method: 'addEventListener' | 'removeEventListener'): void => {
-    for (const target of targets) for (const [name, run] of Object.entries(listeners)) target[method](name, run);
-  };
-  each('addEventListener');
-  return () => each('removeEventListener');
+  const stop = new AbortController();
+  if (typeof document !== 'undefined') {
+    for (const target of [globalThis, document]) {
+      for (const [name, run] of Object.entries(listeners)) target.addEventListener(name, run, stop);
+    }
+  }
+  return () => stop.abort();
 }

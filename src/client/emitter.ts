@@ -21,39 +21,26 @@ export class Emitter {
       }
     };
     // Lists are replaced, never changed: a handler may add and remove handlers.
-    this.#handlers.set(event, [...(this.#handlers.get(event) ?? []), run]);
+    this.#handlers.set(event, [...this.#of(event), run]);
     return () => {
-      const rest = (this.#handlers.get(event) ?? []).filter((other) => other !== run);
-      if (rest.length > 0) this.#handlers.set(event, rest);
-      else this.#handlers.delete(event);
+      this.#handlers.set(
+        event,
+        this.#of(event).filter((other) => other !== run),
+      );
     };
   }
 
-  emit(event: string, data: unknown, info?: EventInfo): void {
-    for (const run of this.#handlers.get(event) ?? []) run(data, info);
-  }
-}
-
-/** The handlers of a topic: its events, and apart from them (nobody can publish these) `reset` and `removed`. */
-export class StreamEmitter {
-  readonly #events: Emitter;
-  readonly #lifecycle: Emitter;
-
-  constructor(report: (error: unknown) => void) {
-    this.#events = new Emitter(report);
-    this.#lifecycle = new Emitter(report);
-  }
-
-  on(event: string, handler: AnyHandler): () => void {
-    return (event === 'reset' || event === 'removed' ? this.#lifecycle : this.#events).on(event, handler);
-  }
-
+  /** An event of the topic. What others publish as `reset` or `removed` reaches only `'*'`. */
   event(data: unknown, info: EventInfo): void {
-    if (info.event !== '*') this.#events.emit(info.event, data, info);
-    this.#events.emit('*', data, info);
+    if (!/^(\*|reset|removed)$/.test(info.event)) this.tell(info.event, data, info);
+    this.tell('*', data, info);
   }
 
-  lifecycle(name: 'reset' | 'removed', info: unknown): void {
-    this.#lifecycle.emit(name, info);
+  tell(event: string, data: unknown, info?: EventInfo): void {
+    for (const run of this.#of(event)) run(data, info);
+  }
+
+  #of(event: string): readonly Run[] {
+    return this.#handlers.get(event) ?? [];
   }
 }

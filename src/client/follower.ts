@@ -10,10 +10,10 @@ import { retryDelay } from './backoff.js';
 import { call, type Context } from './context.js';
 import { isError, isTemporary } from './remote-error.js';
 import type { TopicListener } from './topics.js';
-import type { EventInfo, RemovedInfo } from './types.js';
+import type { EventInfo, ResetInfo } from './types.js';
 
 export interface Followed<T> {
-  /** Calls that join and leave, with this input. */
+  /** `join:<name>` and `leave:<name>` are the calls, with this input. */
   readonly name: string;
   readonly input: object;
   /** The state, from the join's reply or from elsewhere. */
@@ -22,9 +22,10 @@ export interface Followed<T> {
   apply(state: T, at: Position, missed: string | undefined): void;
   /** `included`: the state held this event already. */
   event(data: Value, info: EventInfo, included: boolean): void;
-  loading(): void;
-  /** The server ended it, or it cannot be brought back. */
-  ended(removed: RemovedInfo): void;
+  /** `missing`: what it has is no longer whole. */
+  loading(missing: boolean): void;
+  /** The server ended it, or it cannot be brought back; not `before`: it never began. */
+  ended(error: RoomwireError, before: boolean): void;
 }
 
 /** Events to hold back; past it the state is read again. */
@@ -34,12 +35,14 @@ const MAX_TRIES = 5;
 
 export class Follower<T extends { readonly positions: Positions }> implements TopicListener {
   readonly topic: string;
+  /** The application wants it. */
+  wanted = false;
+  /** The join or reload that is under way. */
+  busy: Promise<void> | undefined;
   readonly #context: Context;
   readonly #followed: Followed<T>;
   readonly #unlisten: () => void;
-  /** The application wants it. */
-  #wanted = false;
-  #loading: Promise<void> | undefined;
+  #leaving: Promise<void> | undefined;
   #abort = new AbortController();
   /** The load that runs has joined: a removal from here on is meant for it. */
   #joined = false;
@@ -55,36 +58,24 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     this.#unlisten = context.topics.listen(topic, this);
   }
 
-  /** The join or reload that is under way. */
-  get busy(): Promise<void> | undefined {
-    return this.#loading;
-  }
-
-  get missed(): boolean {
-    return this.#missed !== undefined;
-  }
-
   follow(extra?: object): Promise<void> {
-    this.#wanted = true;
-    return (this.#loading ??= this.#load(false, extra));
+    this.wanted = true;
+    return (this.busy ??= this.#load(false, extra));
   }
 
   /** Reads the state again: events may be missing. */
   again(reason: string): void {
-    if (!this.#wanted) return;
+    if (!this.wanted) return;
     this.#missed ??= reason;
-    // Whoever waits for it, waits for `busy`; failures end in `ended` or a later try.
-    if (this.#loading === undefined) (this.#loading = this.#load(true)).catch(() => undefined);
+    // Failures end in `ended` or in a later try.
+    if (this.busy === undefined) (this.busy = this.#load(true)).catch(() => undefined);
   }
 
-  async leave(): Promise<void> {
+  /** A join that follows waits for the end of it. */
+  leave(): Promise<void> {
+    const { busy } = this;
     this.#stop();
-    await this.#loading?.catch(() => undefined);
-    try {
-      await call(this.#context, `leave:${this.#followed.name}`, this.#followed.input, { resend: true });
-    } catch (error) {
-      if (!isError(error, 'not_member', 'not_subscribed', 'room_not_found')) throw error;
-    }
+    return (this.#leaving = this.#leave(busy));
   }
 
   /** Hears nothing from here on. */
@@ -94,10 +85,11 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   }
 
   /** Ends without a word to the server, which did or knows it. */
-  end(removed: RemovedInfo): void {
-    if (!this.#wanted) return;
+  end(error: RoomwireError): void {
+    if (!this.wanted) return;
+    const before = this.#asOf !== undefined;
     this.#stop();
-    this.#followed.ended(removed);
+    this.#followed.ended(error, before);
   }
 
   event(data: Value, info: EventInfo): void {
@@ -110,50 +102,60 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     }
   }
 
-  reset({ reason }: { readonly reason: string }): void {
+  reset({ reason }: ResetInfo): void {
     this.again(reason);
   }
 
-  removed({ code, reason, lost }: RemovedInfo & { readonly lost: boolean }): void {
-    if (lost) this.again(reason);
+  removed(error: RoomwireError, lost: boolean): void {
+    if (lost) this.again(error.message);
     // Before the join it is the end of what was left or lost earlier.
-    else if (this.#loading === undefined || this.#joined || this.#context.requests.over) this.end({ code, reason });
+    else if (this.busy === undefined || this.#joined) this.end(error);
   }
 
   #stop(): void {
-    this.#wanted = false;
+    this.wanted = false;
     this.#abort.abort(new RoomwireError('cancelled'));
-    this.#held = this.#missed = this.#asOf = undefined;
+    this.busy = this.#held = this.#missed = this.#asOf = undefined;
+  }
+
+  async #leave(busy: Promise<void> | undefined): Promise<void> {
+    const { name, input } = this.#followed;
+    // Or the join that is under way might come after the leave.
+    await busy?.catch(() => undefined);
+    try {
+      await call(this.#context, `leave:${name}`, input, { resend: true });
+    } catch (error) {
+      if (!isError(error, 'not_member', 'not_subscribed', 'room_not_found')) throw error;
+    }
   }
 
   async #load(background: boolean, extra?: object): Promise<void> {
     const { signal } = (this.#abort = new AbortController());
     this.#held ??= [];
-    this.#followed.loading();
+    this.#joined = false;
+    this.#followed.loading(this.#missed !== undefined);
     try {
       const [state, at] = await this.#read(signal, background, extra);
-      this.#loading = undefined;
-      this.#asOf = at;
       const missed = this.#missed;
-      this.#missed = undefined;
+      this.busy = this.#missed = undefined;
+      this.#asOf = at;
       this.#followed.apply(state, at, missed);
       this.#release(missed !== undefined);
     } catch (error) {
-      this.#loading = undefined;
       if (signal.aborted) throw error;
-      const keep = this.#asOf !== undefined && isTemporary(error);
-      if (keep && this.#missed === undefined) this.#release(false);
-      else if (keep) this.again('');
-      else this.end({ code: (error as { code?: number }).code ?? 0, reason: String(error) });
+      this.busy = undefined;
+      if (this.#asOf === undefined || !this.#isTemporary(error)) this.end(error as RoomwireError);
+      else if (this.#missed === undefined) this.#release(false);
+      else this.again('');
       throw error;
     }
   }
 
   async #read(signal: AbortSignal, background: boolean, extra?: object): Promise<[T, Position]> {
     const { name, input } = this.#followed;
+    if (this.#leaving) await this.#leaving.catch(() => undefined);
     for (let attempt = 1; ; attempt++) {
       try {
-        this.#joined = false;
         const onAck = (): boolean => (this.#joined = true);
         const reply = await call(this.#context, `join:${name}`, { ...input, ...extra }, { resend: true, onAck });
         const state = await this.#followed.read(reply, signal);
@@ -164,18 +166,19 @@ export class Follower<T extends { readonly positions: Positions }> implements To
         if (!background && attempt >= MAX_TRIES)
           throw new RoomwireError('conflict', 'the state stays behind its events');
       } catch (error) {
-        if (signal.aborted || !background || !isTemporary(error)) throw error;
+        if (signal.aborted || !background || !this.#isTemporary(error)) throw error;
       }
       await this.#pause(attempt, signal);
+      this.#joined = false;
     }
   }
 
   #pause(attempt: number, signal: AbortSignal): Promise<void> {
-    const { timers } = this.#context.settings;
+    const { settings } = this.#context;
     return new Promise((resolve, reject) => {
-      const timer = timers.setTimeout(resolve, retryDelay(this.#context.settings, { attempt }));
+      const timer = settings.timers.setTimeout(resolve, retryDelay(settings, { attempt }));
       signal.addEventListener('abort', () => {
-        timers.clearTimeout(timer);
+        settings.timers.clearTimeout(timer);
         reject(signal.reason as Error);
       });
     });
@@ -193,5 +196,9 @@ export class Follower<T extends { readonly positions: Positions }> implements To
 
   #includes({ offset }: EventInfo): boolean {
     return offset !== null && this.#asOf !== undefined && offset <= this.#asOf[1];
+  }
+
+  #isTemporary(error: unknown): boolean {
+    return !this.#context.requests.over && isTemporary(error);
   }
 }

@@ -60,19 +60,20 @@ export class Overview implements Followed<List> {
   }
 
   async watch({ group }: { readonly group?: string | undefined } = {}): Promise<void> {
-    if (this.#follower !== undefined && group !== this.input.group) await this.unwatch();
-    if (group !== this.input.group) this.#table.clear();
+    if (this.#follower !== undefined && group !== this.input.group) {
+      const old = this.#follower;
+      this.#follower = undefined;
+      this.#table.clear();
+      await this.#leave(old);
+      old.dispose();
+    }
     this.input = { group };
     this.#follower ??= new Follower(this.#context, `overview:${group ?? 'public'}`, this);
     if (!this.status.get().watching || this.#follower.busy) await this.#follower.follow();
   }
 
   async unwatch(): Promise<void> {
-    const follower = this.#follower;
-    this.#follower = undefined;
-    this.ended();
-    follower?.dispose();
-    await follower?.leave();
+    if (this.#follower) await this.#leave(this.#follower);
   }
 
   loading(): void {
@@ -102,6 +103,11 @@ export class Overview implements Followed<List> {
     this.#context.settings.timers.clearTimeout(this.#reload);
     this.#reload = undefined;
     this.#set({ watching: false, loading: false });
+  }
+
+  #leave(follower: Follower<List>): Promise<void> {
+    this.ended();
+    return follower.leave();
   }
 
   #reloadSoon(): void {

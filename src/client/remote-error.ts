@@ -18,7 +18,3 @@ export function isError(error: unknown, ...names: readonly ErrorName[]): error i
 export function isTemporary(error: unknown): boolean {
   return !(error instanceof RoomwireError) || (error.code >= 200 && error.code < 400);
 }
-
-export function isDeleted({ code }: { readonly code: number }): boolean {
-  return code === errors.room_not_found.code;
-}

@@ -5,6 +5,8 @@ import type { Context } from './context.js';
 /** Renewed this long before the end, or at nine tenths of a short life. */
 const MARGIN_MS = 30_000;
 const RETRY_MS = 5_000;
+/** A token that is always about to expire is not asked for all the time. */
+const MIN_MS = 1_000;
 
 export class Renewal {
   readonly #context: Context;
@@ -29,7 +31,7 @@ export class Renewal {
   }
 
   #in(ms: number): void {
-    this.#timer = this.#context.settings.timers.setTimeout(() => void this.#renew(), Math.max(0, ms));
+    this.#timer = this.#context.settings.timers.setTimeout(() => void this.#renew(), Math.max(MIN_MS, ms));
   }
 
   async #renew(): Promise<void> {

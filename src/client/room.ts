@@ -2,20 +2,20 @@
  * A room as this client sees it: joined with one call whose reply is the whole state at a position,
  * kept current by the server's events after it, and joined again by itself when events were missed.
  */
+import { RoomwireError } from '../protocol/errors.js';
 import type { Position, Value } from '../protocol/frames.js';
 import type { RoomFields } from '../protocol/rooms-contract.js';
-import { call, publish, sendVolatile, type Context } from './context.js';
-import { StreamEmitter, type AnyHandler } from './emitter.js';
+import { call, type Context } from './context.js';
 import { Follower, type Followed } from './follower.js';
 import { acquireLock, type HeldLock } from './lock.js';
 import { Observed } from './observable.js';
-import { isDeleted } from './remote-error.js';
+import { isError } from './remote-error.js';
 import { idleRoom, joinedRoom, reduceRoom, type JoinReply } from './room-state.js';
-import type { CallOptions, EventInfo, Lock, LockOptions, Published, RemovedInfo, RoomState } from './types.js';
+import { Stream } from './stream.js';
+import type { CallOptions, EventInfo, Lock, LockOptions, Published, RoomState } from './types.js';
 
-export class FollowedRoom implements Followed<JoinReply> {
+export class FollowedRoom extends Stream implements Followed<JoinReply> {
   readonly id: string;
-  readonly topic: string;
   readonly name = 'room';
   readonly input: { readonly roomId: string };
   readonly state: Observed<RoomState>;
@@ -25,22 +25,14 @@ export class FollowedRoom implements Followed<JoinReply> {
     release: () => this.#ask('presenter:release'),
     give: (sid: string) => this.#ask('presenter:give', sid),
   };
-  readonly #context: Context;
-  readonly #emitter: StreamEmitter;
   readonly #follower: Follower<JoinReply>;
 
   constructor(context: Context, id: string) {
+    super(context, `room:${id}`);
     this.id = id;
-    this.topic = `room:${id}`;
     this.input = { roomId: id };
-    this.#context = context;
-    this.#emitter = new StreamEmitter(context.settings.report);
     this.state = new Observed(idleRoom, context.settings.report);
     this.#follower = new Follower(context, this.topic, this);
-  }
-
-  on(event: string, handler: AnyHandler): () => void {
-    return this.#emitter.on(event, handler);
   }
 
   async join({ create }: { readonly create?: boolean | RoomFields | undefined } = {}): Promise<RoomState> {
@@ -50,21 +42,17 @@ export class FollowedRoom implements Followed<JoinReply> {
 
   async leave(): Promise<void> {
     await this.#follower.leave();
-    this.#left('left');
+    if (!this.#follower.wanted) this.#left('left');
   }
 
-  async publish(event: string, data: unknown, options?: CallOptions): Promise<Published> {
+  override async publish(event: string, data: unknown, options?: CallOptions): Promise<Published> {
     // While the room is joined again the server would refuse.
     await this.#follower.busy;
-    return publish(this.#context, this.topic, event, data, options);
-  }
-
-  volatile(event: string, slot: string, data: unknown): void {
-    sendVolatile(this.#context, this.topic, event, slot, data);
+    return super.publish(event, data, options);
   }
 
   lock(target: string, options?: LockOptions): Promise<HeldLock> {
-    return acquireLock(this.#context, this, target, options);
+    return acquireLock(this.context, this, target, options);
   }
 
   async withLock<R>(target: string, options: LockOptions, run: (lock: Lock) => R | Promise<R>): Promise<R> {
@@ -77,9 +65,9 @@ export class FollowedRoom implements Followed<JoinReply> {
     }
   }
 
-  loading(): void {
+  loading(missing: boolean): void {
     // A second join of a room that misses nothing leaves it as it is.
-    if (this.state.get().status !== 'joined' || this.#follower.missed) this.#set('joining');
+    if (missing || this.state.get().status !== 'joined') this.#set('joining');
   }
 
   read(reply: Value): JoinReply {
@@ -90,7 +78,7 @@ export class FollowedRoom implements Followed<JoinReply> {
     this.state.set(joinedRoom(this.state.get(), reply, missed !== undefined));
     if (missed === undefined) return;
     for (const lock of this.locks) lock.check();
-    this.#emitter.lifecycle('reset', { reason: missed, position });
+    this.emitter.tell('reset', { reason: missed, position });
   }
 
   event(data: Value, info: EventInfo, included: boolean): void {
@@ -98,25 +86,24 @@ export class FollowedRoom implements Followed<JoinReply> {
     if (info.from === null && info.offset !== null && !included) {
       this.state.set(reduceRoom(this.state.get(), info.event, data));
       if (info.event === 'lock:update') this.#lockUpdate(data);
-      if (info.event === 'room:delete') this.#follower.end({ code: 0, reason: 'deleted' });
+      if (info.event === 'room:delete') this.#follower.end(new RoomwireError('room_not_found'));
     }
-    this.#emitter.event(data, info);
+    this.emitter.event(data, info);
   }
 
-  ended(removed: RemovedInfo): void {
-    const { status } = this.state.get();
-    // A first join that failed leaves everything as it was; who called it knows.
-    if (status === 'joining' && this.state.get().metadata === null) {
+  ended(error: RoomwireError, before: boolean): void {
+    // A first join that failed leaves the room as it was; who called it knows.
+    if (!before) {
       this.#set('idle');
       return;
     }
-    this.#left(status === 'deleted' || isDeleted(removed) ? 'deleted' : 'removed');
-    this.#emitter.lifecycle('removed', removed);
+    this.#left(isError(error, 'room_not_found') ? 'deleted' : 'removed');
+    this.emitter.tell('removed', { code: error.code, reason: error.message });
   }
 
   #lockUpdate(data: Value): void {
     const { target } = data as { target: string };
-    const { sid } = this.#context.connection.state.get();
+    const { sid } = this.context.connection.state.get();
     for (const lock of this.locks) {
       if (lock.target === target) lock.heard(this.state.get().locks[target] ?? null, sid);
     }
@@ -128,7 +115,7 @@ export class FollowedRoom implements Followed<JoinReply> {
   }
 
   async #ask(name: string, sid?: string): Promise<void> {
-    await call(this.#context, name, { ...this.input, sid });
+    await call(this.context, name, { ...this.input, sid });
   }
 
   #set(status: RoomState['status']): void {

@@ -25,7 +25,7 @@ export class RoomTable {
   }
 
   set(id: string, metadata: RoomMetadata): void {
-    if (this.#write(id, metadata)) this.#changed();
+    if (this.#write(id, metadata, metadata.version)) this.#changed();
   }
 
   /** False when the room is not known: its other fields must be fetched. */
@@ -47,7 +47,7 @@ export class RoomTable {
   replace(rooms: readonly RoomMetadata[]): void {
     const listed = new Set(rooms.map(({ id }) => id));
     for (const [id, { version }] of this.#rooms) if (!listed.has(id)) this.#bury(id, version);
-    for (const room of rooms) this.#write(room.id, room);
+    for (const room of rooms) this.#write(room.id, room, room.version);
     this.#changed();
   }
 
@@ -65,7 +65,7 @@ export class RoomTable {
     return version === undefined || version > this.#version(id);
   }
 
-  #write(id: string, room: RoomMetadata, version: number | undefined = room.version): boolean {
+  #write(id: string, room: RoomMetadata, version: number | undefined): boolean {
     if (!this.#isNewer(id, version)) return false;
     this.#deleted.delete(id);
     this.#rooms.set(id, { ...room, id });

@@ -39,11 +39,11 @@ export class SharedClient {
   }
 
   subscribe(topic: string, { from }: { readonly from?: Position | undefined } = {}): TopicSubscription {
-    return this.#stream(topic, { from, direct: true });
+    return this.#stream(topic, true, from);
   }
 
   listen(topic: string): TopicSubscription {
-    return this.#stream(topic, { direct: false });
+    return this.#stream(topic, false);
   }
 
   async publish(topic: string, event: string, data: unknown, options?: CallOptions): Promise<Published> {
@@ -69,8 +69,8 @@ export class SharedClient {
     this.#release();
   }
 
-  #stream(topic: string, options: { from?: Position | undefined; direct: boolean }): TopicSubscription {
-    const subscription = new TopicSubscription(this.#open(), topic, options);
+  #stream(topic: string, direct: boolean, from?: Position): TopicSubscription {
+    const subscription = new TopicSubscription(this.#open(), topic, direct, from);
     this.#until(() => subscription.unsubscribe());
     return subscription;
   }

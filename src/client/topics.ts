@@ -13,15 +13,16 @@ import {
   type Welcome,
 } from '../protocol/frames.js';
 import { errors } from '../protocol/codes.js';
-import type { RoomwireError } from '../protocol/errors.js';
+import { RoomwireError } from '../protocol/errors.js';
+import { isError, remoteError } from './remote-error.js';
 import type { Requests } from './requests.js';
-import type { EventInfo, RemovedInfo, ResetInfo } from './types.js';
+import type { EventInfo, ResetInfo } from './types.js';
 
 export interface TopicListener {
   event(data: Value, info: EventInfo): void;
   reset(reset: ResetInfo): void;
   /** `lost`: not by anyone's will; a call can bring it back. */
-  removed(removed: RemovedInfo & { readonly lost: boolean }): void;
+  removed(error: RoomwireError, lost: boolean): void;
 }
 
 export interface SubscribeReply {
@@ -113,18 +114,16 @@ export class Topics {
       const { code } = topics[topic.name] ?? {};
       if (!topic.live || (code === undefined && topic.name in topics)) continue;
       topic.live = false;
-      const refused = code !== undefined && code < 200 && code !== errors.join_required.code;
+      const error = remoteError(code ?? errors.join_required.code, 'not resumed');
+      const refused = error.code < 200 && !isError(error, 'join_required');
       if (topic.direct > 0 && !refused) this.#ask(topic).catch(() => undefined);
-      else this.#removed(topic, { code: code ?? errors.join_required.code, reason: 'not resumed', lost: !refused });
+      else this.#removed(topic, error, !refused);
     }
   }
 
   /** The client is closed or refused. */
   end(): void {
-    const { code, meaning } = errors.disconnected;
-    for (const topic of [...this.#topics.values()]) {
-      if (topic.live) this.#removed(topic, { code, reason: meaning, lost: false });
-    }
+    for (const topic of this.#topics.values()) if (topic.live) this.#removed(topic, new RoomwireError('disconnected'));
   }
 
   /** EVENTS, RESET, REMOVED, SUBSCRIBED and LATEST. False for any other frame. */
@@ -141,7 +140,7 @@ export class Topics {
         if (topic?.live) this.#reset(topic, [frame[2] as string, frame[3] as number], frame[4] as string);
         return true;
       case Op.REMOVED:
-        if (topic) this.#removed(topic, { code: frame[2] as number, reason: frame[3] as string, lost: false });
+        if (topic) this.#removed(topic, remoteError(frame[2] as number, frame[3] as string));
         return true;
       case Op.SUBSCRIBED: {
         const known = topic ?? this.#topic(frame[1] as string);
@@ -169,8 +168,7 @@ export class Topics {
     try {
       return await asking;
     } catch (error) {
-      const { code, message } = error as RoomwireError;
-      if (topic.asking === asking) this.#removed(topic, { code, reason: message, lost: false });
+      if (topic.asking === asking) this.#removed(topic, error as RoomwireError);
       throw error;
     }
   }
@@ -218,9 +216,9 @@ export class Topics {
     for (const listener of [...topic.listeners]) listener.reset({ reason, position });
   }
 
-  #removed(topic: Topic, removed: RemovedInfo & { readonly lost: boolean }): void {
+  #removed(topic: Topic, error: RoomwireError, lost = false): void {
     this.#forget(topic);
-    for (const listener of [...topic.listeners]) listener.removed(removed);
+    for (const listener of [...topic.listeners]) listener.removed(error, lost);
   }
 
   #forget(topic: Topic): void {

@@ -121,8 +121,8 @@ export interface EventStream<S extends Shape, T extends Topics<S>> {
 export interface Subscription<S extends Shape = Shape, T extends Topics<S> = Topics<S>> extends EventStream<S, T> {
   /** The last event handed to the handlers; null until the server answered. */
   readonly position: Position | null;
-  /** Whether all events after `from` follow. Rejects when the server refuses. */
-  readonly ready: Promise<{ readonly position: Position; readonly recovered: boolean }>;
+  /** Whether all events after `from` follow; undefined for `listen`. Rejects when the server refuses. */
+  readonly ready: Promise<{ readonly position: Position; readonly recovered: boolean } | undefined>;
   unsubscribe(): void;
 }
 
@@ -178,7 +178,10 @@ export interface Lock {
   release(): Promise<boolean>;
 }
 
-export interface Room<S extends Shape = Shape> extends EventStream<S, `room:${string}` & Topics<S>> {
+/** The contract's rooms; without a contract any topic. */
+export type RoomTopics<S extends Shape> = string extends Topics<S> ? Topics<S> : Extract<Topics<S>, `room:${string}`>;
+
+export interface Room<S extends Shape = Shape> extends EventStream<S, RoomTopics<S>> {
   readonly id: string;
   readonly state: Observable<RoomState<MetadataOf<S>>>;
   /** Resolves with the state as of one position; handlers registered before miss nothing after it. */

@@ -138,6 +138,8 @@ export interface TopicRules {
 export interface PluginHost {
   readonly contract: Contract;
   readonly limits: Readonly<Limits>;
+  /** The APIs of the plugins set up before this one, by name. */
+  readonly plugins: Readonly<Record<string, unknown>>;
   /** Store time, ms. */
   now(): number;
   /** A timer on the shared wheel (rule 10). */
@@ -161,8 +163,7 @@ export interface PluginHost {
   onRequest(hook: (request: HttpRequest) => Promise<HttpResponse | undefined>): void;
   /** Who sent this HTTP request. Throws a RoomwireError (unauthenticated, token_expired). */
   authenticate(request: HttpRequest): Promise<HttpCaller>;
-  /** Names and number of the topics the store knows. */
-  log: Log;
+  readonly log: Log;
   /** Whether the server takes work: open, not draining, store answering. */
   readonly ready: boolean;
 }

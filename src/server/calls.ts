@@ -12,7 +12,7 @@ import type { CallContext, Log, Session, Transaction, User } from './api.js';
 import type { Connection } from './connection.js';
 import type { Hub } from './hub/hub.js';
 import { hashOf, once } from './keys.js';
-import { checked } from './policy.js';
+import { checked } from '../protocol/validate.js';
 import type { ServerSession } from './session.js';
 import type { Timer } from './wheel.js';
 

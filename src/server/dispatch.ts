@@ -15,7 +15,8 @@ import type { Connection } from './connection.js';
 import { itemOf } from './hub/events-frame.js';
 import type { Hub } from './hub/hub.js';
 import { hashOf, once } from './keys.js';
-import { checked, type Policy } from './policy.js';
+import { checked } from '../protocol/validate.js';
+import type { Policy } from './policy.js';
 import type { ServerSession } from './session.js';
 import type { Sessions } from './sessions.js';
 

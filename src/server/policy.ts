@@ -3,11 +3,9 @@
  * may it publish, is this data right. SUBSCRIBE, join and resume ask the same questions here.
  * By default the server alone publishes.
  */
-import * as v from 'valibot';
 import { encode } from '../protocol/codec.js';
 import type { Contract, ContractTopic, Schema } from '../protocol/contract.js';
 import { RoomwireError } from '../protocol/errors.js';
-import type { Value } from '../protocol/frames.js';
 import { eventEntry, topicPattern, type TopicPattern } from '../protocol/pattern.js';
 import type { MaybePromise } from '../store/store.js';
 import type { Session, TopicRules } from './api.js';
@@ -110,17 +108,4 @@ export class Policy {
     }
     return answers.every((answer) => answer !== false);
   }
-}
-
-/** Throws invalid_data with the paths, or returns the checked value. */
-export function checked(schema: Schema, data: Value): unknown {
-  const result = v.safeParse(schema, data, { abortPipeEarly: true });
-  if (result.success) return result.output;
-  const issues = result.issues
-    .slice(0, 10)
-    .map((issue) => ({ path: v.getDotPath(issue) ?? '', message: issue.message }));
-  const [first] = issues;
-  throw new RoomwireError('invalid_data', `${first?.path ? `${first.path}: ` : ''}${first?.message ?? 'invalid'}`, {
-    details: { issues },
-  });
 }

@@ -37,7 +37,8 @@ import { Dispatcher } from './dispatch.js';
 import { serverItem } from './hub/events-frame.js';
 import { Hub } from './hub/hub.js';
 import { hashOf, once } from './keys.js';
-import { checked, Policy } from './policy.js';
+import { checked } from '../protocol/validate.js';
+import { Policy } from './policy.js';
 import { ServerSession, SessionRegistry } from './session.js';
 import { Sessions } from './sessions.js';
 import { chooseTransport } from './transport/choose.js';
@@ -157,12 +158,13 @@ class RoomServer implements PluginHost {
     this.#auth = new Authenticator(options.auth ?? {});
     this.#policy = new Policy(this.contract, options.policy ?? {});
     this.#wheel = new Wheel(this.#time, (error) => this.#failed(error));
+    // Each sees those before it.
     const plugins: Record<string, unknown> = {};
+    this.plugins = plugins;
     for (const plugin of options.plugins ?? []) {
       if (Object.hasOwn(plugins, plugin.name)) throw new TypeError(`two plugins are called '${plugin.name}'`);
       plugins[plugin.name] = plugin.setup(this);
     }
-    this.plugins = plugins;
   }
 
   get engine(): 'uws' | 'ws' | undefined {

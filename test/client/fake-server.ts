@@ -21,7 +21,7 @@ export class Peer {
   readonly frames: Frame[] = [];
   /** Code of the client's close. */
   closed: number | undefined;
-  #changed = new Set<() => void>();
+  readonly #changed = new Set<() => void>();
 
   constructor(socket: WebSocket, onFrame: (peer: Peer, frame: Frame) => void) {
     this.socket = socket;
@@ -87,7 +87,7 @@ export class FakeServer {
   onHello: (peer: Peer, hello: Hello, id: number) => void = (peer, _hello, id) =>
     peer.send([Op.WELCOME, id, welcome()]);
   onRequest: (request: IncomingMessage, response: ServerResponse) => void = (_request, response) => response.end();
-  #waiting = new Set<() => void>();
+  readonly #waiting = new Set<() => void>();
 
   get url(): string {
     return `ws://127.0.0.1:${(this.#http.address() as AddressInfo).port}`;

@@ -9,7 +9,7 @@ interface Timer {
 export class FakeTimers implements Timers {
   readonly #timers = new Set<Timer>();
   #now = 0;
-  #waiting = new Set<() => void>();
+  readonly #waiting = new Set<() => void>();
 
   now(): number {
     return this.#now;

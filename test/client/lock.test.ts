@@ -1,7 +1,7 @@
 /** A lock tells at once when it may be lost, and is always given back. */
 import t from 'tap';
 import { Op } from '../../src/protocol/frames.js';
-import type { Lock, LockOptions, Room } from '../../src/client/types.js';
+import type { Client, Lock, LockOptions, Room } from '../../src/client/types.js';
 import { client, fakeServer, live, until, welcome, type FakeServer, type Peer } from './fake-server.js';
 import { FakeTimers } from './fake-timers.js';
 import { joinFrames, letIn, lockInfo } from './room-replies.js';
@@ -14,6 +14,7 @@ interface Scene {
   readonly timers: FakeTimers;
   readonly room: Room;
   readonly peer: Peer;
+  readonly client: Client;
 }
 
 async function scene(t: Parameters<typeof fakeServer>[0]): Promise<Scene> {
@@ -26,7 +27,7 @@ async function scene(t: Parameters<typeof fakeServer>[0]): Promise<Scene> {
   await letIn(peer);
   await joined;
   await live(roomwire);
-  return { server, timers, room, peer };
+  return { server, timers, room, peer, client: roomwire };
 }
 
 async function grant(peer: Peer, name: string, expiresAt: number): Promise<void> {
@@ -86,7 +87,7 @@ t.test('offline, the signal aborts when the lease is over by the own clock', asy
   const lock = await locked(parts);
   parts.server.onHello = () => undefined;
   parts.peer.cut();
-  await parts.server.peer(1);
+  await until(parts.client.state, ({ status }) => status === 'offline');
   parts.timers.advance(29_999);
   t.notOk(lock.signal.aborted);
   parts.timers.advance(1);
@@ -204,7 +205,7 @@ t.test('a refresh that a reconnect interrupts is sent again', async (t) => {
   parts.server.onHello = (peer, _hello, id) =>
     peer.send([Op.WELCOME, id, welcome({ resumed: true, time: STORE + parts.timers.now(), topics })]);
   parts.peer.cut();
-  await until(client(t, { url: parts.server.url }).state, () => true);
+  await until(parts.client.state, ({ status }) => status === 'offline');
   parts.timers.advance(0);
   const second = await parts.server.peer(1);
   await grant(second, 'lock:refresh', STORE + 40_000);

@@ -6,7 +6,7 @@ import { defineContract, type Contract, type ShapeOf } from '../../src/protocol/
 import { roomsContract } from '../../src/protocol/rooms-contract.js';
 
 const Message = v.object({ user: v.string(), text: v.string() });
-const contract = defineContract({
+export const contract = defineContract({
   use: [roomsContract({ metadata: { color: v.string() } })],
   topics: {
     'room:{id}': { events: { 'chat:message:new': Message, 'invalidate:*': v.object({ key: v.string() }) } },

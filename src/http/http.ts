@@ -1,0 +1,78 @@
+/** The HTTP plugin: health, REST for rooms, publishing for backends and the page, on the server's own port. */
+import type { HttpRequest, HttpResponse, Plugin, PluginHost } from '../server/api.js';
+import type { RoomsApi } from '../rooms/rooms.js';
+import { pageFile } from './page-files.js';
+import { json, responseTo } from './problem.js';
+import { publishRoute } from './publish-route.js';
+import { roomRoutes } from './room-routes.js';
+import { Router, type Route } from './router.js';
+
+export interface HttpOptions {
+  /** Serves the page at `/`. Default true. */
+  readonly page?: boolean;
+  /** Web origins whose pages may use this API, such as `https://app.example`. Default none but its own. */
+  readonly origins?: readonly string[];
+}
+
+const ALLOWED = {
+  'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
+  'access-control-allow-headers':
+    'authorization, content-type, if-match, if-none-match, lock-token, lock-target, idempotency-key',
+  'access-control-expose-headers': 'etag, location',
+  'access-control-max-age': '600',
+};
+
+/** Put it after `rooms()` in `plugins` to serve their REST too. */
+export function http({ page = true, origins = [] }: HttpOptions = {}): Plugin<'http', undefined> {
+  return {
+    name: 'http',
+    setup(server) {
+      const rooms = server.plugins['rooms'] as RoomsApi | undefined;
+      const routes = [...healthRoutes(server), publishRoute(server), ...(rooms === undefined ? [] : roomRoutes(rooms))];
+      const router = new Router(routes, (request) => server.authenticate(request));
+      server.onRequest(async (request) => {
+        const cors = corsHeaders(request, origins);
+        if (cors !== undefined && request.method === 'OPTIONS')
+          return { status: 204, headers: { ...cors, ...ALLOWED }, body: '' };
+        const response = await answer(request, router, page);
+        return response && cors ? { ...response, headers: { ...response.headers, ...cors } } : response;
+      });
+      return undefined;
+    },
+  };
+}
+
+async function answer(request: HttpRequest, router: Router, page: boolean): Promise<HttpResponse | undefined> {
+  try {
+    return (await router.answer(request)) ?? (page ? pageFile(request) : undefined) ?? unknownPath(request);
+  } catch (error) {
+    const response = responseTo(error);
+    if (response === undefined) throw error;
+    return response;
+  }
+}
+
+/** Paths of ours that do not exist; any other may be another plugin's. */
+function unknownPath({ path }: HttpRequest): HttpResponse | undefined {
+  if (!path.startsWith('/api/')) return undefined;
+  const detail = 'no such path; see docs/http.md';
+  return json(404, { type: 'about:blank', title: detail, status: 404, detail }, {}, 'application/problem+json');
+}
+
+function healthRoutes(server: PluginHost): Route[] {
+  const route = (path: string, up: () => boolean): Route => ({
+    method: 'GET',
+    path,
+    open: true,
+
+    handle: async () =>
+      up() ? json(200, { status: 'ok' }) : json(503, { status: 'unavailable' }, { 'retry-after': '1' }),
+  });
+  return [route('/health/live', () => true), route('/health/ready', () => server.ready)];
+}
+
+function corsHeaders({ headers }: HttpRequest, origins: readonly string[]): Record<string, string> | undefined {
+  const { origin } = headers;
+  if (origin === undefined || !origins.includes(origin)) return undefined;
+  return { 'access-control-allow-origin': origin, vary: 'origin' };
+}

@@ -1,0 +1,95 @@
+/** Errors over HTTP: RFC 9457 problem documents. The status comes from the error's name; clients branch on `code` or `name`. */
+import { errors, type ErrorName } from '../protocol/codes.js';
+import { RoomwireError } from '../protocol/errors.js';
+import type { Value } from '../protocol/frames.js';
+import type { HttpResponse } from '../server/api.js';
+
+const statuses: Readonly<Partial<Record<ErrorName, number>>> = {
+  unknown_topic: 404,
+  unknown_event: 400,
+  room_not_found: 404,
+  room_exists: 409,
+  forbidden: 403,
+  not_member: 403,
+  unauthenticated: 401,
+  token_expired: 401,
+  too_large: 413,
+  key_reused: 422,
+  invalid_data: 422,
+  conflict: 412,
+  lock_held: 423,
+  room_locked: 423,
+  lock_lost: 409,
+  not_holder: 409,
+  limit_reached: 429,
+  too_many: 429,
+  deadline: 504,
+  store_unavailable: 503,
+  draining: 503,
+  handler_failed: 500,
+};
+
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code?: number;
+  readonly name?: string;
+  readonly details?: Value;
+}
+
+export function problemOf(error: RoomwireError): Problem {
+  const name = error.name as ErrorName;
+  return {
+    type: `urn:roomwire:error:${name}`,
+    title: errors[name].meaning,
+    status: statuses[name] ?? 400,
+    detail: error.message,
+    code: error.code,
+    name,
+    ...(error.details === undefined ? {} : { details: error.details }),
+  };
+}
+
+/** What only HTTP knows: a status that no protocol error has. */
+export class HttpError extends Error {
+  override readonly name = 'HttpError';
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  constructor(status: number, detail: string, headers: Readonly<Record<string, string>> = {}) {
+    super(detail);
+    this.status = status;
+    this.headers = headers;
+  }
+}
+
+/** undefined for what is no answer but a bug. */
+export function responseTo(error: unknown): HttpResponse | undefined {
+  if (error instanceof RoomwireError) {
+    const problem = problemOf(error);
+    const headers: Record<string, string> = {};
+    if (problem.status === 401) headers['www-authenticate'] = 'Bearer';
+    if (problem.status === 503) headers['retry-after'] = '1';
+    return json(problem.status, problem, headers, 'application/problem+json');
+  }
+  if (error instanceof HttpError) {
+    const { status, message: detail, headers } = error;
+    const problem: Problem = { type: 'about:blank', title: detail, status, detail };
+    return json(status, problem, headers, 'application/problem+json');
+  }
+  return undefined;
+}
+
+export function json(
+  status: number,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+  type = 'application/json',
+): HttpResponse {
+  return {
+    status,
+    headers: { 'content-type': type, 'cache-control': 'no-store', ...headers },
+    body: `${JSON.stringify(body)}\n`,
+  };
+}
