@@ -88,7 +88,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   end(error: RoomwireError): void {
     if (!this.wanted) return;
     const before = this.#asOf !== undefined;
-    this.#stop();
+    this.#stop(error);
     this.#followed.ended(error, before);
   }
 
@@ -112,9 +112,9 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     else if (this.busy === undefined || this.#joined) this.end(error);
   }
 
-  #stop(): void {
+  #stop(reason = new RoomwireError('cancelled')): void {
     this.wanted = false;
-    this.#abort.abort(new RoomwireError('cancelled'));
+    this.#abort.abort(reason);
     this.busy = this.#held = this.#missed = this.#asOf = undefined;
   }
 

@@ -1,0 +1,111 @@
+/** Reading a command's arguments and describing them: one table per command serves parsing and `--help`. */
+import { parseArgs } from 'node:util';
+
+export interface Flag {
+  readonly type: 'string' | 'boolean';
+  readonly help: string;
+  /** What stands for the value in the help. */
+  readonly value?: string;
+  /** Environment variable that gives the value when the flag is not there. */
+  readonly env?: string;
+  readonly default?: string;
+}
+export type Flags = Readonly<Record<string, Flag>>;
+export type FlagValues<F extends Flags> = {
+  readonly [K in keyof F]: F[K]['type'] extends 'boolean' ? boolean : string | undefined;
+};
+
+export interface Command<F extends Flags = Flags> {
+  readonly name: string;
+  /** After the name, such as `<topic>`. */
+  readonly usage: string;
+  readonly summary: string;
+  readonly details?: string;
+  readonly flags: F;
+  /** How many positional arguments it takes. */
+  readonly takes: readonly [least: number, most: number];
+  run(flags: FlagValues<F>, positionals: readonly string[]): Promise<void>;
+}
+
+/** A mistake in the command line: one line and exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** A failure the user can do something about: one line and exit code 1. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+}
+
+/** Keeps a command's flags typed. */
+export function command<const F extends Flags>(definition: Command<F>): Command {
+  return definition;
+}
+
+export async function runCommand(definition: Command, args: readonly string[]): Promise<void> {
+  const options = Object.fromEntries(
+    Object.entries({ ...definition.flags, help: { type: 'boolean' as const } }).map(([name, { type }]) => [
+      name,
+      { type },
+    ]),
+  );
+  let parsed;
+  try {
+    parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message.split('. ')[0]}. See roomwire ${definition.name} --help`);
+  }
+  if (parsed.values['help'] === true) {
+    process.stdout.write(helpFor(definition));
+    return;
+  }
+  const [least, most] = definition.takes;
+  const { positionals } = parsed;
+  if (positionals.length < least || positionals.length > most) {
+    throw new UsageError(`usage: roomwire ${definition.name} ${definition.usage}`);
+  }
+  const values: Record<string, string | boolean | undefined> = {};
+  for (const [name, flag] of Object.entries(definition.flags)) {
+    const given = parsed.values[name] as string | boolean | undefined;
+    const fromEnv = flag.env === undefined ? undefined : process.env[flag.env];
+    if (flag.type === 'boolean') values[name] = given ?? (fromEnv !== undefined && fromEnv !== '0' && fromEnv !== '');
+    else values[name] = given ?? (fromEnv === '' ? undefined : fromEnv) ?? flag.default;
+  }
+  await definition.run(values as FlagValues<Flags>, positionals);
+}
+
+function helpFor({ name, usage, summary, details, flags }: Command): string {
+  const rows = Object.entries(flags).map(([flag, { value, help, env, default: preset }]) => {
+    const left = `  --${flag}${value === undefined ? '' : ` ${value}`}`;
+    const notes = [preset === undefined ? '' : `default ${preset}`, env ?? ''].filter((note) => note !== '').join('; ');
+    return [left, `${help}${notes === '' ? '' : ` (${notes})`}`] as const;
+  });
+  rows.push(['  --help', 'show this']);
+  const width = Math.max(...rows.map(([left]) => left.length)) + 2;
+  const lines = rows.map(([left, right]) => left.padEnd(width) + right);
+  return `roomwire ${name} ${usage}\n\n${summary}\n${details === undefined ? '' : `\n${details}\n`}\n${lines.join('\n')}\n`;
+}
+
+/** A whole number within bounds. */
+export function numberFlag(name: string, text: string | undefined, least: number, most: number): number {
+  const value = Number(text);
+  if (text === undefined || text.trim() === '' || !Number.isInteger(value) || value < least || value > most) {
+    throw new UsageError(`--${name} takes a whole number from ${least} to ${most}, not '${text ?? ''}'`);
+  }
+  return value;
+}
+
+export function choiceFlag<T extends string>(name: string, text: string | undefined, choices: readonly T[]): T {
+  const found = choices.find((choice) => choice === text);
+  if (found === undefined) throw new UsageError(`--${name} takes ${choices.join(', ')}, not '${text ?? ''}'`);
+  return found;
+}
+
+/** JSON given as an argument. */
+export function jsonArgument(what: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new UsageError(`${what} must be JSON, such as '{"text":"hi"}' (quote it for the shell)`);
+  }
+}

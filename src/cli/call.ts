@@ -1,0 +1,28 @@
+/** `roomwire call`: one call over the socket. */
+import { command, CommandError, jsonArgument } from './args.js';
+import { connectTo, remoteFlags } from './remote.js';
+
+export const call = command({
+  name: 'call',
+  usage: '<name> [json] [options]',
+  summary: 'Calls the server and prints the reply as JSON.',
+  takes: [1, 2],
+  flags: {
+    ...remoteFlags,
+    key: { type: 'string', value: 'KEY', help: 'idempotency key: makes a retry safe' },
+  },
+  async run(flags, [name = '', json = '{}']) {
+    const input = jsonArgument('the input', json);
+    const client = await connectTo(flags.url as string, flags.token);
+    try {
+      const reply = await client.call(name, input, flags.key === undefined ? {} : { key: flags.key });
+      process.stdout.write(`${JSON.stringify(reply)}\n`);
+    } catch (error) {
+      const { code, name: errorName, message, details } = error as { code?: number; details?: unknown } & Error;
+      const more = details === undefined ? '' : ` ${JSON.stringify(details)}`;
+      throw new CommandError(`${errorName}${code === undefined ? '' : ` (${code})`}: ${message}${more}`);
+    } finally {
+      client.close();
+    }
+  },
+});

@@ -1,0 +1,47 @@
+/**
+ * What `roomwire serve` offers without a program of one's own: rooms with chat and the room events of
+ * a viewer, and the plain topics its config file names. Data is not looked into.
+ */
+import * as v from 'valibot';
+import { defineContract, type Contract, type TopicDefinition } from '../protocol/contract.js';
+import { roomsContract } from '../protocol/rooms-contract.js';
+
+const anything = v.unknown();
+const byMembers = { schema: anything, publish: 'subscribers' } as const;
+
+export const defaultContract = defineContract({
+  use: [roomsContract()],
+  topics: {
+    'room:{id}': {
+      events: {
+        'chat:message:new': byMembers,
+        'chat:message:updated': byMembers,
+        /** The presenter's current frame; a policy in serve.ts keeps others out. */
+        frame_update: byMembers,
+        'frame_selection:update': byMembers,
+        'bookmarks:invalidate': anything,
+        'frames:invalidate': anything,
+        'invalidate:*': anything,
+        'queue:update': anything,
+      },
+    },
+  },
+});
+
+/** Who may publish each event, as the config file says it. */
+export interface TopicConfig {
+  readonly events: Readonly<Record<string, 'server' | 'subscribers'>>;
+}
+
+/** The default contract with the config's topics. Throws a TypeError for a malformed pattern. */
+export function contractWith(topics: Readonly<Record<string, TopicConfig>>): Contract {
+  const definitions: Record<string, TopicDefinition> = {};
+  for (const [pattern, { events }] of Object.entries(topics)) {
+    definitions[pattern] = {
+      events: Object.fromEntries(
+        Object.entries(events).map(([event, publish]) => [event, { schema: anything, publish }]),
+      ),
+    };
+  }
+  return defineContract({ use: [defaultContract as unknown as Contract], topics: definitions });
+}

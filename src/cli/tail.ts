@@ -1,0 +1,55 @@
+/** `roomwire tail`: follows a topic and prints each event as a line of JSON. */
+import { command, CommandError } from './args.js';
+import { connectTo, remoteFlags } from './remote.js';
+
+export const tail = command({
+  name: 'tail',
+  usage: '<topic> [options]',
+  summary: 'Prints the events of a topic as they come, one JSON object a line, until Ctrl-C.',
+  details:
+    'room:ID joins the room (as a member others see) and overview:public joins the overview; any other topic is subscribed.',
+  takes: [1, 1],
+  flags: {
+    ...remoteFlags,
+    count: { type: 'string', value: 'N', help: 'stop after N events' },
+  },
+  async run(flags, [topic = '']) {
+    const client = await connectTo(flags.url as string, flags.token);
+    const left = flags.count === undefined ? Infinity : Number(flags.count);
+    if (!(left > 0)) throw new CommandError('--count takes a number above 0');
+    let printed = 0;
+    const room = /^room:(.+)$/.exec(topic)?.[1];
+    const group = /^overview:(.+)$/.exec(topic)?.[1];
+    const stream =
+      room !== undefined ? client.room(room) : group !== undefined ? client.listen(topic) : client.subscribe(topic);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        process.once('SIGINT', () => resolve());
+        process.once('SIGTERM', () => resolve());
+        stream.on('*', (data, { event, offset, from }) => {
+          process.stdout.write(`${JSON.stringify({ topic, offset, event, from, data })}\n`);
+          if (++printed >= left) resolve();
+        });
+        stream.on('reset', ({ reason, position }) =>
+          process.stderr.write(`reset: ${reason}; goes on after ${position[1]}\n`),
+        );
+        stream.on('removed', ({ reason }) => reject(new CommandError(`removed from ${topic}: ${reason}`)));
+        client.state.subscribe(({ status, reason }) => {
+          if (status === 'refused') reject(new CommandError(reason?.message ?? 'refused'));
+        });
+        const started =
+          room !== undefined
+            ? client.room(room).join()
+            : group !== undefined
+              ? client.call('join:overview', group === 'public' ? {} : { group })
+              : client.subscribe(topic).ready;
+        started.then(
+          () => process.stderr.write(`following ${topic}\n`),
+          (error: unknown) => reject(new CommandError((error as Error).message)),
+        );
+      });
+    } finally {
+      client.close();
+    }
+  },
+});
