@@ -56,7 +56,13 @@ t.test('the rooms page: listed once, then live, without a hole between GET and j
   await client.rooms.watch();
   t.equal(gets, 1, 'one REST request');
   await until(() => client.rooms.get('new-room') !== undefined && client.rooms.get('goes') === undefined);
-  t.same(client.rooms.list().map(({ id }) => id).sort(), ['changes', 'new-room', 'stays']);
+  t.same(
+    client.rooms
+      .list()
+      .map(({ id }) => id)
+      .sort(),
+    ['changes', 'new-room', 'stays'],
+  );
   t.equal(client.rooms.get('changes')?.frameCount, 120, 'the stale list does not win over the live change');
 
   await s.rest('PATCH', '/api/rooms/stays', { description: 'Updated desc', locked: true });
@@ -96,44 +102,51 @@ t.test('the room page: join leaves the overview, and back', async (t) => {
   t.same([...(s.server.session(sid)?.topics ?? [])], ['overview:public'], 'and back');
 });
 
-t.test('lock acquired → refused with the holder → released → acquired; an old token is refused over REST', async (t) => {
-  const s = await start(t);
-  const [alice, bob, watcher] = [s.sdk(), s.sdk(), s.sdk()];
-  await watcher.rooms.watch();
-  const [a, b] = [alice.room('my-room'), bob.room('my-room')];
-  await a.join({ create: true });
-  await b.join();
-  const aliceName = alice.state.get().user?.name as string;
+t.test(
+  'lock acquired → refused with the holder → released → acquired; an old token is refused over REST',
+  async (t) => {
+    const s = await start(t);
+    const [alice, bob, watcher] = [s.sdk(), s.sdk(), s.sdk()];
+    await watcher.rooms.watch();
+    const [a, b] = [alice.room('my-room'), bob.room('my-room')];
+    await a.join({ create: true });
+    await b.join();
+    const aliceName = alice.state.get().user?.name as string;
 
-  const lock = await a.lock('trajectory:meta', { msg: 'Uploading' });
-  await until(() => b.state.get().metadata?.metadataLocked?.msg === 'Uploading');
-  t.match(b.state.get().metadata?.metadataLocked, { userName: aliceName, timestamp: Number });
-  await until(() => watcher.rooms.get('my-room')?.metadataLocked?.userName === aliceName);
-  await t.rejects(b.lock('trajectory:meta'), {
-    name: 'lock_held',
-    details: { userName: aliceName, msg: 'Uploading', expiresInMs: Number },
-  });
-  t.equal((await s.rest('PATCH', '/api/rooms/my-room', { frameCount: 1 })).status, 423, 'no token while it is held');
-  const write = { 'lock-token': String(lock.token) };
-  t.equal((await s.rest('PATCH', '/api/rooms/my-room', { frameCount: 120 }, write)).status, 200);
-  await until(() => b.state.get().metadata?.frameCount === 120);
-  await lock.message('Almost there');
-  await until(() => b.state.get().metadata?.metadataLocked?.msg === 'Almost there');
-  t.equal(await lock.release(), true);
-  await until(() => b.state.get().metadata?.metadataLocked === null);
+    const lock = await a.lock('trajectory:meta', { msg: 'Uploading' });
+    await until(() => b.state.get().metadata?.metadataLocked?.msg === 'Uploading');
+    t.match(b.state.get().metadata?.metadataLocked, { userName: aliceName, timestamp: Number });
+    await until(() => watcher.rooms.get('my-room')?.metadataLocked?.userName === aliceName);
+    await t.rejects(b.lock('trajectory:meta'), {
+      name: 'lock_held',
+      details: { userName: aliceName, msg: 'Uploading', expiresInMs: Number },
+    });
+    t.equal((await s.rest('PATCH', '/api/rooms/my-room', { frameCount: 1 })).status, 423, 'no token while it is held');
+    const write = { 'lock-token': String(lock.token) };
+    t.equal((await s.rest('PATCH', '/api/rooms/my-room', { frameCount: 120 }, write)).status, 200);
+    await until(() => b.state.get().metadata?.frameCount === 120);
+    await lock.message('Almost there');
+    await until(() => b.state.get().metadata?.metadataLocked?.msg === 'Almost there');
+    t.equal(await lock.release(), true);
+    await until(() => b.state.get().metadata?.metadataLocked === null);
 
-  const second = await b.lock('trajectory:meta');
-  t.ok(second.token > lock.token, 'tokens grow');
-  const late = await s.rest('PATCH', '/api/rooms/my-room', { frameCount: 1 }, write);
-  t.match(late, { status: 409, body: { name: 'lock_lost' } }, 'the late holder is kept out');
-  t.equal(b.state.get().metadata?.frameCount, 120);
+    const second = await b.lock('trajectory:meta');
+    t.ok(second.token > lock.token, 'tokens grow');
+    const late = await s.rest('PATCH', '/api/rooms/my-room', { frameCount: 1 }, write);
+    t.match(late, { status: 409, body: { name: 'lock_lost' } }, 'the late holder is kept out');
+    t.equal(b.state.get().metadata?.frameCount, 120);
 
-  const other = await a.lock('geometry', { msg: 'Editing' });
-  await until(() => b.state.get().locks['geometry']?.msg === 'Editing');
-  t.match(b.state.get().metadata?.metadataLocked, { userName: bob.state.get().user?.name }, 'another target is another lock');
-  await other.release();
-  await until(() => b.state.get().locks['geometry'] === undefined);
-});
+    const other = await a.lock('geometry', { msg: 'Editing' });
+    await until(() => b.state.get().locks['geometry']?.msg === 'Editing');
+    t.match(
+      b.state.get().metadata?.metadataLocked,
+      { userName: bob.state.get().user?.name },
+      'another target is another lock',
+    );
+    await other.release();
+    await until(() => b.state.get().locks['geometry'] === undefined);
+  },
+);
 
 t.test('a lock is released when the grace of its vanished holder ends, not before', async (t) => {
   const s = await start(t);

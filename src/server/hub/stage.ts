@@ -5,15 +5,19 @@
  */
 import { decodeScanned } from '../../protocol/codec.js';
 import type { Value } from '../../protocol/frames.js';
+import { fits } from '../../store/batch.js';
 import { isPromise } from '../../store/promise.js';
 import type { Batch, LogChunk, MaybePromise, Operation, Store, StoreMeta } from '../../store/store.js';
 import { chunksOf } from './events-frame.js';
+import { StagedSessions } from './staged-sessions.js';
+import { compareKeys, StagedTable } from './staged-table.js';
 import type { Topic } from './topic.js';
 
 /** Thrown through a transaction whose read the store answers later; the hub waits, then runs it again. */
-export class Suspended {
+export class Suspended extends Error {
   readonly until: Promise<unknown>;
   constructor(until: Promise<unknown>) {
+    super('a read of this transaction comes later: let this error through');
     this.until = until;
   }
 }
@@ -37,14 +41,11 @@ export interface HistoryLimits {
   readonly historyBytes: number;
 }
 
-type Table = Map<string, Uint8Array | null>;
-
 export class Stage {
   readonly #store: Store;
   readonly #source: TopicSource;
   readonly #meta: StoreMeta;
-  /** Writes of this batch; null: deleted. */
-  readonly #documents = new Map<string, Table>();
+  readonly #documents = new Map<string, StagedTable>();
   /** Asynchronous reads of this batch that have arrived. No other commit is in flight: they stay true. */
   readonly #read = new Map<string, unknown>();
   readonly #topics = new Map<string, StagedTopic>();
@@ -52,6 +53,11 @@ export class Stage {
   readonly #dropped: StagedTopic[] = [];
   /** How to take back what the running transaction did, newest last. */
   #undo: (() => void)[] | undefined;
+  /** The read that the running transaction waits for. */
+  #suspended: Suspended | undefined;
+  readonly sessions = new StagedSessions((undo) => this.#undo?.push(undo));
+  /** Commit even when nothing changed: to learn whether the store answers. */
+  mustCommit = false;
   /** Filled by `seal`. */
   readonly trims: { readonly topic: Topic; readonly before: number }[] = [];
   counter: number;
@@ -105,8 +111,12 @@ export class Stage {
   attempt<T>(work: () => T): T {
     const { counter, incarnation } = this;
     this.#undo = [];
+    this.#suspended = undefined;
     try {
-      return work();
+      const result = work();
+      // Something in between swallowed it: what was made of the missing read must not be committed.
+      if (this.#suspended !== undefined) throw this.#suspended as Suspended;
+      return result;
     } catch (error) {
       for (const undo of this.#undo.reverse()) undo();
       this.counter = counter;
@@ -124,37 +134,36 @@ export class Stage {
     return bytes === undefined ? undefined : decodeScanned(bytes, 0);
   }
 
-  /** `value` null deletes. */
+  /** `value` null deletes. Throws RangeError for names that no store takes: the store would refuse the whole batch. */
   set(table: string, key: string, value: Uint8Array | null): void {
+    if (!fits('table', table) || !fits('key', key)) throw new RangeError(`the key in table '${table}' is too long`);
     let documents = this.#documents.get(table);
-    if (documents === undefined) this.#documents.set(table, (documents = new Map()));
-    const earlier = documents.get(key);
-    documents.set(key, value);
+    if (documents === undefined) this.#documents.set(table, (documents = new StagedTable()));
     const written = documents;
+    const earlier = written.get(key);
+    written.set(key, value);
     this.#undo?.push(() => {
-      if (earlier === undefined) written.delete(key);
+      if (earlier === undefined) written.unset(key);
       else written.set(key, earlier);
     });
   }
 
   list(table: string, prefix: string, after: string, limit: number): [string, Value][] {
-    const changes = this.#documents.get(table);
+    const changes = this.#documents.get(table)?.range(prefix, after) ?? [];
     // Deleted ones may hide as many stored ones: ask for that many more.
-    const wanted = limit + (changes?.size ?? 0);
+    const wanted = limit + changes.filter(([, value]) => value === null).length;
     const stored = this.#await(`list\0${table}\0${prefix}\0${after}\0${wanted}`, () =>
       this.#store.list(table, { prefix, after, limit: wanted }),
     );
     const rows = new Map<string, Uint8Array>(stored);
     const last = stored.length < wanted ? undefined : stored.at(-1)?.[0];
-    for (const [key, value] of changes ?? []) {
-      if (!key.startsWith(prefix) || compareKeys(key, after) <= 0) continue;
+    for (const [key, value] of changes) {
       if (value === null) rows.delete(key);
       else if (last === undefined || compareKeys(key, last) <= 0) rows.set(key, value);
     }
-    return [...rows]
-      .sort(([a], [b]) => compareKeys(a, b))
-      .slice(0, limit)
-      .map(([key, value]) => [key, decodeScanned(value, 0)]);
+    const ordered = [...rows];
+    if (changes.length > 0) ordered.sort(([a], [b]) => compareKeys(a, b));
+    return ordered.slice(0, limit).map(([key, value]) => [key, decodeScanned(value, 0)]);
   }
 
   /** Resolves what an entry waits for, under a name of its own, so that its second run finds it. */
@@ -162,7 +171,8 @@ export class Stage {
     if (this.#read.has(name)) return this.#read.get(name) as T;
     const value = read();
     if (!isPromise(value)) return value;
-    throw new Suspended(value.then((arrived) => this.#read.set(name, arrived)));
+    this.#suspended = new Suspended(value.then((arrived) => this.#read.set(name, arrived)));
+    throw this.#suspended;
   }
 
   /** The batch's operations; from here on its events have their frames. */
@@ -183,7 +193,7 @@ export class Stage {
       this.trims.push({ topic, before });
     }
     for (const [table, documents] of this.#documents) {
-      for (const [key, value] of documents) {
+      for (const [key, value] of documents.entries()) {
         operations.push(value === null ? { type: 'delete', table, key } : { type: 'put', table, key, value });
       }
     }
@@ -194,9 +204,9 @@ export class Stage {
     return { id, operations, meta: { time, counter: this.counter, incarnation: this.incarnation } };
   }
 
-  /** Whether the counters moved, so that even a batch without operations must be committed. */
+  /** Whether there is something to commit beside the operations, such as a counter that moved. */
   get metaChanged(): boolean {
-    return this.counter !== this.#meta.counter || this.incarnation !== this.#meta.incarnation;
+    return this.mustCommit || this.counter !== this.#meta.counter || this.incarnation !== this.#meta.incarnation;
   }
 
   #frame(staged: StagedTopic): void {
@@ -214,18 +224,4 @@ export class Stage {
     // Never into this batch: its subscribers have not seen it yet.
     return Math.min(before, topic.head + 1);
   }
-}
-
-/** The order of the keys' UTF-8 bytes, as the stores have it. */
-export function compareKeys(a: string, b: string): number {
-  for (let i = 0; i < a.length && i < b.length; i++) {
-    const x = a.charCodeAt(i);
-    const y = b.charCodeAt(i);
-    if (x === y) continue;
-    // Surrogates sort after all other units in UTF-8, but below U+E000–U+FFFF in UTF-16.
-    const xs = (x & 0xf800) === 0xd800;
-    const ys = (y & 0xf800) === 0xd800;
-    return xs === ys ? x - y : xs ? 1 : -1;
-  }
-  return a.length - b.length;
 }

@@ -46,8 +46,6 @@ export interface Slot {
 /** The newest value per slot, beside the log; in the order of their sequence numbers. */
 export class VolatileSlots {
   sequence = 0;
-  /** What a cursor that missed nothing has seen before this tick. */
-  flushed = 0;
   readonly slots = new Map<string, Slot>();
 
   /** Returns false when the topic has its `limit` of slots and this would be one more. */
@@ -64,9 +62,13 @@ export class VolatileSlots {
     return frames;
   }
 
-  /** A volatile value is gone when its sender's session ends. */
+  /** A volatile value is gone when its sender leaves. */
   forget(from: string): void {
     for (const [key, slot] of this.slots) if (slot.from === from) this.slots.delete(key);
+  }
+
+  clear(): void {
+    this.slots.clear();
   }
 }
 
@@ -107,10 +109,5 @@ export class Topic {
       last.index = index;
     }
     cursor.index = -1;
-  }
-
-  /** Nobody is here and nothing would be lost by forgetting the object. */
-  get idle(): boolean {
-    return this.cursors.length === 0 && this.volatile.slots.size === 0;
   }
 }

@@ -1,0 +1,94 @@
+/**
+ * The topics in memory: loaded when a batch first touches them, forgotten when nobody needs them, so
+ * that topics that were never written cost nothing and idle ones do not add up. Used by hub.ts.
+ */
+import { encode } from '../../protocol/codec.js';
+import { RoomwireError } from '../../protocol/errors.js';
+import { fits } from '../../store/batch.js';
+import { isPromise } from '../../store/promise.js';
+import type { MaybePromise, Store, TopicRecord } from '../../store/store.js';
+import type { Rings } from './ring.js';
+import type { TopicSource } from './stage.js';
+import { Topic } from './topic.js';
+
+/** Topics without subscribers that stay in memory. */
+const IDLE_TOPICS = 10_000;
+
+export class TopicTable implements TopicSource {
+  readonly #store: Store;
+  readonly #generation: string;
+  readonly #rings: Rings;
+  readonly #topics = new Map<string, Topic>();
+  /** Topics that nobody is in, the longest idle first. */
+  readonly #idle = new Set<Topic>();
+  /** While a batch is applied: topics that somebody left. */
+  #left: Set<Topic> | undefined;
+
+  constructor(store: Store, generation: string, rings: Rings) {
+    this.#store = store;
+    this.#generation = generation;
+    this.#rings = rings;
+  }
+
+  get size(): number {
+    return this.#topics.size;
+  }
+
+  get(name: string): Topic | undefined {
+    return this.#topics.get(name);
+  }
+
+  /** Throws too_large or EncodeError for a name that would make the store refuse the whole batch. */
+  load(name: string, incarnation: number): MaybePromise<Topic> {
+    const known = this.#topics.get(name);
+    if (known !== undefined) return known;
+    if (!fits('topic', name)) throw new RoomwireError('too_large', 'the topic is too long');
+    encode(name, { name: 'topic' });
+    const record = this.#store.topic(name);
+    if (isPromise(record)) return record.then((arrived) => this.#loaded(name, arrived, incarnation));
+    return this.#loaded(name, record, incarnation);
+  }
+
+  create(name: string, incarnation: number): Topic {
+    return new Topic(name, `${this.#generation}.${incarnation}`, 0, 1, 0);
+  }
+
+  #loaded(name: string, record: TopicRecord | undefined, incarnation: number): Topic {
+    if (record === undefined) return this.create(name, incarnation);
+    return new Topic(name, record.epoch, record.head, record.tail, 0);
+  }
+
+  keep(topic: Topic): void {
+    this.#topics.set(topic.name, topic);
+  }
+
+  /** What `apply` does to the topics is one change: nobody is idle who only moves from one connection to the next. */
+  during(apply: () => void): void {
+    const left = (this.#left = new Set<Topic>());
+    try {
+      apply();
+    } finally {
+      this.#left = undefined;
+      for (const topic of left) this.settle(topic);
+    }
+  }
+
+  /** Forgets topics nobody needs: at once when never written, else when too many others are idle too. */
+  settle(topic: Topic): void {
+    if (this.#left !== undefined) return void this.#left.add(topic);
+    this.#idle.delete(topic);
+    if (topic.cursors.length > 0 || topic.dropped || this.#topics.get(topic.name) !== topic) return;
+    // Nobody is there to see them, and whoever comes later is not to see them from before.
+    topic.volatile.clear();
+    if (topic.head === 0) return this.forget(topic);
+    this.#idle.add(topic);
+    if (this.#idle.size <= IDLE_TOPICS) return;
+    for (const coldest of this.#idle) return this.forget(coldest);
+  }
+
+  forget(topic: Topic): void {
+    this.#idle.delete(topic);
+    if (!topic.dropped && topic.cursors.length === 0) this.#rings.clear(topic.ring);
+    if (this.#topics.get(topic.name) === topic) this.#topics.delete(topic.name);
+  }
+}
