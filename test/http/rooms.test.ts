@@ -3,9 +3,9 @@ import { http } from '../../src/http/http.js';
 import { rooms } from '../../src/rooms/rooms.js';
 import { roomContract } from '../support/rooms.js';
 import { startServer, type Test } from '../support/server.js';
+import { SECRET, tokenFor } from '../support/tokens.js';
 
 const API_KEY = 'backend-key-0123456789';
-const SECRET = 'a-secret-of-at-least-32-bytes-length!';
 
 function start(t: Test, options = {}) {
   return startServer(t, { contract: roomContract, plugins: [rooms(), http()] as const, ...options });
@@ -41,7 +41,10 @@ t.test('a room is created, read, changed under its version and deleted', async (
   t.equal((await ask(base, 'POST', '/api/rooms/demo')).status, 409);
   const read = await ask(base, 'GET', '/api/rooms/demo', { headers: { 'if-none-match': etag } });
   t.equal(read.status, 304);
-  const patched = await ask(base, 'PATCH', '/api/rooms/demo', { body: { frameCount: 5 }, headers: { 'if-match': etag } });
+  const patched = await ask(base, 'PATCH', '/api/rooms/demo', {
+    body: { frameCount: 5 },
+    headers: { 'if-match': etag },
+  });
   t.match(patched, { status: 200, body: { room: { frameCount: 5 } } });
   const stale = await ask(base, 'PATCH', '/api/rooms/demo', { body: { frameCount: 6 }, headers: { 'if-match': etag } });
   t.match(stale, { status: 412, body: { name: 'conflict', code: 114 } });
@@ -70,7 +73,11 @@ t.test('the list is paged by cursor, filtered, and keeps hidden rooms out', asyn
   const { http: base } = await start(t);
   for (const id of ['a', 'b', 'c', 'd']) await ask(base, 'POST', `/api/rooms/${id}`, { body: { hidden: id === 'c' } });
   const first = await ask(base, 'GET', '/api/rooms?limit=2');
-  t.match(first.body, { rooms: [{ id: 'a' }, { id: 'b' }], next: 'b', positions: { 'overview:public': [String, Number] } });
+  t.match(first.body, {
+    rooms: [{ id: 'a' }, { id: 'b' }],
+    next: 'b',
+    positions: { 'overview:public': [String, Number] },
+  });
   const second = await ask(base, 'GET', '/api/rooms?limit=2&cursor=b');
   t.match(second.body, { rooms: [{ id: 'd' }], next: null });
   t.match((await ask(base, 'GET', '/api/rooms?hidden=true')).body['rooms'], { length: 4 });
@@ -87,10 +94,10 @@ t.test('publishing answers how many it matched, once for each idempotency key', 
   const first = await ask(s.http, 'POST', '/api/publish', { body: message, headers });
   t.match(first, { status: 200, body: { matched: 1, offset: Number, epoch: String } });
   t.same((await ask(s.http, 'POST', '/api/publish', { body: message, headers })).body, first.body);
-  t.match(
-    await ask(s.http, 'POST', '/api/publish', { body: { ...message, data: { text: 'other' } }, headers }),
-    { status: 422, body: { name: 'key_reused' } },
-  );
+  t.match(await ask(s.http, 'POST', '/api/publish', { body: { ...message, data: { text: 'other' } }, headers }), {
+    status: 422,
+    body: { name: 'key_reused' },
+  });
   await a.barrier();
   t.equal(a.events('room:demo').filter(([, event]) => event === 'chat:message:new').length, 1);
   const batch = await ask(s.http, 'POST', '/api/publish', {
@@ -99,7 +106,9 @@ t.test('publishing answers how many it matched, once for each idempotency key', 
   t.match(batch.body, {
     results: [{ matched: 1 }, { error: { name: 'unknown_event' } }, { error: { name: 'unknown_topic' } }],
   });
-  t.match((await ask(s.http, 'POST', '/api/publish', { body: { ...message, topic: 'room:empty' } })).body, { matched: 0 });
+  t.match((await ask(s.http, 'POST', '/api/publish', { body: { ...message, topic: 'room:empty' } })).body, {
+    matched: 0,
+  });
 });
 
 t.test('bad requests get their problem document and nothing breaks', async (t) => {
@@ -126,13 +135,8 @@ t.test('bad requests get their problem document and nothing breaks', async (t) =
 });
 
 t.test('with keys configured, HTTP needs one: 401 without, 403 for a user who publishes', async (t) => {
-  const { SignJWT } = await import('jose');
   const { http: base } = await start(t, { auth: { secret: SECRET, apiKeys: [API_KEY] } });
-  const token = await new SignJWT({ name: 'Ann' })
-    .setProtectedHeader({ alg: 'HS256' })
-    .setSubject('ann')
-    .setExpirationTime('1h')
-    .sign(new TextEncoder().encode(SECRET));
+  const token = await tokenFor('ann', { name: 'Ann' });
   const user = { authorization: `Bearer ${token}` };
   const key = { authorization: `Bearer ${API_KEY}` };
   const denied = await ask(base, 'GET', '/api/rooms');
