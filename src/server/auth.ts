@@ -41,10 +41,12 @@ export class Authenticator {
   readonly #key: Uint8Array | KeyObject | undefined;
   readonly #algorithms: string[];
   readonly #apiKeys: readonly Buffer[];
+  readonly #wall: () => number;
 
-  /** Throws a TypeError that says what to set when the options cannot work. */
-  constructor(options: AuthOptions) {
+  /** `wall`: the wall clock. Throws a TypeError that says what to set when the options cannot work. */
+  constructor(options: AuthOptions, wall: () => number = Date.now) {
     this.#options = options;
+    this.#wall = wall;
     if (options.secret !== undefined && options.publicKey !== undefined) {
       throw new TypeError('auth: set secret or publicKey, not both: one key must not serve two kinds of algorithm');
     }
@@ -97,6 +99,7 @@ export class Authenticator {
     try {
       ({ payload: claims } = await jwtVerify(token, this.#key, {
         algorithms: this.#algorithms,
+        currentDate: new Date(this.#wall()),
         clockTolerance: this.#options.clockTolerance ?? 5,
         ...(this.#options.issuer === undefined ? {} : { issuer: this.#options.issuer }),
         ...(this.#options.audience === undefined ? {} : { audience: this.#options.audience }),

@@ -11,7 +11,10 @@ import type { Limits } from '../protocol/limits.js';
 import type { CallContext, Log, Session, Transaction, User } from './api.js';
 import type { Connection } from './connection.js';
 import type { Hub } from './hub/hub.js';
+import { KeyedCalls } from './keyed-calls.js';
 import { hashOf, once } from './keys.js';
+import { nackFrame } from './nack.js';
+import { synchronous } from './hub/transaction.js';
 import { checked } from '../protocol/validate.js';
 import type { ServerSession } from './session.js';
 import type { Timer } from './wheel.js';
@@ -34,6 +37,15 @@ interface Incoming {
   readonly options: CallOptions;
 }
 
+interface AtomicRun {
+  readonly input: unknown;
+  readonly call: Incoming;
+  readonly isUnwanted: () => boolean;
+  readonly replyOf: (result: unknown) => Uint8Array;
+  readonly done: (reply: Uint8Array) => void;
+  readonly failed: (error: unknown) => void;
+}
+
 export interface CallTableOptions {
   readonly contract: Contract;
   readonly hub: Hub;
@@ -46,11 +58,13 @@ export interface CallTableOptions {
 
 export class CallTable {
   readonly #options: CallTableOptions;
+  readonly #keyed: KeyedCalls;
   readonly #plain = new Map<string, PlainHandler>();
   readonly #atomic = new Map<string, TransactionHandler>();
 
   constructor(options: CallTableOptions) {
     this.#options = options;
+    this.#keyed = new KeyedCalls(options.hub, options.limits.keyTtlMs);
   }
 
   /** Throws when the name is taken or not in the contract: a mistake of the programmer's. */
@@ -81,6 +95,7 @@ export class CallTable {
     const input = schema === undefined ? call.data : checked(schema, call.data);
 
     let answered = false;
+    let unwanted = false;
     const abort = new AbortController();
     const settle = (reply: Uint8Array): void => {
       if (answered) return;
@@ -89,21 +104,13 @@ export class CallTable {
       connection.requests.delete(id);
       if (connection.open) connection.outbox.push(reply);
     };
-    const done = (result: unknown): void => {
-      let reply: Uint8Array;
-      try {
-        reply = encode([Op.ACK, id, result ?? null], { name });
-      } catch (error) {
-        return failed(error);
-      }
-      settle(reply);
-    };
+    const replyOf = (result: unknown): Uint8Array => encode([Op.ACK, id, result ?? null], { name });
     const failed = (error: unknown): void => {
-      if (answered) return;
-      const { code, message, details } = this.#errorOf(error, call);
-      settle(encode(details === undefined ? [Op.NACK, id, code, message] : [Op.NACK, id, code, message, details]));
+      if (!answered) settle(nackFrame(id, this.#errorOf(error, call)));
     };
     const cancel = (reason: RoomwireError): void => {
+      // Who disconnects may still mean it, such as "leave" as a last word.
+      unwanted = reason.name !== 'disconnected';
       abort.abort(reason);
       failed(reason);
     };
@@ -111,26 +118,30 @@ export class CallTable {
       cancel(new RoomwireError('deadline')),
     );
     connection.requests.set(id, { cancel });
-    if (atomic !== undefined) this.#runAtomic(atomic, input, call, done, failed);
-    else void this.#runPlain(plain as PlainHandler, input, call, abort.signal).then(done, failed);
+    if (atomic !== undefined) {
+      this.#runAtomic(atomic, { input, call, isUnwanted: () => unwanted, replyOf, done: settle, failed });
+    } else {
+      this.#runPlain(plain as PlainHandler, input, call, abort.signal)
+        .then((result) => settle(replyOf(result)))
+        .catch(failed);
+    }
   }
 
-  #runAtomic(
-    handler: TransactionHandler,
-    input: unknown,
-    { session, name, data, options }: Incoming,
-    done: (result: unknown) => void,
-    failed: (error: unknown) => void,
-  ): void {
-    const { key } = options;
+  #runAtomic(handler: TransactionHandler, { input, call, isUnwanted, replyOf, done, failed }: AtomicRun): void {
+    const { session, data } = call;
+    const { key } = call.options;
     const { hub, limits } = this.#options;
     hub.perform(
       (tx) => {
         // The session may have ended between the frame and its turn (rule 1).
-        if (session.ended) throw new RoomwireError('disconnected');
+        if (tx.ended(session)) throw new RoomwireError('disconnected');
+        // Cancelled or too late: the client was told so, and nothing must happen any more.
+        if (isUnwanted()) throw new RoomwireError('cancelled');
         const work = () => handler(tx, { input: input as never, session });
-        if (key === undefined) return work();
-        return once(tx, `call\0${session.user.id}\0${name}\0${key}`, hashOf(encode(data)), limits.keyTtlMs, work);
+        // In here, so that a reply that cannot be sent undoes what it tells of.
+        if (key === undefined) return replyOf(synchronous(work()));
+        const hash = hashOf(encode(data));
+        return replyOf(once(tx, scopeOf(call, key), hash, limits.keyTtlMs, () => synchronous(work())));
       },
       done,
       failed,
@@ -138,13 +149,16 @@ export class CallTable {
   }
 
   async #runPlain(handler: PlainHandler, input: unknown, call: Incoming, signal: AbortSignal): Promise<unknown> {
-    return await handler({
-      ...this.#options.context(),
-      input: input as never,
-      session: call.session,
-      key: call.options.key,
-      signal,
-    } as unknown as CallContext<never, User> & Record<string, unknown>);
+    const { key } = call.options;
+    const run = async (): Promise<unknown> =>
+      handler({
+        ...this.#options.context(),
+        input: input as never,
+        session: call.session,
+        key,
+        signal,
+      } as unknown as CallContext<never, User> & Record<string, unknown>);
+    return key === undefined ? run() : this.#keyed.run(scopeOf(call, key), hashOf(encode(call.data)), run);
   }
 
   /** A handler's RoomwireError reaches the client; anything else is logged and told as handler_failed. */
@@ -154,4 +168,9 @@ export class CallTable {
     this.#options.log.error({ err: error, call: name, user: session.user.id }, what);
     return new RoomwireError('handler_failed');
   }
+}
+
+/** A key belongs to the user and the call: after a reconnect the same user's session may be another. */
+function scopeOf({ session, name }: Incoming, key: string): readonly string[] {
+  return ['call', session.user.id, name, key];
 }

@@ -9,14 +9,15 @@ import { RoomwireError } from '../protocol/errors.js';
 import { Op, type Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
 import { MAX_DEPTH, scanMessage } from '../protocol/scan.js';
-import type { Log } from './api.js';
+import { nackFrame } from './nack.js';
 import { Outbox, type OutboxOwner } from './outbox.js';
 import type { ServerSession } from './session.js';
 import type { Socket, SocketEvents, UpgradeInfo } from './transport/transport.js';
 import type { Timer } from './wheel.js';
 
-/** What a client gets is nested one level deeper than what it sent: `[EVENTS, …, [event, data]]`. */
+/** 31: what a client gets is nested one level deeper than what it sent, `[EVENTS, …, [event, data]]`. */
 const INBOUND_DEPTH = MAX_DEPTH - 1;
+const UNASKED_A_SECOND = 100;
 /** Shared by all connections: a message is dispatched to its end before the next is scanned. */
 const starts: number[] = [];
 
@@ -32,11 +33,14 @@ interface PendingCall {
   readonly timer: Timer;
 }
 
-export interface ConnectionOwner extends OutboxOwner {
+export interface ConnectionOwner {
+  /** Feeds the outbox. */
+  readonly hub: OutboxOwner;
   readonly limits: Limits;
-  readonly log: Log;
   readonly pingEvery: number;
   readonly pingTimeout: number;
+  /** The server is closing: it takes no new work. */
+  isDraining(): boolean;
   after(ms: number, fn: () => void): Timer;
   monotonic(): number;
   /** The first frame: HELLO, alone in its message. */
@@ -61,11 +65,13 @@ export class Connection {
   confirmSecret: (() => void) | undefined;
   /** Requests by id. */
   readonly requests = new Map<number, PendingRequest>();
-  /** Frames that wait for a policy or the store. */
-  waiting = 0;
   /** Publishes that must not overtake one that waits for its policy, by topic. */
   readonly publishing = new Map<string, Promise<void>>();
   readonly #calls = new Map<number, PendingCall>();
+  #waiting = 0;
+  /** Answers to nobody in particular in the second that `#unaskedSince` began. */
+  #unasked = 0;
+  #unaskedSince = 0;
   #nextCall = 1;
   #lastSeen: number;
   #pinged = false;
@@ -75,7 +81,10 @@ export class Connection {
     this.#socket = socket;
     this.#owner = owner;
     this.info = info;
-    this.outbox = new Outbox(socket, owner, owner.limits.controlBytes);
+    this.outbox = new Outbox(socket, owner.hub, {
+      controlBytes: owner.limits.controlBytes,
+      overflowed: () => this.close('too_slow'),
+    });
     this.openedAt = this.#lastSeen = owner.monotonic();
     this.#timer = owner.after(owner.limits.helloMs, () => this.close('hello_timeout'));
   }
@@ -136,6 +145,9 @@ export class Connection {
     if (this.state !== 'hello' || frames !== 1)
       return this.close('hello_expected', 'send HELLO alone and wait for WELCOME');
     this.state = 'verifying';
+    // From here on the wait is ours: if it takes too long the client may come again.
+    this.#timer.cancel();
+    this.#timer = this.#owner.after(this.#owner.limits.callMaxMs, () => this.close('overloaded'));
     this.#owner.hello(this, bytes, starts[0] as number);
   }
 
@@ -152,15 +164,30 @@ export class Connection {
   #watch(ms: number): void {
     this.#timer = this.#owner.after(ms, () => {
       const { pingEvery, pingTimeout } = this.#owner;
+      // Every message takes the mark away.
+      if (this.#pinged) return this.close('ping_timeout');
       const silent = this.#owner.monotonic() - this.#lastSeen;
-      if (this.#pinged && silent >= pingEvery + pingTimeout) return this.close('ping_timeout');
       if (silent < pingEvery) return this.#watch(pingEvery - silent);
-      if (!this.#pinged) {
-        this.#pinged = true;
-        this.outbox.push(encode([Op.PING, null]));
-      }
-      this.#watch(pingEvery + pingTimeout - silent);
+      this.#pinged = true;
+      this.outbox.push(encode([Op.PING, null]));
+      this.#watch(pingTimeout);
     });
+  }
+
+  /** Throws draining: what comes now would not be answered any more. */
+  accepts(): void {
+    if (this.#owner.isDraining()) throw new RoomwireError('draining');
+  }
+
+  /** Counts a frame that waits for a policy or the store. Throws draining and too_many (rule 4); `settled` takes it back. */
+  waits(): void {
+    this.accepts();
+    if (this.#waiting >= this.#owner.limits.pendingFrames) throw new RoomwireError('too_many');
+    this.#waiting++;
+  }
+
+  settled(): void {
+    this.#waiting--;
   }
 
   ack(id: number, data: unknown): void {
@@ -168,10 +195,18 @@ export class Connection {
   }
 
   nack(id: number, error: RoomwireError): void {
-    const { code, message, details } = error;
-    this.outbox.push(
-      encode(details === undefined ? [Op.NACK, id, code, message] : [Op.NACK, id, code, message, details]),
-    );
+    if (id === 0 && this.#tooManyUnasked()) return;
+    this.outbox.push(nackFrame(id, error));
+  }
+
+  /** What failed without being waited for is told, but not without end (RW-PUB-4). */
+  #tooManyUnasked(): boolean {
+    const now = this.#owner.monotonic();
+    if (now - this.#unaskedSince >= 1_000) {
+      this.#unaskedSince = now;
+      this.#unasked = 0;
+    }
+    return ++this.#unasked > UNASKED_A_SECOND;
   }
 
   /** Calls the client. Rejects with deadline, too_many, disconnected or the client's own error. */
@@ -181,9 +216,10 @@ export class Connection {
       if (this.#calls.size >= this.#owner.limits.pendingCalls) return reject(new RoomwireError('too_many'));
       const id = this.#nextCall;
       this.#nextCall = id === 0x7fff_ffff ? 1 : id + 1;
+      const frame = encode([Op.CALL, id, name, data ?? null, { timeoutMs }]);
       const timer = this.#owner.after(timeoutMs, () => this.answered(id, null, new RoomwireError('deadline')));
       this.#calls.set(id, { resolve, reject, timer });
-      this.outbox.push(encode([Op.CALL, id, name, data ?? null, { timeoutMs }]));
+      this.outbox.push(frame);
     });
   }
 

@@ -21,6 +21,13 @@ import type { ServerSession } from './session.js';
 import type { Sessions } from './sessions.js';
 
 const MAX_ID = 0x7fff_ffff;
+/** What a client may send after HELLO, beside what `frame` answers first. */
+const known = new Set<number>([
+  ...[Op.AUTH, Op.CALL, Op.ACK, Op.NACK, Op.CANCEL],
+  ...[Op.SUBSCRIBE, Op.UNSUBSCRIBE, Op.PUBLISH, Op.VOLATILE, Op.POSITION],
+]);
+type Done = (data: unknown) => void;
+type Failed = (error: unknown) => void;
 /** Elements any opcode reads; a frame with more is taken, the rest ignored (RW-FRM-4). */
 const at = new Int32Array(9);
 
@@ -69,31 +76,51 @@ export class Dispatcher {
     }
     const id = length > 1 ? requestId(bytes, at[1] as number, op) : undefined;
     try {
+      if (!known.has(op)) throw new RoomwireError('unknown_op', `unknown opcode ${op}`);
       if (op === Op.PUBLISH) return this.#publish(connection, session, bytes, length, id);
-      if (op === Op.VOLATILE) return this.#volatile(session, bytes, length);
+      if (op === Op.VOLATILE) return this.#volatile(connection, session, bytes, length);
       if (op === Op.POSITION) return;
-      if (id === undefined || id === 0)
-        throw new RoomwireError('bad_request', 'element 1 must be an id from 1 to 2^31 - 1');
+      if (id === undefined) throw new RoomwireError('bad_request', 'element 1 must be an id from 1 to 2^31 - 1');
       switch (op) {
         case Op.CALL:
-          return this.#call(connection, session, decodeScanned(bytes, start) as Value[], id);
+          return this.#call(connection, session, bytes, length, id);
         case Op.ACK:
           return connection.answered(id, length > 2 ? decodeScanned(bytes, at[2] as number) : null);
         case Op.NACK:
           return connection.answered(id, null, errorFrom(decodeScanned(bytes, start) as Value[]));
         case Op.CANCEL:
           return connection.requests.get(id)?.cancel(new RoomwireError('cancelled'));
-        case Op.AUTH:
-          return this.#sessions.renew(connection, id, need(text(bytes, length, 2), 'token'));
+        case Op.AUTH: {
+          const token = need(text(bytes, length, 2), 'token');
+          return this.#later(connection, id, (done, failed) =>
+            this.#sessions.renew(connection, session, token, done, failed),
+          );
+        }
         case Op.SUBSCRIBE:
           return this.#subscribe(connection, session, bytes, length, id);
         case Op.UNSUBSCRIBE:
           return this.#unsubscribe(connection, session, this.#name(bytes, length, 2, 'topic'), id);
-        default:
-          throw new RoomwireError('unknown_op', `unknown opcode ${op}`);
       }
     } catch (error) {
       connection.nack(id ?? 0, this.#asError(error));
+    }
+  }
+
+  /** A request whose answer comes later; until then it counts as waiting. */
+  #later(connection: Connection, id: number, start: (done: Done, failed: Failed) => void): void {
+    connection.waits();
+    const failed = (error: unknown): void => {
+      connection.settled();
+      if (connection.open) connection.nack(id, this.#asError(error));
+    };
+    const done = (data: unknown): void => {
+      connection.settled();
+      if (connection.open) connection.ack(id, data);
+    };
+    try {
+      start(done, failed);
+    } catch (error) {
+      failed(error);
     }
   }
 
@@ -107,29 +134,34 @@ export class Dispatcher {
     if (id === undefined) throw new RoomwireError('bad_request', 'element 1 must be an id from 0 to 2^31 - 1');
     const topicName = this.#name(bytes, length, 2, 'topic');
     // A failure of a publish nobody waits for names its topic (RW-PUB-4).
-    const failed = (error: RoomwireError): void => {
-      connection.waiting--;
+    const refuse = (error: unknown): void => {
       if (!connection.open) return;
-      connection.nack(id, id === 0 ? withTopic(error, topicName) : error);
+      const reason = this.#asError(error);
+      connection.nack(id, id === 0 ? withTopic(reason, topicName) : reason);
     };
-    connection.waiting++;
+    const failed = (error: unknown): void => {
+      connection.settled();
+      refuse(error);
+    };
     try {
-      if (connection.waiting > this.#limits.pendingFrames) throw new RoomwireError('too_many');
+      connection.waits();
+    } catch (error) {
+      return refuse(error);
+    }
+    try {
       if (length < 6) throw new RoomwireError('bad_request', 'PUBLISH is [34, id, topic, event, key, data]');
       const eventName = this.#name(bytes, length, 3, 'event');
       const key = isNil(bytes, at[4] as number) ? null : this.#name(bytes, length, 4, 'key');
       const topic = this.#policy.topic(topicName);
       const event = this.#policy.event(topic, eventName);
-      const data = bytes.subarray(at[5], at[6]);
-      if (data.length > this.#limits.dataBytes)
-        throw new RoomwireError('too_large', `data is over ${this.#limits.dataBytes} bytes`);
+      const data = this.#data(bytes, 5);
       const verdict = this.#policy.mayPublish(session, topicName, topic, eventName);
       // Before the data is looked at: who may not publish learns nothing of the schema.
       if (verdict === false) throw refusal(session, topicName);
-      if (event.schema !== null) checked(event.schema, decodeScanned(bytes, at[5] as number));
+      if (event.schema !== null) checked(event.schema, decodeScanned(data, 0));
       const item = itemOf(event.bytes, data, session.sidBytes);
       const done = (published: Published): void => {
-        connection.waiting--;
+        connection.settled();
         if (id !== 0 && connection.open) connection.ack(id, published);
       };
       const append =
@@ -138,20 +170,18 @@ export class Dispatcher {
           : () => this.#publishOnce(session, topicName, key, item, done, failed);
       const earlier = connection.publishing.get(topicName);
       if (!(verdict instanceof Promise) && earlier === undefined) return append();
-      // One connection's publishes to one topic keep their order, however long a policy takes (RW-PUB-2).
-      const turn = Promise.all([verdict, earlier])
-        .then(([allowed]) => {
-          if (!connection.open) connection.waiting--;
-          else if (allowed) append();
-          else failed(refusal(session, topicName));
-        })
-        .catch((error: unknown) => failed(this.#asError(error)))
-        .finally(() => {
-          if (connection.publishing.get(topicName) === turn) connection.publishing.delete(topicName);
-        });
+      // One connection's publishes to one topic keep their order, however long a policy takes, and
+      // also when one in between is refused before its turn (RW-PUB-2).
+      const turn = Promise.allSettled([verdict, earlier]).then(([answer]) => {
+        if (connection.publishing.get(topicName) === turn) connection.publishing.delete(topicName);
+        if (!connection.open) return connection.settled();
+        if (answer.status === 'rejected') return failed(answer.reason);
+        if (!answer.value) return failed(refusal(session, topicName));
+        append();
+      });
       connection.publishing.set(topicName, turn);
     } catch (error) {
-      failed(this.#asError(error));
+      failed(error);
     }
   }
 
@@ -161,89 +191,108 @@ export class Dispatcher {
     key: string,
     item: Uint8Array,
     done: (published: Published) => void,
-    failed: (error: RoomwireError) => void,
+    failed: Failed,
   ): void {
-    this.#hub.perform(
-      (tx) =>
-        once(tx, `publish\0${session.user.id}\0${topic}\0${key}`, hashOf(item), this.#limits.keyTtlMs, () =>
-          tx.append(topic, item),
-        ),
-      done,
-      (error) => failed(this.#asError(error)),
-    );
+    const scope = ['publish', session.user.id, topic, key];
+    const { keyTtlMs } = this.#limits;
+    this.#hub.perform((tx) => once(tx, scope, hashOf(item), keyTtlMs, () => tx.append(topic, item)), done, failed);
   }
 
-  #volatile(session: ServerSession, bytes: Uint8Array, length: number): void {
+  #volatile(connection: Connection, session: ServerSession, bytes: Uint8Array, length: number): void {
     if (length < 5) throw new RoomwireError('bad_request', 'VOLATILE is [35, topic, event, slot, data]');
     const topicName = this.#name(bytes, length, 1, 'topic');
+    const refuse = (error: unknown): void => connection.nack(0, withTopic(this.#asError(error), topicName));
+    let counted = false;
     try {
       const eventName = this.#name(bytes, length, 2, 'event');
       const slot = this.#name(bytes, length, 3, 'slot');
       const topic = this.#policy.topic(topicName);
       const event = this.#policy.event(topic, eventName);
-      const data = decodeScanned(bytes, at[4] as number);
-      if ((at[5] as number) - (at[4] as number) > this.#limits.dataBytes) throw new RoomwireError('too_large');
-      if (event.schema !== null) checked(event.schema, data);
+      const data = decodeScanned(this.#data(bytes, 4), 0);
+      // Whatever a rule says: a value lives as long as its sender is there.
+      if (!session.topics.has(topicName)) throw new RoomwireError('not_subscribed');
+      connection.waits();
+      counted = true;
       const verdict = this.#policy.mayPublish(session, topicName, topic, eventName);
-      const set = (allowed: boolean): void => {
-        if (!allowed) throw refusal(session, topicName);
-        if (session.ended) return;
+      if (verdict === false) throw refusal(session, topicName);
+      if (event.schema !== null) checked(event.schema, data);
+      const set = (): void => {
+        if (!session.topics.has(topicName)) return;
         const frame = encode([Op.LATEST, topicName, eventName, slot, data, session.sid]);
         // A slot belongs to its sender: nobody overwrites another's pointer.
         this.#hub.volatile(topicName, `${eventName}\0${slot}\0${session.sid}`, frame, session.sid);
       };
-      if (!(verdict instanceof Promise)) return set(verdict);
+      if (verdict === true) return set();
+      counted = false;
       verdict
-        .then(set)
-        .catch((error: unknown) => session.connection?.nack(0, withTopic(this.#asError(error), topicName)));
+        .then((allowed) => {
+          if (!allowed) throw refusal(session, topicName);
+          set();
+        })
+        .catch(refuse)
+        .finally(() => connection.settled());
     } catch (error) {
-      throw withTopic(this.#asError(error), topicName);
+      refuse(error);
+    } finally {
+      if (counted) connection.settled();
     }
   }
 
   #subscribe(connection: Connection, session: ServerSession, bytes: Uint8Array, length: number, id: number): void {
     const topic = this.#name(bytes, length, 2, 'topic');
     const from = length > 3 ? position(decodeScanned(bytes, at[3] as number)) : null;
-    if (session.topics.size >= this.#limits.topics) {
-      throw new RoomwireError('limit_reached', `a session takes ${this.#limits.topics} topics`);
-    }
-    const subscribe = (allowed: boolean): void => {
-      if (!connection.open) return;
-      if (!allowed) return connection.nack(id, new RoomwireError('forbidden'));
-      this.#hub.perform(
-        (tx) => tx.subscribeFrom(session, topic, from, false),
-        (status) => connection.ack(id, status),
-        (error) => connection.nack(id, this.#asError(error)),
-      );
-    };
-    const verdict = this.#policy.maySubscribe(session, topic);
-    if (verdict instanceof Promise) {
-      verdict.then(subscribe, (error: unknown) => connection.nack(id, this.#asError(error)));
-    } else subscribe(verdict);
+    this.#later(connection, id, (done, failed) => {
+      const subscribe = (allowed: boolean): void => {
+        // After a policy's await: the client may have gone, and its session come back elsewhere (rule 1).
+        if (!connection.open) return failed(new RoomwireError('disconnected'));
+        if (!allowed) return failed(new RoomwireError('forbidden'));
+        this.#hub.perform(
+          (tx) => tx.subscribeFrom(session, topic, from, connection),
+          (status) => {
+            // Of a subscription that was there already: where it stands, not where it was asked to begin.
+            const cursor = connection.outbox.cursors.get(topic);
+            done(cursor === undefined ? status : { ...status, offset: cursor.next - 1 });
+          },
+          failed,
+        );
+      };
+      const verdict = this.#policy.maySubscribe(session, topic);
+      if (verdict instanceof Promise) verdict.then(subscribe).catch(failed);
+      else subscribe(verdict);
+    });
   }
 
   #unsubscribe(connection: Connection, session: ServerSession, topic: string, id: number): void {
     if (this.#policy.topic(topic).definition.subscribe === 'by-call') {
       throw new RoomwireError('join_required', 'leave this topic through its call, such as leave:room');
     }
-    this.#hub.perform(
-      (tx) => {
-        if (!session.topics.has(topic)) throw new RoomwireError('not_subscribed');
-        tx.unsubscribe(session, topic);
-      },
-      () => connection.ack(id, null),
-      (error) => connection.nack(id, this.#asError(error)),
+    this.#later(connection, id, (done, failed) =>
+      this.#hub.perform(
+        (tx) => {
+          if (!tx.isIn(session, topic)) throw new RoomwireError('not_subscribed');
+          tx.unsubscribe(session, topic);
+        },
+        () => done(null),
+        failed,
+      ),
     );
   }
 
-  #call(connection: Connection, session: ServerSession, frame: readonly Value[], id: number): void {
-    const [, , name, data = null, options = null] = frame;
-    if (typeof name !== 'string' || name.length > this.#limits.nameBytes) {
-      throw new RoomwireError('bad_request', 'CALL is [16, id, name, data, options]');
-    }
+  #call(connection: Connection, session: ServerSession, bytes: Uint8Array, length: number, id: number): void {
+    const name = this.#name(bytes, length, 2, 'name');
+    const data = length > 3 ? decodeScanned(this.#data(bytes, 3), 0) : null;
+    const options = callOptions(length > 4 ? decodeScanned(bytes, at[4] as number) : null, this.#limits);
     if (connection.requests.has(id)) throw new RoomwireError('duplicate_id');
     if (connection.requests.size >= this.#limits.pendingCalls) throw new RoomwireError('too_many');
-    this.#calls.run({ connection, session, id, name, data, options: callOptions(options, this.#limits) });
+    connection.accepts();
+    this.#calls.run({ connection, session, id, name, data, options });
+  }
+
+  /** The bytes of element `index`, which is data. */
+  #data(bytes: Uint8Array, index: number): Uint8Array {
+    const data = bytes.subarray(at[index], at[index + 1]);
+    if (data.length <= this.#limits.dataBytes) return data;
+    throw new RoomwireError('too_large', `data is over ${this.#limits.dataBytes} bytes`);
   }
 
   /** The string that element `index` must be. */
@@ -288,7 +337,11 @@ function refusal(session: ServerSession, topic: string): RoomwireError {
 
 function withTopic(error: RoomwireError, topic: string): RoomwireError {
   const name = errorName(error.code) ?? 'handler_failed';
-  return new RoomwireError(name, error.message, { details: { topic }, cause: error });
+  const { details } = error;
+  return new RoomwireError(name, error.message, {
+    details: { ...(typeof details === 'object' ? details : {}), topic },
+    cause: error,
+  });
 }
 
 /** `[epoch, offset]` or nil. */
@@ -311,8 +364,11 @@ function callOptions(value: Value, limits: Limits): CallOptions {
     throw new RoomwireError('bad_request', 'call options are a map');
   }
   const { key, timeoutMs } = value as { key?: Value; timeoutMs?: Value };
-  if (key !== undefined && key !== null && (typeof key !== 'string' || key === '' || key.length > limits.nameBytes)) {
-    throw new RoomwireError('bad_request', 'key must be a short string');
+  if (key !== undefined && key !== null && (typeof key !== 'string' || key === '')) {
+    throw new RoomwireError('bad_request', 'key must be a string and not empty');
+  }
+  if (typeof key === 'string' && Buffer.byteLength(key) > limits.nameBytes) {
+    throw new RoomwireError('too_large', `key is over ${limits.nameBytes} bytes`);
   }
   if (timeoutMs !== undefined && timeoutMs !== null && !(typeof timeoutMs === 'number' && timeoutMs > 0)) {
     throw new RoomwireError('bad_request', 'timeoutMs must be a positive number');

@@ -41,7 +41,7 @@ function ticket(value: Value | undefined): readonly [string, string] | undefined
   if (value === undefined) return undefined;
   if (!Array.isArray(value) || typeof value[0] !== 'string' || typeof value[1] !== 'string')
     bad('session must be [sid, secret]');
-  return [value[0] as string, value[1] as string];
+  return [value[0], value[1]];
 }
 
 function positions(value: Value | undefined, limits: Limits): Record<string, Position> | undefined {
@@ -62,7 +62,7 @@ function positions(value: Value | undefined, limits: Limits): Record<string, Pos
     ) {
       bad('a position is [epoch, offset]');
     }
-    found[topic] = [position[0] as string, position[1] as number];
+    found[topic] = [position[0], position[1] as number];
   }
   return found;
 }

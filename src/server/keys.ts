@@ -1,52 +1,67 @@
 /**
  * Idempotency keys: the first result of a keyed request is stored in the same transaction as its
- * effect and answers every repetition within `limits.keyTtlMs`. Used by keyed publishes and calls.
+ * effect and answers every repetition within `limits.keyTtlMs`. Used by keyed publishes and calls;
+ * keyed-calls.ts does the same for handlers that take their time.
  */
 import { createHash } from 'node:crypto';
+import { encode } from '../protocol/codec.js';
 import { RoomwireError } from '../protocol/errors.js';
 import type { Transaction } from './api.js';
 
-interface KeyRecord<T> {
+export interface KeyRecord {
+  /** Of the request's content. */
   readonly hash: string;
-  readonly result: T;
+  /** Store time, ms. */
   readonly until: number;
+  /** Absent while a handler is still at it. */
+  readonly result?: unknown;
 }
 
-/** Expired keys removed by each keyed request: more than it adds, so the table shrinks back by itself. */
-const SWEEP = 3;
+/** Expired keys that one sweep removes. */
+const SWEEP = 1_000;
 
-export function hashOf(...parts: readonly (string | Uint8Array)[]): string {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part).update('\0');
-  return hash.digest('base64url');
+export function hashOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('base64url');
 }
 
-/**
- * Runs `work` unless `scope` has a result already. `hash` identifies the request's content; the
- * same scope with another hash is `key_reused`.
- */
-export function once<T>(tx: Transaction, scope: string, hash: string, ttlMs: number, work: () => T): T {
-  sweep(tx);
-  const id = hashOf(scope);
-  const known = tx.get<KeyRecord<T>>('keys', id);
-  if (known !== undefined && known.until > tx.now) {
-    if (known.hash !== hash) throw new RoomwireError('key_reused');
-    return known.result;
-  }
+/** A scope's name in the store: of one length, whatever the parts hold. */
+export function keyId(scope: readonly string[]): string {
+  return hashOf(encode(scope));
+}
+
+/** What is known of a key. Throws key_reused when it was used for something else. */
+export function findKey(tx: Transaction, id: string, hash: string): KeyRecord | undefined {
+  const known = tx.get<KeyRecord>('keys', id);
+  if (known === undefined || known.until <= tx.now) return undefined;
+  if (known.hash !== hash) throw new RoomwireError('key_reused');
+  return known;
+}
+
+export function putKey(tx: Transaction, id: string, record: KeyRecord): void {
+  tx.set('keys', id, record);
+  tx.set('keys-by-time', `${String(record.until).padStart(16, '0')}\0${id}`, true);
+}
+
+/** Runs `work` unless `scope` has a result already. `hash` identifies the request's content. */
+export function once<T>(tx: Transaction, scope: readonly string[], hash: string, ttlMs: number, work: () => T): T {
+  const id = keyId(scope);
+  const known = findKey(tx, id, hash);
+  if (known !== undefined) return known.result as T;
   const result = work();
-  const until = tx.now + ttlMs;
-  tx.set('keys', id, { hash, result: result ?? null, until });
-  tx.set('keys-by-time', `${String(until).padStart(16, '0')}\0${id}`, true);
+  putKey(tx, id, { hash, until: tx.now + ttlMs, result: result ?? null });
   return result;
 }
 
-function sweep(tx: Transaction): void {
-  for (const [key] of tx.list('keys-by-time', { limit: SWEEP })) {
+/** Removes expired keys; true when there may be more. */
+export function sweepKeys(tx: Transaction): boolean {
+  const rows = tx.list('keys-by-time', { limit: SWEEP });
+  for (const [key] of rows) {
     const [time = '', id = ''] = key.split('\0');
-    if (Number(time) > tx.now) return;
+    if (Number(time) > tx.now) return false;
     tx.delete('keys-by-time', key);
-    const record = tx.get<KeyRecord<unknown>>('keys', id);
+    const record = tx.get<KeyRecord>('keys', id);
     // A key used again after its time has a newer entry.
     if (record !== undefined && record.until <= tx.now) tx.delete('keys', id);
   }
+  return rows.length === SWEEP;
 }

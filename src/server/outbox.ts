@@ -19,6 +19,8 @@ interface Ending {
 }
 type Entry = Uint8Array | Ending;
 
+/** What a waiting entry costs beside its bytes: without it a million tiny replies would pass as a megabyte. */
+const ENTRY_BYTES = 64;
 /** Bytes of replay one connection gets in one tick: a storm of resumes must not stop the loop. */
 const FEED_BUDGET = 512 * 1024;
 
@@ -27,16 +29,21 @@ export interface OutboxOwner {
   read(topic: string, from: number, maxBytes: number): MaybePromise<readonly LogChunk[]>;
   /** Ask for another `write` at the end of the next tick. */
   again(outbox: Outbox): void;
-  /** Replies waited past `controlBytes`. */
-  overflowed(outbox: Outbox): void;
   /** A cursor fell out of the log and was told so. */
   reset(cursor: Cursor): void;
+}
+
+export interface OutboxLimit {
+  /** Bytes of replies that may wait. */
+  readonly controlBytes: number;
+  /** More waited: the outbox is closed. */
+  readonly overflowed: () => void;
 }
 
 export class Outbox {
   readonly #socket: Socket;
   readonly #owner: OutboxOwner;
-  readonly #controlBytes: number;
+  readonly #limit: OutboxLimit;
   /** Subscriptions of this connection by topic name. */
   readonly cursors = new Map<string, Cursor>();
   #entries: Entry[] = [];
@@ -51,10 +58,10 @@ export class Outbox {
   /** Already on the hub's list of connections to write this tick. */
   dirty = false;
 
-  constructor(socket: Socket, owner: OutboxOwner, controlBytes: number) {
+  constructor(socket: Socket, owner: OutboxOwner, limit: OutboxLimit) {
     this.#socket = socket;
     this.#owner = owner;
-    this.#controlBytes = controlBytes;
+    this.#limit = limit;
   }
 
   /** Nothing waits, so a tick's frame may go straight to the socket. */
@@ -70,13 +77,15 @@ export class Outbox {
   push(bytes: Uint8Array): void {
     if (this.#closed) return;
     this.#entries.push(bytes);
-    this.#waitingBytes += bytes.length;
+    this.#waitingBytes += bytes.length + ENTRY_BYTES;
     if (!this.dirty) this.#owner.again(this);
-    // Bounded (rule 4): within one tick even a willing socket cannot take more than this at once.
-    if (this.#waitingBytes > this.#controlBytes && this.stalled) {
-      this.close();
-      this.#owner.overflowed(this);
-    }
+    if (this.#waitingBytes <= this.#limit.controlBytes) return;
+    // Bounded (rule 4). A socket that does take them gets them before the tick ends; replies only, for
+    // events must wait until all of the batch's replies stand before them.
+    if (!this.stalled) this.#writeEntries();
+    if (this.#waitingBytes <= this.#limit.controlBytes) return;
+    this.close();
+    this.#limit.overflowed();
   }
 
   /** Queues the last events of a subscription that ends at offset `until`. */
@@ -163,11 +172,12 @@ export class Outbox {
         if (!(following instanceof Uint8Array) || size + following.length > FRAME_BYTES) break;
         size += following.length;
       }
+      const cost = size + (end - done) * ENTRY_BYTES;
       const bytes = end === done + 1 ? entry : concat(entries.slice(done, end) as Uint8Array[]);
       const result = this.#socket.send(bytes);
       if (result !== 'sent') this.#blocked = true;
       if (result === 'dropped') break;
-      this.#waitingBytes -= size;
+      this.#waitingBytes -= cost;
       done = end;
       go = result === 'sent';
     }
@@ -219,7 +229,7 @@ export class Outbox {
 
   #feedFromStore(cursor: Cursor, until: number): boolean {
     const { topic } = cursor;
-    const chunks = topic.dropped ? [] : this.#owner.read(topic.name, cursor.next, FRAME_BYTES);
+    const chunks = topic.dropped ? [] : this.#read(cursor);
     if (!isPromise(chunks)) return this.#feedRead(cursor, chunks, until) && this.#feed(cursor, until);
     this.#reading = true;
     void chunks
@@ -236,13 +246,24 @@ export class Outbox {
     return false;
   }
 
+  /** A log that cannot be read is told as a RESET, like one that is gone. */
+  #read(cursor: Cursor): MaybePromise<readonly LogChunk[]> {
+    try {
+      return this.#owner.read(cursor.topic.name, cursor.next, FRAME_BYTES);
+    } catch {
+      return [];
+    }
+  }
+
   #feedRead(cursor: Cursor, chunks: readonly LogChunk[], until: number): boolean {
     const first = chunks[0];
     if (first === undefined || first.first > cursor.next) {
       this.#reset(cursor, until);
       return !this.#blocked;
     }
-    return this.#sendChunks(cursor, chunks, until);
+    // The store may be ahead of this cursor's end, or of what was told so far.
+    const wanted = chunks.filter((chunk) => chunk.first <= until);
+    return this.#sendChunks(cursor, wanted, until);
   }
 
   /** The log no longer holds what the cursor needs: one explicit RESET, never a silent gap (rule 2). */

@@ -21,7 +21,6 @@ export interface EventPolicy {
 export interface TopicPolicy {
   readonly definition: ContractTopic;
   readonly params: Readonly<Record<string, string>>;
-  readonly events: Map<string, EventPolicy | null>;
   readonly rules: readonly TopicRules[];
 }
 
@@ -33,6 +32,8 @@ export class Policy {
   readonly #contract: Contract;
   readonly #rules: readonly (readonly [TopicPattern, TopicRules])[];
   readonly #topics = new Map<string, TopicPolicy | null>();
+  /** By definition: the topics of one pattern share their events. */
+  readonly #events = new Map<ContractTopic, Map<string, EventPolicy | null>>();
 
   constructor(contract: Contract, rules: Readonly<Record<string, TopicRules>>) {
     this.#contract = contract;
@@ -56,26 +57,31 @@ export class Policy {
       const params = definition.match(name);
       if (params === undefined) continue;
       const rules = this.#rules.filter(([pattern]) => pattern.match(name) !== undefined).map(([, rule]) => rule);
-      return { definition, params, events: new Map(), rules };
+      return { definition, params, rules };
     }
     return undefined;
   }
 
   /** Throws unknown_event. */
-  event(topic: TopicPolicy, name: string): EventPolicy {
-    let found = topic.events.get(name);
+  event({ definition }: TopicPolicy, name: string): EventPolicy {
+    let events = this.#events.get(definition);
+    if (events === undefined) {
+      events = new Map<string, EventPolicy | null>();
+      this.#events.set(definition, events);
+    }
+    let found = events.get(name);
     if (found === undefined) {
-      const entry = eventEntry(topic.definition.events, name);
+      const entry = eventEntry(definition.events, name);
       const free = entry === undefined || entry.schema.type === 'unknown' || entry.schema.type === 'any';
       found =
         entry === undefined
           ? null
           : { bytes: encode(name), schema: free ? null : entry.schema, publish: entry.publish };
-      if (topic.events.size >= REMEMBERED_EVENTS) topic.events.clear();
-      topic.events.set(name, found);
+      if (events.size >= REMEMBERED_EVENTS) events.clear();
+      events.set(name, found);
     }
     if (found === null) {
-      throw new RoomwireError('unknown_event', `no event '${name}' in topic '${topic.definition.pattern}'`);
+      throw new RoomwireError('unknown_event', `no event '${name}' in topic '${definition.pattern}'`);
     }
     return found;
   }
@@ -84,28 +90,37 @@ export class Policy {
   maySubscribe(session: Session, name: string): MaybePromise<boolean> {
     const topic = this.topic(name);
     if (topic.definition.subscribe === 'by-call') throw new RoomwireError('join_required');
-    return this.allows(
-      topic.rules.map((rule) => () => rule.subscribe?.({ session, topic: name, params: topic.params })),
-    );
+    const rules: (() => MaybePromise<boolean>)[] = [];
+    for (const { subscribe } of topic.rules) {
+      if (subscribe !== undefined) rules.push(() => subscribe({ session, topic: name, params: topic.params }));
+    }
+    return allYes(rules);
   }
 
   /** A rule for the event decides alone; without one the contract's `publish` does. */
   mayPublish(session: Session, name: string, topic: TopicPolicy, event: string): MaybePromise<boolean> {
-    const deciders: (() => MaybePromise<boolean | undefined>)[] = [];
+    const rules: (() => MaybePromise<boolean>)[] = [];
     for (const rule of topic.rules) {
       const decide = rule.publish === undefined ? undefined : eventEntry(rule.publish, event);
-      if (decide !== undefined) deciders.push(() => decide({ session, topic: name, event, params: topic.params }));
+      if (decide !== undefined) rules.push(() => decide({ session, topic: name, event, params: topic.params }));
     }
-    if (deciders.length > 0) return this.allows(deciders);
+    if (rules.length > 0) return allYes(rules);
     return this.event(topic, event).publish === 'subscribers' && session.topics.has(name);
   }
+}
 
-  /** All must not say no; a promise only when one of them is. */
-  allows(deciders: readonly (() => MaybePromise<boolean | undefined>)[]): MaybePromise<boolean> {
-    const answers = deciders.map((decide) => decide());
-    if (answers.some((answer) => answer instanceof Promise)) {
-      return Promise.all(answers).then((all) => all.every((answer) => answer !== false));
+/** Only `true` is yes: a rule that forgets to answer refuses. A promise when one of them is, of whatever make. */
+function allYes(rules: readonly (() => MaybePromise<boolean>)[]): MaybePromise<boolean> {
+  const answers = rules.map((ask): MaybePromise<boolean> => {
+    try {
+      return ask();
+    } catch (error) {
+      // With the others, so that none of their rejections stays unheard.
+      return (async () => {
+        throw error;
+      })();
     }
-    return answers.every((answer) => answer !== false);
-  }
+  });
+  if (answers.every((answer) => typeof answer === 'boolean')) return answers.every((answer) => answer);
+  return Promise.all(answers.map(async (answer) => answer)).then((all) => all.every((answer) => answer === true));
 }

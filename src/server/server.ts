@@ -3,123 +3,57 @@
  * The way of a message: transport → connection.ts → dispatch.ts → hub/hub.ts (stage, commit, fan-out)
  * → outbox.ts → transport. Sessions live in sessions.ts, calls in calls.ts.
  */
-import { randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
-import type { CallInput, CallNames, Contract, Shape, ShapeOf } from '../protocol/contract.js';
+import type { Contract, ShapeOf } from '../protocol/contract.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { SUBPROTOCOL, TOKEN_ITEM_PREFIX, type Value } from '../protocol/frames.js';
 import { defaultLimits, type Limits } from '../protocol/limits.js';
+import { topicPattern } from '../protocol/pattern.js';
+import { checked } from '../protocol/validate.js';
 import { memoryStore } from '../store/memory.js';
 import type { Store } from '../store/store.js';
 import type {
-  AtomicHandler,
-  Handler,
   HttpCaller,
   HttpRequest,
   HttpResponse,
   Log,
   Plugin,
-  PluginApis,
   PluginHost,
-  Publish,
   Published,
   PublishOptions,
   Session,
-  TopicRules,
   Transaction,
   User,
 } from './api.js';
-import { Authenticator, guest, type AuthOptions } from './auth.js';
-import { CallTable, DEFAULT_CALL_MS, type PlainHandler, type TransactionHandler } from './calls.js';
-import { Clock, systemTime, type TimeSource } from './clock.js';
-import { Connection, type ConnectionOwner } from './connection.js';
-import { Dispatcher } from './dispatch.js';
+import { Authenticator, guest } from './auth.js';
+import { DEFAULT_CALL_MS, type CallTable, type PlainHandler, type TransactionHandler } from './calls.js';
+import { systemTime, type TimeSource } from './clock.js';
+import { Connection } from './connection.js';
+import { assemble, type Core } from './core.js';
 import { serverItem } from './hub/events-frame.js';
-import { Hub } from './hub/hub.js';
-import { hashOf, once } from './keys.js';
-import { checked } from '../protocol/validate.js';
+import type { Hub } from './hub/hub.js';
+import { hashOf, once, sweepKeys } from './keys.js';
+import type { ListenOptions, Server, ServerOptions } from './options.js';
 import { Policy } from './policy.js';
-import { ServerSession, SessionRegistry } from './session.js';
-import { Sessions } from './sessions.js';
+import { SessionRegistry, type ServerSession } from './session.js';
 import { chooseTransport } from './transport/choose.js';
 import type { Transport } from './transport/transport.js';
-import { topicPattern } from '../protocol/pattern.js';
 import { Wheel, type Timer } from './wheel.js';
 
-export interface ServerOptions<C extends Contract, U extends User, P extends readonly Plugin[]> {
-  readonly contract: C;
-  readonly plugins?: P;
-  /** Default: memory, which forgets everything when the process ends. */
-  readonly store?: Store;
-  /** Default `auto`: uWebSockets.js where a native build loads, else ws. */
-  readonly engine?: 'auto' | 'uws' | 'ws';
-  readonly auth?: AuthOptions<U>;
-  readonly limits?: Partial<Limits>;
-  /** Rules by topic pattern, on top of the contract. */
-  readonly policy?: Readonly<Record<string, TopicRules>>;
-  /** Ms of silence before PING. Default 25,000. */
-  readonly pingEvery?: number;
-  /** Ms to answer it. Default 10,000. */
-  readonly pingTimeout?: number;
-  /** Names this server in WELCOME. Default: random. */
-  readonly node?: string;
-  /** Bytes of all rings in memory. Default 64 MiB. */
-  readonly ringBytes?: number;
-  /** Largest HTTP body, bytes. Default 1 MiB. */
-  readonly bodyBytes?: number;
-  readonly log?: Log;
-  /** For tests. */
-  readonly time?: TimeSource;
-}
-
-export interface ListenOptions {
-  /** 0: any free port. Default 8420. */
-  readonly port?: number;
-  /** Default 127.0.0.1. Any other than loopback needs keys. */
-  readonly host?: string;
-}
-
-export interface Server<S extends Shape, U extends User, P extends readonly Plugin[]> {
-  readonly plugins: PluginApis<P>;
-  readonly engine: 'uws' | 'ws' | undefined;
-  readonly ready: boolean;
-  /** Registers a call's handler. Throws a TypeError when the contract has no such call or it has one already. */
-  handle<N extends CallNames<S>>(name: N, handler: Handler<CallInput<S, N>, U, S, PluginApis<P>>): void;
-  /** Registers a handler that runs inside a transaction; see Transaction. */
-  handleAtomic<N extends CallNames<S>>(name: N, handler: AtomicHandler<CallInput<S, N>, U>): void;
-  publish: Publish<S>;
-  transact<T>(work: (tx: Transaction) => T): Promise<T>;
-  call(session: Session<U>, name: string, data: unknown, options?: { readonly timeoutMs?: number }): Promise<Value>;
-  session(sid: string): Session<U> | undefined;
-  /** Ends a session for good, closing its connection with `kicked`. */
-  kick(session: Session<U>, reason?: string): Promise<void>;
-  /** Opens the store and listens. Rejects with what to do when it cannot. */
-  listen(options?: ListenOptions): Promise<{ readonly port: number; readonly host: string; readonly url: string }>;
-  /** GOAWAY to everyone (their next try spread over `spreadMs`), then closes and flushes the store. */
-  close(options?: { readonly spreadMs?: number }): Promise<void>;
-}
+export type { ListenOptions, Server, ServerOptions } from './options.js';
 
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {} };
 /** A socket's own buffer may hold this much before `send` refuses. */
 const MAX_BUFFERED = 4 * 1024 * 1024;
+/** Ms that closing waits for a store that does not answer. */
+const SETTLE_MS = 5_000;
+/** Ms between two looks for expired idempotency keys. */
+const SWEEP_MS = 10_000;
 
 export function createServer<const C extends Contract, U extends User = User, const P extends readonly Plugin[] = []>(
   options: ServerOptions<C, U, P>,
 ): Server<ShapeOf<C>, U, P> {
-  return new RoomServer(options as unknown as ServerOptions<Contract, User, readonly Plugin[]>) as unknown as Server<
-    ShapeOf<C>,
-    U,
-    P
-  >;
-}
-
-interface Running {
-  readonly hub: Hub;
-  readonly clock: Clock;
-  readonly calls: CallTable;
-  readonly sessions: Sessions;
-  readonly dispatcher: Dispatcher;
-  readonly connectionOwner: ConnectionOwner;
+  return new RoomServer(options) as unknown as Server<ShapeOf<C>, U, P>;
 }
 
 class RoomServer implements PluginHost {
@@ -143,10 +77,12 @@ class RoomServer implements PluginHost {
   /** Handlers registered before the store is open. */
   readonly #handlers: ((calls: CallTable) => void)[] = [];
   readonly #handlerNames = new Set<string>();
-  #running: Running | undefined;
+  #running: Core | undefined;
   #transport: Transport | undefined;
   #guests = false;
   #state: 'new' | 'opening' | 'open' | 'closing' | 'closed' = 'new';
+  #opening: Promise<unknown> | undefined;
+  #closing: Promise<void> | undefined;
 
   constructor(options: ServerOptions<Contract, User, readonly Plugin[]>) {
     this.#options = options;
@@ -155,7 +91,7 @@ class RoomServer implements PluginHost {
     this.log = options.log ?? silent;
     this.#store = options.store ?? memoryStore();
     this.#time = options.time ?? systemTime;
-    this.#auth = new Authenticator(options.auth ?? {});
+    this.#auth = new Authenticator(options.auth ?? {}, () => this.#time.wall());
     this.#policy = new Policy(this.contract, options.policy ?? {});
     this.#wheel = new Wheel(this.#time, (error) => this.#failed(error));
     // Each sees those before it.
@@ -215,7 +151,8 @@ class RoomServer implements PluginHost {
     if (item.length > this.limits.dataBytes + this.limits.nameBytes + 16) throw new RoomwireError('too_large');
     const { key } = options;
     if (key !== undefined) {
-      const scope = `publish\0\0${topic}\0${key}`;
+      // No user's: their ids are never empty.
+      const scope = ['publish', '', topic, key];
       return new Promise((resolve, reject) => {
         hub.perform(
           (tx) => once(tx, scope, hashOf(item), this.limits.keyTtlMs, () => tx.append(topic, item)),
@@ -254,8 +191,10 @@ class RoomServer implements PluginHost {
   }
 
   onResume(pattern: string, hook: (tx: Transaction, session: Session, topic: string) => boolean): void {
-    const { match } = topicPattern(pattern);
-    this.#resumeHooks.push((tx, session, topic) => (match(topic) === undefined ? undefined : hook(tx, session, topic)));
+    const matcher = topicPattern(pattern);
+    this.#resumeHooks.push((tx, session, topic) =>
+      matcher.match(topic) === undefined ? undefined : hook(tx, session, topic),
+    );
   }
 
   onOpen(hook: () => void | Promise<void>): void {
@@ -283,12 +222,18 @@ class RoomServer implements PluginHost {
 
   // ---- life ----------------------------------------------------------------------------------------
 
-  async listen({ port = 8420, host = '127.0.0.1' }: ListenOptions = {}): Promise<{
+  async listen(options: ListenOptions = {}): Promise<{ port: number; host: string; url: string }> {
+    if (this.#state !== 'new') throw new Error('listen() can be called once');
+    const opening = this.#listen(options);
+    this.#opening = opening.catch(() => undefined);
+    return opening;
+  }
+
+  async #listen({ port = 8420, host = '127.0.0.1' }: ListenOptions): Promise<{
     port: number;
     host: string;
     url: string;
   }> {
-    if (this.#state !== 'new') throw new Error('listen() can be called once');
     const loopback = isLoopback(host);
     if (!loopback && !this.#auth.configured) {
       throw new Error(
@@ -320,6 +265,7 @@ class RoomServer implements PluginHost {
       );
       await this.#openStore();
       const bound = await this.#transport.listen({ host, port });
+      this.#state = 'open';
       const shown = host.includes(':') ? `[${host}]` : host;
       return { port: bound, host, url: `http://${shown}:${bound}` };
     } catch (error) {
@@ -332,89 +278,82 @@ class RoomServer implements PluginHost {
 
   async #openStore(): Promise<void> {
     const opened = await this.#store.open();
-    const clock = new Clock(this.#time, opened.meta.time);
-    const after = (ms: number, fn: () => void): Timer => this.#wheel.after(ms, fn);
-    const { limits, log } = this;
-    const policy = this.#policy;
-    const registry = this.#registry;
-    const hub = new Hub({
+    const isDraining = (): boolean => this.#state === 'closing';
+    const core = assemble({
+      options: this.#options,
+      contract: this.contract,
+      limits: this.limits,
+      log: this.log,
       store: this.#store,
       opened,
-      clock,
-      limits,
-      ringBytes: this.#options.ringBytes ?? 64 * 1024 * 1024,
-      defer: (fn) => void setImmediate(fn),
-      after,
-      sessionsIn: (topic) => registry.inTopic(topic),
-      failed: (error) => this.#failed(error),
-      overflowed: (outbox) => {
-        for (const connection of this.#connections) if (connection.outbox === outbox) connection.close('too_slow');
-      },
-    });
-    const context = { ...this.plugins, publish: this.publish.bind(this), transact: this.transact.bind(this) };
-    const calls = new CallTable({ contract: this.contract, hub, limits, log, context: () => context, after });
-    const sessions = new Sessions({
-      hub,
-      registry,
-      policy,
+      time: this.#time,
+      wheel: this.#wheel,
       auth: this.#auth,
+      policy: this.#policy,
+      registry: this.#registry,
       guests: this.#guests,
-      clock,
-      limits,
-      node: this.#options.node ?? randomBytes(6).toString('base64url'),
-      pingEvery: this.#options.pingEvery ?? 25_000,
-      log,
-      after,
-    });
-    const dispatcher = new Dispatcher({ hub, policy, calls, sessions, limits, log });
-    const connectionOwner: ConnectionOwner = {
-      limits,
-      log,
-      pingEvery: this.#options.pingEvery ?? 25_000,
-      pingTimeout: this.#options.pingTimeout ?? 10_000,
-      after,
-      monotonic: () => this.#time.monotonic(),
-      hello: (connection, bytes, start) => sessions.hello(connection, bytes, start),
-      frame: (connection, bytes, start, end) => dispatcher.frame(connection, bytes, start, end),
-      closed: (connection, code, reason) => {
-        this.#connections.delete(connection);
-        sessions.closed(connection, code, reason);
-      },
+      context: { ...this.plugins, publish: this.publish.bind(this), transact: this.transact.bind(this) },
+      isDraining,
+      closed: (connection) => this.#connections.delete(connection),
       failed: (error) => this.#failed(error),
-      read: (topic, from, maxBytes) => hub.read(topic, from, maxBytes),
-      again: (outbox) => hub.again(outbox),
-      overflowed: (outbox) => hub.overflowed(outbox),
-      reset: (cursor) => hub.reset(cursor),
-    };
-    this.#running = { hub, clock, calls, sessions, dispatcher, connectionOwner };
+    });
+    const { hub, sessions, welcomer, calls } = core;
+    this.#running = core;
     for (const hook of this.#endHooks) sessions.onEnd(hook);
-    for (const hook of this.#resumeHooks) sessions.onResume(hook);
+    for (const hook of this.#resumeHooks) welcomer.onResume(hook);
     for (const register of this.#handlers.splice(0)) register(calls);
     await sessions.restore();
     for (const hook of this.#openHooks) await hook();
-    this.#state = 'open';
+    this.#sweepKeys(hub, SWEEP_MS);
   }
 
-  async close({ spreadMs = 0 }: { readonly spreadMs?: number } = {}): Promise<void> {
+  close({ spreadMs = 0 }: { readonly spreadMs?: number } = {}): Promise<void> {
+    return (this.#closing ??= this.#close(spreadMs));
+  }
+
+  async #close(spreadMs: number): Promise<void> {
+    await this.#opening;
     if (this.#state !== 'open') {
       this.#wheel.stop();
       this.#state = 'closed';
       return;
     }
+    // From here on frames are refused, so that what was taken is answered before the connections close.
     this.#state = 'closing';
     this.#transport?.stopListening();
     const { hub } = this.#open();
-    await hub.settled();
+    await this.#settled(hub);
     for (const connection of [...this.#connections]) connection.close('draining', undefined, spreadMs);
     for (const hook of this.#closeHooks) await hook();
-    await hub.settled();
+    await this.#settled(hub);
     await this.#transport?.close();
     this.#wheel.stop();
     await this.#store.close();
     this.#state = 'closed';
   }
 
-  #open(): Running {
+  /** Resolves when nothing waits for the store any more, or when it takes too long. */
+  #settled(hub: Hub): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, SETTLE_MS);
+      void hub.settled().then(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  #sweepKeys(hub: Hub, ms: number): void {
+    this.#wheel.after(ms, () => {
+      hub.perform(
+        sweepKeys,
+        (more) => this.#sweepKeys(hub, more ? 0 : SWEEP_MS),
+        () => this.#sweepKeys(hub, SWEEP_MS),
+      );
+    });
+  }
+
+  #open(): Core {
     if (this.#running === undefined) throw new Error('the server is not listening yet: await server.listen() first');
     return this.#running;
   }
@@ -433,7 +372,11 @@ class RoomServer implements PluginHost {
   }
 
   #failed(error: unknown): void {
-    this.log.error({ err: error }, 'internal error');
+    try {
+      this.log.error({ err: error }, 'internal error');
+    } catch {
+      // A log that throws must not end the process (rule 8).
+    }
   }
 }
 

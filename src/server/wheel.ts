@@ -44,10 +44,10 @@ export class Wheel {
     this.#stop = source.every(TICK_MS, () => this.#advance());
   }
 
-  /** Runs `fire` once, at least `ms` from now (NaN and negatives count as 0). */
+  /** Runs `fire` once, at least `ms` from now (NaN and negatives count as 0, endless waits as a very long one). */
   after(ms: number, fire: () => void): Timer {
     // Counted from the true time, not from the last tick: a late tick must not make a timer early.
-    const due = this.#source.monotonic() - this.#start + Math.max(0, ms || 0);
+    const due = this.#source.monotonic() - this.#start + Math.min(Math.max(0, ms || 0), Number.MAX_SAFE_INTEGER / 2);
     const ticks = Math.max(1, Math.ceil(due / TICK_MS) - this.#tick);
     const slot = this.#slots[(this.#tick + ticks) % SLOTS] as Set<Entry>;
     const entry = new Entry(slot, Math.floor((ticks - 1) / SLOTS), fire);

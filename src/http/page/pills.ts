@@ -6,13 +6,13 @@ type Marked = Pick<RoomMetadata, 'isDefault' | 'locked' | 'metadataLocked' | 'hi
 
 export function pillsOf({ isDefault, locked, metadataLocked, hidden }: Marked): HTMLElement[] {
   const pills: HTMLElement[] = [];
-  if (isDefault) pills.push(h('span', { class: 'star', title: 'the default room', role: 'img', 'aria-label': 'default room' }, '★'));
+  if (isDefault)
+    pills.push(h('span', { class: 'star', title: 'the default room', role: 'img', 'aria-label': 'default room' }, '★'));
   if (locked) pills.push(h('span', { class: 'pill red', 'data-testid': 'locked-pill' }, 'locked for good'));
   if (metadataLocked !== null) {
     const { userName, msg } = metadataLocked;
-    pills.push(
-      h('span', { class: 'pill yellow', 'data-testid': 'lock-pill' }, `locked by ${userName}${msg === null ? '' : `: ${msg}`}`),
-    );
+    const text = `locked by ${userName}${msg === null ? '' : `: ${msg}`}`;
+    pills.push(h('span', { class: 'pill yellow', 'data-testid': 'lock-pill', title: text }, text));
   }
   if (hidden) pills.push(h('span', { class: 'pill' }, 'hidden'));
   return pills;

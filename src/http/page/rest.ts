@@ -9,7 +9,10 @@ export interface NamedPresenter {
   readonly userName: string;
 }
 
-export async function deleteRoom(roomId: string, { token, lockToken }: Asker & { lockToken?: number | undefined }): Promise<void> {
+export async function deleteRoom(
+  roomId: string,
+  { token, lockToken }: Asker & { lockToken?: number | undefined },
+): Promise<void> {
   const headers: Record<string, string> = bearer(token);
   if (lockToken !== undefined) headers['lock-token'] = String(lockToken);
   await ask(roomId, { method: 'DELETE', headers });

@@ -44,19 +44,21 @@ export class RoomList {
   #show(): void {
     const { rooms } = this.#client;
     const { watching, loading } = rooms.status.get();
-    setText(this.#status, loading ? 'loading' : watching ? 'live' : this.#current === undefined ? 'not live' : 'paused');
+    setText(
+      this.#status,
+      loading ? 'loading' : watching ? 'live' : this.#current === undefined ? 'not live' : 'paused',
+    );
     this.#status.classList.toggle('good', watching && !loading);
     this.#status.title = watching ? 'kept current by the server' : 'joining a room leaves the overview';
     this.#watch.hidden = watching || loading;
     const wanted = this.#filter.value.trim().toLowerCase();
-    const fits = ({ id, description }: RoomMetadata): boolean => `${id} ${description ?? ''}`.toLowerCase().includes(wanted);
+    const fits = ({ id, description }: RoomMetadata): boolean =>
+      `${id} ${description ?? ''}`.toLowerCase().includes(wanted);
     const found = rooms.list().filter(fits).sort(byDefaultAndId);
     this.#replace(found.slice(0, MAX_SHOWN));
     this.#empty.hidden = found.length > 0 && found.length <= MAX_SHOWN;
-    setText(
-      this.#empty,
-      found.length > 0 ? `and ${found.length - MAX_SHOWN} more` : wanted === '' ? 'No rooms yet.' : 'No room fits the filter.',
-    );
+    const none = !watching ? '' : wanted === '' ? 'No rooms yet.' : 'No room fits the filter.';
+    setText(this.#empty, found.length > 0 ? `and ${found.length - MAX_SHOWN} more` : none);
   }
 
   /** Rooms that did not change keep their element, and so the keyboard's focus. */
@@ -67,8 +69,12 @@ export class RoomList {
       const before = old.get(room.id);
       return before?.isEqualNode(item) === true ? before : item;
     });
-    const isSame = items.length === this.#list.children.length && items.every((item, i) => item === this.#list.children[i]);
-    if (!isSame) this.#list.replaceChildren(...items);
+    const kept = new Set<Element>(items);
+    for (const item of old.values()) if (!kept.has(item)) item.remove();
+    items.forEach((item, i) => {
+      const there = this.#list.children[i];
+      if (there !== item) this.#list.insertBefore(item, there ?? null);
+    });
   }
 
   #item(room: RoomMetadata): HTMLElement {

@@ -43,7 +43,8 @@ export class StatusBar {
     const { status, retryAt, reason, attempt } = this.#client.state.get();
     const waits = status === 'offline' && retryAt !== undefined;
     const next = waits ? `, try ${attempt} in ${seconds(retryAt - Date.now())}` : '';
-    const why = reason === undefined || status === 'live' ? '' : `${reason.code} ${reason.name} ${reason.message}`.trim();
+    const why =
+      reason === undefined || status === 'live' ? '' : `${reason.code} ${reason.name} ${reason.message}`.trim();
     setText(this.#detail, why + next);
   }
 

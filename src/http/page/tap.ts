@@ -1,5 +1,5 @@
 /**
- * A WebSocket that shows what crosses it: each frame of each message, decoded. The SDK gets the class
+ * A WebSocket that shows what crosses it: each frame of each message, decoded, and its ends. The SDK gets the class
  * as its option `WebSocket` and notices nothing.
  */
 import { decodeScanned } from '../../protocol/codec.js';
@@ -7,7 +7,8 @@ import { Op, type Value } from '../../protocol/frames.js';
 import { scanMessage } from '../../protocol/scan.js';
 
 export interface SeenFrame {
-  readonly direction: 'sent' | 'received';
+  /** `socket`: the connection itself opened or closed. */
+  readonly direction: 'sent' | 'received' | 'socket';
   /** Ms since the Unix epoch. */
   readonly at: number;
   /** Opcode included. */
@@ -23,10 +24,14 @@ export function tappedWebSocket(see: (frame: SeenFrame) => void): new (url: stri
   return class extends WebSocket {
     constructor(url: string, protocols: string[]) {
       super(url, protocols);
-      // Registered before the SDK's own handler, so the wire shows a frame before its effects.
+      // Registered before the SDK's own handlers, so the wire shows a frame before its effects.
       this.addEventListener('message', ({ data }) => {
         if (data instanceof ArrayBuffer) frames(new Uint8Array(data), 'received', see);
       });
+      const tell = (op: string, ...value: Value[]): void =>
+        see({ direction: 'socket', at: Date.now(), value, op, size: 0 });
+      this.addEventListener('open', () => tell('OPEN', this.url, this.protocol));
+      this.addEventListener('close', ({ code, reason }) => tell('CLOSE', code, reason));
     }
 
     override send(data: string | ArrayBufferLike | Blob | ArrayBufferView): void {
@@ -47,15 +52,22 @@ function frames(bytes: Uint8Array, direction: SeenFrame['direction'], see: (fram
   for (let i = 0; i < count; i++) {
     const start = starts[i] as number;
     const value = decodeScanned(bytes, start) as Value[];
-    see({ direction, at, value, op: names.get(value[0]) ?? `op ${String(value[0])}`, size: (starts[i + 1] as number) - start });
+    see({
+      direction,
+      at,
+      value,
+      op: names.get(value[0]) ?? `op ${value[0] as number}`,
+      size: (starts[i + 1] as number) - start,
+    });
   }
 }
 
 /** The frame without its opcode as compact JSON. Tokens and secrets are left out: people share their screens. */
-export function jsonOf({ op, value }: SeenFrame): string {
-  const parts = op === 'AUTH' ? [value[1], '…'] : value.slice(1);
+export function jsonOf({ direction, op, value }: SeenFrame): string {
+  const isWhole = direction === 'socket' || op === 'BROKEN';
+  const parts = isWhole ? value : op === 'AUTH' ? [value[1], '…'] : value.slice(1);
   const secret = op === 'HELLO' || op === 'WELCOME';
-  return JSON.stringify(op === 'BROKEN' ? value : parts, (key, part: unknown) => {
+  return JSON.stringify(parts, (key, part: unknown) => {
     if (secret && key === 'token' && part !== null) return '…';
     if (secret && key === 'session' && Array.isArray(part)) return [part[0] as string, '…'];
     return part instanceof Uint8Array ? `<${part.length} bytes>` : part;

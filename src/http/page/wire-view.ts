@@ -4,6 +4,7 @@ import { jsonOf, type SeenFrame } from './tap.js';
 
 const MAX_FRAMES = 200;
 const MAX_CHARACTERS = 4_000;
+const ways = { sent: '↑', received: '↓', socket: '•' } as const;
 
 export class WireView {
   readonly #log = byId('wire-log', HTMLOListElement);
@@ -40,7 +41,7 @@ export class WireView {
   }
 
   add(frame: SeenFrame): void {
-    this.#total++;
+    if (frame.direction !== 'socket') this.#total++;
     this.#bytes += frame.size;
     this.#waiting.push(frame);
     if (this.#paused) this.#missed++;
@@ -73,10 +74,10 @@ function row(frame: SeenFrame): HTMLElement {
     'li',
     { class: direction, 'data-testid': 'frame', 'data-op': op },
     h('time', {}, time),
-    h('span', { class: 'way', role: 'img', 'aria-label': direction, title: direction }, direction === 'sent' ? '↑' : '↓'),
+    h('span', { class: 'way', role: 'img', 'aria-label': direction, title: direction }, ways[direction]),
     h('b', {}, op),
     h('code', {}, json.length > MAX_CHARACTERS ? `${json.slice(0, MAX_CHARACTERS)}…` : json),
-    h('span', { class: 'size' }, size(bytes)),
+    h('span', { class: 'size' }, bytes === 0 ? '' : size(bytes)),
   );
 }
 

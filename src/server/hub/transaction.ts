@@ -5,15 +5,24 @@
  */
 import { encode } from '../../protocol/codec.js';
 import { errors, type ErrorName } from '../../protocol/codes.js';
+import { RoomwireError } from '../../protocol/errors.js';
 import { Op, type Position, type TopicStatus } from '../../protocol/frames.js';
 import type { Published, Session, Transaction } from '../api.js';
-import type { Outbox } from '../outbox.js';
-import type { ServerSession } from '../session.js';
+import type { ServerSession, SessionConnection } from '../session.js';
 import { itemOf, serverItem } from './events-frame.js';
 import type { Stage } from './stage.js';
 import { Cursor, type Topic } from './topic.js';
 
 export type Effect = () => void;
+
+export interface TransactionOptions {
+  /** Store time, ms. */
+  readonly now: number;
+  /** The sessions in a topic, connected or not, as of the last commit. */
+  readonly sessionsIn: (topic: string) => readonly ServerSession[];
+  /** Topics one session may be in. */
+  readonly maxTopics: number;
+}
 
 export class HubTransaction implements Transaction {
   readonly #stage: Stage;
@@ -21,13 +30,12 @@ export class HubTransaction implements Transaction {
   /** Run in this order once the commit is done. */
   readonly effects: Effect[] = [];
 
-  readonly #sessionsIn: (topic: string) => readonly ServerSession[];
+  readonly #options: TransactionOptions;
 
-  /** `sessionsIn`: the sessions in a topic, connected or not. */
-  constructor(stage: Stage, now: number, sessionsIn: (topic: string) => readonly ServerSession[]) {
+  constructor(stage: Stage, options: TransactionOptions) {
     this.#stage = stage;
-    this.now = now;
-    this.#sessionsIn = sessionsIn;
+    this.now = options.now;
+    this.#options = options;
   }
 
   get<T>(table: string, key: string): T | undefined {
@@ -77,49 +85,77 @@ export class HubTransaction implements Transaction {
   }
 
   topics(session: Session): string[] {
-    const prefix = `${session.sid}\0`;
-    return this.#stage.list('subscriptions', prefix, '', 1_000_000).map(([key]) => key.slice(prefix.length));
+    return [...this.#stage.sessions.topics(session as ServerSession)];
+  }
+
+  isIn(session: ServerSession, topic: string): boolean {
+    return this.#stage.sessions.topics(session).has(topic);
+  }
+
+  /** Whether the session has ended at this point of the batch. */
+  ended(session: ServerSession): boolean {
+    return this.#stage.sessions.ended(session);
+  }
+
+  /** Takes the session out of all its topics; for this batch it has ended. */
+  end(session: ServerSession): void {
+    for (const topic of this.topics(session)) this.unsubscribe(session, topic);
+    this.#stage.sessions.end(session);
   }
 
   subscribe(session: Session, topic: string): void {
-    this.subscribeFrom(session as ServerSession, topic, null, true);
+    this.subscribeFrom(session as ServerSession, topic, null);
   }
 
   /**
-   * Subscribes from a position of the client's; null: from here. `announce` sends SUBSCRIBED, for
-   * subscriptions that no other reply tells of.
+   * Subscribes from a position of the client's; null: from here. SUBSCRIBED tells the client, unless
+   * its connection is `asking`, which learns it from the reply. Throws disconnected and limit_reached.
    */
-  subscribeFrom(session: ServerSession, topic: string, from: Position | null, announce: boolean): TopicStatus {
+  subscribeFrom(session: ServerSession, topic: string, from: Position | null, asking?: SessionConnection): TopicStatus {
+    const { sessions } = this.#stage;
+    if (sessions.ended(session)) throw new RoomwireError('disconnected', 'the session has ended');
+    const { maxTopics } = this.#options;
+    const topics = sessions.topics(session);
+    if (!topics.has(topic) && topics.size >= maxTopics) {
+      throw new RoomwireError('limit_reached', `a session takes ${maxTopics} topics`);
+    }
     const { topic: loaded } = this.#stage.topic(topic);
     const [epoch, head] = this.position(topic);
     const recovered =
       from === null || (from[0] === epoch && from[1] <= head && from[1] >= Math.min(loaded.tail, head + 1) - 1);
     const offset = recovered && from !== null ? from[1] : head;
-    if (!session.ended) {
-      this.#stage.set('subscriptions', `${session.sid}\0${topic}`, encode(true));
-      this.effects.push(() => subscribeNow(session, loaded, offset, announce));
-    }
+    sessions.enter(session, topic);
+    this.#stage.set('subscriptions', `${session.sid}\0${topic}`, encode(true));
+    this.effects.push(() => subscribeNow(session, loaded, offset, asking));
     return { epoch, offset, recovered };
   }
 
   unsubscribe(session: Session, topic: string, why?: { readonly code?: ErrorName; readonly reason: string }): void {
-    const [, until] = this.position(topic);
-    this.#stage.set('subscriptions', `${session.sid}\0${topic}`, null);
     const code = why?.code === undefined ? 0 : errors[why.code].code;
-    this.effects.push(() => unsubscribeNow(session as ServerSession, topic, until, code, why?.reason ?? 'left'));
+    this.#remove([session as ServerSession], topic, code, why?.reason ?? 'left');
   }
 
   dropTopic(topic: string, why: { readonly code: ErrorName; readonly reason: string }): void {
     const { topic: dropped } = this.#stage.topic(topic);
-    const [, until] = this.position(topic);
-    for (const session of this.#sessionsIn(topic)) this.#stage.set('subscriptions', `${session.sid}\0${topic}`, null);
+    const { sessions } = this.#stage;
+    const there = new Set([...this.#options.sessionsIn(topic), ...sessions.entering(topic)]);
+    this.#remove([...there], topic, errors[why.code].code, why.reason);
     this.#stage.drop(topic);
     this.effects.push(() => {
       dropped.dropped = true;
-      for (const session of this.#sessionsIn(topic)) {
-        unsubscribeNow(session, topic, until, errors[why.code].code, why.reason);
-      }
     });
+  }
+
+  #remove(sessions: readonly ServerSession[], topic: string, code: number, reason: string): void {
+    const there = sessions.filter((session) => this.isIn(session, topic));
+    if (there.length === 0) return;
+    const { topic: loaded } = this.#stage.topic(topic);
+    const [, until] = this.position(topic);
+    for (const session of there) {
+      this.#stage.sessions.leave(session, topic);
+      this.#stage.set('subscriptions', `${session.sid}\0${topic}`, null);
+      this.effects.push(() => unsubscribeNow(session, loaded, until, code, reason));
+    }
   }
 
   afterCommit(fn: () => void): void {
@@ -128,13 +164,14 @@ export class HubTransaction implements Transaction {
 }
 
 /** Rule 1: the cursor and SUBSCRIBED are one synchronous block, before the topic's next event. */
-function subscribeNow(session: ServerSession, topic: Topic, offset: number, announce: boolean): void {
+function subscribeNow(session: ServerSession, topic: Topic, offset: number, asking?: SessionConnection): void {
   if (session.ended) return;
   session.enter(topic.name);
-  // The connection may have gone, or come, while the commit was under way.
-  const outbox = session.connection?.outbox;
-  if (outbox === undefined || outbox.cursors.has(topic.name)) return;
-  if (announce) outbox.push(encode([Op.SUBSCRIBED, topic.name, topic.epoch, offset, true]));
+  // The connection may have gone, or another come, while the commit was under way.
+  const { connection } = session;
+  if (connection === undefined || connection.outbox.cursors.has(topic.name)) return;
+  const { outbox } = connection;
+  if (connection !== asking) outbox.push(encode([Op.SUBSCRIBED, topic.name, topic.epoch, offset, true]));
   const cursor = new Cursor(topic, outbox, offset + 1);
   outbox.cursors.set(topic.name, cursor);
   topic.add(cursor);
@@ -142,18 +179,21 @@ function subscribeNow(session: ServerSession, topic: Topic, offset: number, anno
 }
 
 /** A leaving subscriber gets the events up to its leave first, whatever its socket does. */
-function unsubscribeNow(session: ServerSession, topic: string, until: number, code: number, reason: string): void {
-  if (!session.leave(topic)) return;
+function unsubscribeNow(session: ServerSession, topic: Topic, until: number, code: number, reason: string): void {
+  topic.volatile.forget(session.sid);
+  if (!session.leave(topic.name)) return;
   const outbox = session.connection?.outbox;
-  if (outbox === undefined || !removeCursor(outbox, topic, until)) return;
-  outbox.push(encode([Op.REMOVED, topic, code, reason]));
-}
-
-function removeCursor(outbox: Outbox, topic: string, until: number): boolean {
-  const cursor = outbox.cursors.get(topic);
-  if (cursor === undefined) return false;
-  outbox.cursors.delete(topic);
+  const cursor = outbox?.cursors.get(topic.name);
+  if (outbox === undefined || cursor === undefined) return;
+  outbox.cursors.delete(topic.name);
   cursor.topic.remove(cursor);
   outbox.pushEnding(cursor, until);
-  return true;
+  outbox.push(encode([Op.REMOVED, topic.name, code, reason]));
+}
+
+/** Throws a TypeError for a promise: what happens after its await would change a batch that is committed already. */
+export function synchronous<T>(result: T): T {
+  if (!(result instanceof Promise)) return result;
+  result.catch(() => undefined);
+  throw new TypeError('a transaction must be synchronous: do what takes time before it or in afterCommit');
 }

@@ -1,0 +1,111 @@
+/** The page: one connection, the room in the address or the overview, and the wire below. */
+import { connect } from '../../client/index.js';
+import type { Welcome } from '../../protocol/frames.js';
+import type { PageContract } from './contract.js';
+import { byId, setText } from './dom.js';
+import { attempt } from './notices.js';
+import { RoomList } from './room-list.js';
+import { RoomView } from './room-view.js';
+import { hashOf, roomInHash } from './route.js';
+import { savedToken, StatusBar } from './status-bar.js';
+import { tappedWebSocket } from './tap.js';
+import { WireView } from './wire-view.js';
+
+const TICK_MS = 250;
+
+const wire = new WireView();
+/** The server's clock minus ours, as WELCOME told it. */
+let clockLead = 0;
+const token = savedToken();
+const client = connect<PageContract>(location.origin.replace('http', 'ws'), {
+  token,
+  agent: 'roomwire-page',
+  WebSocket: tappedWebSocket((frame) => {
+    if (frame.op === 'WELCOME') clockLead = (frame.value[2] as unknown as Welcome).time - frame.at;
+    wire.add(frame);
+  }),
+});
+
+/** What is shown; undefined: nothing yet. */
+let shown: { readonly roomId: string | undefined } | undefined;
+/** The room that was asked for by its name and may be made; a link alone makes none. */
+let creating: string | undefined;
+
+const bar = new StatusBar(client);
+const list = new RoomList(client, (roomId) => {
+  creating = roomId;
+  if (roomInHash(location.hash) === roomId) show();
+  else location.hash = hashOf(roomId);
+});
+const view = new RoomView({
+  client,
+  token,
+  now: () => Date.now() + clockLead,
+  back: () => (location.hash = '#/'),
+  missing(roomId) {
+    setText(byId('missing-title', HTMLElement), `There is no room ${roomId}`);
+    reveal('missing');
+    watch();
+  },
+});
+
+function reveal(name: 'overview' | 'missing' | 'room'): void {
+  document.body.dataset['view'] = name;
+  byId('welcome', HTMLElement).hidden = name !== 'overview';
+  byId('missing', HTMLElement).hidden = name !== 'missing';
+  byId('room', HTMLElement).hidden = name !== 'room';
+}
+
+/** Brings the page to what its address says. */
+function show(): void {
+  const roomId = roomInHash(location.hash);
+  const create = roomId !== undefined && creating === roomId;
+  if (shown !== undefined && shown.roomId === roomId && !create) return;
+  creating = undefined;
+  shown = { roomId };
+  document.title = roomId === undefined ? 'roomwire' : `${roomId} – roomwire`;
+  list.mark(roomId);
+  if (roomId === undefined) {
+    view.close();
+    reveal('overview');
+    watch();
+  } else {
+    reveal('room');
+    void view.open(roomId, create);
+  }
+}
+
+function watch(): void {
+  attempt(async () => {
+    try {
+      await list.watch();
+    } catch (error) {
+      // Opened a room meanwhile, or the bar says why there is no connection.
+      if (shown?.roomId === undefined && client.state.get().status === 'live') throw error;
+    }
+  });
+}
+
+byId('missing-create', HTMLButtonElement).addEventListener('click', () => {
+  creating = roomInHash(location.hash);
+  show();
+});
+addEventListener('hashchange', show);
+// A refusal ends what was joined; after it everything is asked for again.
+let refused = false;
+client.state.subscribe(({ status }) => {
+  if (status === 'refused') refused = true;
+  if (status !== 'live' || !refused) return;
+  refused = false;
+  shown = undefined;
+  show();
+});
+// Tells the server at once that this tab is gone; one that may come back keeps its session.
+addEventListener('pagehide', ({ persisted }) => {
+  if (!persisted) client.close();
+});
+setInterval(() => {
+  bar.tick();
+  view.tick();
+}, TICK_MS);
+show();

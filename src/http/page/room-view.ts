@@ -1,0 +1,170 @@
+/** One open room: joined when it is opened, left when another is, drawn anew with every change of its state. */
+import { RoomwireError, type Member, type RemovedInfo, type RoomState } from '../../client/index.js';
+import { errors } from '../../protocol/codes.js';
+import { Chat } from './chat.js';
+import type { PageClient, PageRoom } from './contract.js';
+import { byId, h, setText } from './dom.js';
+import { LockPanel } from './lock-panel.js';
+import { attempt, notice, textOf } from './notices.js';
+import { pillsOf } from './pills.js';
+import { PresenterPanel } from './presenter.js';
+import { deleteRoom } from './rest.js';
+import { hashOf } from './route.js';
+
+export interface RoomViewOptions {
+  readonly client: PageClient;
+  readonly token: string | undefined;
+  /** Store time in ms. */
+  readonly now: () => number;
+  /** Back to the overview. */
+  readonly back: () => void;
+  /** There is no such room. */
+  readonly missing: (roomId: string) => void;
+}
+
+export class RoomView {
+  readonly #options: RoomViewOptions;
+  readonly #section = byId('room', HTMLElement);
+  readonly #chat: Chat;
+  readonly #lock: LockPanel;
+  readonly #presenter: PresenterPanel;
+  /** Of everyone seen in this room: who left is no longer in its state. */
+  readonly #names = new Map<string, string>();
+  #room: PageRoom | undefined;
+  #deleting = false;
+  #stop: (() => void)[] = [];
+
+  constructor(options: RoomViewOptions) {
+    const { client, token, now, back } = options;
+    this.#options = options;
+    this.#chat = new Chat(client);
+    this.#lock = new LockPanel(now);
+    this.#presenter = new PresenterPanel(client, token, () => this.#draw());
+    byId('leave', HTMLButtonElement).addEventListener('click', back);
+    const dialog = byId('delete-dialog', HTMLDialogElement);
+    byId('delete', HTMLButtonElement).addEventListener('click', () => {
+      setText(byId('delete-title', HTMLElement), `Delete ${this.#room?.id ?? ''} for everyone?`);
+      dialog.returnValue = '';
+      dialog.showModal();
+    });
+    dialog.addEventListener('close', () => {
+      if (dialog.returnValue === 'delete') attempt(() => this.#delete());
+    });
+  }
+
+  async open(roomId: string, create: boolean): Promise<void> {
+    this.close();
+    const room = this.#options.client.room(roomId);
+    this.#room = room;
+    this.#deleting = false;
+    this.#chat.open(room);
+    this.#lock.open(room);
+    this.#presenter.open(room);
+    this.#stop = [
+      room.state.subscribe(() => this.#draw()),
+      room.on('removed', (removed) => this.#removed(room, removed)),
+      room.on('reset', ({ reason }) => this.#chat.note(`some events were missed (${reason})`)),
+      room.on('member:joined', ({ member }) => this.#chat.note(`${member.name} joined`)),
+      room.on('member:left', ({ userId, reason }) => this.#chat.note(`${this.#nameOf(userId)} left (${reason})`)),
+    ];
+    setText(byId('room-title', HTMLElement), roomId);
+    byId('room-link', HTMLAnchorElement).href = hashOf(roomId);
+    this.#draw();
+    try {
+      await room.join({ create });
+      if (room === this.#room) this.#draw();
+    } catch (error) {
+      if (room !== this.#room) return;
+      this.close();
+      if (error instanceof RoomwireError && error.name === 'room_not_found') this.#options.missing(roomId);
+      else {
+        notice(`${roomId} could not be joined. ${textOf(error)}`, 'problem');
+        this.#options.back();
+      }
+    }
+  }
+
+  close(): void {
+    const room = this.#room;
+    if (room === undefined) return;
+    this.#room = undefined;
+    for (const stop of this.#stop) stop();
+    this.#chat.close();
+    this.#lock.close();
+    this.#presenter.close();
+    this.#names.clear();
+    const { status } = room.state.get();
+    // Without a connection there is nobody to tell; the server ends the membership by itself.
+    if (status === 'joined' || status === 'joining') room.leave().catch(() => undefined);
+  }
+
+  tick(): void {
+    this.#lock.tick();
+  }
+
+  #removed(room: PageRoom, { code, reason }: RemovedInfo): void {
+    // The connection was refused, which the bar says; after a way back in the room is joined again.
+    if (code === errors.disconnected.code) return;
+    if (room.state.get().status === 'deleted') {
+      this.#options.client.rooms.removeRoom(room.id);
+      notice(this.#deleting ? `You deleted ${room.id}.` : `${room.id} was deleted.`);
+    } else notice(`You are no longer in ${room.id}: ${reason}`, 'problem');
+    this.#options.back();
+  }
+
+  async #delete(): Promise<void> {
+    const room = this.#room;
+    if (room === undefined) return;
+    this.#deleting = true;
+    try {
+      await deleteRoom(room.id, { token: this.#options.token, lockToken: this.#lock.token });
+    } catch (error) {
+      this.#deleting = false;
+      throw error;
+    }
+  }
+
+  #nameOf(userId: string): string {
+    return this.#names.get(userId) ?? userId;
+  }
+
+  #draw(): void {
+    const room = this.#room;
+    if (room === undefined) return;
+    const state = room.state.get();
+    const { metadata, status, members, memberCount } = state;
+    this.#section.setAttribute('aria-busy', String(status !== 'joined'));
+    if (metadata !== null && status === 'joined') {
+      // The list stands still meanwhile; what this room tells keeps its own line current.
+      if (!metadata.hidden) this.#options.client.rooms.setRoom(room.id, metadata);
+      byId('room-pills', HTMLElement).replaceChildren(...pillsOf(metadata));
+      setText(byId('room-description', HTMLElement), metadata.description ?? '');
+      this.#lock.show(metadata.metadataLocked);
+    }
+    this.#presenter.show(state);
+    const online = members.filter(({ online }) => online > 0).length;
+    setText(
+      byId('member-count', HTMLElement),
+      memberCount === online ? `${online} online` : `${online} of ${memberCount} online`,
+    );
+    byId('members', HTMLElement).replaceChildren(...members.map((member) => this.#member(member, state)));
+  }
+
+  #member({ userId, name, online }: Member, state: RoomState): HTMLElement {
+    this.#names.set(userId, name);
+    const isMe = userId === this.#options.client.state.get().user?.id;
+    const badges = [
+      isMe ? h('span', { class: 'pill' }, 'you') : undefined,
+      state.host?.userId === userId ? h('span', { class: 'pill blue' }, 'host') : undefined,
+      this.#presenter.userId(state) === userId ? h('span', { class: 'pill green' }, 'presenter') : undefined,
+      online > 1 ? h('span', { class: 'pill' }, `${online} sessions`) : undefined,
+    ];
+    return h(
+      'li',
+      { 'data-testid': 'member', 'data-user': userId, class: online > 0 ? '' : 'away' },
+      h('span', { class: 'dot', role: 'img', 'aria-label': online > 0 ? 'online' : 'away' }),
+      h('span', { class: 'name' }, name),
+      ...badges,
+    );
+  }
+}

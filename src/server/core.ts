@@ -1,0 +1,105 @@
+/** Puts together what runs once the store is open: hub, calls, sessions, and what a connection needs of them. */
+import { randomBytes } from 'node:crypto';
+import type { Contract } from '../protocol/contract.js';
+import type { Limits } from '../protocol/limits.js';
+import type { OpenedStore, Store } from '../store/store.js';
+import type { Log, Plugin, User } from './api.js';
+import type { Authenticator } from './auth.js';
+import { CallTable } from './calls.js';
+import { Clock, type TimeSource } from './clock.js';
+import type { Connection, ConnectionOwner } from './connection.js';
+import { Dispatcher } from './dispatch.js';
+import { Hub } from './hub/hub.js';
+import type { ServerOptions } from './options.js';
+import type { Policy } from './policy.js';
+import type { SessionRegistry } from './session.js';
+import { Sessions } from './sessions.js';
+import { Welcomer } from './welcome.js';
+import type { Timer, Wheel } from './wheel.js';
+
+const RING_BYTES = 64 * 1024 * 1024;
+
+export interface CoreParts {
+  readonly options: ServerOptions<Contract, User, readonly Plugin[]>;
+  readonly contract: Contract;
+  readonly limits: Limits;
+  readonly log: Log;
+  readonly store: Store;
+  readonly opened: OpenedStore;
+  readonly time: TimeSource;
+  readonly wheel: Wheel;
+  readonly auth: Authenticator;
+  readonly policy: Policy;
+  readonly registry: SessionRegistry;
+  /** Whether someone without a token is let in as a guest. */
+  readonly guests: boolean;
+  /** What every handler's context has beside its own call. */
+  readonly context: object;
+  readonly isDraining: () => boolean;
+  readonly closed: (connection: Connection) => void;
+  readonly failed: (error: unknown) => void;
+}
+
+export interface Core {
+  readonly hub: Hub;
+  readonly clock: Clock;
+  readonly calls: CallTable;
+  readonly sessions: Sessions;
+  readonly welcomer: Welcomer;
+  readonly connectionOwner: ConnectionOwner;
+}
+
+export function assemble(parts: CoreParts): Core {
+  const { options, limits, log, opened, time, registry, policy, auth, failed } = parts;
+  const clock = new Clock(time, opened.meta.time);
+  const after = (ms: number, fn: () => void): Timer => parts.wheel.after(ms, fn);
+  const hub = new Hub({
+    store: parts.store,
+    opened,
+    clock,
+    limits,
+    ringBytes: options.ringBytes ?? RING_BYTES,
+    defer: (fn) => void setImmediate(fn),
+    after,
+    sessionsIn: (topic) => registry.inTopic(topic),
+    failed,
+    storeFailing: (error) => {
+      if (error === undefined) log.info({}, 'the store takes commits again');
+      else log.error({ err: error }, 'the store does not take commits');
+    },
+  });
+  const calls = new CallTable({ contract: parts.contract, hub, limits, log, context: () => parts.context, after });
+  const sessions = new Sessions({ hub, registry, auth, wall: () => time.wall(), log, after });
+  const pingEvery = options.pingEvery ?? 25_000;
+  const welcomer = new Welcomer({
+    hub,
+    sessions,
+    registry,
+    policy,
+    auth,
+    guests: parts.guests,
+    clock,
+    limits,
+    node: options.node ?? randomBytes(6).toString('base64url'),
+    pingEvery,
+    log,
+  });
+  const dispatcher = new Dispatcher({ hub, policy, calls, sessions, limits, log });
+  const connectionOwner: ConnectionOwner = {
+    hub,
+    limits,
+    pingEvery,
+    pingTimeout: options.pingTimeout ?? 10_000,
+    isDraining: parts.isDraining,
+    after,
+    monotonic: () => time.monotonic(),
+    hello: (connection, bytes, start) => welcomer.hello(connection, bytes, start),
+    frame: (connection, bytes, start, end) => dispatcher.frame(connection, bytes, start, end),
+    closed: (connection, code, reason) => {
+      parts.closed(connection);
+      sessions.closed(connection, code, reason);
+    },
+    failed,
+  };
+  return { hub, clock, calls, sessions, welcomer, connectionOwner };
+}

@@ -1,0 +1,61 @@
+/**
+ * Keyed calls of handlers that are no single transaction: the key is claimed before the handler runs
+ * and its result stored after. A repetition meanwhile waits for the same run; one after a crash in
+ * between learns `outcome_unknown`, for nobody knows how far the handler came. Used by calls.ts.
+ */
+import { RoomwireError } from '../protocol/errors.js';
+import type { Hub } from './hub/hub.js';
+import { findKey, keyId, putKey, type KeyRecord } from './keys.js';
+
+export class KeyedCalls {
+  readonly #hub: Hub;
+  readonly #ttlMs: number;
+  /** Runs of this process by key. */
+  readonly #running = new Map<string, Promise<unknown>>();
+
+  constructor(hub: Hub, ttlMs: number) {
+    this.#hub = hub;
+    this.#ttlMs = ttlMs;
+  }
+
+  run(scope: readonly string[], hash: string, handler: () => Promise<unknown>): Promise<unknown> {
+    const id = keyId(scope);
+    return new Promise((resolve, reject) => {
+      this.#hub.perform(
+        (tx) => {
+          const known = findKey(tx, id, hash);
+          if (known !== undefined) return { record: known, isOurs: false };
+          const record = { hash, until: tx.now + this.#ttlMs };
+          putKey(tx, id, record);
+          return { record, isOurs: true };
+        },
+        ({ record, isOurs }: { readonly record: KeyRecord; readonly isOurs: boolean }) => {
+          if ('result' in record) return resolve(record.result);
+          // In the block of the commit: whoever finds the claim finds the run.
+          if (isOurs) this.#running.set(id, this.#run(id, record, handler));
+          const run = this.#running.get(id);
+          if (run === undefined) return reject(new RoomwireError('outcome_unknown'));
+          run.then(resolve, reject);
+        },
+        reject,
+      );
+    });
+  }
+
+  async #run(id: string, record: KeyRecord, handler: () => Promise<unknown>): Promise<unknown> {
+    const write = (work: Parameters<Hub['transact']>[0]): Promise<unknown> =>
+      // Refused: the answer stands, and a repetition will learn that the outcome is not known.
+      this.#hub.transact(work).catch(() => undefined);
+    try {
+      const result = (await handler()) ?? null;
+      await write((tx) => tx.set('keys', id, { ...record, result }));
+      return result;
+    } catch (error) {
+      // It failed and says so: the same key may be tried again.
+      await write((tx) => tx.delete('keys', id));
+      throw error;
+    } finally {
+      this.#running.delete(id);
+    }
+  }
+}

@@ -1,0 +1,72 @@
+/** What a program gives createServer and gets from it. */
+import type { CallInput, CallNames, Contract, Shape } from '../protocol/contract.js';
+import type { Value } from '../protocol/frames.js';
+import type { Limits } from '../protocol/limits.js';
+import type { Store } from '../store/store.js';
+import type {
+  AtomicHandler,
+  Handler,
+  Log,
+  Plugin,
+  PluginApis,
+  Publish,
+  Session,
+  TopicRules,
+  Transaction,
+  User,
+} from './api.js';
+import type { AuthOptions } from './auth.js';
+import type { TimeSource } from './clock.js';
+
+export interface ServerOptions<C extends Contract, U extends User, P extends readonly Plugin[]> {
+  readonly contract: C;
+  readonly plugins?: P;
+  /** Default: memory, which forgets everything when the process ends. */
+  readonly store?: Store;
+  /** Default `auto`: uWebSockets.js where a native build loads, else ws. */
+  readonly engine?: 'auto' | 'uws' | 'ws';
+  readonly auth?: AuthOptions<U>;
+  readonly limits?: Partial<Limits>;
+  /** Rules by topic pattern, on top of the contract. */
+  readonly policy?: Readonly<Record<string, TopicRules>>;
+  /** Ms of silence before PING. Default 25,000. */
+  readonly pingEvery?: number;
+  /** Ms to answer it. Default 10,000. */
+  readonly pingTimeout?: number;
+  /** Names this server in WELCOME. Default: random. */
+  readonly node?: string;
+  /** Bytes of all rings in memory. Default 64 MiB. */
+  readonly ringBytes?: number;
+  /** Largest HTTP body, bytes. Default 1 MiB. */
+  readonly bodyBytes?: number;
+  readonly log?: Log;
+  /** For tests. */
+  readonly time?: TimeSource;
+}
+
+export interface ListenOptions {
+  /** 0: any free port. Default 8420. */
+  readonly port?: number;
+  /** Default 127.0.0.1. Any other than loopback needs keys. */
+  readonly host?: string;
+}
+
+export interface Server<S extends Shape, U extends User, P extends readonly Plugin[]> {
+  readonly plugins: PluginApis<P>;
+  readonly engine: 'uws' | 'ws' | undefined;
+  readonly ready: boolean;
+  /** Registers a call's handler. Throws a TypeError when the contract has no such call or it has one already. */
+  handle<N extends CallNames<S>>(name: N, handler: Handler<CallInput<S, N>, U, S, PluginApis<P>>): void;
+  /** Registers a handler that runs inside a transaction; see Transaction. */
+  handleAtomic<N extends CallNames<S>>(name: N, handler: AtomicHandler<CallInput<S, N>, U>): void;
+  publish: Publish<S>;
+  transact<T>(work: (tx: Transaction) => T): Promise<T>;
+  call(session: Session<U>, name: string, data: unknown, options?: { readonly timeoutMs?: number }): Promise<Value>;
+  session(sid: string): Session<U> | undefined;
+  /** Ends a session for good, closing its connection with `kicked`. */
+  kick(session: Session<U>, reason?: string): Promise<void>;
+  /** Opens the store and listens. Rejects with what to do when it cannot. */
+  listen(options?: ListenOptions): Promise<{ readonly port: number; readonly host: string; readonly url: string }>;
+  /** GOAWAY to everyone (their next try spread over `spreadMs`), then closes and flushes the store. */
+  close(options?: { readonly spreadMs?: number }): Promise<void>;
+}

@@ -1,0 +1,258 @@
+/**
+ * HELLO in one round trip: verify who it is, begin a session or resume one, answer WELCOME with every
+ * topic's position; the missed events follow. Resuming is a transaction like any other change, and
+ * what it builds on (the session, its secret, its topics) is looked at inside it. Called by connections.
+ */
+import { decodeScanned, encode } from '../protocol/codec.js';
+import { errors, type CloseName } from '../protocol/codes.js';
+import { RoomwireError } from '../protocol/errors.js';
+import { Op, TOKEN_ITEM_PREFIX, type Hello, type Position, type TopicStatus, type Value } from '../protocol/frames.js';
+import type { Limits } from '../protocol/limits.js';
+import type { Log, Session, Transaction } from './api.js';
+import { guest, type Authenticator, type Identity } from './auth.js';
+import type { Clock } from './clock.js';
+import type { Connection } from './connection.js';
+import { parseHello } from './hello.js';
+import type { Hub } from './hub/hub.js';
+import type { HubTransaction } from './hub/transaction.js';
+import type { Policy } from './policy.js';
+import {
+  hashSecret,
+  newSecret,
+  newSid,
+  opens,
+  ServerSession,
+  type SessionRecord,
+  type SessionRegistry,
+} from './session.js';
+import type { Sessions } from './sessions.js';
+import type { UpgradeInfo } from './transport/transport.js';
+
+/** What this server offers beyond the protocol's base (RW-HEL-6). */
+const FEATURES: readonly string[] = [];
+
+export interface WelcomerOptions {
+  readonly hub: Hub;
+  readonly sessions: Sessions;
+  readonly registry: SessionRegistry;
+  readonly policy: Policy;
+  readonly auth: Authenticator;
+  /** Whether someone without a token is let in as a guest. */
+  readonly guests: boolean;
+  readonly clock: Clock;
+  readonly limits: Limits;
+  readonly node: string;
+  readonly pingEvery: number;
+  readonly log: Log;
+}
+
+export class Welcomer {
+  readonly #options: WelcomerOptions;
+  readonly #resumeHooks: ((tx: Transaction, session: Session, topic: string) => boolean | undefined)[] = [];
+
+  constructor(options: WelcomerOptions) {
+    this.#options = options;
+  }
+
+  /** `hook` answers undefined for topics that are not its own. */
+  onResume(hook: (tx: Transaction, session: Session, topic: string) => boolean | undefined): void {
+    this.#resumeHooks.push(hook);
+  }
+
+  hello(connection: Connection, bytes: Uint8Array, start: number): void {
+    const frame = decodeScanned(bytes, start) as readonly Value[];
+    const [op, id] = frame;
+    if (op !== Op.HELLO) return connection.close('hello_expected');
+    if (!(typeof id === 'number' && Number.isInteger(id) && id > 0 && id <= 0x7fff_ffff)) {
+      return connection.close('hello_expected', 'HELLO needs an id from 1 to 2^31 - 1');
+    }
+    const failed = (error: unknown): void => {
+      if (!connection.open) return;
+      if (error instanceof RoomwireError) return connection.close(closeFor(error), error.message);
+      this.#options.log.error({ err: error }, 'HELLO failed');
+      connection.close('internal');
+    };
+    this.#answer(connection, id, frame[2] ?? null, failed).catch(failed);
+  }
+
+  async #answer(connection: Connection, id: number, data: Value, failed: (error: unknown) => void): Promise<void> {
+    const { limits, hub } = this.#options;
+    const hello = parseHello(data, limits);
+    const known = this.#presented(hello);
+    const identity = await this.#identify(hello, connection.info, known);
+    // After any await: is anybody still there? (rule 1)
+    if (!connection.open) return;
+    // The secret never replaces a token: another user gets a session of its own, and its own verdicts.
+    const presented = known?.user.id === identity.user.id ? known : undefined;
+    const session = presented ?? this.#begin(identity, hello);
+    const refused = await this.#refused(session, hello);
+    if (!connection.open) return;
+    hub.perform(
+      (tx) => this.#welcome(tx, { connection, id, hello, identity, session, refused }),
+      (welcome) => connection.outbox.push(welcome),
+      failed,
+    );
+  }
+
+  /** The session HELLO proves, when it may be resumed: right secret and the same page or process. */
+  #presented(hello: Hello): ServerSession | undefined {
+    if (hello.session === undefined) return undefined;
+    const [sid, secret] = hello.session;
+    const session = this.#options.registry.get(sid);
+    if (session === undefined || session.ended || !opens(session.record, secret)) return undefined;
+    // A duplicated tab has the ticket too, but not the instance: it gets a session of its own.
+    return session.record.instance === hello.instance ? session : undefined;
+  }
+
+  async #identify(hello: Hello, info: UpgradeInfo, presented: ServerSession | undefined): Promise<Identity> {
+    const { auth, guests } = this.#options;
+    const token = hello.token ?? tokenOf(info);
+    if (token !== undefined && auth.tokens) return auth.verify(token);
+    if (!guests) throw new RoomwireError('unauthenticated', 'a token is needed');
+    if (presented?.record.guest === true) return { user: presented.user, expiresAt: null, guest: true };
+    return guest();
+  }
+
+  #begin(identity: Identity, hello: Hello): ServerSession {
+    return new ServerSession(this.#options.registry, newSid(), this.#record(identity, hello, []));
+  }
+
+  #record(identity: Identity, hello: Hello, secrets: readonly string[]): SessionRecord {
+    const { limits } = this.#options;
+    return {
+      user: identity.user,
+      instance: hello.instance,
+      graceMs: Math.min(hello.grace ?? limits.graceMs, limits.graceMaxMs),
+      expiresAt: identity.expiresAt,
+      secrets,
+      guest: identity.guest,
+    };
+  }
+
+  /** The codes of the topics that the policy refuses, asked before the transaction: it may be asynchronous. */
+  async #refused(session: ServerSession, hello: Hello): Promise<ReadonlyMap<string, number>> {
+    const { policy, log } = this.#options;
+    const refused = new Map<string, number>();
+    for (const topic of new Set([...Object.keys(hello.resume ?? {}), ...session.topics])) {
+      try {
+        if (this.#byCall(topic)) continue;
+        if (!(await policy.maySubscribe(session, topic))) refused.set(topic, errors.forbidden.code);
+      } catch (error) {
+        if (!(error instanceof RoomwireError)) log.error({ err: error, topic }, 'a policy failed');
+        refused.set(topic, error instanceof RoomwireError ? error.code : errors.handler_failed.code);
+      }
+    }
+    return refused;
+  }
+
+  /** Throws unknown_topic. */
+  #byCall(topic: string): boolean {
+    return this.#options.policy.topic(topic).definition.subscribe === 'by-call';
+  }
+
+  #welcome(tx: HubTransaction, { connection, id, hello, identity, session, refused }: Answer): Uint8Array {
+    const { clock, limits, node, pingEvery, sessions } = this.#options;
+    const ticket = hello.session;
+    const stored = ticket === undefined ? undefined : tx.get<SessionRecord>('sessions', session.sid);
+    // It may have ended, or another connection used the secret up, since it was looked at.
+    const resumed = ticket !== undefined && stored !== undefined && !tx.ended(session) && opens(stored, ticket[1]);
+    const isFresh = session.record.secrets.length === 0;
+    const target = resumed || isFresh ? session : this.#begin(identity, hello);
+    const secret = newSecret();
+    const kept = resumed ? [hashSecret(ticket[1])] : [];
+    const record = this.#record(identity, hello, [hashSecret(secret), ...kept]);
+    tx.set('sessions', target.sid, record);
+    tx.afterCommit(() => sessions.attach(target, connection, record));
+    // No prototype: a topic may be called `__proto__`.
+    const topics = Object.create(null) as Record<string, TopicStatus>;
+    for (const topic of new Set([...Object.keys(hello.resume ?? {}), ...tx.topics(target)])) {
+      topics[topic] = this.#resume(tx, target, topic, { from: hello.resume?.[topic] ?? null, connection, refused });
+    }
+    return encode([
+      Op.WELCOME,
+      id,
+      {
+        session: [target.sid, secret],
+        resumed,
+        user: record.user,
+        expiresAt: record.expiresAt,
+        node,
+        time: clock.now(),
+        limits,
+        pingEvery,
+        features: FEATURES.filter((feature) => hello.features?.includes(feature) === true),
+        topics,
+      },
+    ]);
+  }
+
+  #resume(
+    tx: HubTransaction,
+    session: ServerSession,
+    topic: string,
+    { from, connection, refused }: Resume,
+  ): TopicStatus {
+    let code = refused.get(topic);
+    // A topic that a call subscribed is judged by its plugin, and only for who is in it still.
+    if (code === undefined && this.#byCall(topic) && !this.#mayStay(tx, session, topic))
+      code = errors.join_required.code;
+    if (code === undefined) {
+      try {
+        const status = tx.subscribeFrom(session, topic, from, connection);
+        // Without a position there is nothing to go on from: the client must refetch.
+        return from === null ? { ...status, recovered: false } : status;
+      } catch (error) {
+        if (!(error instanceof RoomwireError)) throw error;
+        ({ code } = error);
+      }
+    }
+    tx.unsubscribe(session, topic);
+    // No position: whoever is refused learns nothing of the topic.
+    return { epoch: '', offset: 0, recovered: false, code };
+  }
+
+  #mayStay(tx: HubTransaction, session: ServerSession, topic: string): boolean {
+    return tx.isIn(session, topic) && this.#resumeHooks.every((hook) => hook(tx, session, topic) !== false);
+  }
+}
+
+interface Answer {
+  readonly connection: Connection;
+  readonly id: number;
+  readonly hello: Hello;
+  readonly identity: Identity;
+  /** The one HELLO proves, else a fresh one. */
+  readonly session: ServerSession;
+  readonly refused: ReadonlyMap<string, number>;
+}
+
+interface Resume {
+  readonly from: Position | null;
+  readonly connection: Connection;
+  readonly refused: ReadonlyMap<string, number>;
+}
+
+function tokenOf(info: UpgradeInfo): string | undefined {
+  const bearer = /^Bearer +(\S+)$/i.exec(info.authorization)?.[1];
+  if (bearer !== undefined) return bearer;
+  const item = info.subprotocols.find((offered) => offered.startsWith(TOKEN_ITEM_PREFIX));
+  if (item !== undefined) return item.slice(TOKEN_ITEM_PREFIX.length);
+  return new URLSearchParams(info.query).get('token') ?? undefined;
+}
+
+function closeFor(error: RoomwireError): CloseName {
+  switch (error.code) {
+    case errors.token_expired.code:
+      return 'token_expired';
+    case errors.unauthenticated.code:
+      return 'unauthenticated';
+    case errors.bad_request.code:
+      return 'hello_expected';
+    case errors.forbidden.code:
+      return 'forbidden';
+    case errors.store_unavailable.code:
+      return 'overloaded';
+    default:
+      return 'internal';
+  }
+}
