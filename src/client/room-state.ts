@@ -45,7 +45,6 @@ export function joinedRoom(state: RoomState, reply: JoinReply, anew: boolean): R
 
 interface Changes {
   readonly version: number;
-  readonly presenterSid?: string | null;
 }
 
 /** The state after one event of the server; the same object when nothing changed. */
@@ -76,6 +75,8 @@ export function reduceRoom(state: RoomState, event: string, data: Value): RoomSt
         members: state.members.map((member) => (member.userId === userId ? { ...member, online } : member)),
       };
     }
+    case 'presenter:update':
+      return { ...state, presenter: (data as unknown as Pick<RoomState, 'presenter'>).presenter };
     case 'host:update':
       return { ...state, host: (data as unknown as Pick<RoomState, 'host'>).host };
     default:
@@ -87,11 +88,7 @@ function updated(state: RoomState, data: Changes): RoomState {
   const { roomId: _id, created: _created, ...changes } = data as Changes & { roomId?: string; created?: boolean };
   const { metadata } = state;
   if (metadata === null || changes.version <= metadata.version) return state;
-  const sid = changes.presenterSid;
-  let { presenter } = state;
-  if (sid === null) presenter = null;
-  else if (sid !== undefined && sid !== presenter?.sid) presenter = { sid, userId: null, userName: null };
-  return { ...state, metadata: { ...metadata, ...changes }, presenter };
+  return { ...state, metadata: { ...metadata, ...changes } };
 }
 
 function joined(state: RoomState, member: Member): RoomState {

@@ -135,9 +135,8 @@ export type MetadataOf<S extends Shape> = S['calls'] extends {
 
 export interface Presenter {
   readonly sid: string | null;
-  /** Null when an update named only the session. */
-  readonly userId: string | null;
-  readonly userName: string | null;
+  readonly userId: string;
+  readonly userName: string;
 }
 
 export interface RoomState<M = RoomMetadata> {

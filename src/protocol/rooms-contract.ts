@@ -123,6 +123,8 @@ export function roomsContract<const E extends v.ObjectEntries = Record<never, ne
           'member:left': v.object({ roomId: v.string(), userId: v.string(), reason: v.string() }),
           /** Another device of a member came or went. */
           'member:online': v.object({ roomId: v.string(), userId: v.string(), online: v.number() }),
+          /** Beside room:update's presenterSid: who that is. */
+          'presenter:update': v.object({ roomId: v.string(), presenter: v.nullable(v.object(HolderOwner)) }),
           'host:update': v.object({
             roomId: v.string(),
             host: v.nullable(v.object({ userId: v.string(), userName: v.string() })),

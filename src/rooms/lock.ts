@@ -1,6 +1,7 @@
 /**
- * Locks: leases on a target in a room. Validate, answer, then tell: the target `trajectory:meta` is
- * part of the room's metadata (`room:update`), any other is told in the room (`lock:update`).
+ * Locks: leases on a target in a room. Validate, answer, then tell: the room hears of every target
+ * (`lock:update`); `trajectory:meta` is part of the metadata too, which the overview hears of
+ * (`room:update`).
  */
 import { RoomwireError } from '../protocol/errors.js';
 import { METADATA_TARGET, type Lease, type LockInfo } from '../protocol/rooms-contract.js';
@@ -206,16 +207,10 @@ function infoOf({ target = '' }: Thing, { userId, userName, sid, msg, since, exp
 
 function announce(tx: Transaction, thing: Thing, held: Held | undefined): void {
   const { roomId, target } = thing;
-  if (target === METADATA_TARGET) {
-    updateRoom(tx, roomId, {
-      metadataLocked:
-        held === undefined ? null : { msg: held.msg, userName: held.userName, timestamp: held.since / 1000 },
-    });
-  } else {
-    tx.publish(roomTopic(roomId), 'lock:update', {
-      roomId,
-      target,
-      lock: held === undefined ? null : infoOf(thing, held),
-    });
-  }
+  const lock = held === undefined ? null : infoOf(thing, held);
+  tx.publish(roomTopic(roomId), 'lock:update', { roomId, target, lock });
+  if (target !== METADATA_TARGET) return;
+  updateRoom(tx, roomId, {
+    metadataLocked: lock === null ? null : { msg: lock.msg, userName: lock.userName, timestamp: lock.timestamp },
+  });
 }

@@ -1,11 +1,11 @@
 /**
  * The presenter: one session of the room, as long as its grace lasts. Part of the metadata
- * (`presenterSid`), so every change is a `room:update`.
+ * (`presenterSid`), so every change is a `room:update`; `presenter:update` names the user too.
  */
 import { RoomwireError } from '../protocol/errors.js';
 import type { Session, Transaction } from '../server/api.js';
 import { end, grant, holderOf, type Owner, type Thing } from './holder.js';
-import { updateRoom } from './records.js';
+import { roomTopic, updateRoom } from './records.js';
 
 const presenterOf = (roomId: string): Thing => ({ roomId, kind: 'presenter' });
 
@@ -62,6 +62,7 @@ export class Presenters {
   }
 
   #tell(tx: Transaction, roomId: string, presenterSid: string | null): void {
+    tx.publish(roomTopic(roomId), 'presenter:update', { roomId, presenter: this.of(tx, roomId) });
     updateRoom(tx, roomId, { presenterSid });
     tx.afterCommit(() => this.note(roomId, presenterSid));
   }

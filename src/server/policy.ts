@@ -122,5 +122,10 @@ function allYes(rules: readonly (() => MaybePromise<boolean>)[]): MaybePromise<b
     }
   });
   if (answers.every((answer) => typeof answer === 'boolean')) return answers.every((answer) => answer);
-  return Promise.all(answers.map(async (answer) => answer)).then((all) => all.every((answer) => answer === true));
+  const verdict = Promise.all(answers.map(async (answer) => answer)).then((all) =>
+    all.every((answer) => answer === true),
+  );
+  // Whoever asked may find another reason to refuse and not wait for it.
+  verdict.catch(() => undefined);
+  return verdict;
 }

@@ -53,6 +53,7 @@ t.test('the server’s events change the state, in new snapshots', async (t) => 
     Op.EVENTS,
     'room:demo',
     1,
+    of('presenter:update', { presenter: { sid: 's4', userId: 'u4', userName: 'Dan' } }),
     of('room:update', { version: 6, frameCount: 12, presenterSid: 's4' }),
     of('lock:update', { target: 'a', lock: lockInfo('a', 's2', 9) }),
     of('lock:update', { target: 'b', lock: lockInfo('b', 's2', 9) }),
@@ -64,7 +65,7 @@ t.test('the server’s events change the state, in new snapshots', async (t) => 
   await settled(peer);
   const after = room.state.get();
   t.match(after.metadata, { version: 6, frameCount: 12, description: null });
-  t.match(after.presenter, { sid: 's4' });
+  t.match(after.presenter, { sid: 's4', userName: 'Dan' });
   t.same(Object.keys(after.locks), ['a']);
   t.match(after.members, [{ userId: 'ann', online: 3 }]);
   t.equal(after.memberCount, 1);

@@ -20,9 +20,10 @@ export interface Test {
 export const engine = (process.env['ROOMWIRE_ENGINE'] ?? 'auto') as 'uws' | 'ws' | 'auto';
 export const storeName = process.env['ROOMWIRE_STORE'] ?? 'memory';
 
-export function testStore(t: Test): Store {
+/** `failEvery`: how often the async store fails, for tests of just that; the others are not to expect refusals. */
+export function testStore(t: Test, failEvery = 0): Store {
   if (storeName === 'lmdb') return lmdbStore({ path: t.testdir() });
-  if (storeName === 'async') return asyncStore(memoryStore(), { seed: 7 });
+  if (storeName === 'async') return asyncStore(memoryStore(), { seed: 7, failEvery });
   return memoryStore();
 }
 

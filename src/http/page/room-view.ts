@@ -39,7 +39,7 @@ export class RoomView {
     this.#options = options;
     this.#chat = new Chat(client);
     this.#lock = new LockPanel(now);
-    this.#presenter = new PresenterPanel(client, token, () => this.#draw());
+    this.#presenter = new PresenterPanel(client);
     byId('leave', HTMLButtonElement).addEventListener('click', back);
     const dialog = byId('delete-dialog', HTMLDialogElement);
     byId('delete', HTMLButtonElement).addEventListener('click', () => {
@@ -156,7 +156,7 @@ export class RoomView {
     const badges = [
       isMe ? h('span', { class: 'pill' }, 'you') : undefined,
       state.host?.userId === userId ? h('span', { class: 'pill blue' }, 'host') : undefined,
-      this.#presenter.userId(state) === userId ? h('span', { class: 'pill green' }, 'presenter') : undefined,
+      state.presenter?.userId === userId ? h('span', { class: 'pill green' }, 'presenter') : undefined,
       online > 1 ? h('span', { class: 'pill' }, `${online} sessions`) : undefined,
     ];
     return h(
