@@ -156,7 +156,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     if (this.#leaving) await this.#leaving.catch(() => undefined);
     for (let attempt = 1; ; attempt++) {
       try {
-        const onAck = (): boolean => (this.#joined = true);
+        const onAck = (): void => void (this.#joined ||= !signal.aborted);
         const reply = await call(this.#context, `join:${name}`, { ...input, ...extra }, { resend: true, onAck });
         const state = await this.#followed.read(reply, signal);
         signal.throwIfAborted();

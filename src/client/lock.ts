@@ -25,22 +25,23 @@ export async function acquireLock(
 ): Promise<HeldLock> {
   const { ttl = DEFAULT_TTL, msg, signal, timeoutMs } = options;
   const asked = context.settings.timers.now();
-  const lease = await call(
+  let held: HeldLock | undefined;
+  await call(
     context,
     'lock:acquire',
     { roomId: room.id, target, ttl, msg },
     {
       signal,
       timeoutMs,
-      // Granted, but nobody waits for it any more.
+      // At once: the lock:update of this acquisition may be in the same message.
       onAck: (data, late) => {
-        if (!late) return;
-        const { token } = data as unknown as Lease;
-        call(context, 'lock:release', { roomId: room.id, target, token }, { resend: true }).catch(() => undefined);
+        held = new HeldLock(context, room, { target, ttl, asked, lease: data as unknown as Lease });
+        // Granted, but nobody waits for it any more.
+        if (late) held.release().catch(() => undefined);
       },
     },
   );
-  return new HeldLock(context, room, { target, ttl, asked, lease: lease as unknown as Lease });
+  return held as unknown as HeldLock;
 }
 
 export class HeldLock implements Lock {

@@ -5,14 +5,14 @@
 import * as v from 'valibot';
 import { defineContract } from './contract.js';
 
-/** Ids travel in URLs, topics and keys: 1–128 characters, no white space, `/`, `:`, `?`, `#` or control characters. */
+/** Ids travel in URLs, topics and keys: 1–128 bytes of UTF-8, no white space, `/`, `:`, `?`, `#`, `%` or control characters. */
 export const RoomId = v.pipe(
   v.string(),
   v.regex(/^[^\s/:?#%\p{Cc}]+$/u, 'a room id has no spaces, / : ? # or %'),
-  v.maxLength(128),
+  v.maxBytes(128),
 );
 /** What a lock guards, such as `trajectory:meta`. */
-export const LockTarget = v.pipe(v.string(), v.minLength(1), v.maxLength(128));
+export const LockTarget = v.pipe(v.string(), v.minLength(1), v.maxBytes(128));
 const LockMessage = v.pipe(v.string(), v.maxLength(500));
 const Description = v.pipe(v.string(), v.maxLength(2000));
 const Group = v.pipe(v.string(), v.regex(/^[\w.-]{1,64}$/, 'a group is 1 to 64 letters, digits, . _ -'));

@@ -61,6 +61,7 @@ export function registerCalls(server: PluginHost, { membership, locks, presenter
 
   handle('lock:acquire', (tx, session, input) => {
     requireInside(tx, session, input.roomId);
+    ask(tx, 'lock', { kind: 'user', user: session.user }, input.roomId);
     return locks.acquire(tx, { userId: session.user.id, userName: session.user.name, sid: session.sid }, input);
   });
   handle('lock:refresh', (tx, session, input) => locks.refresh(tx, owned(tx, session, input)));

@@ -115,9 +115,10 @@ t.test('the end is counted from before the request, however long the answer took
   t.ok(signal.aborted);
 });
 
+const update = (lock: object | null): unknown[] => ['lock:update', { roomId: 'demo', target: 'meta', lock }, null];
+
 t.test('lock:update of an earlier holder is ignored, one after our own aborts', async (t) => {
   const parts = await scene(t);
-  const update = (lock: object | null): unknown[] => ['lock:update', { roomId: 'demo', target: 'meta', lock }, null];
   const lock = parts.room.lock('meta', { ttl: 30_000 });
   const { id } = await parts.peer.call('lock:acquire');
   // The ACK precedes the events of its batch: the release before us, and our own.
@@ -126,11 +127,24 @@ t.test('lock:update of an earlier holder is ignored, one after our own aborts', 
     [Op.EVENTS, 'room:demo', 1, update(lockInfo('meta', 's9', 1)), update(null)],
   );
   const { signal } = await lock;
-  parts.peer.send([Op.EVENTS, 'room:demo', 3, update(lockInfo('meta', 's1', STORE + 30_000))]);
+  parts.peer.send([Op.EVENTS, 'room:demo', 3, update(null), update(lockInfo('meta', 's1', STORE + 30_000))]);
   parts.peer.send([Op.PING, 0]);
   await parts.peer.take(Op.PONG);
   t.notOk(signal.aborted);
-  parts.peer.send([Op.EVENTS, 'room:demo', 4, update(lockInfo('meta', 's9', STORE + 60_000))]);
+  parts.peer.send([Op.EVENTS, 'room:demo', 5, update(lockInfo('meta', 's9', STORE + 60_000))]);
+  await lost(await lock);
+});
+
+t.test('our own lock:update counts in the message of the ACK, too', async (t) => {
+  const parts = await scene(t);
+  const lock = parts.room.lock('meta', { ttl: 30_000 });
+  const { id } = await parts.peer.call('lock:acquire');
+  parts.peer.send(
+    [Op.ACK, id, { target: 'meta', token: 7, expiresAt: STORE + 30_000 }],
+    [Op.EVENTS, 'room:demo', 1, update(lockInfo('meta', 's1', STORE + 30_000))],
+  );
+  await lock;
+  parts.peer.send([Op.EVENTS, 'room:demo', 2, update(null)]);
   await lost(await lock);
 });
 

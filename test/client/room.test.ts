@@ -196,3 +196,23 @@ t.test('presenter and publish are calls and frames of the room', async (t) => {
   peer.send([Op.ACK, publish, { epoch: 'e', offset: 1, matched: 3 }]);
   t.equal((await published).matched, 3);
 });
+
+t.test('leave and join in one breath end as the last of them says', async (t) => {
+  const server = await fakeServer(t);
+  const room = client(t, server).room('demo');
+  const peer = await server.peer();
+  const first = room.join();
+  const left = room.leave();
+  const second = room.join();
+  await letIn(peer);
+  await t.rejects(first, { name: 'cancelled' });
+  const { id } = await peer.call('leave:room');
+  t.notOk(
+    peer.frames.some(([op]) => op === Op.CALL),
+    'the second join waits for the leave',
+  );
+  peer.send([Op.REMOVED, 'room:demo', 123, 'left'], [Op.ACK, id, { status: 'left', room: 'room:demo' }]);
+  await letIn(peer, { offset: 5 });
+  await left;
+  t.equal((await second).status, 'joined');
+});

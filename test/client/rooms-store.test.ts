@@ -251,3 +251,16 @@ t.test('the application may keep the list itself', async (t) => {
   roomwire.rooms.removeRoom('a');
   t.same(seen, [1, 1, 0]);
 });
+
+t.test('unwatch and watch in one breath end watching', async (t) => {
+  const { roomwire, peer, get } = await watched(t, [metadata('a', 5)]);
+  const unwatching = roomwire.rooms.unwatch();
+  const watching = roomwire.rooms.watch();
+  const { id } = await peer.call('leave:overview');
+  peer.send([Op.REMOVED, TOPIC, 108, 'left'], [Op.ACK, id, { status: 'left', room: TOPIC }]);
+  await letIn(peer, 2);
+  (await get()).reply([metadata('a', 6)], ['e', 2]);
+  await Promise.all([unwatching, watching]);
+  t.same(roomwire.rooms.status.get(), { watching: true, loading: false });
+  t.same(versions(roomwire), { a: 6 });
+});

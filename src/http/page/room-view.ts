@@ -35,7 +35,7 @@ export class RoomView {
   #stop: (() => void)[] = [];
 
   constructor(options: RoomViewOptions) {
-    const { client, token, now, back } = options;
+    const { client, now, back } = options;
     this.#options = options;
     this.#chat = new Chat(client);
     this.#lock = new LockPanel(now);
