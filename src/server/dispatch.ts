@@ -299,8 +299,8 @@ export class Dispatcher {
   #name(bytes: Uint8Array, length: number, index: number, what: string): string {
     const name = need(text(bytes, length, index), what);
     if (name === '') throw new RoomwireError('bad_request', `${what} must not be empty`);
-    // Bytes, not characters: what counts is what the server keeps.
-    if ((at[index + 1] as number) - (at[index] as number) - 3 > this.#limits.nameBytes) {
+    // Bytes, not characters: what counts is what the server keeps. A character is three at most for its UTF-16 length.
+    if (name.length * 3 > this.#limits.nameBytes && Buffer.byteLength(name) > this.#limits.nameBytes) {
       throw new RoomwireError('too_large', `${what} is over ${this.#limits.nameBytes} bytes`);
     }
     return name;
