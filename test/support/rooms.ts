@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import { defineContract } from '../../src/protocol/contract.js';
 import { roomsContract } from '../../src/protocol/rooms-contract.js';
-import { rooms, type RoomsOptions } from '../../src/rooms/rooms.js';
+import { rooms, type RoomsApi, type RoomsOptions } from '../../src/rooms/rooms.js';
 import type { Plugin } from '../../src/server/api.js';
 import type { ServerOptions } from '../../src/server/server.js';
 import { startServer, type Test } from './server.js';
@@ -19,7 +19,8 @@ export const roomContract = defineContract({
   },
 });
 
-type Options = Partial<ServerOptions<typeof roomContract, { id: string; name: string }, readonly Plugin[]>> & {
+type RoomsPlugins = readonly [Plugin<'rooms', RoomsApi>];
+type Options = Partial<ServerOptions<typeof roomContract, { id: string; name: string }, RoomsPlugins>> & {
   readonly rooms?: RoomsOptions;
 };
 
