@@ -8,6 +8,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { loadUwsLoader } from './dist.js';
 import { Generator } from './generator.js';
 import { openFiles } from './machine.js';
 import { PeerProcess } from './peer-process.js';
@@ -71,7 +72,7 @@ const OTHER_FILES = 100;
 
 export async function fanout(options: FanoutOptions): Promise<Result[]> {
   const { n: sizes, rounds, say } = options;
-  const contestants = options.peers.flatMap((peer): Contestant[] =>
+  const contestants = (await able(options.peers, say)).flatMap((peer): Contestant[] =>
     peer === 'roomwire' ? options.stores.map((store) => ({ peer, store })) : [{ peer, store: 'none' }],
   );
   const results: Result[] = [];
@@ -100,6 +101,14 @@ export async function fanout(options: FanoutOptions): Promise<Result[]> {
     }
   }
   return results;
+}
+
+/** The peers that run on this machine. */
+async function able(peers: readonly Peer[], say: (line: string) => void): Promise<readonly Peer[]> {
+  const { loadUws } = await loadUwsLoader();
+  if ('module' in loadUws()) return peers;
+  say('SKIPPED uws: no native build of uWebSockets.js loads here; roomwire runs on its portable engine');
+  return peers.filter((peer) => peer !== 'uws');
 }
 
 const keyOf = ({ peer, store }: Contestant, w: number): string => `${peer} ${store} ${w}`;

@@ -11,7 +11,7 @@ servePeer(async ({ bytes, store }) => {
   const contract = defineContract({ topics: { 'bench:{id}': { events: { tick: v.unknown() } } } });
   const server = createServer({
     contract,
-    engine: 'uws',
+    engine: 'auto',
     store: store === 'memory' ? undefined : (await loadLmdb()).lmdbStore({ path: store }),
     // The subscribers only count: they would not answer a PING.
     pingEvery: 3_600_000,
