@@ -1,6 +1,6 @@
 /**
  * Makes the tables of PROTOCOL.md, between their markers, from the sources: opcodes and their
- * directions (frames.ts), codes (codes.ts), limits (limits.ts). With `--check` it only says what is
+ * directions (opcodes.ts, frames.ts), codes (codes.ts, code-texts.ts), limits (limits.ts). With `--check` it only says what is
  * stale. A path names another document.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -30,7 +30,7 @@ function declaration(file, name) {
   return found;
 }
 
-/** The frames of a union such as ClientFrame, by their names in `Op`. */
+/** The frames of a union such as ClientFrame, by the names of their opcodes. */
 function framesOf(union) {
   const { type } = declaration('frames', union);
   return new Set(
@@ -60,26 +60,27 @@ function table(head, rows) {
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
-function opcodes(text, { Op }) {
+function opcodes(text, numbers) {
   const client = framesOf('ClientFrame');
   const server = framesOf('ServerFrame');
   return table(
     ['opcode', 'frame', 'direction'],
-    Object.entries(Op).map(([name, op]) => [
-      op,
-      `[${name}](#${anchorOf(text, name)})`,
-      client.has(name) ? (server.has(name) ? '↔' : '→') : '←',
-    ]),
+    // A module's exports come in the order of their names.
+    Object.entries(numbers)
+      .sort(([, a], [, b]) => a - b)
+      .map(([name, op]) => [
+        op,
+        `[${name}](#${anchorOf(text, name)})`,
+        client.has(name) ? (server.has(name) ? '↔' : '→') : '←',
+      ]),
   );
 }
 
-function codes(entries) {
-  const rows = Object.entries(entries).map(([name, { code, meaning, action }]) => [
-    code,
-    `\`${name}\``,
-    meaning,
-    action,
-  ]);
+function codes(numbers, texts) {
+  const rows = Object.entries(numbers).map(([name, code]) => {
+    const { meaning, action } = texts[name];
+    return [code, `\`${name}\``, meaning, action];
+  });
   return table(['code', 'name', 'meaning', 'what to do'], rows);
 }
 
@@ -100,11 +101,13 @@ function limits({ defaultLimits }) {
 }
 
 const before = readFileSync(document, 'utf8');
-const [frames, { errors, closes }, limitValues] = await Promise.all(['frames', 'codes', 'limits'].map(load));
+const [ops, { errors, closes }, { errorTexts, closeTexts }, limitValues] = await Promise.all(
+  ['opcodes', 'codes', 'code-texts', 'limits'].map(load),
+);
 const tables = {
-  opcodes: opcodes(before, frames),
-  errors: codes(errors),
-  closes: codes(closes),
+  opcodes: opcodes(before, ops),
+  errors: codes(errors, errorTexts),
+  closes: codes(closes, closeTexts),
   limits: limits(limitValues),
 };
 

@@ -1,4 +1,5 @@
 /** `roomwire call`: one call over the socket. */
+import { messageOf } from '../protocol/code-texts.js';
 import { command, CommandError, jsonArgument } from './args.js';
 import { connectTo, remoteFlags } from './remote.js';
 
@@ -18,9 +19,11 @@ export const call = command({
       const reply = await client.call(name, input, flags.key === undefined ? {} : { key: flags.key });
       process.stdout.write(`${JSON.stringify(reply)}\n`);
     } catch (error) {
-      const { code, name: errorName, message, details } = error as { code?: number; details?: unknown } & Error;
+      const { code, name: errorName, details } = error as { code?: number; details?: unknown } & Error;
       const more = details === undefined ? '' : ` ${JSON.stringify(details)}`;
-      throw new CommandError(`${errorName}${code === undefined ? '' : ` (${code})`}: ${message}${more}`);
+      throw new CommandError(
+        `${errorName}${code === undefined ? '' : ` (${code})`}: ${messageOf(error as Error)}${more}`,
+      );
     } finally {
       client.close();
     }

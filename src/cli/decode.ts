@@ -13,7 +13,7 @@ export const decode = command({
   details: 'The hex may have spaces; - reads it from standard input. Binary values are shown as {"$bin": "<hex>"}.',
   takes: [1, 64],
   flags: {},
-   
+
   async run(_flags, parts) {
     const text = parts.length === 1 && parts[0] === '-' ? readFileSync(0, 'utf8') : parts.join('');
     const hex = text.replace(/\s+/g, '').replace(/^0x/i, '');

@@ -1,4 +1,5 @@
 /** `roomwire tail`: follows a topic and prints each event as a line of JSON. */
+import { messageOf } from '../protocol/code-texts.js';
 import { command, CommandError } from './args.js';
 import { connectTo, remoteFlags } from './remote.js';
 
@@ -45,7 +46,7 @@ export const tail = command({
               : client.subscribe(topic).ready;
         started.then(
           () => process.stderr.write(`following ${topic}\n`),
-          (error: unknown) => reject(new CommandError((error as Error).message)),
+          (error: unknown) => reject(new CommandError(messageOf(error as Error))),
         );
       });
     } finally {

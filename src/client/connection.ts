@@ -2,15 +2,9 @@
  * The connection that outlives its sockets: token → socket → HELLO → WELCOME → frames, and after
  * each end what its close code asks for. The owner hears WELCOME first, then every other frame.
  */
-import { closes } from '../protocol/codes.js';
-import {
-  Op,
-  type GoawayFrame,
-  type Positions,
-  type SessionTicket,
-  type Value,
-  type Welcome,
-} from '../protocol/frames.js';
+import { closeName, closes } from '../protocol/codes.js';
+import { type GoawayFrame, type Positions, type SessionTicket, type Value, type Welcome } from '../protocol/frames.js';
+import * as Op from '../protocol/opcodes.js';
 
 import { reactionTo, retryDelay, type Reaction } from './backoff.js';
 import { encodeFrame } from './frame.js';
@@ -199,7 +193,7 @@ export class Connection {
   #keepAlive(): void {
     const limit = (this.welcome?.pingEvery ?? 0) + this.#settings.pingTimeout;
     this.#after(Math.max(0, this.#heard + limit - this.#now()), () => {
-      if (this.#now() - this.#heard >= limit) this.#cut(closes.ping_timeout.code, 'no sign of life');
+      if (this.#now() - this.#heard >= limit) this.#cut(closes.ping_timeout, 'no sign of life');
       else this.#keepAlive();
     });
   }
@@ -215,7 +209,7 @@ export class Connection {
     if (this.#live && this.#now() - this.#liveSince >= HELD_MS) this.#attempt = this.#refusals = 0;
     const retryAfterMs = this.#goaway?.[3] ?? 0;
     this.#drop(1000, '');
-    const reason = { code, name: closeName(code), message };
+    const reason = { code, name: closeName(code) ?? 'connection_lost', message };
     if (reaction === 'token' && (typeof token !== 'function' || ++this.#refusals >= MAX_REFUSALS)) reaction = 'refuse';
     if (reaction === 'refuse') {
       this.#hooks.down(true);
@@ -252,8 +246,4 @@ export class Connection {
   #set(changes: Partial<ClientState>): void {
     this.state.set({ ...this.state.get(), ...changes });
   }
-}
-
-function closeName(code: number): string {
-  return Object.entries(closes).find(([, close]) => close.code === code)?.[0] ?? 'connection_lost';
 }

@@ -1,6 +1,6 @@
 /** What rooms, locks, subscriptions and the overview share: one connection and what runs over it. */
 import type { Value } from '../protocol/frames.js';
-import { Op } from '../protocol/frames.js';
+import * as Op from '../protocol/opcodes.js';
 import type { Connection } from './connection.js';
 import { encodeFrame } from './frame.js';
 import type { Requests, RequestOptions } from './requests.js';

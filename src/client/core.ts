@@ -2,7 +2,8 @@
  * One shared connection with everything that runs over it. Frames come in here and go to who waits
  * for them: answers to requests, calls to handlers, the rest to topics.
  */
-import { IGNORABLE_FROM, Op, type Value, type Welcome } from '../protocol/frames.js';
+import { IGNORABLE_FROM, type Value, type Welcome } from '../protocol/frames.js';
+import * as Op from '../protocol/opcodes.js';
 import { Connection } from './connection.js';
 import type { Context } from './context.js';
 import { Handlers } from './handlers.js';

@@ -8,7 +8,7 @@ import { RoomwireError } from '../protocol/errors.js';
 import type { Position, Positions, Value } from '../protocol/frames.js';
 import { retryDelay } from './backoff.js';
 import { call, type Context } from './context.js';
-import { isError, isTemporary } from './remote-error.js';
+import { isError, isTemporary } from './error-kinds.js';
 import type { TopicListener } from './topics.js';
 import type { EventInfo, ResetInfo } from './types.js';
 

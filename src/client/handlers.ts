@@ -1,6 +1,7 @@
 /** The server's calls to this client: CALL in, ACK or NACK out, CANCEL aborts the handler's signal. */
 import { RoomwireError } from '../protocol/errors.js';
-import { Op, type Value } from '../protocol/frames.js';
+import { type Value } from '../protocol/frames.js';
+import * as Op from '../protocol/opcodes.js';
 import { encodeFrame } from './frame.js';
 
 export type CallHandler = (input: never, context: { signal: AbortSignal }) => unknown;

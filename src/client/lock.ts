@@ -7,7 +7,7 @@ import { RoomwireError } from '../protocol/errors.js';
 import type { Lease, LockInfo } from '../protocol/rooms-contract.js';
 import type { Value } from '../protocol/frames.js';
 import { call, type Context } from './context.js';
-import { isError } from './remote-error.js';
+import { isError } from './error-kinds.js';
 import type { Lock, LockOptions } from './types.js';
 
 const DEFAULT_TTL = 30_000;

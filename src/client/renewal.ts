@@ -1,5 +1,5 @@
 /** A new token before the old one expires, sent in-band with AUTH, so that nothing is interrupted. */
-import { Op } from '../protocol/frames.js';
+import * as Op from '../protocol/opcodes.js';
 import type { Context } from './context.js';
 
 /** Renewed this long before the end, or at nine tenths of a short life. */

@@ -3,9 +3,9 @@
  * that was sent fails with the connection, unless it may be sent again. Every wait has an end.
  */
 import { RoomwireError } from '../protocol/errors.js';
-import { Op, type Value } from '../protocol/frames.js';
+import { type Value } from '../protocol/frames.js';
+import * as Op from '../protocol/opcodes.js';
 import { encodeFrame } from './frame.js';
-import { remoteError } from './remote-error.js';
 import type { Timers } from './types.js';
 
 export interface RequestOptions {
@@ -104,7 +104,7 @@ export class Requests {
     const pending = this.#pending.get(id as number);
     this.#pending.delete(id as number);
     if (op === Op.ACK) pending?.answer(undefined, rest[0]);
-    else pending?.answer(remoteError(rest[0] as number, rest[1] as string, rest[2]));
+    else pending?.answer(new RoomwireError(rest[0] as number, rest[1] as string, { details: rest[2] }));
   }
 
   /** From here on requests leave at once; those that waited follow with `flush`. */

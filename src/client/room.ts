@@ -9,7 +9,7 @@ import { call, type Context } from './context.js';
 import { Follower, type Followed } from './follower.js';
 import { acquireLock, type HeldLock } from './lock.js';
 import { Observed } from './observable.js';
-import { isError } from './remote-error.js';
+import { isError } from './error-kinds.js';
 import { idleRoom, joinedRoom, reduceRoom, type JoinReply } from './room-state.js';
 import { Stream } from './stream.js';
 import type { CallOptions, EventInfo, Lock, LockOptions, Published, RoomState } from './types.js';
@@ -86,7 +86,7 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
     if (info.from === null && info.offset !== null && !included) {
       this.state.set(reduceRoom(this.state.get(), info.event, data));
       if (info.event === 'lock:update') this.#lockUpdate(data);
-      if (info.event === 'room:delete') this.#follower.end(new RoomwireError('room_not_found'));
+      if (info.event === 'room:delete') this.#follower.end(new RoomwireError('room_not_found', 'the room was deleted'));
     }
     this.emitter.event(data, info);
   }

@@ -3,7 +3,6 @@
  * at or below the position it was seen before, one above the next is a gap and told as a reset.
  */
 import {
-  Op,
   type EventItem,
   type EventsFrame,
   type LatestFrame,
@@ -14,7 +13,8 @@ import {
 } from '../protocol/frames.js';
 import { errors } from '../protocol/codes.js';
 import { RoomwireError } from '../protocol/errors.js';
-import { isError, remoteError } from './remote-error.js';
+import * as Op from '../protocol/opcodes.js';
+import { isError } from './error-kinds.js';
 import type { Requests } from './requests.js';
 import type { EventInfo, ResetInfo } from './types.js';
 
@@ -114,7 +114,7 @@ export class Topics {
       const { code } = topics[topic.name] ?? {};
       if (!topic.live || (code === undefined && topic.name in topics)) continue;
       topic.live = false;
-      const error = remoteError(code ?? errors.join_required.code, 'not resumed');
+      const error = new RoomwireError(code ?? errors.join_required, 'not resumed');
       const refused = error.code < 200 && !isError(error, 'join_required');
       if (topic.direct > 0 && !refused) this.#ask(topic).catch(() => undefined);
       else this.#removed(topic, error, !refused);
@@ -140,7 +140,7 @@ export class Topics {
         if (topic?.live) this.#reset(topic, [frame[2] as string, frame[3] as number], frame[4] as string);
         return true;
       case Op.REMOVED:
-        if (topic) this.#removed(topic, remoteError(frame[2] as number, frame[3] as string));
+        if (topic) this.#removed(topic, new RoomwireError(frame[2] as number, frame[3] as string));
         return true;
       case Op.SUBSCRIBED: {
         const known = topic ?? this.#topic(frame[1] as string);

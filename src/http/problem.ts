@@ -1,5 +1,6 @@
 /** Errors over HTTP: RFC 9457 problem documents. The status comes from the error's name; clients branch on `code` or `name`. */
-import { errors, type ErrorName } from '../protocol/codes.js';
+import { meaningOf, messageOf } from '../protocol/code-texts.js';
+import type { ErrorName } from '../protocol/codes.js';
 import { RoomwireError } from '../protocol/errors.js';
 import type { Value } from '../protocol/frames.js';
 import type { HttpResponse } from '../server/api.js';
@@ -43,9 +44,9 @@ export function problemOf(error: RoomwireError): Problem {
   const name = error.name as ErrorName;
   return {
     type: `urn:roomwire:error:${name}`,
-    title: errors[name].meaning,
+    title: meaningOf(name) ?? name,
     status: statuses[name] ?? 400,
-    detail: error.message,
+    detail: messageOf(error),
     code: error.code,
     name,
     ...(error.details === undefined ? {} : { details: error.details }),

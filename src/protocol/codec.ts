@@ -1,20 +1,11 @@
 /**
  * The codec of the strict subset, small enough for the browser SDK and without `new Function`.
- * Decoding is scan first, then read what passed: there is one set of refusals, the scanner's.
- * Encoding refuses what JSON would quietly change (dates, maps, class instances) and names its path.
+ * Encoding is here, decoding in decode.ts. Encoding refuses what JSON would quietly change (dates,
+ * maps, class instances) and names its path.
  */
-import type { Value } from './frames.js';
-import {
-  MAX_DEPTH,
-  readNumber,
-  readSize,
-  readText,
-  scanMessage,
-  type ScanReason,
-  scanReason,
-  scanValue,
-  widthOf,
-} from './scan.js';
+import { MAX_DEPTH } from './read.js';
+
+export { decode, decodeAll, DecodeError, decodeScanned } from './decode.js';
 
 /** A value that has no encoding; the message names its path, such as `data.user.born is a Date; …`. */
 export class EncodeError extends TypeError {
@@ -24,20 +15,6 @@ export class EncodeError extends TypeError {
   constructor(path: string, problem: string) {
     super(`${path} ${problem}`);
     this.path = path;
-  }
-}
-
-/** Bytes the scanner refuses. */
-export class DecodeError extends TypeError {
-  override readonly name = 'DecodeError';
-  readonly reason: ScanReason;
-  /** Index of the bad frame in its message; 0 outside messages. */
-  readonly frame: number;
-
-  constructor(reason: ScanReason, frame = 0) {
-    super(`frame ${frame}: ${reason}`);
-    this.reason = reason;
-    this.frame = frame;
   }
 }
 
@@ -51,9 +28,10 @@ export interface EncodeOptions {
 const INITIAL_BYTES = 1024;
 /** A writer that once held more than this gives the memory back. */
 const KEEP_BYTES = 64 * 1024;
-/** Below this many characters a loop beats the call of `encodeInto`. */
-const SHORT_TEXT = 48;
+/** Below this many bytes a text's length is in its type byte. */
+const SHORT_TEXT = 32;
 const textEncoder = new TextEncoder();
+const loneSurrogate = /\p{Surrogate}/u;
 
 /**
  * Appends to one buffer that it keeps from use to use; `take` returns what was written as a copy
@@ -97,8 +75,9 @@ export class Writer {
   /** `value` must be a safe integer. */
   writeInt(value: number): void {
     if (value < 0x80 && value >= -0x20) this.#byte(value);
-    else if (value >= 0) this.#uint(0xcc, value < 0x100 ? 0 : value < 2 ** 16 ? 1 : value < 2 ** 32 ? 2 : 3, value);
-    else this.#uint(0xd0, value >= -0x80 ? 0 : value >= -(2 ** 15) ? 1 : value >= -(2 ** 31) ? 2 : 3, value);
+    // A signed type reaches half as far as its unsigned one, and one further below 0.
+    else if (value < 0) this.#uint(0xd0, value, powerOf(-2 * (value + 1)));
+    else this.#uint(0xcc, value, powerOf(value));
   }
 
   /** Throws EncodeError for a lone surrogate, which UTF-8 cannot carry. */
@@ -196,16 +175,26 @@ export class Writer {
 
   /** False, with nothing written, when the text has a lone surrogate. */
   #text(text: string): boolean {
-    const size = utf8Length(text);
-    if (size < 0) return false;
-    this.#size(size, 0xa0, 32, 0xd9);
-    this.#reserve(size);
-    if (size === text.length && size < SHORT_TEXT) {
-      for (let i = 0; i < size; i++) this.#bytes[this.#pos + i] = text.charCodeAt(i);
-    } else {
-      textEncoder.encodeInto(text, this.#bytes.subarray(this.#pos));
+    if (text.length < SHORT_TEXT && this.#ascii(text)) return true;
+    if (loneSurrogate.test(text)) return false;
+    const utf8 = textEncoder.encode(text);
+    this.#size(utf8.length, 0xa0, SHORT_TEXT, 0xd9);
+    this.writeRaw(utf8);
+    return true;
+  }
+
+  /** False, with nothing written, when the short text is not all ASCII. */
+  #ascii(text: string): boolean {
+    this.#reserve(SHORT_TEXT);
+    const { length } = text;
+    const start = this.#pos + 1;
+    for (let i = 0; i < length; i++) {
+      const unit = text.charCodeAt(i);
+      if (unit > 0x7f) return false;
+      this.#bytes[start + i] = unit;
     }
-    this.#pos += size;
+    this.#bytes[start - 1] = 0xa0 | length;
+    this.#pos = start + length;
     return true;
   }
 
@@ -218,11 +207,11 @@ export class Writer {
   #size(size: number, fix: number, fixLimit: number, type8: number): void {
     if (size < fixLimit) this.#byte(fix | size);
     // Arrays and maps, whose limit is 16, have no 8-bit form.
-    else this.#uint(type8, size < 0x100 && fixLimit !== 16 ? 0 : size < 2 ** 16 ? 1 : 2, size);
+    else this.#uint(type8, size, Math.max(powerOf(size), fixLimit === 16 ? 1 : 0));
   }
 
   /** `type + power`, then the value in 2 ** power bytes. */
-  #uint(type: number, power: number, value: number): void {
+  #uint(type: number, value: number, power: number): void {
     this.#reserve(9);
     const pos = this.#pos;
     this.#bytes[pos] = type + power;
@@ -256,6 +245,11 @@ export class Writer {
   }
 }
 
+/** The smallest power for which 2 ** power bytes hold the value. */
+function powerOf(value: number): number {
+  return value < 0x100 ? 0 : value < 2 ** 16 ? 1 : value < 2 ** 32 ? 2 : 3;
+}
+
 const LONE_SURROGATE = 'has a lone surrogate; send well-formed text or bytes';
 
 function pathOf([name, ...steps]: readonly (string | number)[]): string {
@@ -279,20 +273,6 @@ function problemOf(value: unknown): string {
 function isPlain(value: object): value is Readonly<Record<string, unknown>> {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || prototype === Object.prototype;
-}
-
-/** Bytes of the text in UTF-8, or −1 when it has a lone surrogate. */
-function utf8Length(text: string): number {
-  let size = text.length;
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    if (unit < 0x80) continue;
-    size += unit < 0x800 ? 1 : 2;
-    if (unit < 0xd800 || unit > 0xdfff) continue;
-    // A pair is 4 bytes: 2 units, and the 2 already added for its first half.
-    if (unit > 0xdbff || (text.charCodeAt(++i) & 0xfc00) !== 0xdc00) return -1;
-  }
-  return size;
 }
 
 let idle: Writer | undefined;
@@ -328,73 +308,4 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
     pos += part.length;
   }
   return whole;
-}
-
-/** The one value that fills `pos`–`end`. Throws DecodeError. The result shares no memory with `bytes`. */
-export function decode(bytes: Uint8Array, pos = 0, end = bytes.length): Value {
-  const next = scanValue(bytes, pos, end);
-  if (next < 0) throw new DecodeError(scanReason(next));
-  if (next !== end) throw new DecodeError('bytes after the value');
-  return decodeScanned(bytes, pos);
-}
-
-// The reader's place. Nothing of a user's runs while reading, so reading is never entered twice.
-const starts: number[] = [];
-let at = 0;
-
-/** The frames of one message. Throws DecodeError; then no frame of the message counts. */
-export function decodeAll(bytes: Uint8Array): Value[][] {
-  const scanned = scanMessage(bytes, starts);
-  if (typeof scanned !== 'number') throw new DecodeError(scanned.reason, scanned.frame);
-  const frames: Value[][] = [];
-  for (let i = 0; i < scanned; i++) frames.push(decodeScanned(bytes, starts[i] as number) as Value[]);
-  return frames;
-}
-
-/** The value at `pos` of bytes that the scanner has passed; with others the result means nothing. */
-export function decodeScanned(bytes: Uint8Array, pos: number): Value {
-  at = pos;
-  return readValue(bytes);
-}
-
-function readValue(bytes: Uint8Array): Value {
-  const start = at;
-  const type = bytes[at++] as number;
-  if (type < 0x80) return type;
-  if (type >= 0xe0) return type - 0x100;
-  if (type < 0x90) return readMap(bytes, type & 0x0f);
-  if (type < 0xa0) return readArray(bytes, type & 0x0f);
-  if (type < 0xc0) return readText(bytes, start + 1, (at += type & 0x1f));
-  const width = widthOf(type);
-  at += width;
-  if (type === 0xc0) return null;
-  if (type < 0xc4) return type === 0xc3;
-  if (type > 0xc6 && type < 0xd9) return readNumber(bytes, start) as number;
-  const size = readSize(bytes, start + 1, width);
-  if (type > 0xdb) return type > 0xdd ? readMap(bytes, size) : readArray(bytes, size);
-  const body = at;
-  at += size;
-  // A copy: the memory of a message may end with its callback. (`slice` of a Buffer would share it.)
-  return type < 0xc7 ? new Uint8Array(bytes.subarray(body, at)) : readText(bytes, body, at);
-}
-
-function readArray(bytes: Uint8Array, length: number): Value[] {
-  // The scanner has held the length against the bytes. Pushing would reserve 17 places for three.
-  const items = new Array<Value>(length);
-  for (let i = 0; i < length; i++) items[i] = readValue(bytes);
-  return items;
-}
-
-const ownMember = { writable: true, enumerable: true, configurable: true };
-
-function readMap(bytes: Uint8Array, size: number): Value {
-  const map: Record<string, Value> = {};
-  for (let i = 0; i < size; i++) {
-    const key = readValue(bytes) as string;
-    const value = readValue(bytes);
-    // Assigning `__proto__` would change what the object inherits instead of what it holds.
-    if (key === '__proto__') Object.defineProperty(map, key, { ...ownMember, value });
-    else map[key] = value;
-  }
-  return map;
 }

@@ -1,5 +1,5 @@
 /** The one error class: branch on `name` or `code`, never on the message. */
-import { errors, type ErrorName } from './codes.js';
+import { errorName, errors, type ErrorName } from './codes.js';
 import type { Value } from './frames.js';
 
 export class RoomwireError extends Error {
@@ -8,10 +8,13 @@ export class RoomwireError extends Error {
   override readonly name: string;
   readonly details: Value | undefined;
 
-  constructor(name: ErrorName, message?: string, options?: { details?: Value | undefined; cause?: unknown }) {
-    super(message ?? errors[name].meaning, options?.cause === undefined ? undefined : { cause: options.cause });
+  /** `code`: a name, or a number as it came over the wire. The message is by default the name. */
+  constructor(code: ErrorName | number, message?: string, options?: { details?: Value | undefined; cause?: unknown }) {
+    const isName = typeof code === 'string';
+    const name = isName ? code : (errorName(code) ?? `error_${code}`);
+    super(message ?? name, options?.cause === undefined ? undefined : { cause: options.cause });
     this.name = name;
-    this.code = errors[name].code;
+    this.code = isName ? errors[code] : code;
     this.details = options?.details;
   }
 }

@@ -3,35 +3,13 @@
  * A WebSocket message is one or more of these MessagePack arrays back to back; element 0 is the
  * opcode and, where a frame has a request id, it is element 1. PROTOCOL.md is the authority.
  */
+import * as Op from './opcodes.js';
+
+export { Op };
 
 export const SUBPROTOCOL = 'roomwire.v1';
 /** A subprotocol item that starts with this carries a token; the server never echoes it. */
 export const TOKEN_ITEM_PREFIX = 'roomwire.token.';
-
-export const Op = {
-  HELLO: 1,
-  WELCOME: 2,
-  PING: 3,
-  PONG: 4,
-  GOAWAY: 5,
-  AUTH: 6,
-  BYE: 7,
-  CALL: 16,
-  ACK: 17,
-  NACK: 18,
-  CANCEL: 19,
-  SUBSCRIBE: 32,
-  UNSUBSCRIBE: 33,
-  PUBLISH: 34,
-  VOLATILE: 35,
-  POSITION: 36,
-  EVENTS: 48,
-  RESET: 49,
-  REMOVED: 50,
-  SUBSCRIBED: 51,
-  LATEST: 52,
-} as const;
-export type Op = (typeof Op)[keyof typeof Op];
 
 /** Server opcodes from here on may be ignored by a client that does not know them (RW-FRM-5). */
 export const IGNORABLE_FROM = 128;

@@ -166,6 +166,21 @@ export interface PluginHost {
   readonly log: Log;
   /** Whether the server takes work: open, not draining, store answering. */
   readonly ready: boolean;
+  /** What the server holds now; for metrics. */
+  stats(): Stats;
+}
+
+export interface Stats {
+  /** Open connections, also those that have not said HELLO yet. */
+  readonly connections: number;
+  /** Sessions, also those in their grace. */
+  readonly sessions: number;
+  /** Topics in memory; the store may know more. */
+  readonly topics: number;
+  /** Bytes of the events kept in memory. */
+  readonly ringBytes: number;
+  /** RESETs told since the start: clients too slow for the history. */
+  readonly resets: number;
 }
 
 /** Structured log lines; pino fits. */

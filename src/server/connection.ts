@@ -3,12 +3,14 @@
  * then hands every frame to the dispatcher. Holds what belongs to the connection alone: its outbox,
  * its requests under way in both directions, and its sign of life.
  */
+import { closeTexts } from '../protocol/code-texts.js';
 import { closes, type CloseName } from '../protocol/codes.js';
 import { encode } from '../protocol/codec.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { Op, type Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
-import { MAX_DEPTH, scanMessage } from '../protocol/scan.js';
+import { MAX_DEPTH } from '../protocol/read.js';
+import { scanMessage } from '../protocol/scan.js';
 import { nackFrame } from './nack.js';
 import { Outbox, type OutboxOwner } from './outbox.js';
 import type { ServerSession } from './session.js';
@@ -234,9 +236,9 @@ export class Connection {
   }
 
   /** Says why (GOAWAY, best effort), closes with the code, and is done with the connection at once. */
-  close(name: CloseName, reason: string = closes[name].meaning, retryAfterMs = 0): void {
+  close(name: CloseName, reason: string = closeTexts[name].meaning, retryAfterMs = 0): void {
     if (!this.open) return;
-    const { code } = closes[name];
+    const code = closes[name];
     this.outbox.write();
     this.state = 'closed';
     this.#timer.cancel();

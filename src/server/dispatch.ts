@@ -4,7 +4,7 @@
  * the contract has a schema for it.
  */
 import { decodeScanned, encode, EncodeError } from '../protocol/codec.js';
-import { errors, errorName } from '../protocol/codes.js';
+import { errorName } from '../protocol/codes.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { Op, type CallOptions, type Position, type Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
@@ -74,7 +74,7 @@ export class Dispatcher {
       case Op.BYE:
         return this.#sessions.bye(connection);
     }
-    const id = length > 1 ? requestId(bytes, at[1] as number, op) : undefined;
+    const id = length > 1 && op !== Op.VOLATILE ? requestId(bytes, at[1] as number, op) : undefined;
     try {
       if (!known.has(op)) throw new RoomwireError('unknown_op', `unknown opcode ${op}`);
       if (op === Op.PUBLISH) return this.#publish(connection, session, bytes, length, id);
@@ -336,9 +336,8 @@ function refusal(session: ServerSession, topic: string): RoomwireError {
 }
 
 function withTopic(error: RoomwireError, topic: string): RoomwireError {
-  const name = errorName(error.code) ?? 'handler_failed';
-  const { details } = error;
-  return new RoomwireError(name, error.message, {
+  const { code, message, details } = error;
+  return new RoomwireError(code, message, {
     details: { ...(typeof details === 'object' ? details : {}), topic },
     cause: error,
   });
@@ -382,11 +381,5 @@ function callOptions(value: Value, limits: Limits): CallOptions {
 /** The error a client answered one of our calls with. */
 function errorFrom([, , code, message, details]: readonly Value[]): RoomwireError {
   const name = typeof code === 'number' ? errorName(code) : undefined;
-  return new RoomwireError(
-    name ?? 'handler_failed',
-    typeof message === 'string' ? message : errors.handler_failed.meaning,
-    {
-      details,
-    },
-  );
+  return new RoomwireError(name ?? 'handler_failed', typeof message === 'string' ? message : undefined, { details });
 }

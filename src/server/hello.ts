@@ -17,6 +17,10 @@ function isMap(value: Value | undefined): value is { readonly [key: string]: Val
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
 }
 
+function isNames(value: Value): value is readonly string[] {
+  return Array.isArray(value) && value.every((name) => typeof name === 'string');
+}
+
 /** Throws bad_request naming the part that is wrong. */
 export function parseHello(data: Value, limits: Limits): Hello {
   if (!isMap(data)) bad('element 2 must be a map');
@@ -25,14 +29,14 @@ export function parseHello(data: Value, limits: Limits): Hello {
   const grace = data['grace'] ?? undefined;
   if (grace !== undefined && !(typeof grace === 'number' && grace >= 0)) bad('grace must be a number of milliseconds');
   const features = data['features'] ?? undefined;
-  if (features !== undefined && !Array.isArray(features)) bad('features must be an array of names');
+  if (features !== undefined && !isNames(features)) bad('features must be an array of names');
   return {
     instance,
     token: optionalString(data['token'], 'token', limits.helloBytes),
     session: ticket(data['session'] ?? undefined),
     resume: positions(data['resume'] ?? undefined, limits),
     grace,
-    features: (features as readonly Value[] | undefined)?.filter((name) => typeof name === 'string'),
+    features,
     agent: optionalString(data['agent'], 'agent', 200),
   };
 }

@@ -4,8 +4,9 @@
  * between learns `outcome_unknown`, for nobody knows how far the handler came. Used by calls.ts.
  */
 import { RoomwireError } from '../protocol/errors.js';
+import type { Transaction } from './api.js';
 import type { Hub } from './hub/hub.js';
-import { findKey, keyId, putKey, type KeyRecord } from './keys.js';
+import { dropKey, findKey, keyId, putKey, type KeyRecord } from './keys.js';
 
 export class KeyedCalls {
   readonly #hub: Hub;
@@ -43,16 +44,19 @@ export class KeyedCalls {
   }
 
   async #run(id: string, record: KeyRecord, handler: () => Promise<unknown>): Promise<unknown> {
-    const write = (work: Parameters<Hub['transact']>[0]): Promise<unknown> =>
-      // Refused: the answer stands, and a repetition will learn that the outcome is not known.
-      this.#hub.transact(work).catch(() => undefined);
+    const write = (work: (tx: Transaction) => void): Promise<unknown> =>
+      this.#hub
+        // A claim may have expired meanwhile, and the key be another call's.
+        .transact((tx) => tx.get<KeyRecord>('keys', id)?.until === record.until && work(tx))
+        // Refused: the answer stands, and a repetition will learn that the outcome is not known.
+        .catch(() => undefined);
     try {
       const result = (await handler()) ?? null;
       await write((tx) => tx.set('keys', id, { ...record, result }));
       return result;
     } catch (error) {
       // It failed and says so: the same key may be tried again.
-      await write((tx) => tx.delete('keys', id));
+      await write((tx) => dropKey(tx, id, record));
       throw error;
     } finally {
       this.#running.delete(id);

@@ -32,14 +32,29 @@ export function keyId(scope: readonly string[]): string {
 /** What is known of a key. Throws key_reused when it was used for something else. */
 export function findKey(tx: Transaction, id: string, hash: string): KeyRecord | undefined {
   const known = tx.get<KeyRecord>('keys', id);
-  if (known === undefined || known.until <= tx.now) return undefined;
+  if (known === undefined) return undefined;
+  if (known.until <= tx.now) {
+    // About to be used again: a sweep must not take the new record for the old one.
+    tx.delete('keys-by-time', timeKey(known.until, id));
+    return undefined;
+  }
   if (known.hash !== hash) throw new RoomwireError('key_reused');
   return known;
 }
 
+/** For a key that `findKey` did not find. */
 export function putKey(tx: Transaction, id: string, record: KeyRecord): void {
   tx.set('keys', id, record);
-  tx.set('keys-by-time', `${String(record.until).padStart(16, '0')}\0${id}`, true);
+  tx.set('keys-by-time', timeKey(record.until, id), true);
+}
+
+export function dropKey(tx: Transaction, id: string, { until }: KeyRecord): void {
+  tx.delete('keys', id);
+  tx.delete('keys-by-time', timeKey(until, id));
+}
+
+function timeKey(until: number, id: string): string {
+  return `${String(until).padStart(16, '0')}\0${id}`;
 }
 
 /** Runs `work` unless `scope` has a result already. `hash` identifies the request's content. */
@@ -59,9 +74,7 @@ export function sweepKeys(tx: Transaction): boolean {
     const [time = '', id = ''] = key.split('\0');
     if (Number(time) > tx.now) return false;
     tx.delete('keys-by-time', key);
-    const record = tx.get<KeyRecord>('keys', id);
-    // A key used again after its time has a newer entry.
-    if (record !== undefined && record.until <= tx.now) tx.delete('keys', id);
+    tx.delete('keys', id);
   }
   return rows.length === SWEEP;
 }

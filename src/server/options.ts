@@ -11,6 +11,7 @@ import type {
   PluginApis,
   Publish,
   Session,
+  Stats,
   TopicRules,
   Transaction,
   User,
@@ -51,10 +52,19 @@ export interface ListenOptions {
   readonly host?: string;
 }
 
+export interface CloseOptions {
+  /** Ms over which the clients' next tries are spread. Default 0. */
+  readonly spreadMs?: number;
+  /** Ms to wait for a store that does not answer. Default 5,000. */
+  readonly settleMs?: number;
+}
+
 export interface Server<S extends Shape, U extends User, P extends readonly Plugin[]> {
   readonly plugins: PluginApis<P>;
   readonly engine: 'uws' | 'ws' | undefined;
   readonly ready: boolean;
+  /** What the server holds now; zeros before `listen`. */
+  stats(): Stats;
   /** Registers a call's handler. Throws a TypeError when the contract has no such call or it has one already. */
   handle<N extends CallNames<S>>(name: N, handler: Handler<CallInput<S, N>, U, S, PluginApis<P>>): void;
   /** Registers a handler that runs inside a transaction; see Transaction. */
@@ -68,5 +78,5 @@ export interface Server<S extends Shape, U extends User, P extends readonly Plug
   /** Opens the store and listens. Rejects with what to do when it cannot. */
   listen(options?: ListenOptions): Promise<{ readonly port: number; readonly host: string; readonly url: string }>;
   /** GOAWAY to everyone (their next try spread over `spreadMs`), then closes and flushes the store. */
-  close(options?: { readonly spreadMs?: number }): Promise<void>;
+  close(options?: CloseOptions): Promise<void>;
 }

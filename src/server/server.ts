@@ -3,10 +3,10 @@
  * The way of a message: transport → connection.ts → dispatch.ts → hub/hub.ts (stage, commit, fan-out)
  * → outbox.ts → transport. Sessions live in sessions.ts, calls in calls.ts.
  */
-import { isIP } from 'node:net';
+import { encode } from '../protocol/codec.js';
 import type { Contract, ShapeOf } from '../protocol/contract.js';
 import { RoomwireError } from '../protocol/errors.js';
-import { SUBPROTOCOL, TOKEN_ITEM_PREFIX, type Value } from '../protocol/frames.js';
+import { SUBPROTOCOL, type Value } from '../protocol/frames.js';
 import { defaultLimits, type Limits } from '../protocol/limits.js';
 import { topicPattern } from '../protocol/pattern.js';
 import { checked } from '../protocol/validate.js';
@@ -22,6 +22,7 @@ import type {
   Published,
   PublishOptions,
   Session,
+  Stats,
   Transaction,
   User,
 } from './api.js';
@@ -29,11 +30,13 @@ import { Authenticator, guest } from './auth.js';
 import { DEFAULT_CALL_MS, type CallTable, type PlainHandler, type TransactionHandler } from './calls.js';
 import { systemTime, type TimeSource } from './clock.js';
 import { Connection } from './connection.js';
+import { chooseSubprotocol, isLoopback } from './admission.js';
 import { assemble, type Core } from './core.js';
 import { serverItem } from './hub/events-frame.js';
 import type { Hub } from './hub/hub.js';
 import { hashOf, once, sweepKeys } from './keys.js';
-import type { ListenOptions, Server, ServerOptions } from './options.js';
+import { quietly, silent } from './log.js';
+import type { CloseOptions, ListenOptions, Server, ServerOptions } from './options.js';
 import { Policy } from './policy.js';
 import { SessionRegistry, type ServerSession } from './session.js';
 import { chooseTransport } from './transport/choose.js';
@@ -42,10 +45,8 @@ import { Wheel, type Timer } from './wheel.js';
 
 export type { ListenOptions, Server, ServerOptions } from './options.js';
 
-const silent: Log = { debug() {}, info() {}, warn() {}, error() {} };
 /** A socket's own buffer may hold this much before `send` refuses. */
 const MAX_BUFFERED = 4 * 1024 * 1024;
-/** Ms that closing waits for a store that does not answer. */
 const SETTLE_MS = 5_000;
 /** Ms between two looks for expired idempotency keys. */
 const SWEEP_MS = 10_000;
@@ -88,7 +89,7 @@ class RoomServer implements PluginHost {
     this.#options = options;
     this.contract = options.contract;
     this.limits = { ...defaultLimits, ...options.limits };
-    this.log = options.log ?? silent;
+    this.log = quietly(options.log ?? silent);
     this.#store = options.store ?? memoryStore();
     this.#time = options.time ?? systemTime;
     this.#auth = new Authenticator(options.auth ?? {}, () => this.#time.wall());
@@ -109,6 +110,17 @@ class RoomServer implements PluginHost {
 
   get ready(): boolean {
     return this.#state === 'open' && this.#running?.hub.healthy === true;
+  }
+
+  stats(): Stats {
+    const hub = this.#running?.hub;
+    return {
+      connections: this.#connections.size,
+      sessions: this.#registry.size,
+      topics: hub?.topicCount ?? 0,
+      ringBytes: hub?.ringBytes ?? 0,
+      resets: hub?.resets ?? 0,
+    };
   }
 
   // ---- what programs and plugins use -------------------------------------------------------------
@@ -147,6 +159,8 @@ class RoomServer implements PluginHost {
     const { hub } = this.#open();
     const { schema } = this.#policy.event(this.#policy.topic(topic), event);
     if (Buffer.byteLength(topic) > this.limits.nameBytes) throw new RoomwireError('too_large', 'the topic is too long');
+    // Here and not in the batch: a lone surrogate is the caller's mistake, not the store's.
+    encode(topic, { name: 'topic' });
     const item = serverItem(event, schema === null ? data : checked(schema, data as Value));
     if (item.length > this.limits.dataBytes + this.limits.nameBytes + 16) throw new RoomwireError('too_large');
     const { key } = options;
@@ -307,11 +321,11 @@ class RoomServer implements PluginHost {
     this.#sweepKeys(hub, SWEEP_MS);
   }
 
-  close({ spreadMs = 0 }: { readonly spreadMs?: number } = {}): Promise<void> {
-    return (this.#closing ??= this.#close(spreadMs));
+  close({ spreadMs = 0, settleMs = SETTLE_MS }: CloseOptions = {}): Promise<void> {
+    return (this.#closing ??= this.#close(spreadMs, settleMs));
   }
 
-  async #close(spreadMs: number): Promise<void> {
+  async #close(spreadMs: number, settleMs: number): Promise<void> {
     await this.#opening;
     if (this.#state !== 'open') {
       this.#wheel.stop();
@@ -322,10 +336,10 @@ class RoomServer implements PluginHost {
     this.#state = 'closing';
     this.#transport?.stopListening();
     const { hub } = this.#open();
-    await this.#settled(hub);
+    await this.#settled(hub, settleMs);
     for (const connection of [...this.#connections]) connection.close('draining', undefined, spreadMs);
     for (const hook of this.#closeHooks) await hook();
-    await this.#settled(hub);
+    await this.#settled(hub, settleMs);
     await this.#transport?.close();
     this.#wheel.stop();
     await this.#store.close();
@@ -333,9 +347,9 @@ class RoomServer implements PluginHost {
   }
 
   /** Resolves when nothing waits for the store any more, or when it takes too long. */
-  #settled(hub: Hub): Promise<void> {
+  #settled(hub: Hub, ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, SETTLE_MS);
+      const timer = setTimeout(resolve, ms);
       void hub.settled().then(() => {
         clearTimeout(timer);
         resolve();
@@ -372,25 +386,10 @@ class RoomServer implements PluginHost {
   }
 
   #failed(error: unknown): void {
-    try {
-      this.log.error({ err: error }, 'internal error');
-    } catch {
-      // A log that throws must not end the process (rule 8).
-    }
+    this.log.error({ err: error }, 'internal error');
   }
 }
 
 function plain(status: number, body: string): HttpResponse {
   return { status, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: `${body}\n` };
-}
-
-/** RW-CON-2: ours when offered; else the first item that is no token, so that the close code can be read. */
-function chooseSubprotocol(offered: readonly string[]): string | undefined {
-  if (offered.includes(SUBPROTOCOL)) return SUBPROTOCOL;
-  return offered.find((item) => !item.startsWith(TOKEN_ITEM_PREFIX));
-}
-
-function isLoopback(host: string): boolean {
-  if (host === 'localhost' || host === '::1') return true;
-  return isIP(host) === 4 && host.startsWith('127.');
 }

@@ -3,6 +3,7 @@
  * topic's position; the missed events follow. Resuming is a transaction like any other change, and
  * what it builds on (the session, its secret, its topics) is looked at inside it. Called by connections.
  */
+import { messageOf } from '../protocol/code-texts.js';
 import { decodeScanned, encode } from '../protocol/codec.js';
 import { errors, type CloseName } from '../protocol/codes.js';
 import { RoomwireError } from '../protocol/errors.js';
@@ -68,7 +69,7 @@ export class Welcomer {
     }
     const failed = (error: unknown): void => {
       if (!connection.open) return;
-      if (error instanceof RoomwireError) return connection.close(closeFor(error), error.message);
+      if (error instanceof RoomwireError) return connection.close(closeFor(error), messageOf(error));
       this.#options.log.error({ err: error }, 'HELLO failed');
       connection.close('internal');
     };
@@ -136,10 +137,10 @@ export class Welcomer {
     for (const topic of new Set([...Object.keys(hello.resume ?? {}), ...session.topics])) {
       try {
         if (this.#byCall(topic)) continue;
-        if (!(await policy.maySubscribe(session, topic))) refused.set(topic, errors.forbidden.code);
+        if (!(await policy.maySubscribe(session, topic))) refused.set(topic, errors.forbidden);
       } catch (error) {
         if (!(error instanceof RoomwireError)) log.error({ err: error, topic }, 'a policy failed');
-        refused.set(topic, error instanceof RoomwireError ? error.code : errors.handler_failed.code);
+        refused.set(topic, error instanceof RoomwireError ? error.code : errors.handler_failed);
       }
     }
     return refused;
@@ -194,8 +195,7 @@ export class Welcomer {
   ): TopicStatus {
     let code = refused.get(topic);
     // A topic that a call subscribed is judged by its plugin, and only for who is in it still.
-    if (code === undefined && this.#byCall(topic) && !this.#mayStay(tx, session, topic))
-      code = errors.join_required.code;
+    if (code === undefined && this.#byCall(topic) && !this.#mayStay(tx, session, topic)) code = errors.join_required;
     if (code === undefined) {
       try {
         const status = tx.subscribeFrom(session, topic, from, connection);
@@ -242,15 +242,15 @@ function tokenOf(info: UpgradeInfo): string | undefined {
 
 function closeFor(error: RoomwireError): CloseName {
   switch (error.code) {
-    case errors.token_expired.code:
+    case errors.token_expired:
       return 'token_expired';
-    case errors.unauthenticated.code:
+    case errors.unauthenticated:
       return 'unauthenticated';
-    case errors.bad_request.code:
+    case errors.bad_request:
       return 'hello_expected';
-    case errors.forbidden.code:
+    case errors.forbidden:
       return 'forbidden';
-    case errors.store_unavailable.code:
+    case errors.store_unavailable:
       return 'overloaded';
     default:
       return 'internal';

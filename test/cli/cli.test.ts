@@ -42,16 +42,17 @@ async function serve(t: Test, args: readonly string[], env: Record<string, strin
 t.test('every command explains itself with --help and exits 0', async (t) => {
   const help = await run(t, ['--help']);
   t.equal(help.code, 0);
-  for (const name of ['serve', 'tail', 'publish', 'call', 'token', 'decode']) {
+  const explain = async (name: string): Promise<void> => {
     t.match(help.out, name);
     const own = await run(t, [name, '--help']);
     t.equal(own.code, 0);
     t.match(own.out, `roomwire ${name}`);
-  }
+  };
+  await Promise.all(['serve', 'tail', 'publish', 'call', 'token', 'decode'].map(explain));
 });
 
 t.test('a mistake in the command line is one line and exit code 2', async (t) => {
-  for (const args of [
+  const mistakes = [
     [],
     ['sing'],
     ['serve', '--prot', '1'],
@@ -63,11 +64,13 @@ t.test('a mistake in the command line is one line and exit code 2', async (t) =>
     ['publish', 'topic', 'event', '{not json'],
     ['token'],
     ['decode', 'xyz'],
-  ]) {
+  ];
+  const refused = async (args: readonly string[]): Promise<void> => {
     const { code, err, out } = await run(t, args);
     t.equal(code, 2, args.join(' '));
     if (args.length > 0) t.match(`${out}${err}`, /^roomwire: [^\n]+\n$/, err);
-  }
+  };
+  await Promise.all(mistakes.map(refused));
 });
 
 t.test('serve prints one line with the page, answers, and stops in order at SIGTERM', async (t) => {

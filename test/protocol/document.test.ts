@@ -47,7 +47,7 @@ t.test('every opcode has a section, and an example', async (t) => {
 });
 
 t.test('every code is there by number and name', async (t) => {
-  for (const [name, { code }] of [...Object.entries(errors), ...Object.entries(closes)]) {
+  for (const [name, code] of [...Object.entries(errors), ...Object.entries(closes)]) {
     t.ok(protocol.includes(`| ${code} | \`${name}\` |`), `${code} ${name}`);
   }
 });

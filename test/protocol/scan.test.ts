@@ -1,14 +1,13 @@
 import { encode as reference } from '@msgpack/msgpack';
 import fc from 'fast-check';
 import t from 'tap';
+import { MAX_DEPTH, readNumber } from '../../src/protocol/read.js';
 import {
   arrayLength,
   arrayStart,
   elements,
   isNil,
-  MAX_DEPTH,
   readInt,
-  readNumber,
   readString,
   scanMessage,
   scanReason,

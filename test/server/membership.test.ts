@@ -232,7 +232,7 @@ t.test('a session that resumes just before its grace ends lives on, also in the 
   await until(() => server.session(sid)?.connected === false);
   const second = connect();
   let welcome: ReturnType<typeof second.hello> | undefined;
-  await inOneBatch(store, server as unknown as OpenServer, [
+  await inOneBatch(store, server, [
     async () => {
       welcome = second.hello({ session: first.welcome.session });
       await second.open();
@@ -259,7 +259,7 @@ t.test('a HELLO that comes just after the grace ended gets a new session, also i
   await until(() => server.session(sid)?.connected === false);
   const second = connect();
   let welcome: ReturnType<typeof second.hello> | undefined;
-  await inOneBatch(store, server as unknown as OpenServer, [
+  await inOneBatch(store, server, [
     () => time.advance(2_000),
     async () => {
       const resume = { 'chat:1': [epoch, 0], 'kept:1': [epoch, 0] } as const;
@@ -282,7 +282,7 @@ t.test('a session that was ended joins nothing any more, also in the same batch'
   const { client, server } = await startOpen(t, { store });
   const leaving = await client();
   const [sid] = leaving.welcome.session;
-  await inOneBatch(store, server as unknown as OpenServer, [
+  await inOneBatch(store, server, [
     () => void server.kick(server.session(sid)!),
     async () => {
       leaving.send([Op.CALL, 40, 'keep', { id: '1' }], [Op.SUBSCRIBE, 41, 'chat:1', null]);

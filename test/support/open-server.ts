@@ -2,7 +2,7 @@
 import type { Plugin, User } from '../../src/server/api.js';
 import type { Server, ServerOptions } from '../../src/server/server.js';
 import type { ShapeOf } from '../../src/protocol/contract.js';
-import { openContract, startServer, type Test } from './server.js';
+import { type openContract, startServer, type Test } from './server.js';
 
 export type OpenServer = Server<ShapeOf<typeof openContract>, User, readonly Plugin[]>;
 type Options = Partial<ServerOptions<typeof openContract, User, readonly Plugin[]>> & {
@@ -51,5 +51,5 @@ export function startOpen(t: Test, { without = [], setup, ...options }: Options 
       registerHandlers(server as unknown as OpenServer, without);
       setup?.(server as unknown as OpenServer);
     },
-  } as Parameters<typeof startServer<typeof openContract, User, readonly Plugin[]>>[1]);
+  });
 }

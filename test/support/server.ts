@@ -71,11 +71,12 @@ export async function startServer<
   const log = collectingLog();
   const server = createServer<C, U, P>({
     contract: openContract as unknown as C,
-    store: testStore(t),
+    // Not made in vain: LMDB's would empty the test's directory.
+    store: options.store ?? testStore(t),
     engine,
     log,
     ...rest,
-  } as ServerOptions<C, U, P>);
+  });
   setup?.(server as unknown as Server<never, U, P>);
   const { port } = await server.listen({ port: 0 });
   const clients: WireClient[] = [];

@@ -23,7 +23,7 @@ export class WireClient {
   /** Frames per WebSocket message. */
   readonly messages: number[] = [];
   readonly closed: Promise<{ readonly code: number; readonly reason: string }>;
-  #waiters: Waiter[] = [];
+  readonly #waiters: Waiter[] = [];
   #id = 1;
 
   constructor(url: string, protocols: string[] = [SUBPROTOCOL], headers: Record<string, string> = {}) {
@@ -88,7 +88,7 @@ export class WireClient {
   async answer(id: number): Promise<Value> {
     const frame = await this.frame(([op, reply]) => (op === Op.ACK || op === Op.NACK) && reply === id);
     if (frame[0] === Op.ACK) return frame[2] ?? null;
-    throw Object.assign(new Error(String(frame[3])), { code: frame[2], details: frame[4] });
+    throw Object.assign(new Error(frame[3] as string), { code: frame[2], details: frame[4] });
   }
 
   request(op: number, ...parts: readonly unknown[]): Promise<Value> {

@@ -1,5 +1,6 @@
 /** One room's lock: who has it, taking and releasing it, what is left of the lease, and the refusal. */
 import { RoomwireError, type Lock, type RoomMetadata } from '../../client/index.js';
+import { messageOf } from '../../protocol/code-texts.js';
 import { LOCK_TARGET, type PageRoom } from './contract.js';
 import { byId, onSubmit, seconds, setText } from './dom.js';
 import { attempt, notice } from './notices.js';
@@ -111,7 +112,7 @@ export class LockPanel {
     queueMicrotask(() => {
       if (room?.state.get().status !== 'joined') return;
       const reason: unknown = lock.signal.reason;
-      notice(`You lost the lock: ${reason instanceof Error ? reason.message : 'the lease ended'}`, 'problem');
+      notice(`You lost the lock: ${reason instanceof Error ? messageOf(reason) : 'the lease ended'}`, 'problem');
     });
   }
 

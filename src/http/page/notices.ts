@@ -1,5 +1,6 @@
 /** Short messages in the corner, read out by screen readers, that go away by themselves. */
 import { RoomwireError } from '../../client/index.js';
+import { messageOf } from '../../protocol/code-texts.js';
 import { byId, h } from './dom.js';
 
 const SHOWN_MS = 8_000;
@@ -16,7 +17,7 @@ export function notice(text: string, kind: 'info' | 'problem' = 'info'): void {
 }
 
 export function textOf(error: unknown): string {
-  if (error instanceof RoomwireError) return `${error.name}: ${error.message}`;
+  if (error instanceof RoomwireError) return `${error.name}: ${messageOf(error)}`;
   return error instanceof Error ? error.message : String(error);
 }
 

@@ -104,7 +104,7 @@ export class RoomView {
 
   #removed(room: PageRoom, { code, reason }: RemovedInfo): void {
     // The connection was refused, which the bar says; after a way back in the room is joined again.
-    if (code === errors.disconnected.code) return;
+    if (code === errors.disconnected) return;
     if (room.state.get().status === 'deleted') {
       this.#options.client.rooms.removeRoom(room.id);
       notice(this.#deleting ? `You deleted ${room.id}.` : `${room.id} was deleted.`);

@@ -131,7 +131,7 @@ export class HubTransaction implements Transaction {
   }
 
   unsubscribe(session: Session, topic: string, why?: { readonly code?: ErrorName; readonly reason: string }): void {
-    const code = why?.code === undefined ? 0 : errors[why.code].code;
+    const code = why?.code === undefined ? 0 : errors[why.code];
     this.#remove([session as ServerSession], topic, code, why?.reason ?? 'left');
   }
 
@@ -139,7 +139,7 @@ export class HubTransaction implements Transaction {
     const { topic: dropped } = this.#stage.topic(topic);
     const { sessions } = this.#stage;
     const there = new Set([...this.#options.sessionsIn(topic), ...sessions.entering(topic)]);
-    this.#remove([...there], topic, errors[why.code].code, why.reason);
+    this.#remove([...there], topic, errors[why.code], why.reason);
     this.#stage.drop(topic);
     this.effects.push(() => {
       dropped.dropped = true;

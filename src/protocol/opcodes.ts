@@ -1,0 +1,22 @@
+/** Element 0 of every frame. Constants of a module, seen as `Op` from frames.ts: a bundler puts the numbers in their place. */
+export const HELLO = 1;
+export const WELCOME = 2;
+export const PING = 3;
+export const PONG = 4;
+export const GOAWAY = 5;
+export const AUTH = 6;
+export const BYE = 7;
+export const CALL = 16;
+export const ACK = 17;
+export const NACK = 18;
+export const CANCEL = 19;
+export const SUBSCRIBE = 32;
+export const UNSUBSCRIBE = 33;
+export const PUBLISH = 34;
+export const VOLATILE = 35;
+export const POSITION = 36;
+export const EVENTS = 48;
+export const RESET = 49;
+export const REMOVED = 50;
+export const SUBSCRIBED = 51;
+export const LATEST = 52;

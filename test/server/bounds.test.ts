@@ -1,0 +1,177 @@
+/** Every queue, map and wait that outsiders can fill has an end. */
+import t from 'tap';
+import { Op } from '../../src/protocol/frames.js';
+import { memoryStore } from '../../src/store/memory.js';
+import { Rings, type Ring } from '../../src/server/hub/ring.js';
+import { Topic, Cursor } from '../../src/server/hub/topic.js';
+import { TopicTable } from '../../src/server/hub/topics.js';
+import { gatedStore } from '../support/gated-store.js';
+import { ManualTime } from '../support/manual-time.js';
+import { startOpen } from '../support/open-server.js';
+import { testStore } from '../support/server.js';
+
+t.test(
+  'rule 4: a session is in at most `topics` topics, also when it asks for them in one message or through calls',
+  async (t) => {
+    const { client, server } = await startOpen(t, { limits: { topics: 5 } });
+    const each = await client();
+    each.send(...Array.from({ length: 9 }, (_, n) => [Op.SUBSCRIBE, 100 + n, `chat:${n}`, null]));
+    const answers = await Promise.allSettled(Array.from({ length: 9 }, (_, n) => each.answer(100 + n)));
+    t.equal(answers.filter(({ status }) => status === 'fulfilled').length, 5);
+    for (const answer of answers.slice(5)) t.match(answer, { status: 'rejected', reason: { code: 202 } });
+    await t.rejects(each.call('keep', { id: '1' }), { code: 202 });
+    await each.subscribe('chat:0');
+    await each.request(Op.UNSUBSCRIBE, 'chat:0');
+    await each.call('keep', { id: '1' });
+    t.equal(server.session(each.welcome.session[0])!.topics.size, 5);
+    const { epoch } = await server.publish('chat:9', 'notice', 1);
+    each.cut();
+    const back = await client({ session: each.welcome.session, resume: { 'chat:9': [epoch, 0] } });
+    t.equal(back.welcome.topics['chat:9']?.code, 202);
+    t.equal(back.welcome.topics['kept:1']?.code, undefined);
+  },
+);
+
+t.test('rule 4: at most pendingFrames frames of a connection wait for the store or a policy', async (t) => {
+  const store = gatedStore(testStore(t));
+  const { client } = await startOpen(t, {
+    store,
+    limits: { pendingFrames: 20 },
+    policy: { 'chat:{id}': { publish: { notice: () => new Promise<boolean>(() => undefined) } } },
+  });
+  const [each, other] = [await client(), await client()];
+  await each.subscribe('chat:1');
+  store.hold();
+  each.send([Op.PUBLISH, 0, 'chat:1', 'message', null, 0]);
+  await store.held();
+  each.send(
+    ...Array.from(
+      { length: 60 },
+      (_, n) =>
+        [
+          [Op.PUBLISH, 100 + n, 'chat:1', 'message', null, n],
+          [Op.SUBSCRIBE, 100 + n, `chat:${n}`, null],
+          [Op.UNSUBSCRIBE, 100 + n, 'chat:1'],
+        ][n % 3] as unknown[],
+    ),
+  );
+  await t.rejects(each.answer(120), { code: 201 });
+  await t.rejects(each.answer(159), { code: 201 });
+  t.equal(each.frames.filter(([op, , code]) => op === Op.NACK && code === 201).length, 60 - 19);
+  await other.barrier();
+  store.release();
+  await each.answer(101);
+  await each.answer(118).catch(() => undefined);
+  await each.subscribe('chat:1');
+  each.send(...Array.from({ length: 30 }, (_, n) => [Op.VOLATILE, 'chat:1', 'notice', `${n}`, n]));
+  await each.barrier();
+  t.equal(each.frames.filter(([op, id, code]) => op === Op.NACK && id === 0 && code === 201).length, 10);
+});
+
+t.test(
+  'topics that were never written are forgotten when the last one leaves, by UNSUBSCRIBE, a cut or an end',
+  async (t) => {
+    const { client, server } = await startOpen(t);
+    const { epoch } = await (await client()).subscribe('chat:0');
+    t.match(epoch, /\.\d+$/);
+    const core = (): number => server.stats().topics;
+    const before = core();
+    const [leaving, cut, bye] = [await client(), await client(), await client()];
+    for (let n = 1; n <= 30; n++) {
+      for (const each of [leaving, cut, bye]) each.send([Op.SUBSCRIBE, 500 + n, `chat:${n}`, null]);
+    }
+    for (const each of [leaving, cut, bye]) await each.answer(530);
+    t.equal(core(), before + 30);
+    for (let n = 1; n <= 30; n++) leaving.send([Op.UNSUBSCRIBE, 600 + n, `chat:${n}`]);
+    await leaving.answer(630);
+    cut.cut();
+    bye.send([Op.BYE]);
+    await bye.closed;
+    while (core() > before) await new Promise((resolve) => setImmediate(resolve));
+    t.equal(core(), before);
+  },
+);
+
+t.test(
+  'idle topics beyond a number are forgotten, the longest idle first, and load again from the store',
+  async (t) => {
+    const store = memoryStore();
+    await store.open();
+    const rings = new Rings(1024 * 1024, 64 * 1024);
+    const table = new TopicTable(store, 'g', rings);
+    const topics = Array.from({ length: 10_050 }, (_, n) => {
+      const topic = table.load(`t${n}`, 0) as Topic;
+      topic.head = 1;
+      table.keep(topic);
+      return topic;
+    });
+    const subscriber = { clear: true, sendLive: () => undefined, lag: () => undefined };
+    const cursor = new Cursor(topics[0]!, subscriber, 2);
+    topics[0]!.add(cursor);
+    for (const topic of topics) table.settle(topic);
+    t.equal(table.size, 10_001);
+    t.equal(table.get('t0'), topics[0], 'somebody is there');
+    t.equal(table.get('t1'), undefined);
+    t.equal(table.get('t49'), undefined);
+    t.equal(table.get('t50'), topics[50]);
+    table.during(() => {
+      topics[0]!.remove(cursor);
+      table.settle(topics[0]!);
+      t.equal(table.get('t0'), topics[0], 'not while a batch is applied');
+      topics[0]!.add(cursor);
+    });
+    t.equal(table.get('t0'), topics[0]);
+  },
+);
+
+t.test('all rings share one budget: the coldest goes first, the newest chunk of the warmest stays', (t) => {
+  const rings = new Rings(10_000, 4_000);
+  const chunk = (first: number, size: number) => ({ first, count: 1, frame: new Uint8Array(size) });
+  const made: Ring[] = Array.from({ length: 5 }, (_, n) => new Topic(`t${n}`, 'e', 0, 1, 0).ring);
+  for (let first = 1; first <= 10; first++) {
+    for (const ring of made) rings.append(ring, [chunk(first, 500)]);
+    t.ok(rings.bytes <= 10_000);
+    for (const ring of made) t.ok(ring.bytes <= 4_000);
+  }
+  rings.append(made[0]!, [chunk(11, 50_000)]);
+  t.strictSame(
+    made[0]!.chunks.map(({ first }) => first),
+    [11],
+  );
+  t.equal(made[0]!.find(11)?.first, 11);
+  t.equal(made[0]!.find(10), undefined);
+  for (const ring of made.slice(1)) t.equal(ring.bytes, 0);
+  t.end();
+});
+
+t.test('expired idempotency keys are removed from the store', async (t) => {
+  const time = new ManualTime();
+  const { server } = await startOpen(t, { time, limits: { keyTtlMs: 60_000 } });
+  const first = await server.publish('chat:1', 'notice', 1, { key: 'a' });
+  for (let n = 0; n < 1_500; n++) void server.publish('chat:1', 'notice', n, { key: `k${n}` });
+  const rows = (): Promise<number[]> =>
+    server.transact((tx) => ['keys', 'keys-by-time'].map((table) => tx.list(table, { limit: 5_000 }).length));
+  t.strictSame(await rows(), [1_501, 1_501]);
+  time.advance(59_000);
+  t.strictSame(await server.publish('chat:1', 'notice', 1, { key: 'a' }), first);
+  time.advance(2_000);
+  t.not((await server.publish('chat:1', 'notice', 1, { key: 'a' })).offset, first.offset, 'its time is over');
+  for (let i = 0; i < 200; i++) {
+    time.advance(100);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  t.strictSame(await rows(), [1, 1]);
+});
+
+t.test('history is kept up to its limits and not much beyond', async (t) => {
+  const { client, server } = await startOpen(t, { limits: { historyEvents: 100, historyBytes: 20_000 } });
+  let last = await server.publish('chat:1', 'notice', 0);
+  for (let n = 1; n < 1_000; n++) last = await server.publish('chat:1', 'notice', n);
+  for (let n = 1; n < 100; n++) await server.publish('chat:2', 'notice', 'x'.repeat(1_000));
+  const kept = async (topic: string, offset: number): Promise<boolean> =>
+    (await client({ resume: { [topic]: [last.epoch, offset] } })).welcome.topics[topic]!.recovered;
+  t.equal(await kept('chat:1', 900), true);
+  t.equal(await kept('chat:1', 870), false);
+  t.equal(await kept('chat:2', 90), true);
+  t.equal(await kept('chat:2', 60), false);
+});

@@ -1,0 +1,107 @@
+/** A server that goes: what was taken is answered, everyone is told, nothing is left behind. */
+import t from 'tap';
+import { Op } from '../../src/protocol/frames.js';
+import { createServer } from '../../src/server/server.js';
+import { gatedStore } from '../support/gated-store.js';
+import { startOpen } from '../support/open-server.js';
+import { openContract, testStore } from '../support/server.js';
+import { until } from '../support/until.js';
+
+t.test('close: what was taken is answered, what comes now is refused 206, then GOAWAY and 4202', async (t) => {
+  const store = gatedStore(testStore(t));
+  const { client, server } = await startOpen(t, { store });
+  const each = await client();
+  await each.subscribe('chat:1');
+  store.hold();
+  each.send([Op.PUBLISH, 401, 'chat:1', 'message', null, 'taken'], [Op.CALL, 402, 'keep', { id: '1' }]);
+  await store.held();
+  const closing = server.close({ spreadMs: 5_000 });
+  await until(() => !server.ready);
+  each.send(
+    [Op.PUBLISH, 403, 'chat:1', 'message', null, 'late'],
+    [Op.CALL, 404, 'echo', 1],
+    [Op.SUBSCRIBE, 405, 'chat:2', null],
+    [Op.PUBLISH, 0, 'chat:1', 'message', null, 'late'],
+    [Op.VOLATILE, 'chat:1', 'message', 'a', 1],
+  );
+  for (const id of [403, 404, 405]) await t.rejects(each.answer(id), { code: 206 });
+  await each.barrier();
+  t.equal(each.frames.filter(([op, id, code]) => op === Op.NACK && id === 0 && code === 206).length, 2);
+  store.release();
+  t.match(await each.answer(401), { offset: 1 });
+  await each.answer(402);
+  t.equal((await each.closed).code, 4202);
+  t.strictSame(each.frames.at(-1)?.slice(0, 2), [Op.GOAWAY, 4202]);
+  t.equal(each.frames.at(-1)?.[3], 5_000);
+  t.strictSame(
+    each.events('chat:1').map(([, , data]) => data),
+    ['taken'],
+  );
+  await closing;
+  await server.close();
+});
+
+t.test('close: hundreds of clients all learn why', async (t) => {
+  const { client, server } = await startOpen(t);
+  const clients = await Promise.all(Array.from({ length: 200 }, () => client()));
+  const closed = Promise.all(clients.map(async (each) => (await each.closed).code));
+  await server.close();
+  t.strictSame([...new Set(await closed)], [4202]);
+  t.strictSame(server.stats().connections, 0);
+});
+
+t.test(
+  'close: the hooks of plugins run once, before the store closes; calls under way learn that it is over',
+  async (t) => {
+    const steps: string[] = [];
+    const { client, server } = await startOpen(t, {
+      plugins: [
+        {
+          name: 'closing',
+          setup(host) {
+            host.onOpen(() => void steps.push(`open ${host.ready}`));
+            host.onClose(async () => {
+              await host.transact((tx) => tx.set('docs', 'k', 'saved'));
+              steps.push('saved');
+            });
+          },
+        },
+      ],
+    });
+    const each = await client();
+    const call = server.call(server.session(each.welcome.session[0])!, 'ask', null);
+    const rejected = t.rejects(call, { name: 'disconnected' });
+    await Promise.all([server.close(), server.close()]);
+    await rejected;
+    t.strictSame(steps, ['open false', 'saved']);
+  },
+);
+
+t.test('close does not wait for ever for a store that does not answer', { timeout: 20_000 }, async (t) => {
+  const store = gatedStore(testStore(t));
+  const { server } = await startOpen(t, { store });
+  store.hold();
+  void server.publish('chat:1', 'notice', 1).catch(() => undefined);
+  await store.held();
+  await server.close({ settleMs: 50 });
+  store.release();
+});
+
+t.test('listen and close may cross, and each says what is wrong when it is misused', async (t) => {
+  const server = createServer({ contract: openContract, store: testStore(t) });
+  t.equal(server.session('x'), undefined);
+  await t.rejects(server.publish('chat:1', 'notice', 1), { message: /listen/ });
+  const listening = server.listen({ port: 0 });
+  await t.rejects(server.listen({ port: 0 }), { message: /once/ });
+  await Promise.all([listening, server.close()]);
+  t.equal(server.ready, false);
+  const unused = createServer({ contract: openContract });
+  await unused.close();
+  const one = await startOpen(t);
+  const two = createServer({ contract: openContract });
+  await t.rejects(two.listen({ port: one.port }), { code: 'EADDRINUSE' });
+  await two.close();
+  t.throws(() => createServer({ contract: openContract, plugins: [plugin, plugin] }), { message: /two plugins/ });
+});
+
+const plugin = { name: 'same', setup: () => null };

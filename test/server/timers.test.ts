@@ -1,0 +1,121 @@
+/** The wheel and the clock, alone and driven by hand. */
+import t from 'tap';
+import { Clock } from '../../src/server/clock.js';
+import { TICK_MS, Wheel } from '../../src/server/wheel.js';
+import { random } from '../random.js';
+import { ManualTime } from '../support/manual-time.js';
+
+function wheel(time: ManualTime, failed: (error: unknown) => void = (error) => t.fail(String(error))): Wheel {
+  return new Wheel(time, failed);
+}
+
+t.test('rule 10: however many timers wait, the clock is asked for one tick', (t) => {
+  const time = new ManualTime();
+  let tickers = 0;
+  const every = time.every.bind(time);
+  time.every = (ms, fn) => {
+    tickers++;
+    return every(ms, fn);
+  };
+  const timers = wheel(time);
+  let fired = 0;
+  for (let i = 0; i < 100_000; i++) timers.after(i % 60_000, () => fired++);
+  time.advance(60_100);
+  t.equal(fired, 100_000);
+  t.equal(tickers, 1);
+  timers.stop();
+  t.ok(time.stopped);
+  t.end();
+});
+
+t.test('a timer never fires early and at most a tick late, whatever the delay and whenever it was set', (t) => {
+  const { seed, below } = random();
+  t.comment(`SEED=${seed}`);
+  const time = new ManualTime();
+  const timers = wheel(time);
+  let waiting = 0;
+  for (let i = 0; i < 3_000; i++) {
+    time.advance(below(50));
+    // Up to several turns of the wheel.
+    const ms = [below(40), below(1_000), below(40_000), 512 * TICK_MS, 0][below(5)]!;
+    const due = time.monotonic() + ms;
+    waiting++;
+    timers.after(ms, () => {
+      waiting--;
+      const late = time.monotonic() - due;
+      if (late < 0 || late > TICK_MS) t.fail(`${late} ms late`);
+    });
+  }
+  time.advance(60_000);
+  t.equal(waiting, 0);
+  t.end();
+});
+
+t.test('a cancelled timer does not fire, not even when one of the same tick cancels it', (t) => {
+  const time = new ManualTime();
+  const timers = wheel(time);
+  const fired: string[] = [];
+  const first = timers.after(100, () => fired.push('first'));
+  t.equal(first.cancel(), true);
+  t.equal(first.cancel(), false);
+  timers.after(200, () => {
+    fired.push('second');
+    third.cancel();
+    timers.after(0, () => fired.push('fourth'));
+  });
+  const third = timers.after(200, () => fired.push('third'));
+  time.advance(1_000);
+  t.strictSame(fired, ['second', 'fourth']);
+  t.equal(third.cancel(), false);
+  t.end();
+});
+
+t.test('after a long pause every timer gets its turn, in order, and a failing one does not stop the others', (t) => {
+  const time = new ManualTime();
+  const errors: unknown[] = [];
+  const timers = wheel(time, (error) => errors.push(error));
+  const fired: number[] = [];
+  for (const ms of [30_000, 50, 11_000, 7_000]) timers.after(ms, () => fired.push(ms));
+  timers.after(8_000, () => {
+    throw new Error('broken');
+  });
+  time.stall(20_000);
+  t.strictSame(fired, [50, 7_000, 11_000]);
+  t.match(errors, [{ message: 'broken' }]);
+  time.advance(9_900);
+  t.equal(fired.length, 3);
+  time.advance(200);
+  t.strictSame(fired, [50, 7_000, 11_000, 30_000]);
+  t.end();
+});
+
+t.test('delays that are no number, negative or endless do no harm', (t) => {
+  const time = new ManualTime();
+  const timers = wheel(time);
+  let fired = 0;
+  for (const ms of [NaN, -5, 0, -Infinity]) timers.after(ms, () => fired++);
+  for (const ms of [Infinity, 1e300, Number.MAX_SAFE_INTEGER]) timers.after(ms, () => t.fail('never'));
+  time.advance(600_000);
+  t.equal(fired, 4);
+  t.end();
+});
+
+t.test(
+  'rule 6: the store clock starts at the high-water mark or the wall clock, and a jump of the wall moves nothing',
+  (t) => {
+    const time = new ManualTime();
+    const wall = time.wall();
+    const clock = new Clock(time, wall - 5_000);
+    t.equal(clock.now(), wall);
+    time.advance(1_500);
+    t.equal(clock.now(), wall + 1_500);
+    time.jump(-3_600_000);
+    t.equal(clock.now(), wall + 1_500);
+    time.jump(7_200_000);
+    time.advance(10);
+    t.equal(clock.now(), wall + 1_510);
+    const ahead = new Clock(time, wall + 86_400_000);
+    t.equal(ahead.now(), wall + 86_400_000, 'it never runs behind what was told before');
+    t.end();
+  },
+);

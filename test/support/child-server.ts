@@ -1,0 +1,33 @@
+/** Starts test/server/serve-child.ts and kills it. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { Test } from './server.js';
+
+export interface ChildServer {
+  readonly url: string;
+  /** SIGKILL: no goodbye, no flush. Resolves when the process is gone. */
+  kill(): Promise<void>;
+}
+
+export async function startChildServer(t: Test, path: string): Promise<ChildServer> {
+  const program = fileURLToPath(new URL('../server/serve-child.ts', import.meta.url));
+  const child = spawn(process.execPath, ['--import', 'tsx', program, path], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    // The test runner's own hooks are not for this process.
+    env: { ...process.env, NODE_OPTIONS: '' },
+  });
+  const gone = once(child, 'exit');
+  const kill = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await gone;
+  };
+  t.teardown(kill);
+  const died = gone.then(() => {
+    throw new Error('the child ended by itself');
+  });
+  const [port] = (await Promise.race([once(createInterface(child.stdout), 'line'), died])) as [string];
+  died.catch(() => undefined);
+  return { url: `ws://127.0.0.1:${port}`, kill };
+}
