@@ -28,10 +28,9 @@ export interface EncodeOptions {
 const INITIAL_BYTES = 1024;
 /** A writer that once held more than this gives the memory back. */
 const KEEP_BYTES = 64 * 1024;
-/** Below this many bytes a text's length is in its type byte. */
-const SHORT_TEXT = 32;
+/** Below this many characters a loop beats the call of `encodeInto`. */
+const SHORT_TEXT = 48;
 const textEncoder = new TextEncoder();
-const loneSurrogate = /\p{Surrogate}/u;
 
 /**
  * Appends to one buffer that it keeps from use to use; `take` returns what was written as a copy
@@ -175,26 +174,16 @@ export class Writer {
 
   /** False, with nothing written, when the text has a lone surrogate. */
   #text(text: string): boolean {
-    if (text.length < SHORT_TEXT && this.#ascii(text)) return true;
-    if (loneSurrogate.test(text)) return false;
-    const utf8 = textEncoder.encode(text);
-    this.#size(utf8.length, 0xa0, SHORT_TEXT, 0xd9);
-    this.writeRaw(utf8);
-    return true;
-  }
-
-  /** False, with nothing written, when the short text is not all ASCII. */
-  #ascii(text: string): boolean {
-    this.#reserve(SHORT_TEXT);
-    const { length } = text;
-    const start = this.#pos + 1;
-    for (let i = 0; i < length; i++) {
-      const unit = text.charCodeAt(i);
-      if (unit > 0x7f) return false;
-      this.#bytes[start + i] = unit;
+    const size = utf8Length(text);
+    if (size < 0) return false;
+    this.#size(size, 0xa0, 32, 0xd9);
+    this.#reserve(size);
+    if (size === text.length && size < SHORT_TEXT) {
+      for (let i = 0; i < size; i++) this.#bytes[this.#pos + i] = text.charCodeAt(i);
+    } else {
+      textEncoder.encodeInto(text, this.#bytes.subarray(this.#pos));
     }
-    this.#bytes[start - 1] = 0xa0 | length;
-    this.#pos = start + length;
+    this.#pos += size;
     return true;
   }
 
@@ -273,6 +262,20 @@ function problemOf(value: unknown): string {
 function isPlain(value: object): value is Readonly<Record<string, unknown>> {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || prototype === Object.prototype;
+}
+
+/** Bytes of the text in UTF-8, or −1 when it has a lone surrogate. */
+function utf8Length(text: string): number {
+  let size = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit < 0x80) continue;
+    size += unit < 0x800 ? 1 : 2;
+    if (unit < 0xd800 || unit > 0xdfff) continue;
+    // A pair is 4 bytes: 2 units, and the 2 already added for its first half.
+    if (unit > 0xdbff || (text.charCodeAt(++i) & 0xfc00) !== 0xdc00) return -1;
+  }
+  return size;
 }
 
 let idle: Writer | undefined;

@@ -13,3 +13,13 @@ export function isLoopback(host: string): boolean {
   if (host === 'localhost' || host === '::1') return true;
   return isIP(host) === 4 && host.startsWith('127.');
 }
+
+/**
+ * Whether a request comes from no web page, or from a page of this machine. Where guests are let in,
+ * others are not: any page that a developer visits could otherwise speak for them.
+ */
+export function isLocalOrigin(origin: string): boolean {
+  if (origin === '') return true;
+  const host = URL.canParse(origin) ? new URL(origin).hostname : '';
+  return isLoopback(host.replace(/^\[(.*)\]$/, '$1'));
+}

@@ -30,7 +30,7 @@ import { Authenticator, guest } from './auth.js';
 import { DEFAULT_CALL_MS, type CallTable, type PlainHandler, type TransactionHandler } from './calls.js';
 import { systemTime, type TimeSource } from './clock.js';
 import { Connection } from './connection.js';
-import { chooseSubprotocol, isLoopback } from './admission.js';
+import { chooseSubprotocol, isLocalOrigin, isLoopback } from './admission.js';
 import { assemble, type Core } from './core.js';
 import { serverItem } from './hub/events-frame.js';
 import type { Hub } from './hub/hub.js';
@@ -224,6 +224,9 @@ class RoomServer implements PluginHost {
   }
 
   async authenticate(request: HttpRequest): Promise<HttpCaller> {
+    if (this.#guests && !isLocalOrigin(request.headers['origin'] ?? '')) {
+      throw new RoomwireError('forbidden', 'guests come from pages of this machine only');
+    }
     const token = /^Bearer +(\S+)$/i.exec(request.headers['authorization'] ?? '')?.[1];
     if (token === undefined) {
       if (this.#guests) return { kind: 'guest', user: guest().user };
@@ -269,7 +272,9 @@ class RoomServer implements PluginHost {
             const connection = new Connection(socket, info, this.#open().connectionOwner);
             this.#connections.add(connection);
             if (!info.subprotocols.includes(SUBPROTOCOL)) connection.close('bad_subprotocol');
-            else if (this.#state !== 'open') connection.close('draining');
+            else if (this.#guests && !isLocalOrigin(info.origin)) {
+              connection.close('forbidden', 'guests come from pages of this machine only');
+            } else if (this.#state !== 'open') connection.close('draining');
             return connection.events;
           },
           request: (request) => this.#answer(request),

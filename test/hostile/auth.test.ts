@@ -159,7 +159,7 @@ t.test('guests come in on loopback without keys only; elsewhere listening is ref
   await other.undisturbed();
 });
 
-t.test('a token that expires while connected closes with 4101, at its time; AUTH before that renews', async (t) => {
+t.test('rule 9: a token that expires while connected closes with 4101, at its time; AUTH before that renews', async (t) => {
   const s = await startOpen(t, { auth: { secret } });
   const other = await bystander(t, s, { token: await token('bob') });
   const exp = now() + 2;
@@ -379,4 +379,17 @@ t.test('keys that cannot be safe are refused when the server is made, by a TypeE
   // Bytes, not characters.
   t.doesNotThrow(make({ secret: 'ä'.repeat(16) }));
   t.end();
+});
+
+t.test('where guests are let in, a page from elsewhere is not: neither its socket nor its requests', async (t) => {
+  const s = await startServer(t, { contract: roomContract, plugins: [rooms(), http()] as const });
+  const foreign = s.connect(undefined, { origin: 'https://evil.example' });
+  t.equal((await foreign.closed).code, 4006);
+  const local = s.connect(undefined, { origin: 'http://localhost:5173' });
+  t.match(await local.hello(), { resumed: false });
+  const post = (origin: string): Promise<Response> =>
+    fetch(`${s.http}/api/rooms/made-elsewhere`, { method: 'POST', headers: { origin } });
+  t.equal((await post('https://evil.example')).status, 403);
+  t.equal((await post('null')).status, 403);
+  t.equal((await post('http://127.0.0.1:3000')).status, 201);
 });
