@@ -195,7 +195,9 @@ export class Dispatcher {
   ): void {
     const scope = ['publish', session.user.id, topic, key];
     const { keyTtlMs } = this.#limits;
-    this.#hub.perform((tx) => once(tx, scope, hashOf(item), keyTtlMs, () => tx.append(topic, item)), done, failed);
+    // Without the sender's session: a retry may come from the user's next one (RW-PUB-5).
+    const content = hashOf(item.subarray(0, item.length - session.sidBytes.length));
+    this.#hub.perform((tx) => once(tx, scope, content, keyTtlMs, () => tx.append(topic, item)), done, failed);
   }
 
   #volatile(connection: Connection, session: ServerSession, bytes: Uint8Array, length: number): void {

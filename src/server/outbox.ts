@@ -8,7 +8,7 @@ import { isPromise } from '../store/promise.js';
 import { concat, encode } from '../protocol/codec.js';
 import { Op } from '../protocol/frames.js';
 import { FRAME_BYTES, sliceChunk } from './hub/events-frame.js';
-import type { Cursor } from './hub/topic.js';
+import type { Cursor, Slot } from './hub/topic.js';
 import type { LogChunk, MaybePromise } from '../store/store.js';
 import type { Socket } from './transport/transport.js';
 
@@ -194,10 +194,6 @@ export class Outbox {
         this.#owner.again(this);
         return false;
       }
-      if (cursor.next < topic.tail) {
-        this.#reset(cursor, until);
-        return !this.#blocked;
-      }
       const chunk = topic.ring.find(cursor.next);
       if (chunk === undefined) return this.#feedFromStore(cursor, until);
       const chunks = [chunk];
@@ -278,13 +274,26 @@ export class Outbox {
 
   #feedVolatile(cursor: Cursor): boolean {
     const { volatile } = cursor.topic;
-    const frames = volatile.since(cursor.seen);
-    if (frames.length > 0) {
-      const result = this.#socket.send(concat(frames));
+    const slots = volatile.since(cursor.seen);
+    for (let i = 0; i < slots.length;) {
+      // As large as an EVENTS frame may be, unless one value is larger.
+      const frames: Uint8Array[] = [];
+      let bytes = 0;
+      let seen = cursor.seen;
+      for (; i < slots.length; i++) {
+        const { frame, sequence } = slots[i] as Slot;
+        if (frames.length > 0 && bytes + frame.length > FRAME_BYTES) break;
+        frames.push(frame);
+        bytes += frame.length;
+        seen = sequence;
+      }
+      const result = this.#socket.send(frames.length === 1 ? (frames[0] as Uint8Array) : concat(frames));
       if (result !== 'sent') this.#blocked = true;
       if (result === 'dropped') return false;
+      cursor.seen = seen;
+      if (result !== 'sent') return false;
     }
     cursor.seen = volatile.sequence;
-    return !this.#blocked;
+    return true;
   }
 }

@@ -86,7 +86,7 @@ export class Welcomer {
     // The secret never replaces a token: another user gets a session of its own, and its own verdicts.
     const presented = known?.user.id === identity.user.id ? known : undefined;
     const session = presented ?? this.#begin(identity, hello);
-    const refused = await this.#refused(session, hello);
+    const refused = await this.#refused(session, identity, hello);
     if (!connection.open) return;
     hub.perform(
       (tx) => this.#welcome(tx, { connection, id, hello, identity, session, refused }),
@@ -131,13 +131,15 @@ export class Welcomer {
   }
 
   /** The codes of the topics that the policy refuses, asked before the transaction: it may be asynchronous. */
-  async #refused(session: ServerSession, hello: Hello): Promise<ReadonlyMap<string, number>> {
+  async #refused(session: ServerSession, { user }: Identity, hello: Hello): Promise<ReadonlyMap<string, number>> {
     const { policy, log } = this.#options;
+    // As whom the token names now: what it no longer grants, a resume does not bring back (RW-SES-7).
+    const asker = { sid: session.sid, user, connected: true, ended: false, topics: session.topics };
     const refused = new Map<string, number>();
     for (const topic of new Set([...Object.keys(hello.resume ?? {}), ...session.topics])) {
       try {
         if (this.#byCall(topic)) continue;
-        if (!(await policy.maySubscribe(session, topic))) refused.set(topic, errors.forbidden);
+        if (!(await policy.maySubscribe(asker, topic))) refused.set(topic, errors.forbidden);
       } catch (error) {
         if (!(error instanceof RoomwireError)) log.error({ err: error, topic }, 'a policy failed');
         refused.set(topic, error instanceof RoomwireError ? error.code : errors.handler_failed);
@@ -156,7 +158,8 @@ export class Welcomer {
     const ticket = hello.session;
     const stored = ticket === undefined ? undefined : tx.get<SessionRecord>('sessions', session.sid);
     // It may have ended, or another connection used the secret up, since it was looked at.
-    const resumed = ticket !== undefined && stored !== undefined && !tx.ended(session) && opens(stored, ticket[1]);
+    const resumed =
+      ticket !== undefined && stored !== undefined && opens(stored, ticket[1]) && opens(session.record, ticket[1]);
     const isFresh = session.record.secrets.length === 0;
     const target = resumed || isFresh ? session : this.#begin(identity, hello);
     const secret = newSecret();

@@ -78,7 +78,9 @@ t.test(
     await stalled.call('keep', { id: '1' });
     stalled.socket.pause();
     const publish = (data: string) => server.transact((tx) => tx.publish('kept:1', 'note', data));
-    const count = await fill(publish, 50);
+    const count = (await fill(publish, 50)) + 10;
+    // Small ones, so that a read of the store goes past the end.
+    for (let n = 0; n < 10; n++) await publish('in time');
     await server.transact((tx) => tx.unsubscribe(server.session(stalled.welcome.session[0])!, 'kept:1'));
     for (let n = 0; n < 20; n++) await publish('too late');
     stalled.socket.resume();

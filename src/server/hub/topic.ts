@@ -55,11 +55,9 @@ export class VolatileSlots {
     return true;
   }
 
-  /** Frames newer than `sequence`, oldest first. */
-  since(sequence: number): Uint8Array[] {
-    const frames: Uint8Array[] = [];
-    for (const slot of this.slots.values()) if (slot.sequence > sequence) frames.push(slot.frame);
-    return frames;
+  /** What is newer than `sequence`, oldest first. */
+  since(sequence: number): Slot[] {
+    return [...this.slots.values()].filter((slot) => slot.sequence > sequence);
   }
 
   /** A volatile value is gone when its sender leaves. */
