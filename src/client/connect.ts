@@ -5,12 +5,7 @@ import { settingsOf } from './settings.js';
 import { SharedClient } from './shared-client.js';
 import type { Client, ConnectOptions } from './types.js';
 
-interface Share {
-  readonly core: Core;
-  clients: number;
-}
-
-const shares = new Set<Share>();
+const shared = new Set<Core>();
 
 /**
  * Connects to a roomwire server and stays connected: see `state`. A second call with the same URL,
@@ -21,20 +16,19 @@ const shares = new Set<Share>();
  */
 export function connect<C extends Contract = Contract>(url: string, options: ConnectOptions = {}): Client<ShapeOf<C>> {
   const settings = settingsOf(url, options);
-  let share = [...shares].find(
-    ({ core: { settings: other, connection } }) =>
-      other.url === settings.url &&
-      other.token === settings.token &&
-      other.instance === settings.instance &&
-      connection.state.get().status !== 'refused',
-  );
-  if (share === undefined) shares.add((share = { core: new Core(settings), clients: 0 }));
-  const { core } = share;
-  const own = share;
-  own.clients++;
+  const core =
+    [...shared].find(
+      ({ settings: other, connection }) =>
+        other.url === settings.url &&
+        other.token === settings.token &&
+        other.instance === settings.instance &&
+        connection.state.get().status !== 'refused',
+    ) ?? new Core(settings);
+  shared.add(core);
+  core.clients++;
   const client = new SharedClient(core, () => {
-    if (--own.clients > 0) return;
-    shares.delete(own);
+    if (--core.clients > 0) return;
+    shared.delete(core);
     core.close();
   });
   // The names and data the contract allows are a matter of types alone.

@@ -93,13 +93,13 @@ export class Connection {
     this.send(encodeFrame([Op.BYE]));
     this.#drop(1000, 'closed');
     this.#hooks.down(true);
-    this.#set({ status: 'closed', reason: undefined, retryAt: undefined });
+    this.state.merge({ status: 'closed', reason: undefined, retryAt: undefined });
   }
 
   async #connect(): Promise<void> {
     this.#drop(1000, '');
     const turn = this.#turn;
-    this.#set({ status: 'connecting', retryAt: undefined });
+    this.state.merge({ status: 'connecting', retryAt: undefined });
     const { token, url, WebSocket } = this.#settings;
     try {
       this.token = typeof token === 'function' ? await token() : token;
@@ -187,7 +187,7 @@ export class Connection {
     this.#keepAlive();
     this.#hooks.welcome(welcome);
     if (this.#live)
-      this.#set({ status: 'live', attempt: 0, reason: undefined, user: welcome.user, sid: welcome.session[0] });
+      this.state.merge({ status: 'live', attempt: 0, reason: undefined, user: welcome.user, sid: welcome.session[0] });
   }
 
   #keepAlive(): void {
@@ -205,7 +205,7 @@ export class Connection {
   }
 
   #ended(code: number, message: string, reaction: Reaction = reactionTo(code)): void {
-    const { timers, token } = this.#settings;
+    const { token } = this.#settings;
     if (this.#live && this.#now() - this.#liveSince >= HELD_MS) this.#attempt = this.#refusals = 0;
     const retryAfterMs = this.#goaway?.[3] ?? 0;
     this.#drop(1000, '');
@@ -213,15 +213,15 @@ export class Connection {
     if (reaction === 'token' && (typeof token !== 'function' || ++this.#refusals >= MAX_REFUSALS)) reaction = 'refuse';
     if (reaction === 'refuse') {
       this.#hooks.down(true);
-      this.#set({ status: 'refused', reason, retryAt: undefined });
+      this.state.merge({ status: 'refused', reason, retryAt: undefined });
       return;
     }
     const attempt = ++this.#attempt;
     const delay = retryDelay(this.#settings, { reaction, code, attempt, retryAfterMs });
-    this.#timer = timers.setTimeout(() => void this.#connect(), delay);
+    this.#after(delay, () => void this.#connect());
     this.#hooks.down(false);
     // Last: a listener may close or retry.
-    this.#set({ status: 'offline', attempt, reason, retryAt: Date.now() + delay });
+    this.state.merge({ status: 'offline', attempt, reason, retryAt: Date.now() + delay });
   }
 
   /** Lets go of the socket and of every timer. */
@@ -241,9 +241,5 @@ export class Connection {
 
   #now(): number {
     return this.#settings.timers.now();
-  }
-
-  #set(changes: Partial<ClientState>): void {
-    this.state.set({ ...this.state.get(), ...changes });
   }
 }

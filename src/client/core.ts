@@ -2,9 +2,9 @@
  * One shared connection with everything that runs over it. Frames come in here and go to who waits
  * for them: answers to requests, calls to handlers, the rest to topics.
  */
-import { IGNORABLE_FROM, type Value, type Welcome } from '../protocol/frames.js';
+import { IGNORABLE_FROM, type Positions, type Value, type Welcome } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
-import { Connection } from './connection.js';
+import { Connection, type ConnectionHooks } from './connection.js';
 import type { Context } from './context.js';
 import { Handlers } from './handlers.js';
 import { Overview } from './overview.js';
@@ -14,8 +14,10 @@ import { FollowedRoom } from './room.js';
 import type { Settings } from './settings.js';
 import { Topics } from './topics.js';
 
-export class Core implements Context {
+export class Core implements Context, ConnectionHooks {
   readonly settings: Settings;
+  /** Who shares it; closed by the last. */
+  clients = 0;
   readonly connection: Connection;
   readonly requests: Requests;
   readonly topics: Topics;
@@ -28,12 +30,7 @@ export class Core implements Context {
   constructor(settings: Settings) {
     this.settings = settings;
     const send = (bytes: Uint8Array): void => this.connection.send(bytes);
-    this.connection = new Connection(settings, {
-      resume: () => this.topics.positions(),
-      welcome: (welcome) => this.#welcome(welcome),
-      frame: (frame) => this.#frame(frame),
-      down: (final) => this.#down(final),
-    });
+    this.connection = new Connection(settings, this);
     this.requests = new Requests(settings.timers, send);
     this.topics = new Topics(this.requests);
     this.handlers = new Handlers(send, settings.report);
@@ -64,7 +61,11 @@ export class Core implements Context {
     this.connection.close();
   }
 
-  #welcome(welcome: Welcome): void {
+  resume(): Positions {
+    return this.topics.positions();
+  }
+
+  welcome(welcome: Welcome): void {
     this.#renewal.schedule(welcome.expiresAt);
     // Rooms that must be joined again go first; what waited for the connection may need them.
     this.requests.live(welcome.limits.messageBytes);
@@ -72,7 +73,7 @@ export class Core implements Context {
     this.requests.flush();
   }
 
-  #frame(frame: Value[]): void {
+  frame(frame: Value[]): void {
     switch (frame[0]) {
       case Op.ACK:
       case Op.NACK:
@@ -86,11 +87,11 @@ export class Core implements Context {
         break;
       default:
         if (this.topics.frame(frame) || (frame[0] as number) >= IGNORABLE_FROM) break;
-        throw new TypeError(`the server sent an unknown opcode: ${JSON.stringify(frame[0])}`);
+        throw new TypeError(`the server sent an unknown opcode: ${frame[0] as number}`);
     }
   }
 
-  #down(final: boolean): void {
+  down(final: boolean): void {
     this.#renewal.stop();
     this.requests.down(final);
     this.handlers.down();

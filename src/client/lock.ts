@@ -51,6 +51,7 @@ export class HeldLock implements Lock {
   readonly #room: LockHost;
   readonly #ttl: number;
   readonly #controller = new AbortController();
+  readonly signal = this.#controller.signal;
   #expiresAt = 0;
   /** Own clock: from here on the lease may be over. */
   #until = 0;
@@ -77,10 +78,6 @@ export class HeldLock implements Lock {
 
   get expiresAt(): number {
     return this.#expiresAt;
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
   }
 
   async refresh(): Promise<void> {
@@ -144,7 +141,7 @@ export class HeldLock implements Lock {
     const left = expiresAt - this.#context.connection.storeNow();
     this.#expiresAt = expiresAt;
     // A message does not lengthen the lease beyond what expiresAt says; our request's ttl neither.
-    this.#until = renewed ? Math.min(asked + this.#ttl, this.#now() + left) : Math.min(this.#until, this.#now() + left);
+    this.#until = Math.min(renewed ? asked + this.#ttl : this.#until, this.#now() + left);
     this.#refreshIn((this.#until - this.#now()) / 3);
     this.#timers.clearTimeout(this.#expiryTimer);
     this.#expiryTimer = this.#timers.setTimeout(

@@ -27,6 +27,11 @@ export class Observed<T> implements Observable<T> {
     }
   }
 
+  /** A new snapshot, changed in these members. */
+  merge(changes: Partial<T>): void {
+    this.set({ ...this.#value, ...changes });
+  }
+
   subscribe(listener: (value: T) => void): () => void {
     // Wrapped, so that the same function subscribed twice is removed once.
     const own = (value: T): void => listener(value);

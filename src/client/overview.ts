@@ -77,7 +77,7 @@ export class Overview implements Followed<List> {
   }
 
   loading(): void {
-    this.#set({ loading: true });
+    this.status.merge({ loading: true });
   }
 
   read(_reply: Value, signal: AbortSignal): Promise<List> {
@@ -86,7 +86,7 @@ export class Overview implements Followed<List> {
 
   apply({ rooms }: List): void {
     this.#table.replace(rooms);
-    this.#set({ watching: true, loading: false });
+    this.status.merge({ watching: true, loading: false });
   }
 
   event(data: Value, { event, from }: EventInfo): void {
@@ -102,7 +102,7 @@ export class Overview implements Followed<List> {
   ended(): void {
     this.#context.settings.timers.clearTimeout(this.#reload);
     this.#reload = undefined;
-    this.#set({ watching: false, loading: false });
+    this.status.merge({ watching: false, loading: false });
   }
 
   #leave(follower: Follower<List>): Promise<void> {
@@ -115,10 +115,6 @@ export class Overview implements Followed<List> {
       this.#reload = undefined;
       this.#follower?.again('a room came into view');
     }, RELOAD_MS);
-  }
-
-  #set(changes: Partial<RoomsStatus>): void {
-    this.status.set({ ...this.status.get(), ...changes });
   }
 }
 

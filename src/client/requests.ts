@@ -100,11 +100,11 @@ export class Requests {
   }
 
   /** ACK and NACK. Answers to what nobody waits for are dropped. */
-  answer([op, id, ...rest]: readonly Value[]): void {
+  answer([op, id, first, message, details]: readonly Value[]): void {
     const pending = this.#pending.get(id as number);
     this.#pending.delete(id as number);
-    if (op === Op.ACK) pending?.answer(undefined, rest[0]);
-    else pending?.answer(new RoomwireError(rest[0] as number, rest[1] as string, { details: rest[2] }));
+    if (op === Op.ACK) pending?.answer(undefined, first);
+    else pending?.answer(new RoomwireError(first as number, message as string, { details }));
   }
 
   /** From here on requests leave at once; those that waited follow with `flush`. */

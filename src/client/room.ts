@@ -67,7 +67,7 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
 
   loading(missing: boolean): void {
     // A second join of a room that misses nothing leaves it as it is.
-    if (missing || this.state.get().status !== 'joined') this.#set('joining');
+    if (missing || this.state.get().status !== 'joined') this.state.merge({ status: 'joining' });
   }
 
   read(reply: Value): JoinReply {
@@ -94,7 +94,7 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
   ended(error: RoomwireError, before: boolean): void {
     // A first join that failed leaves the room as it was; who called it knows.
     if (!before) {
-      this.#set('idle');
+      this.state.merge({ status: 'idle' });
       return;
     }
     this.#left(isError(error, 'room_not_found') ? 'deleted' : 'removed');
@@ -111,14 +111,10 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
 
   #left(status: 'left' | 'deleted' | 'removed'): void {
     for (const lock of this.locks) lock.lose('the room was left');
-    this.#set(status);
+    this.state.merge({ status });
   }
 
   async #ask(name: string, sid?: string): Promise<void> {
     await call(this.context, name, { ...this.input, sid });
-  }
-
-  #set(status: RoomState['status']): void {
-    this.state.set({ ...this.state.get(), status });
   }
 }

@@ -21,9 +21,7 @@ export interface Settings {
 }
 
 /** Tells a reconnect of this page load from a duplicated tab. */
-const pageInstance = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) =>
-  byte.toString(16).padStart(2, '0'),
-).join('');
+const pageInstance = crypto.getRandomValues(new Uint32Array(3)).join('-');
 
 const MAX_TIMEOUT = 2 ** 31 - 1;
 
@@ -36,7 +34,7 @@ export function settingsOf(address: string, options: ConnectOptions): Settings {
   if (WebSocket === undefined) throw new TypeError('there is no WebSocket here; pass one in options.WebSocket');
   return {
     url: url.href,
-    httpUrl: (options.httpUrl ?? `${url.protocol.replace('ws', 'http')}//${url.host}`).replace(/\/$/, ''),
+    httpUrl: (options.httpUrl ?? url.origin.replace('ws', 'http')).replace(/\/$/, ''),
     token: options.token,
     grace: options.grace,
     instance: options.instance ?? pageInstance,

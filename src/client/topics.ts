@@ -39,11 +39,11 @@ interface Topic {
   /** The server sends its events. */
   live: boolean;
   /** The last event handed over; undefined: never subscribed. */
-  position: Position | undefined;
+  position?: Position | undefined;
   /** From here to `position` nothing was missed. */
-  since: Position | undefined;
+  since?: Position | undefined;
   /** The SUBSCRIBE that waits for its answer. */
-  asking: Promise<SubscribeReply> | undefined;
+  asking?: Promise<SubscribeReply> | undefined;
 }
 
 export class Topics {
@@ -237,9 +237,6 @@ export class Topics {
         listeners: new Set(),
         direct: 0,
         live: false,
-        position: undefined,
-        since: undefined,
-        asking: undefined,
       };
       this.#topics.set(name, topic);
     }

@@ -3,7 +3,7 @@
  * Encoding is here, decoding in decode.ts. Encoding refuses what JSON would quietly change (dates,
  * maps, class instances) and names its path.
  */
-import { MAX_DEPTH } from './read.js';
+import { float, MAX_DEPTH } from './read.js';
 
 export { decode, decodeAll, DecodeError, decodeScanned } from './decode.js';
 
@@ -28,9 +28,10 @@ export interface EncodeOptions {
 const INITIAL_BYTES = 1024;
 /** A writer that once held more than this gives the memory back. */
 const KEEP_BYTES = 64 * 1024;
-/** Below this many characters a loop beats the call of `encodeInto`. */
-const SHORT_TEXT = 48;
+/** Below this many bytes a text's length is in its type byte. */
+const SHORT_TEXT = 32;
 const textEncoder = new TextEncoder();
+const loneSurrogate = /\p{Surrogate}/u;
 
 /**
  * Appends to one buffer that it keeps from use to use; `take` returns what was written as a copy
@@ -38,14 +39,9 @@ const textEncoder = new TextEncoder();
  */
 export class Writer {
   #bytes = new Uint8Array(INITIAL_BYTES);
-  #view = new DataView(this.#bytes.buffer);
   #pos = 0;
   /** The way from the root to the value being written, for an error's path. */
   readonly #path: (string | number)[] = [];
-
-  get length(): number {
-    return this.#pos;
-  }
 
   take(): Uint8Array {
     const taken = this.#bytes.slice(0, this.#pos);
@@ -81,7 +77,8 @@ export class Writer {
 
   /** Throws EncodeError for a lone surrogate, which UTF-8 cannot carry. */
   writeString(text: string): void {
-    if (!this.#text(text)) throw new EncodeError('a string', LONE_SURROGATE);
+    this.#path[0] = 'a string';
+    this.#text(text, 1, LONE_SURROGATE);
   }
 
   writeBin({ buffer, byteOffset, byteLength }: ArrayBufferView): void {
@@ -115,8 +112,7 @@ export class Writer {
   #value(value: unknown, depth: number, maxDepth: number): void {
     switch (typeof value) {
       case 'string':
-        if (!this.#text(value)) this.#refuse(depth, LONE_SURROGATE);
-        return;
+        return this.#text(value, depth, LONE_SURROGATE);
       case 'number':
         // Like JSON, −0 becomes 0.
         if (Number.isSafeInteger(value)) this.writeInt(value);
@@ -149,41 +145,37 @@ export class Writer {
   }
 
   #map(map: Readonly<Record<string, unknown>>, depth: number, maxDepth: number): void {
-    const keys = Object.keys(map);
-    const start = this.#pos;
-    this.writeMapHeader(keys.length);
-    const body = this.#pos;
-    let size = 0;
-    for (const key of keys) {
-      // Read once: a getter may answer differently the second time.
-      const value = map[key];
-      if (value === undefined) continue;
+    // Each member is read once: a getter may answer differently the second time.
+    const members = Object.entries(map).filter(([, value]) => value !== undefined);
+    this.writeMapHeader(members.length);
+    for (const [key, value] of members) {
       this.#path[depth] = key;
-      if (!this.#text(key)) this.#refuse(depth + 1, `has a key that ${LONE_SURROGATE}`);
+      this.#text(key, depth + 1, BAD_KEY);
       this.#value(value, depth + 1, maxDepth);
-      size++;
     }
-    if (size === keys.length) return;
-    // Members were left out: the header is written again and may have become shorter.
-    const end = this.#pos;
-    this.#pos = start;
-    this.writeMapHeader(size);
-    this.#bytes.copyWithin(this.#pos, body, end);
-    this.#pos += end - body;
   }
 
-  /** False, with nothing written, when the text has a lone surrogate. */
-  #text(text: string): boolean {
-    const size = utf8Length(text);
-    if (size < 0) return false;
-    this.#size(size, 0xa0, 32, 0xd9);
-    this.#reserve(size);
-    if (size === text.length && size < SHORT_TEXT) {
-      for (let i = 0; i < size; i++) this.#bytes[this.#pos + i] = text.charCodeAt(i);
-    } else {
-      textEncoder.encodeInto(text, this.#bytes.subarray(this.#pos));
+  /** `depth` and `problem`: what to say of text with a lone surrogate. */
+  #text(text: string, depth: number, problem: string): void {
+    if (text.length < SHORT_TEXT && this.#ascii(text)) return;
+    if (loneSurrogate.test(text)) this.#refuse(depth, problem);
+    const utf8 = textEncoder.encode(text);
+    this.#size(utf8.length, 0xa0, SHORT_TEXT, 0xd9);
+    this.writeRaw(utf8);
+  }
+
+  /** False, with nothing written, when the short text is not all ASCII. */
+  #ascii(text: string): boolean {
+    this.#reserve(SHORT_TEXT);
+    const { length } = text;
+    const start = this.#pos + 1;
+    for (let i = 0; i < length; i++) {
+      const unit = text.charCodeAt(i);
+      if (unit > 0x7f) return false;
+      this.#bytes[start + i] = unit;
     }
-    this.#pos += size;
+    this.#bytes[start - 1] = 0xa0 | length;
+    this.#pos = start + length;
     return true;
   }
 
@@ -201,24 +193,21 @@ export class Writer {
 
   /** `type + power`, then the value in 2 ** power bytes. */
   #uint(type: number, value: number, power: number): void {
-    this.#reserve(9);
-    const pos = this.#pos;
-    this.#bytes[pos] = type + power;
-    if (power === 0) this.#bytes[pos + 1] = value;
-    else if (power === 1) this.#view.setUint16(pos + 1, value);
-    else if (power === 2) this.#view.setUint32(pos + 1, value);
-    else {
-      this.#view.setUint32(pos + 1, Math.floor(value / 2 ** 32));
-      this.#view.setUint32(pos + 5, value);
+    const width = 1 << power;
+    this.#byte(type + power);
+    this.#reserve(width);
+    this.#pos += width;
+    for (let i = 1; i <= width; i++) {
+      this.#bytes[this.#pos - i] = value;
+      value = Math.floor(value / 0x100);
     }
-    this.#pos = pos + 1 + (1 << power);
   }
 
   #float64(value: number): void {
-    this.#reserve(9);
-    this.#bytes[this.#pos] = 0xcb;
-    this.#view.setFloat64(this.#pos + 1, value);
-    this.#pos += 9;
+    this.#byte(0xcb);
+    float.setFloat64(0, value);
+    this.#reserve(8);
+    for (let i = 0; i < 8; i++) this.#bytes[this.#pos++] = float.getUint8(i);
   }
 
   #reserve(size: number): void {
@@ -230,7 +219,6 @@ export class Writer {
     const written = this.#bytes.subarray(0, this.#pos);
     this.#bytes = new Uint8Array(size);
     this.#bytes.set(written);
-    this.#view = new DataView(this.#bytes.buffer);
   }
 }
 
@@ -240,6 +228,7 @@ function powerOf(value: number): number {
 }
 
 const LONE_SURROGATE = 'has a lone surrogate; send well-formed text or bytes';
+const BAD_KEY = `has a key that ${LONE_SURROGATE}`;
 
 function pathOf([name, ...steps]: readonly (string | number)[]): string {
   const named = /^[a-z_$][\w$]*$/i;
@@ -262,20 +251,6 @@ function problemOf(value: unknown): string {
 function isPlain(value: object): value is Readonly<Record<string, unknown>> {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || prototype === Object.prototype;
-}
-
-/** Bytes of the text in UTF-8, or −1 when it has a lone surrogate. */
-function utf8Length(text: string): number {
-  let size = text.length;
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    if (unit < 0x80) continue;
-    size += unit < 0x800 ? 1 : 2;
-    if (unit < 0xd800 || unit > 0xdfff) continue;
-    // A pair is 4 bytes: 2 units, and the 2 already added for its first half.
-    if (unit > 0xdbff || (text.charCodeAt(++i) & 0xfc00) !== 0xdc00) return -1;
-  }
-  return size;
 }
 
 let idle: Writer | undefined;

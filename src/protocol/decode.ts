@@ -4,7 +4,7 @@
  * past the end it was given, and what it returns shares no memory with the bytes.
  */
 import type { Value } from './frames.js';
-import { isArray, isScalar, isText, MAX_DEPTH, readNumber, readSize, readText, u8, widthOf } from './read.js';
+import { float, isArray, isText, MAX_DEPTH, readText, u8 } from './read.js';
 import type { ScanReason } from './scan.js';
 
 /** Bytes outside the subset. */
@@ -23,7 +23,6 @@ export class DecodeError extends TypeError {
 
 // The reader's place. Nothing of a user's runs while reading, so reading is never entered twice.
 let at = 0;
-let end = 0;
 let frame = 0;
 
 function fail(reason: ScanReason): never {
@@ -40,8 +39,8 @@ export function decode(bytes: Uint8Array, pos = 0, to = bytes.length): Value {
 /** The frames of one message. Throws DecodeError; then no frame of the message counts. */
 export function decodeAll(bytes: Uint8Array): Value[][] {
   const frames: Value[][] = [];
+  const end = bytes.length;
   at = frame = 0;
-  end = bytes.length;
   if (end === 0) fail('empty message');
   while (at < end) {
     if (!isArray(u8(bytes, at))) fail('frame is not an array');
@@ -56,46 +55,68 @@ export function decodeAll(bytes: Uint8Array): Value[][] {
 export function decodeScanned(bytes: Uint8Array, pos: number, to = bytes.length): Value {
   frame = 0;
   at = pos;
-  end = Math.min(to, bytes.length);
-  return readValue(bytes, end, MAX_DEPTH);
+  return readValue(bytes, Math.min(to, bytes.length), MAX_DEPTH);
 }
 
+/** `room`: how many arrays and maps may still open. */
 function readValue(bytes: Uint8Array, end: number, room: number): Value {
-  const start = at;
-  if (start >= end) fail('truncated or a length past the end');
-  const type = u8(bytes, start);
-  at = start + 1;
+  const type = u8(bytes, take(1, end));
   if (type < 0x80) return type;
   if (type >= 0xe0) return type - 0x100;
-  if (type < 0x90) return readMap(bytes, type & 0x0f, end, room);
-  if (type < 0xa0) return readArray(bytes, type & 0x0f, end, room);
-  if (type < 0xc0) return readString(bytes, take(type & 0x1f, end));
-  const width = widthOf(type);
-  if (width < 0) fail('ext or reserved type');
-  take(width, end);
-  if (type === 0xc0) return null;
-  if (type < 0xc4) return type === 0xc3;
-  if (isScalar(type)) {
-    const value = readNumber(bytes, start) as number;
-    if (width === 8 && type !== 0xcb && !Number.isSafeInteger(value)) fail('integer outside ±(2^53 - 1)');
-    return value;
-  }
-  const size = readSize(bytes, start + 1, width);
-  if (type > 0xdb) return type > 0xdd ? readMap(bytes, size, end, room) : readArray(bytes, size, end, room);
-  if (type > 0xc6) return readString(bytes, take(size, end));
-  return new Uint8Array(bytes.subarray(take(size, end), at));
+  if (type < 0x90) return readMap(bytes, end, room, type & 0x0f);
+  if (type < 0xa0) return readArray(bytes, end, room, type & 0x0f);
+  if (type < 0xc0) return readString(bytes, end, type & 0x1f);
+  if (type === 0xc1 || (type > 0xc6 && type < 0xca) || (type > 0xd3 && type < 0xd9)) fail('ext or reserved type');
+  if (type < 0xc4) return type === 0xc0 ? null : type === 0xc3;
+  // In each family the type counts up with the power of two that is the width.
+  if (type < 0xc7) return readBin(bytes, end, readUint(bytes, end, 1 << (type - 0xc4)));
+  if (type === 0xca) return readFloat(bytes, end, 4).getFloat32(0);
+  if (type === 0xcb) return readFloat(bytes, end, 8).getFloat64(0);
+  if (type < 0xd0) return safe(readUint(bytes, end, 1 << (type - 0xcc)));
+  if (type < 0xd3) return readInt(bytes, end, 1 << (type - 0xd0));
+  if (type === 0xd3) return safe(readInt(bytes, end, 4) * 2 ** 32 + readUint(bytes, end, 4));
+  if (type < 0xdc) return readString(bytes, end, readUint(bytes, end, 1 << (type - 0xd9)));
+  if (type < 0xde) return readArray(bytes, end, room, readUint(bytes, end, 1 << (type - 0xdb)));
+  return readMap(bytes, end, room, readUint(bytes, end, 1 << (type - 0xdd)));
 }
 
 /** Where the next `size` bytes start, once it is sure that they are there. */
 function take(size: number, end: number): number {
-  const start = at;
-  if (size > end - start) fail('truncated or a length past the end');
-  at = start + size;
-  return start;
+  if (size > end - at) fail('truncated or a length past the end');
+  at += size;
+  return at - size;
 }
 
-/** From `start` to here. */
-function readString(bytes: Uint8Array, start: number): string {
+/** Inexact past 2 ** 53, but never back below it. */
+function readUint(bytes: Uint8Array, end: number, width: number): number {
+  let value = 0;
+  for (let pos = take(width, end); pos < at; pos++) value = value * 0x100 + u8(bytes, pos);
+  return value;
+}
+
+function readInt(bytes: Uint8Array, end: number, width: number): number {
+  const unused = 32 - width * 8;
+  return (readUint(bytes, end, width) << unused) >> unused;
+}
+
+function safe(value: number): number {
+  return Number.isSafeInteger(value) ? value : fail('integer outside ±(2^53 - 1)');
+}
+
+function readFloat(bytes: Uint8Array, end: number, width: number): DataView {
+  const start = take(width, end);
+  for (let i = 0; i < width; i++) float.setUint8(i, u8(bytes, start + i));
+  return float;
+}
+
+function readBin(bytes: Uint8Array, end: number, size: number): Uint8Array {
+  const start = take(size, end);
+  // A copy: the memory of a message may end with its callback. (`slice` of a Buffer would share it.)
+  return new Uint8Array(bytes.subarray(start, at));
+}
+
+function readString(bytes: Uint8Array, end: number, size: number): string {
+  const start = take(size, end);
   try {
     return readText(bytes, start, at);
   } catch {
@@ -105,14 +126,14 @@ function readString(bytes: Uint8Array, start: number): string {
 
 /** Every element takes a byte at least, so a lying header fails here and not in a loop. */
 function open(size: number, end: number, room: number): void {
-  if (size > end - at) fail('truncated or a length past the end');
+  at = take(size, end);
   if (room <= 0) fail('nested too deep');
 }
 
 /** Headers inside headers, each as large as the bytes left, must not reserve that much each. */
-const RESERVED = 4096;
+const RESERVED = 16_384;
 
-function readArray(bytes: Uint8Array, length: number, end: number, room: number): Value[] {
+function readArray(bytes: Uint8Array, end: number, room: number, length: number): Value[] {
   open(length, end, room);
   // Pushing would reserve 17 places for three.
   const items = new Array<Value>(Math.min(length, RESERVED));
@@ -120,18 +141,16 @@ function readArray(bytes: Uint8Array, length: number, end: number, room: number)
   return items;
 }
 
-const ownMember = { writable: true, enumerable: true, configurable: true };
-
-function readMap(bytes: Uint8Array, size: number, end: number, room: number): Value {
+function readMap(bytes: Uint8Array, end: number, room: number, size: number): Value {
   open(size * 2, end, room);
   const map: Record<string, Value> = {};
   for (let i = 0; i < size; i++) {
     if (at < end && !isText(u8(bytes, at))) fail('map key is not a string');
     const key = readValue(bytes, end, 0) as string;
     const value = readValue(bytes, end, room - 1);
-    // Assigning `__proto__` would change what the object inherits instead of what it holds.
-    if (key === '__proto__') Object.defineProperty(map, key, { ...ownMember, value });
-    else map[key] = value;
+    if (key !== '__proto__') map[key] = value;
+    // Assigning would change what the object inherits instead of what it holds.
+    else Object.defineProperty(map, key, { value, writable: true, enumerable: true, configurable: true });
   }
   return map;
 }

@@ -12,7 +12,7 @@ export class RoomwireError extends Error {
   constructor(code: ErrorName | number, message?: string, options?: { details?: Value | undefined; cause?: unknown }) {
     const isName = typeof code === 'string';
     const name = isName ? code : (errorName(code) ?? `error_${code}`);
-    super(message ?? name, options?.cause === undefined ? undefined : { cause: options.cause });
+    super(message ?? name, options);
     this.name = name;
     this.code = isName ? errors[code] : code;
     this.details = options?.details;

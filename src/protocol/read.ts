@@ -1,21 +1,16 @@
 /**
- * The small readers that scanner and decoder share: what a type byte says, numbers, lengths, text.
- * They trust their positions: whoever calls has held them against the bytes. Runs in browsers.
+ * What scanner and decoder share: the limit of depth, what a type byte says, and text. They trust
+ * their positions: whoever calls has held them against the bytes. Runs in browsers.
  */
 
 /** Arrays and maps inside one another, the frame's own array included. */
 export const MAX_DEPTH = 32;
 
+/** Where floats are put together and taken apart; nothing stays in it. */
+export const float = new DataView(new ArrayBuffer(8));
+
 export function u8(bytes: Uint8Array, pos: number): number {
   return bytes[pos] as number;
-}
-
-export function u16(bytes: Uint8Array, pos: number): number {
-  return (u8(bytes, pos) << 8) | u8(bytes, pos + 1);
-}
-
-export function u32(bytes: Uint8Array, pos: number): number {
-  return ((u8(bytes, pos) << 24) | (u8(bytes, pos + 1) << 16) | (u8(bytes, pos + 2) << 8) | u8(bytes, pos + 3)) >>> 0;
 }
 
 /** Whether a type byte is a string's. */
@@ -26,65 +21,6 @@ export function isText(type: number): boolean {
 /** Whether a type byte is an array's. */
 export function isArray(type: number): boolean {
   return (type & 0xf0) === 0x90 || type === 0xdc || type === 0xdd;
-}
-
-/** Whether what follows a type byte in 0xc0–0xdf is a value and not a length. */
-export function isScalar(type: number): boolean {
-  return type < 0xc4 || (type > 0xc6 && type < 0xd9);
-}
-
-// prettier-ignore
-const widths = [
-  0, -1, 0, 0, 1, 2, 4, -1, // nil, (never used), false, true, bin 8/16/32, ext 8
-  -1, -1, 4, 8, 1, 2, 4, 8, // ext 16/32, float 32/64, uint 8/16/32/64
-  1, 2, 4, 8, -1, -1, -1, -1, // int 8/16/32/64, fixext 1/2/4/8
-  -1, 1, 2, 4, 2, 4, 2, 4, // fixext 16, str 8/16/32, array 16/32, map 16/32
-];
-
-/** Bytes of the scalar or length that follows a type byte in 0xc0–0xdf; −1 where the subset has no such type. */
-export function widthOf(type: number): number {
-  return widths[type - 0xc0] as number;
-}
-
-/** The length at `pos`, in 1, 2 or 4 bytes. */
-export function readSize(bytes: Uint8Array, pos: number, width: number): number {
-  return width === 1 ? u8(bytes, pos) : width === 2 ? u16(bytes, pos) : u32(bytes, pos);
-}
-
-const floats = new DataView(new ArrayBuffer(8));
-
-/** The number at `pos` in any encoding, or undefined when it is none. */
-export function readNumber(bytes: Uint8Array, pos: number): number | undefined {
-  const type = u8(bytes, pos++);
-  if (type < 0x80) return type;
-  if (type >= 0xe0) return type - 0x100;
-  switch (type) {
-    case 0xca:
-      floats.setUint32(0, u32(bytes, pos));
-      return floats.getFloat32(0);
-    case 0xcb:
-      floats.setUint32(0, u32(bytes, pos));
-      floats.setUint32(4, u32(bytes, pos + 4));
-      return floats.getFloat64(0);
-    case 0xcc:
-      return u8(bytes, pos);
-    case 0xcd:
-      return u16(bytes, pos);
-    case 0xce:
-      return u32(bytes, pos);
-    case 0xcf:
-      return u32(bytes, pos) * 0x1_0000_0000 + u32(bytes, pos + 4);
-    case 0xd0:
-      return (u8(bytes, pos) << 24) >> 24;
-    case 0xd1:
-      return (u16(bytes, pos) << 16) >> 16;
-    case 0xd2:
-      return u32(bytes, pos) | 0;
-    case 0xd3:
-      return (u32(bytes, pos) | 0) * 0x1_0000_0000 + u32(bytes, pos + 4);
-    default:
-      return undefined;
-  }
 }
 
 // Names come again and again (topics, events, sessions, map keys): a small table of the strings last

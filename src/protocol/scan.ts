@@ -5,7 +5,7 @@
  * `scan…` trusts nothing and never reads past `end`; `skip`, `elements` and `read…` trust what was
  * scanned. Runs in browsers.
  */
-import { isArray, isScalar, isText, MAX_DEPTH, readNumber, readSize, readText, u16, u32, u8, widthOf } from './read.js';
+import { isArray, isText, MAX_DEPTH, readText, u8 } from './read.js';
 
 // Failures are negative numbers: no offset is negative, and nothing is allocated to report one.
 const TRUNCATED = -1;
@@ -42,6 +42,14 @@ export interface ScanFailure {
   /** Index of the first bad frame in its message. */
   readonly frame: number;
   readonly reason: ScanReason;
+}
+
+function u16(bytes: Uint8Array, pos: number): number {
+  return (u8(bytes, pos) << 8) | u8(bytes, pos + 1);
+}
+
+function u32(bytes: Uint8Array, pos: number): number {
+  return ((u8(bytes, pos) << 24) | (u8(bytes, pos + 1) << 16) | (u8(bytes, pos + 2) << 8) | u8(bytes, pos + 3)) >>> 0;
 }
 
 /**
@@ -95,6 +103,36 @@ function scanItems(bytes: Uint8Array, pos: number, end: number, count: number, r
     if (pos < 0) return pos;
   }
   return pos;
+}
+
+/** Whether what follows a type byte in 0xc0–0xdf is a value and not a length. */
+function isScalar(type: number): boolean {
+  return type < 0xc4 || (type > 0xc6 && type < 0xd9);
+}
+
+// prettier-ignore
+const widths = [
+  0, -1, 0, 0, 1, 2, 4, -1, // nil, (never used), false, true, bin 8/16/32, ext 8
+  -1, -1, 4, 8, 1, 2, 4, 8, // ext 16/32, float 32/64, uint 8/16/32/64
+  1, 2, 4, 8, -1, -1, -1, -1, // int 8/16/32/64, fixext 1/2/4/8
+  -1, 1, 2, 4, 2, 4, 2, 4, // fixext 16, str 8/16/32, array 16/32, map 16/32
+];
+
+/** Bytes of the scalar or length that follows a type byte in 0xc0–0xdf; −1 where the subset has no such type. */
+function widthOf(type: number): number {
+  return widths[type - 0xc0] as number;
+}
+
+/** The length at `pos`, in 1, 2 or 4 bytes. */
+function readSize(bytes: Uint8Array, pos: number, width: number): number {
+  return width === 1 ? u8(bytes, pos) : width === 2 ? u16(bytes, pos) : u32(bytes, pos);
+}
+
+function isSafe64(bytes: Uint8Array, pos: number, signed: boolean): boolean {
+  const high = u32(bytes, pos);
+  if (high <= 0x1fffff) return true;
+  // Two's complement: −(2^53 − 1) is ffe00000 00000001.
+  return signed && high >= 0xffe00000 && (high > 0xffe00000 || u32(bytes, pos + 4) > 0);
 }
 
 /** Well-formed UTF-8 in Unicode's sense (table 3-7): nothing overlong, no surrogates, nothing past U+10FFFF. */
@@ -211,6 +249,42 @@ export function isNil(bytes: Uint8Array, pos: number): boolean {
   return bytes[pos] === 0xc0;
 }
 
+const floats = new DataView(new ArrayBuffer(8));
+
+/** The number at `pos` in any encoding, or undefined when it is none. */
+export function readNumber(bytes: Uint8Array, pos: number): number | undefined {
+  const type = u8(bytes, pos++);
+  if (type < 0x80) return type;
+  if (type >= 0xe0) return type - 0x100;
+  switch (type) {
+    case 0xca:
+      floats.setUint32(0, u32(bytes, pos));
+      return floats.getFloat32(0);
+    case 0xcb:
+      floats.setUint32(0, u32(bytes, pos));
+      floats.setUint32(4, u32(bytes, pos + 4));
+      return floats.getFloat64(0);
+    case 0xcc:
+      return u8(bytes, pos);
+    case 0xcd:
+      return u16(bytes, pos);
+    case 0xce:
+      return u32(bytes, pos);
+    case 0xcf:
+      return u32(bytes, pos) * 0x1_0000_0000 + u32(bytes, pos + 4);
+    case 0xd0:
+      return (u8(bytes, pos) << 24) >> 24;
+    case 0xd1:
+      return (u16(bytes, pos) << 16) >> 16;
+    case 0xd2:
+      return u32(bytes, pos) | 0;
+    case 0xd3:
+      return (u32(bytes, pos) | 0) * 0x1_0000_0000 + u32(bytes, pos + 4);
+    default:
+      return undefined;
+  }
+}
+
 /** The integer at `pos` in any encoding, an integral float included; undefined when it is none or not a safe one. */
 export function readInt(bytes: Uint8Array, pos: number): number | undefined {
   const value = readNumber(bytes, pos);
@@ -223,11 +297,4 @@ export function readString(bytes: Uint8Array, pos: number): string | undefined {
   if ((type & 0xe0) === 0xa0) return readText(bytes, pos + 1, pos + 1 + (type & 0x1f));
   if (type < 0xd9 || type > 0xdb) return undefined;
   return readText(bytes, pos + 1 + widthOf(type), skip(bytes, pos));
-}
-
-function isSafe64(bytes: Uint8Array, pos: number, signed: boolean): boolean {
-  const high = u32(bytes, pos);
-  if (high <= 0x1fffff) return true;
-  // Two's complement: −(2^53 − 1) is ffe00000 00000001.
-  return signed && high >= 0xffe00000 && (high > 0xffe00000 || u32(bytes, pos + 4) > 0);
 }

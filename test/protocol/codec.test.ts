@@ -169,7 +169,6 @@ t.test('a refused value leaves nothing in the writer, and the writer goes on', a
   writer.writeArrayHeader(2);
   writer.writeInt(1);
   t.throws(() => writer.writeValue(['x'.repeat(5000), new Date()]), EncodeError);
-  t.equal(writer.length, 2);
   writer.writeNil();
   t.equal(toHex(writer.take()), '9201c0');
   t.throws(() => encode([1n]), EncodeError);

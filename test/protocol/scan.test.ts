@@ -1,13 +1,14 @@
 import { encode as reference } from '@msgpack/msgpack';
 import fc from 'fast-check';
 import t from 'tap';
-import { MAX_DEPTH, readNumber } from '../../src/protocol/read.js';
+import { MAX_DEPTH } from '../../src/protocol/read.js';
 import {
   arrayLength,
   arrayStart,
   elements,
   isNil,
   readInt,
+  readNumber,
   readString,
   scanMessage,
   scanReason,

@@ -199,6 +199,29 @@ t.test('rule 1: a join and a takeover in one batch: the new connection is in the
   await second.event('kept:1', 'note');
 });
 
+t.test('rule 1: a takeover and a late SUBSCRIBE of the old connection in one batch: the new one is told', async (t) => {
+  const store = gatedStore(testStore(t));
+  const { client, connect, server } = await startOpen(t, { store });
+  const first = await client();
+  const second = connect();
+  let welcome: ReturnType<typeof second.hello> | undefined;
+  await inOneBatch(store, server, [
+    async () => {
+      welcome = second.hello({ session: first.welcome.session });
+      await second.open();
+      for (let i = 0; i < 200; i++) await new Promise((resolve) => setImmediate(resolve));
+    },
+    async () => {
+      first.send([Op.SUBSCRIBE, 35, 'chat:1', null]);
+      await first.barrier();
+    },
+  ]);
+  t.strictSame({ ...(await welcome)?.topics }, {});
+  await second.frame(isOf(Op.SUBSCRIBED, 'chat:1'));
+  await server.publish('chat:1', 'notice', 1);
+  await second.event('chat:1', 'notice');
+});
+
 t.test('a takeover in a topic that was never written keeps the subscription', async (t) => {
   const { client, server } = await startOpen(t);
   const first = await client();

@@ -6,6 +6,7 @@ import { encode } from '../../src/protocol/codec.js';
 import { Op, type Value } from '../../src/protocol/frames.js';
 import { startOpen } from '../support/open-server.js';
 import { startServer } from '../support/server.js';
+import { until } from '../support/until.js';
 
 t.test('by default the server alone publishes: a client is forbidden, whatever it sends', async (t) => {
   const { client, server } = await startOpen(t);
@@ -230,6 +231,20 @@ t.test('a volatile value needs a subscription, is checked, and is gone when its 
   await later.subscribe('chat:1');
   await later.barrier();
   t.equal(later.frames.filter(([op]) => op === Op.LATEST).length, 0);
+});
+
+t.test('volatile values of a topic that nobody is connected to are forgotten', async (t) => {
+  const { client, server } = await startOpen(t);
+  const moving = await client();
+  await moving.subscribe('chat:1');
+  moving.send([Op.VOLATILE, 'chat:1', 'message', 'pointer', 1]);
+  await moving.frame(([op]) => op === Op.LATEST);
+  moving.cut();
+  await until(() => server.session(moving.welcome.session[0])?.connected === false);
+  const late = await client();
+  await late.subscribe('chat:1');
+  await late.barrier();
+  t.equal(late.frames.filter(([op]) => op === Op.LATEST).length, 0);
 });
 
 t.test('events by prefix: the longest entry that fits is the one that counts', async (t) => {

@@ -125,6 +125,19 @@ t.test('the secret rotates: the old one is good until a frame shows that the new
   t.equal(fourth.welcome.resumed, true);
 });
 
+t.test('a secret that died stays dead though the store did not take the note of it', async (t) => {
+  const store = gatedStore(testStore(t));
+  const { client } = await startOpen(t, { store });
+  const first = await client();
+  const second = await client({ session: first.welcome.session });
+  store.fail('refused');
+  await second.barrier();
+  const thief = await client({ session: first.welcome.session });
+  t.equal(thief.welcome.resumed, false);
+  second.cut();
+  t.equal((await client({ session: second.welcome.session })).welcome.resumed, true);
+});
+
 t.test(
   'two connections with one ticket at the same time: one has the session in the end, and its secret works',
   async (t) => {
