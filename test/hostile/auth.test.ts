@@ -159,26 +159,29 @@ t.test('guests come in on loopback without keys only; elsewhere listening is ref
   await other.undisturbed();
 });
 
-t.test('rule 9: a token that expires while connected closes with 4101, at its time; AUTH before that renews', async (t) => {
-  const s = await startOpen(t, { auth: { secret } });
-  const other = await bystander(t, s, { token: await token('bob') });
-  const exp = now() + 2;
-  const [ends, renews] = [
-    await s.client({ token: await token('ann', { exp }) }),
-    await s.client({ token: await token('ann', { exp }) }),
-  ];
-  t.strictSame(await renews.request(Op.AUTH, await token('ann', { exp: exp + 600 })), {
-    expiresAt: (exp + 600) * 1000,
-  });
-  t.equal((await ends.closed).code, 4101);
-  t.ok(Date.now() >= exp * 1000 - 1, 'not before');
-  await renews.barrier();
-  t.strictSame(await renews.request(Op.AUTH, await token('ann')), { expiresAt: null }, 'it may be for ever');
-  await renews.barrier();
-  const back = await s.client({ session: ends.welcome.session, token: await token('ann') });
-  t.equal(back.welcome.resumed, true, 'a new token resumes the session');
-  await other.undisturbed();
-});
+t.test(
+  'rule 9: a token that expires while connected closes with 4101, at its time; AUTH before that renews',
+  async (t) => {
+    const s = await startOpen(t, { auth: { secret } });
+    const other = await bystander(t, s, { token: await token('bob') });
+    const exp = now() + 2;
+    const [ends, renews] = [
+      await s.client({ token: await token('ann', { exp }) }),
+      await s.client({ token: await token('ann', { exp }) }),
+    ];
+    t.strictSame(await renews.request(Op.AUTH, await token('ann', { exp: exp + 600 })), {
+      expiresAt: (exp + 600) * 1000,
+    });
+    t.equal((await ends.closed).code, 4101);
+    t.ok(Date.now() >= exp * 1000 - 1, 'not before');
+    await renews.barrier();
+    t.strictSame(await renews.request(Op.AUTH, await token('ann')), { expiresAt: null }, 'it may be for ever');
+    await renews.barrier();
+    const back = await s.client({ session: ends.welcome.session, token: await token('ann') });
+    t.equal(back.welcome.resumed, true, 'a new token resumes the session');
+    await other.undisturbed();
+  },
+);
 
 t.test('AUTH that is refused changes nothing: not the user, not the end of the rights', async (t) => {
   const time = new ManualTime();
