@@ -49,9 +49,12 @@ export class Requests {
   }
 
   /** Rejects with RoomwireError, or with EncodeError when `parts` hold what has no encoding. */
-  request(op: number, parts: readonly unknown[], options: RequestOptions = {}): Promise<Value> {
+  request(
+    op: number,
+    parts: readonly unknown[],
+    { timeoutMs, signal, resend = false, onAck }: RequestOptions = {},
+  ): Promise<Value> {
     return new Promise((resolve, reject) => {
-      const { timeoutMs, signal, resend = false, onAck } = options;
       const cancelled = (): RoomwireError => new RoomwireError('cancelled', undefined, { cause: signal?.reason });
       if (signal?.aborted) throw cancelled();
       if (this.over) throw new RoomwireError('disconnected');

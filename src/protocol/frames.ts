@@ -5,6 +5,7 @@
  */
 import * as Op from './opcodes.js';
 
+// The SDK imports opcodes.ts itself: then a bundler puts the numbers in place of the names.
 export { Op };
 
 export const SUBPROTOCOL = 'roomwire.v1';

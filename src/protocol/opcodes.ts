@@ -1,4 +1,4 @@
-/** Element 0 of every frame. Constants of a module, seen as `Op` from frames.ts: a bundler puts the numbers in their place. */
+/** Element 0 of every frame: constants of a module, seen as `Op` from frames.ts. */
 export const HELLO = 1;
 export const WELCOME = 2;
 export const PING = 3;

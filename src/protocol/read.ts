@@ -1,6 +1,6 @@
 /**
- * What scanner and decoder share: the limit of depth, what a type byte says, and text. They trust
- * their positions: whoever calls has held them against the bytes. Runs in browsers.
+ * What scanner, decoder and encoder share: the limit of depth, what a type byte says, text. Positions
+ * are trusted: whoever calls has held them against the bytes. Runs in browsers.
  */
 
 /** Arrays and maps inside one another, the frame's own array included. */

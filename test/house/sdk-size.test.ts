@@ -12,7 +12,7 @@ t.test(
   'the bundled SDK is at most 12 KiB gzipped, without eval and without modules of Node',
   { skip: !existsSync(entry) && 'there is no src/client/index.ts yet' },
   async (t) => {
-    const { outputFiles } = await build({
+    const { outputFiles, metafile } = await build({
       entryPoints: [entry],
       bundle: true,
       minify: true,
@@ -20,6 +20,7 @@ t.test(
       format: 'esm',
       target: 'es2022',
       write: false,
+      metafile: true,
     });
     const code = outputFiles[0]?.contents ?? new Uint8Array();
     const text = new TextDecoder().decode(code);
@@ -27,6 +28,14 @@ t.test(
     t.comment(`${size} bytes gzipped, ${code.length} minified`);
     t.ok(code.length > 0, 'there is a bundle');
     t.ok(size <= MAX_BYTES, `${size} ≤ ${MAX_BYTES} bytes`);
+    const bundled = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.keys(inputs));
+    // The server's: what each code means, and the scanner, whose refusals the decoder has too.
+    for (const file of ['code-texts', 'scan']) {
+      t.notOk(
+        bundled.some((name) => name.endsWith(`protocol/${file}.ts`)),
+        `without ${file}.ts`,
+      );
+    }
     for (const word of [/\bnew Function\b/, /\beval\(/, /["']node:/]) t.notOk(word.test(text), `no ${word.source}`);
   },
 );

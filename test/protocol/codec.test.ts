@@ -207,9 +207,20 @@ t.test('scanner and decoder accept the same bytes for the same reasons', async (
     bytes[where % bytes.length] = byte;
     return bytes;
   });
+  // Type bytes often enough to reach every branch of both.
+  const typed = fc
+    .array(
+      fc.oneof(
+        fc.integer({ min: 0x80, max: 0xa4 }),
+        fc.integer({ min: 0xc0, max: 0xdf }),
+        fc.constantFrom(0, 1, 2, 0xff, 0xed, 0xa0, 0xe2, 0xf0, 0x9f),
+      ),
+      { maxLength: 40 },
+    )
+    .map((list) => Uint8Array.from(list));
   let accepted = 0;
   fc.assert(
-    fc.property(fc.oneof(noise, mutated), (bytes) => {
+    fc.property(fc.oneof(noise, mutated, typed), (bytes) => {
       const end = scanValue(bytes, 0);
       try {
         const decoded = decode(bytes);
@@ -230,9 +241,80 @@ t.test('scanner and decoder accept the same bytes for the same reasons', async (
         assert.deepStrictEqual({ frame: error.frame, reason: error.reason }, scanned);
       }
     }),
-    { numRuns: 6000 },
+    { numRuns: 15_000 },
   );
   t.ok(accepted > 500, `${accepted} accepted`);
+});
+
+t.test('the decoder refuses what the scanner refuses, with its reason, for each of them', async (t) => {
+  const truncated = 'truncated or a length past the end';
+  const cases: [string, string][] = [
+    ...['c1', 'c7', 'c8', 'c9', 'd4', 'd5', 'd6', 'd7', 'd8'].map((type): [string, string] => [
+      `${type}01ff${'00'.repeat(20)}`,
+      'ext or reserved type',
+    ]),
+    ...['cf0020000000000000', 'cfffffffffffffffff', 'd30020000000000000', 'd3ffe0000000000000', 'd38000000000000000']
+      .map((bytes): [string, string] => [bytes, 'integer outside ±(2^53 - 1)']),
+    ...['80', 'c080', 'e08080', 'eda080', 'edbfbf', 'f08fbfbf', 'f4908080', 'c3', 'e282', 'f09f98', '61626364c3', 'ff'.repeat(13)]
+      .map((bad): [string, string] => [`${(0xa0 + bad.length / 2).toString(16)}${bad}`, 'invalid UTF-8']),
+    [`d928${'61'.repeat(39)}ff`, 'invalid UTF-8'],
+    ...['01', 'c0', 'c40161', '90', '80', 'cb3ff8000000000000', 'c1']
+      .map((key): [string, string] => [`81${key}01`, 'map key is not a string']),
+    [`${'91'.repeat(32)}90`, 'nested too deep'],
+    [`${'81a161'.repeat(33)}c0`, 'nested too deep'],
+    ...['dcffff', 'ddffffffff', 'deffff', 'dfffffffff', 'dd00001389', 'dbffffffff', 'c6ffffffff', 'daffff']
+      .map((header): [string, string] => [header + 'c0'.repeat(5000), truncated]),
+    ...['', 'cc', 'cd01', 'ce000000', 'cf00000000000000', 'd0', 'd1ff', 'd2ffffff', 'd3ffffffff', 'ca000000', 'd9', 'd902c3', 'c4', '81', '81a161']
+      .map((bytes): [string, string] => [bytes, truncated]),
+  ]; // prettier-ignore
+  for (const [bytes, reason] of cases) {
+    t.equal(scanReason(scanValue(hex(bytes), 0)), reason, `scan ${bytes.slice(0, 40)}`);
+    t.match(
+      thrown(() => decode(hex(bytes))),
+      { name: 'DecodeError', reason },
+      `decode ${bytes.slice(0, 40)}`,
+    );
+  }
+});
+
+t.test('the decoder never reads past the end it is given', async () => {
+  const bytesOf = (input: unknown, drop: number) => {
+    const bytes = encode(input);
+    return bytes.subarray(0, Math.max(0, bytes.length - drop));
+  };
+  const outcome = (call: () => unknown) => {
+    try {
+      return { value: call() };
+    } catch (error) {
+      return { reason: (error as DecodeError).reason };
+    }
+  };
+  fc.assert(
+    fc.property(value, fc.nat(3), fc.uint8Array({ minLength: 9, maxLength: 9 }), (input, drop, after) => {
+      const bytes = bytesOf(input, drop);
+      const more = concat([bytes, after]);
+      assert.deepStrictEqual(
+        outcome(() => decode(more, 0, bytes.length)),
+        outcome(() => decode(bytes)),
+      );
+    }),
+    { numRuns: 3000 },
+  );
+});
+
+t.test('headers that each claim all the bytes left reserve little', async (t) => {
+  const message = new Uint8Array(2_000_000);
+  const view = new DataView(message.buffer);
+  for (let i = 0; i < 32; i++) {
+    message[i * 5] = 0xdd;
+    view.setUint32(i * 5 + 1, message.length - i * 5 - 5);
+  }
+  const before = process.memoryUsage().heapUsed;
+  t.match(
+    thrown(() => decode(message)),
+    { reason: 'truncated or a length past the end' },
+  );
+  t.ok(process.memoryUsage().heapUsed - before < 100_000_000);
 });
 
 t.test('a value must fill the range it is decoded from', async (t) => {

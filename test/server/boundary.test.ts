@@ -70,6 +70,31 @@ t.test('rule 8: hooks, rules and logs that throw end one request or one connecti
   }
 });
 
+t.test('a transaction that is used after its end says so, and changes nothing', async (t) => {
+  const { server, log } = await startOpen(t);
+  let late: { version(): number } | undefined;
+  await server.transact((tx) => {
+    late = tx;
+    tx.afterCommit(() => tx.set('docs', 'k', 'lost'));
+  });
+  t.match(log.errors, [{ fields: { err: { message: /transaction is over/ } } }]);
+  t.throws(() => late?.version(), { message: /transaction is over/ });
+  await t.rejects(
+    server.transact(async (tx) => tx.set('docs', 'k', 1)),
+    { name: 'TypeError', message: /synchronous/ },
+  );
+  await t.rejects(
+    server.transact((tx) => tx.set('docs', 'x'.repeat(5_000), 1)),
+    { name: 'RangeError' },
+  );
+  await t.rejects(
+    server.transact((tx) => tx.set('docs', 'k', new Date())),
+    { name: 'EncodeError' },
+  );
+  t.equal(await server.transact((tx) => tx.get('docs', 'k')), undefined);
+  t.equal(server.ready, true);
+});
+
 t.test('rule 8: what is kept of a message is a copy: later messages do not change it', async (t) => {
   let release: (yes: boolean) => void = () => undefined;
   const slow = new Promise<boolean>((resolve) => (release = resolve));

@@ -237,6 +237,8 @@ t.test('volatile values of a topic that nobody is connected to are forgotten', a
   const { client, server } = await startOpen(t);
   const moving = await client();
   await moving.subscribe('chat:1');
+  // One that was never written would be forgotten whole.
+  await server.publish('chat:1', 'notice', 1);
   moving.send([Op.VOLATILE, 'chat:1', 'message', 'pointer', 1]);
   await moving.frame(([op]) => op === Op.LATEST);
   moving.cut();

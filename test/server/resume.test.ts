@@ -185,6 +185,25 @@ t.test('rule 7: a cut and a resume within the grace end nothing and publish noth
   t.strictSame([...server.session(first.welcome.session[0])!.topics], ['chat:1']);
 });
 
+t.test('a storm of resumes and large events: all get all, and the server answers others meanwhile', async (t) => {
+  const { client, connect, server } = await startOpen(t, { limits: { historyBytes: 16 * 1024 * 1024 } });
+  const other = await client();
+  const { epoch } = await server.publish('chat:1', 'notice', 1);
+  for (let n = 2; n <= 400; n++) void server.publish('chat:1', 'notice', 'x'.repeat(1_000));
+  await server.publish('chat:2', 'notice', 1);
+  const storm = Array.from({ length: 100 }, () => connect());
+  await Promise.all(storm.map((each) => each.open()));
+  const resume = { 'chat:1': [epoch, 0], 'chat:2': [epoch, 1] } as const;
+  const back = Promise.all(storm.map((each) => each.hello({ resume })));
+  for (let n = 0; n < 20; n++) await other.barrier();
+  await back;
+  // More for all of them than one turn may write.
+  for (let n = 0; n < 4; n++) void server.publish('chat:1', 'notice', 'x'.repeat(250_000));
+  for (let n = 0; n < 4; n++) void server.publish('chat:2', 'notice', 'x'.repeat(250_000));
+  await Promise.all(storm.flatMap((each) => [each.event('chat:1', 'notice', 404), each.event('chat:2', 'notice', 4)]));
+  for (const each of storm) t.equal(each.events('chat:1').length + each.events('chat:2').length, 408);
+});
+
 t.test('a thousand events missed come in the one stream, in order, with live ones published meanwhile', async (t) => {
   const { client, connect, server } = await startOpen(t, { ringBytes: 4_096 });
   const first = await client();

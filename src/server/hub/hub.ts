@@ -120,6 +120,7 @@ export class Hub implements OutboxOwner {
       stage: (stage) => {
         const tx = new HubTransaction(stage, { now: clock.now(), sessionsIn, maxTopics: limits.topics });
         const result = synchronous(work(tx));
+        tx.finish();
         tx.effects.push(() => done(result));
         return tx.effects;
       },

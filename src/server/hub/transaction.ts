@@ -26,6 +26,7 @@ export interface TransactionOptions {
 
 export class HubTransaction implements Transaction {
   readonly #stage: Stage;
+  #over = false;
   readonly now: number;
   /** Run in this order once the commit is done. */
   readonly effects: Effect[] = [];
@@ -38,32 +39,42 @@ export class HubTransaction implements Transaction {
     this.#options = options;
   }
 
+  /** Nothing more can be done through it: what came later would be in no batch. */
+  finish(): void {
+    this.#over = true;
+  }
+
+  get #live(): Stage {
+    if (this.#over) throw new Error('the transaction is over: start another with transact');
+    return this.#stage;
+  }
+
   get<T>(table: string, key: string): T | undefined {
-    return this.#stage.get(table, key) as T | undefined;
+    return this.#live.get(table, key) as T | undefined;
   }
 
   set(table: string, key: string, value: unknown): void {
-    this.#stage.set(table, key, encode(value, { name: `${table}/${key}` }));
+    this.#live.set(table, key, encode(value, { name: `${table}/${key}` }));
   }
 
   delete(table: string, key: string): void {
-    this.#stage.set(table, key, null);
+    this.#live.set(table, key, null);
   }
 
   list<T>(
     table: string,
     { prefix = '', after = '', limit }: { readonly prefix?: string; readonly after?: string; readonly limit: number },
   ): [string, T][] {
-    return this.#stage.list(table, prefix, after, limit) as [string, T][];
+    return this.#live.list(table, prefix, after, limit) as [string, T][];
   }
 
   version(): number {
-    return ++this.#stage.counter;
+    return ++this.#live.counter;
   }
 
   /** Appends a ready item. Returns what its publisher is told; `matched` as of the last commit. */
   append(topic: string, item: Uint8Array): Published {
-    const { topic: loaded, items } = this.#stage.append(topic, item);
+    const { topic: loaded, items } = this.#live.append(topic, item);
     return { epoch: loaded.epoch, offset: loaded.head + items.length, matched: loaded.cursors.length };
   }
 
@@ -76,31 +87,31 @@ export class HubTransaction implements Transaction {
   }
 
   position(topic: string): Position {
-    const { topic: loaded, items } = this.#stage.topic(topic);
+    const { topic: loaded, items } = this.#live.topic(topic);
     return [loaded.epoch, loaded.head + items.length];
   }
 
   subscribers(topic: string): number {
-    return this.#stage.topic(topic).topic.cursors.length;
+    return this.#live.topic(topic).topic.cursors.length;
   }
 
   topics(session: Session): string[] {
-    return [...this.#stage.sessions.topics(session as ServerSession)];
+    return [...this.#live.sessions.topics(session as ServerSession)];
   }
 
   isIn(session: ServerSession, topic: string): boolean {
-    return this.#stage.sessions.topics(session).has(topic);
+    return this.#live.sessions.topics(session).has(topic);
   }
 
   /** Whether the session has ended at this point of the batch. */
   ended(session: ServerSession): boolean {
-    return this.#stage.sessions.ended(session);
+    return this.#live.sessions.ended(session);
   }
 
   /** Takes the session out of all its topics; for this batch it has ended. */
   end(session: ServerSession): void {
     for (const topic of this.topics(session)) this.unsubscribe(session, topic);
-    this.#stage.sessions.end(session);
+    this.#live.sessions.end(session);
   }
 
   subscribe(session: Session, topic: string): void {
@@ -112,20 +123,20 @@ export class HubTransaction implements Transaction {
    * its connection is `asking`, which learns it from the reply. Throws disconnected and limit_reached.
    */
   subscribeFrom(session: ServerSession, topic: string, from: Position | null, asking?: SessionConnection): TopicStatus {
-    const { sessions } = this.#stage;
+    const { sessions } = this.#live;
     if (sessions.ended(session)) throw new RoomwireError('disconnected', 'the session has ended');
     const { maxTopics } = this.#options;
     const topics = sessions.topics(session);
     if (!topics.has(topic) && topics.size >= maxTopics) {
       throw new RoomwireError('limit_reached', `a session takes ${maxTopics} topics`);
     }
-    const { topic: loaded } = this.#stage.topic(topic);
+    const { topic: loaded } = this.#live.topic(topic);
     const [epoch, head] = this.position(topic);
     const recovered =
       from === null || (from[0] === epoch && from[1] <= head && from[1] >= Math.min(loaded.tail, head + 1) - 1);
     const offset = recovered && from !== null ? from[1] : head;
     sessions.enter(session, topic);
-    this.#stage.set('subscriptions', `${session.sid}\0${topic}`, encode(true));
+    this.#live.set('subscriptions', `${session.sid}\0${topic}`, encode(true));
     this.effects.push(() => subscribeNow(session, loaded, offset, asking));
     return { epoch, offset, recovered };
   }
@@ -136,11 +147,11 @@ export class HubTransaction implements Transaction {
   }
 
   dropTopic(topic: string, why: { readonly code: ErrorName; readonly reason: string }): void {
-    const { topic: dropped } = this.#stage.topic(topic);
-    const { sessions } = this.#stage;
+    const { topic: dropped } = this.#live.topic(topic);
+    const { sessions } = this.#live;
     const there = new Set([...this.#options.sessionsIn(topic), ...sessions.entering(topic)]);
     this.#remove([...there], topic, errors[why.code], why.reason);
-    this.#stage.drop(topic);
+    this.#live.drop(topic);
     this.effects.push(() => {
       dropped.dropped = true;
     });
@@ -149,11 +160,11 @@ export class HubTransaction implements Transaction {
   #remove(sessions: readonly ServerSession[], topic: string, code: number, reason: string): void {
     const there = sessions.filter((session) => this.isIn(session, topic));
     if (there.length === 0) return;
-    const { topic: loaded } = this.#stage.topic(topic);
+    const { topic: loaded } = this.#live.topic(topic);
     const [, until] = this.position(topic);
     for (const session of there) {
-      this.#stage.sessions.leave(session, topic);
-      this.#stage.set('subscriptions', `${session.sid}\0${topic}`, null);
+      this.#live.sessions.leave(session, topic);
+      this.#live.set('subscriptions', `${session.sid}\0${topic}`, null);
       this.effects.push(() => unsubscribeNow(session, loaded, until, code, reason));
     }
   }
