@@ -60,12 +60,18 @@ export function decodeScanned(bytes: Uint8Array, pos: number, to = bytes.length)
 
 /** `room`: how many arrays and maps may still open. */
 function readValue(bytes: Uint8Array, end: number, room: number): Value {
-  const type = u8(bytes, take(1, end));
+  if (at >= end) fail('truncated or a length past the end');
+  const type = u8(bytes, at++);
   if (type < 0x80) return type;
   if (type >= 0xe0) return type - 0x100;
   if (type < 0x90) return readMap(bytes, end, room, type & 0x0f);
   if (type < 0xa0) return readArray(bytes, end, room, type & 0x0f);
   if (type < 0xc0) return readString(bytes, end, type & 0x1f);
+  return readLong(bytes, end, room, type);
+}
+
+/** What does not fit its type byte: apart, so that the short form of `readValue` can be inlined. */
+function readLong(bytes: Uint8Array, end: number, room: number, type: number): Value {
   if (type === 0xc1 || (type > 0xc6 && type < 0xca) || (type > 0xd3 && type < 0xd9)) fail('ext or reserved type');
   if (type < 0xc4) return type === 0xc0 ? null : type === 0xc3;
   // In each family the type counts up with the power of two that is the width.
