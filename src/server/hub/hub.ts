@@ -384,7 +384,7 @@ function stageTransaction(stage: Stage, entry: TransactionEntry): Staged {
 
 function trimmed(stage: Stage): void {
   for (const { topic, before } of stage.trims) {
-    // An estimate will do: it decides when to trim next, and the store's record is exact after a restart.
+    // An estimate will do: it only decides when to trim next. After a restart it counts from 0 again.
     topic.logBytes *= (topic.head - before + 1) / (topic.head - topic.tail + 1);
     topic.tail = before;
   }
