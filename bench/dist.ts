@@ -3,9 +3,10 @@ const load = async <T>(path: string): Promise<T> =>
   (await import(new URL(`../dist/${path}`, import.meta.url).href)) as T;
 
 export const loadServer = () => load<typeof import('../src/server/server.js')>('server/server.js');
-export const loadContract = () => load<typeof import('../src/protocol/contract.js')>('protocol/contract.js');
+export const loadContract = () => load<typeof import('../src/protocol/index.js')>('protocol/index.js');
 export const loadCodec = () => load<typeof import('../src/protocol/codec.js')>('protocol/codec.js');
 export const loadLmdb = () => load<typeof import('../src/store/lmdb.js')>('store/lmdb.js');
 export const loadUwsLoader = () =>
   load<typeof import('../src/server/transport/uws-load.js')>('server/transport/uws-load.js');
 export const loadFrames = () => load<typeof import('../src/protocol/frames.js')>('protocol/frames.js');
+export const loadRooms = () => load<typeof import('../src/rooms/rooms.js')>('rooms/rooms.js');

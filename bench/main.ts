@@ -3,13 +3,22 @@
  * it only prints between measurements. Servers are child processes (peer-process.ts).
  */
 import { writeFileSync } from 'node:fs';
-import { fanout } from './fanout.js';
+import { able } from './contestants.js';
+import type { Suite } from './contest.js';
 import { machine, pinLoad } from './machine.js';
 import { BadOption, help, parseOptions, type Options } from './options.js';
 import { killPeers } from './peer-process.js';
+import { Progress } from './progress.js';
+import type { Row, Work } from './result.js';
 import { table } from './table.js';
+import { fanout } from './works/fanout.js';
 
-const say = (line: string): void => void process.stderr.write(`${line}\n`);
+const works: Readonly<Partial<Record<Work, (suite: Suite) => Promise<Row[]>>>> = {
+  fanout,
+};
+
+const progress = new Progress();
+const say = (line: string): void => progress.say(line);
 
 function readOptions(): Options {
   try {
@@ -26,8 +35,14 @@ async function main(options: Options): Promise<void> {
   pinLoad();
   say(`${here.cpu}, ${here.cores} cores, ${here.system}, node ${here.node}`);
   if (!here.pinned) say('NOT PINNED: no taskset or no two cores; server and load may take each other’s time');
-  const results = options.works.includes('fanout') ? await fanout({ ...options, say }) : [];
-  process.stdout.write(`${table(results)}\n`);
+  const suite: Suite = { ...options, peers: await able(options.peers, say), progress };
+  const results: Row[] = [];
+  for (const work of options.works) {
+    const rows = await works[work]!(suite);
+    results.push(...rows);
+    progress.clear();
+    if (rows.length > 0) process.stdout.write(`${table(rows)}\n\n`);
+  }
   if (options.json === undefined) return;
   const rows = results.map(({ toUws: _, ...row }) => row);
   writeFileSync(options.json, `${JSON.stringify({ machine: here, results: rows }, null, 2)}\n`);

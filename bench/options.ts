@@ -1,23 +1,24 @@
 /** The command line, checked. */
 import { parseArgs } from 'node:util';
-import { PEERS, STORES, type Peer, type StoreName } from './fanout.js';
-
-export const WORKS = ['fanout'] as const;
-export type Work = (typeof WORKS)[number];
+import { PEERS, STORES, type Peer, type StoreName } from './contestants.js';
+import { WORKS, type Work } from './result.js';
 
 export const help = `Usage: npm run bench -- [options]
 
 Measures roomwire beside its peers, in interleaved rounds; prints progress to stderr and a table to stdout.
 
-  --quick          n 1000, w 1 and 256: less than a minute
+  --quick          fan-out only, n 1000, w 1 and 256, 64 B, all peers: less than a minute
   --only WORKS     of ${WORKS.join(', ')}
   --peers PEERS    of ${PEERS.join(', ')}
-  --store STORES   of ${STORES.join(', ')}: what roomwire runs on (default memory)
-  --rounds N       rounds of each (default 3)
+  --store STORES   of ${STORES.join(', ')}: what roomwire runs on (default both; memory with --quick)
+  --rounds N       rounds of each (default 3; 2 with --quick)
   --json FILE      writes the results there
+  --svg FILE       draws the fan-out results there
+  --gate           quick, against uws alone; exit code 1 when roomwire fell far behind, three tries in a row
   --profile DIR    writes a CPU profile of every server process there; the figures then say less
   --help           this text
 
+For closer looks: --n and --w (lists), --bytes (lists), --clients N, --seconds S.
 Lists are separated by commas.`;
 
 export interface Options {
@@ -27,28 +28,37 @@ export interface Options {
   readonly stores: readonly StoreName[];
   readonly n: readonly number[];
   readonly w: readonly number[];
+  readonly bytes: readonly number[];
+  readonly clients: number;
   readonly rounds: number;
   readonly seconds: number;
   readonly json: string | undefined;
+  readonly svg: string | undefined;
+  readonly gate: boolean;
   readonly profile: string | undefined;
 }
 
 export class BadOption extends Error {}
 
-/** Throws BadOption with one line. `--n`, `--w` and `--seconds` are for tests and closer looks. */
+/** Throws BadOption with one line. */
 export function parseOptions(args: readonly string[]): Options {
   const values = parse(args);
-  const quick = values.quick === true;
+  const gate = values.gate === true;
+  const quick = values.quick === true || gate;
   return {
     help: values.help === true,
-    works: chosen('--only', values.only, WORKS, WORKS),
-    peers: chosen('--peers', values.peers, PEERS, PEERS),
-    stores: chosen('--store', values.store, STORES, ['memory']),
+    works: chosen('--only', values.only, WORKS, quick ? ['fanout'] : WORKS),
+    peers: chosen('--peers', values.peers, PEERS, gate ? ['roomwire', 'uws'] : PEERS),
+    stores: chosen('--store', values.store, STORES, quick ? ['memory'] : STORES),
     n: counts('--n', values.n, quick ? [1000] : [100, 1000, 10_000]),
     w: counts('--w', values.w, quick ? [1, 256] : [1, 32, 256]),
-    rounds: counts('--rounds', values.rounds, [3])[0] as number,
-    seconds: seconds(values.seconds, quick ? 0.8 : 1),
+    bytes: counts('--bytes', values.bytes, quick ? [64] : [64, 1024]),
+    clients: counts('--clients', values.clients, [10_000])[0] as number,
+    rounds: counts('--rounds', values.rounds, [quick ? 2 : 3])[0] as number,
+    seconds: seconds(values.seconds, 0.6),
     json: values.json,
+    svg: values.svg,
+    gate,
     profile: values.profile,
   };
 }
@@ -62,11 +72,15 @@ function parse(args: readonly string[]) {
       options: {
         quick: flag,
         help: flag,
+        gate: flag,
         only: text,
         peers: text,
         store: text,
         rounds: text,
         json: text,
+        svg: text,
+        bytes: text,
+        clients: text,
         profile: text,
         n: text,
         w: text,

@@ -1,15 +1,22 @@
 /** A peer's server as a child process, on a core of its own, and its control channel. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import { commandOf, type Peer } from './contestants.js';
 import { pinned } from './machine.js';
-import type { Command, PeerOptions, Report } from './peers/peer.js';
+import type { Command, PeerOptions, Report, Usage } from './peers/peer.js';
 
 /** All that run now; the CLI kills them when it has to end early. */
 const running = new Set<ChildProcess>();
 
 export function killPeers(): void {
   for (const child of running) child.kill('SIGKILL');
+}
+
+export interface StartOptions {
+  /** A directory for a CPU profile of it. */
+  readonly profile?: string | undefined;
+  /** Flags for Node. */
+  readonly flags?: readonly string[];
 }
 
 export class PeerProcess {
@@ -20,18 +27,22 @@ export class PeerProcess {
   #stopping = false;
   port = 0;
 
-  /** Resolves when the server listens. `profile`: a directory for a CPU profile of it. */
-  static async start(peer: string, options: PeerOptions, profile?: string): Promise<PeerProcess> {
-    const process = new PeerProcess(peer, options, profile);
+  /** Resolves when the server listens. */
+  static async start(
+    peer: Peer,
+    options: PeerOptions,
+    { profile, flags = [] }: StartOptions = {},
+  ): Promise<PeerProcess> {
+    const profiling =
+      profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-interval=200', `--cpu-prof-dir=${profile}`];
+    const process = new PeerProcess(peer, await commandOf(peer, options, [...profiling, ...flags]));
     const report = await process.#next();
     if ('port' in report) process.port = report.port;
     return process;
   }
 
-  private constructor(peer: string, options: PeerOptions, profile: string | undefined) {
-    const script = fileURLToPath(new URL(`./peers/${peer}.js`, import.meta.url));
-    const flags = profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-interval=200', `--cpu-prof-dir=${profile}`];
-    const [command, ...args] = pinned('server', [process.execPath, ...flags, script, JSON.stringify(options)]);
+  private constructor(peer: Peer, commandLine: readonly string[]) {
+    const [command, ...args] = pinned('server', commandLine);
     const child = spawn(command as string, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
     this.#child = child;
     running.add(child);
@@ -54,12 +65,13 @@ export class PeerProcess {
     this.#child.send(command);
   }
 
-  /** CPU time of the process so far, ms. */
-  async cpuMilliseconds(): Promise<number> {
+  /** CPU time so far, and memory. */
+  async usage(): Promise<Usage> {
     const answer = this.#next();
     this.send({ usage: true });
     const report = await answer;
-    return 'cpuMicroseconds' in report ? report.cpuMicroseconds / 1000 : 0;
+    if (!('cpuMicroseconds' in report)) throw new Error('the server answered another question');
+    return report;
   }
 
   async stop(): Promise<void> {

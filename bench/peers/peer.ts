@@ -1,17 +1,37 @@
 /**
- * The server's side of the control channel (IPC): one process is one server with one topic. It
- * publishes on command, in its own process, so that fan-out alone is measured, and tells its CPU
- * time. It ends with its parent, however that ends.
+ * The server's side of the control channel (IPC): one process is one server. It publishes on
+ * command, in its own process, so that fan-out alone is measured, and tells its CPU time and its
+ * memory. It ends with its parent, however that ends.
  */
 export interface PeerServer {
-  /** Publishes `count` events in this tick. */
-  publish(count: number): void | Promise<void>;
+  readonly port: number;
+  /** One event of `PeerOptions.bytes` to the topic of that index. */
+  publish(topic: number): unknown;
+  /** Of a server that is not this process. */
+  usage?(): Usage;
 }
 
+export interface PublishOrder {
+  /** How many events. */
+  readonly publish: number;
+  /** Indexes: every event goes to each of these; default the first topic. */
+  readonly topics?: readonly number[];
+  /** Every event goes to one of so many topics instead, at random (the same order in every process). */
+  readonly random?: number;
+  /** Each event in a tick of its own, the next one when the last is on its way. */
+  readonly apart?: boolean;
+}
 /** From the parent. */
-export type Command = { readonly publish: number } | { readonly usage: true };
-/** To the parent; `cpuMicroseconds` counts user and system time of all threads since the process began. */
-export type Report = { readonly port: number } | { readonly cpuMicroseconds: number } | { readonly error: string };
+export type Command = PublishOrder | { readonly usage: true };
+
+/** CPU: user and system time of all threads since the process began. Memory: bytes, after a collection where the process can. */
+export interface Usage {
+  readonly cpuMicroseconds: number;
+  readonly rss: number;
+  readonly heap: number;
+}
+/** To the parent. */
+export type Report = { readonly port: number } | Usage | { readonly error: string };
 
 /** Every peer gets the same bytes to publish. */
 export const payloadOf = (bytes: number): Uint8Array => new Uint8Array(bytes).fill(0x61);
@@ -27,19 +47,43 @@ const failed = (error: unknown): void =>
   report({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
 
 /** Starts the server and serves the channel until it closes. */
-export function servePeer(start: (options: PeerOptions) => Promise<PeerServer & { readonly port: number }>): void {
+export function servePeer(start: (options: PeerOptions) => Promise<PeerServer>): void {
   // The terminal sends Ctrl-C to the whole group: the parent ends this process, after it said why.
   process.on('SIGINT', () => undefined);
   process.on('disconnect', () => process.exit());
   process.on('uncaughtException', failed);
   start(JSON.parse(process.argv[2] ?? '{}') as PeerOptions).then((server) => {
     process.on('message', (command: Command) => {
-      if ('publish' in command) void Promise.resolve(server.publish(command.publish)).catch(failed);
-      else {
-        const { user, system } = process.cpuUsage();
-        report({ cpuMicroseconds: user + system });
-      }
+      if ('publish' in command) void carryOut(server, command).catch(failed);
+      else report(server.usage?.() ?? ownUsage());
     });
     report({ port: server.port });
   }, failed);
+}
+
+async function carryOut(server: PeerServer, order: PublishOrder): Promise<void> {
+  const { publish: count, topics = [0], random, apart = false } = order;
+  const published: unknown[] = [];
+  for (let i = 0; i < count; i++) {
+    if (random !== undefined) published.push(server.publish(below(random)));
+    else for (const topic of topics) published.push(server.publish(topic));
+    if (!apart) continue;
+    await Promise.all(published.splice(0));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await Promise.all(published);
+}
+
+let seed = 1;
+/** A number from 0 to `limit` − 1: Numerical Recipes' linear congruential generator. */
+function below(limit: number): number {
+  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+  return Math.floor((seed / 2 ** 32) * limit);
+}
+
+function ownUsage(): Usage {
+  globalThis.gc?.();
+  const { user, system } = process.cpuUsage();
+  const { rss, heapUsed, external } = process.memoryUsage();
+  return { cpuMicroseconds: user + system, rss, heap: heapUsed + external };
 }

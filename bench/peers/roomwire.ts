@@ -1,29 +1,30 @@
-/** This server through its public API: `publish` of every event, and all their promises. */
+/** This server through its public API: `publish` of every event, and all their promises; calls and rooms as a program would have them. */
 import * as v from 'valibot';
-import { loadContract, loadLmdb, loadServer } from '../dist.js';
-import { event, topic } from './names.js';
+import { loadContract, loadLmdb, loadRooms, loadServer } from '../dist.js';
+import { event, topicName } from './names.js';
 import { payloadOf, servePeer } from './peer.js';
 
 const { createServer } = await loadServer();
-const { defineContract } = await loadContract();
+const { defineContract, roomsContract } = await loadContract();
+const { rooms } = await loadRooms();
 
 servePeer(async ({ bytes, store }) => {
-  const contract = defineContract({ topics: { 'bench:{id}': { events: { tick: v.unknown() } } } });
+  const contract = defineContract({
+    use: [roomsContract()],
+    topics: { 'bench:{id}': { events: { [event]: v.unknown() } } },
+    calls: { echo: { input: v.unknown() } },
+  });
   const server = createServer({
     contract,
+    plugins: [rooms()],
     engine: 'auto',
     store: store === 'memory' ? undefined : (await loadLmdb()).lmdbStore({ path: store }),
-    // The subscribers only count: they would not answer a PING.
+    // The clients only count: they would not answer a PING.
     pingEvery: 3_600_000,
+    limits: { topics: 200_000 },
   });
+  server.handle('echo', ({ input }) => input);
   const { port } = await server.listen({ port: 0 });
   const payload = payloadOf(bytes);
-  return {
-    port,
-    async publish(count) {
-      const published = new Array<Promise<unknown>>(count);
-      for (let i = 0; i < count; i++) published[i] = server.publish(topic, event, payload);
-      await Promise.all(published);
-    },
-  };
+  return { port, publish: (topic) => server.publish(topicName(topic) as `bench:${string}`, event, payload) };
 });

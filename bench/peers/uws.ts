@@ -1,6 +1,10 @@
-/** Raw uWebSockets.js: its native topics, one `publish` per event. */
+/**
+ * Raw uWebSockets.js: its native topics, one `publish` per event. A client's first message names its
+ * topics, a line each; what it sends after that comes back.
+ */
 import type { UwsApp, UwsWebSocket } from '../../src/server/transport/uws-load.js';
 import { loadUwsLoader } from '../dist.js';
+import { topicName } from './names.js';
 import { payloadOf, servePeer } from './peer.js';
 
 /** The engine's own pub/sub, which the server does not use and so does not type. */
@@ -10,6 +14,9 @@ interface WithTopics {
 interface Subscribing {
   subscribe(topic: string): boolean;
 }
+interface Data {
+  subscribed?: boolean;
+}
 
 const { loadUws } = await loadUwsLoader();
 
@@ -18,7 +25,7 @@ servePeer(async ({ bytes }) => {
   if (!('module' in loaded)) throw new Error(`no native build of uWebSockets.js: ${loaded.reasons.join('; ')}`);
   const { module } = loaded;
   const app = module.App() as UwsApp & WithTopics;
-  app.ws('/*', {
+  app.ws<Data>('/*', {
     compression: module.DISABLED,
     idleTimeout: 960,
     maxLifetime: 0,
@@ -29,8 +36,16 @@ servePeer(async ({ bytes }) => {
     upgrade(response, request, context) {
       response.upgrade({}, request.getHeader('sec-websocket-key'), '', '', context);
     },
-    open: (socket) => void (socket as UwsWebSocket<unknown> & Subscribing).subscribe('fanout'),
-    message: () => undefined,
+    open: () => undefined,
+    message(socket, message) {
+      const data = socket.getUserData();
+      if (data.subscribed === true) return void socket.send(new Uint8Array(message), true, false);
+      data.subscribed = true;
+      for (const topic of Buffer.from(message).toString().split('\n')) {
+        (socket as UwsWebSocket<Data> & Subscribing).subscribe(topic);
+      }
+      socket.send(Uint8Array.of(1), true, false);
+    },
     drain: () => undefined,
     close: () => undefined,
   });
@@ -41,10 +56,5 @@ servePeer(async ({ bytes }) => {
     });
   });
   const payload = payloadOf(bytes);
-  return {
-    port,
-    publish(count) {
-      for (let i = 0; i < count; i++) app.publish('fanout', payload, true, false);
-    },
-  };
+  return { port, publish: (topic) => app.publish(topicName(topic), payload, true, false) };
 });

@@ -10,8 +10,8 @@ servePeer(async ({ bytes }) => {
   const payload = payloadOf(bytes);
   return {
     port: (server.address() as AddressInfo).port,
-    publish(count) {
-      for (let i = 0; i < count; i++) for (const client of server.clients) client.send(payload, { binary: true });
+    publish() {
+      for (const client of server.clients) client.send(payload, { binary: true });
     },
   };
 });

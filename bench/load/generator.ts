@@ -1,11 +1,12 @@
 /**
- * The load: n subscribers of one topic, and windows of w events in a closed loop: the next window is
- * asked for when every subscriber has every event of the last. It costs the same for every peer:
- * one read per arrival and a look at the headers.
+ * The load: subscribers, and windows of events in a closed loop: the next window is asked for when
+ * every subscriber has every event of the last. It costs the same for every peer: one read per
+ * arrival and a look at the headers.
  */
-import type { PeerProcess } from './peer-process.js';
+import type { PeerProcess } from '../peer-process.js';
+import type { PublishOrder } from '../peers/peer.js';
 import { Subscriber } from './subscriber.js';
-import type { Wire } from './wire.js';
+import type { Wire } from './wires.js';
 
 /** Handshakes under way at a time. */
 const CONNECTING = 200;
@@ -18,6 +19,16 @@ export interface Windows {
   readonly seconds: number;
   /** Ms from the command to the last delivery, of every window, sorted. */
   readonly latencies: Float64Array;
+  /** Bytes on the wire of a delivery, WebSocket headers included. */
+  readonly wireBytes: number;
+  /** Share of the time that the load's own core was busy. */
+  readonly load: number;
+}
+
+/** A window: what is published, and how many deliveries come of it. */
+export interface Window {
+  readonly order: PublishOrder;
+  readonly deliveries: number;
 }
 
 export class Generator {
@@ -25,7 +36,6 @@ export class Generator {
   readonly #subscribers: Subscriber[] = [];
   /** Deliveries of the window that are still to come. */
   #remaining = 0;
-  #published = 0;
   /** Changes with everything that arrives. */
   #progress = 0;
   #done: () => void = () => undefined;
@@ -37,14 +47,18 @@ export class Generator {
     this.#peer = peer;
   }
 
-  /** Opens `n` subscribers. */
-  async connect(n: number, wire: Wire): Promise<void> {
+  get subscribers(): readonly Subscriber[] {
+    return this.#subscribers;
+  }
+
+  /** Opens `n` subscribers; `wireOf` tells what each says. */
+  async connect(n: number, wireOf: (index: number) => Wire): Promise<void> {
     for (let opened = 0; opened < n; opened += CONNECTING) {
       const batch: Promise<void>[] = [];
       for (let i = opened; i < Math.min(n, opened + CONNECTING); i++) {
         const subscriber = new Subscriber({
           port: this.#peer.port,
-          wire,
+          wire: wireOf(i),
           received: (events) => {
             this.#progress++;
             this.#remaining -= events;
@@ -59,43 +73,61 @@ export class Generator {
     }
   }
 
-  /** Windows of `w` events for at least `seconds`, and at least `atLeast` of them. Throws when a subscriber's count is not exact. */
-  async run(w: number, seconds: number, atLeast: number): Promise<Windows> {
+  /** Windows for at least `seconds`, and at least one: each is the next of `windows`, round and round. */
+  async run(windows: readonly Window[], seconds: number): Promise<Windows> {
     const latencies: number[] = [];
+    const bytes = this.#bytes();
+    const events = this.#events();
+    const cpu = process.cpuUsage();
     const start = performance.now();
     let now = start;
-    while (now - start < seconds * 1000 || latencies.length < atLeast) {
-      await this.#window(w);
+    let deliveries = 0;
+    while (now - start < seconds * 1000 || latencies.length === 0) {
+      const window = windows[latencies.length % windows.length] as Window;
+      await this.#window(window);
+      deliveries += window.deliveries;
       const after = performance.now();
       latencies.push(after - now);
       now = after;
     }
-    this.#check();
+    const { user, system } = process.cpuUsage(cpu);
+    if (this.#remaining !== 0 || this.#events() - events !== deliveries) {
+      throw new Error(`${this.#events() - events} deliveries came instead of ${deliveries}`);
+    }
     return {
       windows: latencies.length,
-      deliveries: latencies.length * w * this.#subscribers.length,
+      deliveries,
       seconds: (now - start) / 1000,
       latencies: Float64Array.from(latencies).sort(),
+      wireBytes: (this.#bytes() - bytes) / deliveries,
+      load: (user + system) / 1000 / (now - start),
     };
+  }
+
+  /** The sum came out right; where all are in the same topics, each one's own count must too. */
+  checkEqual(): void {
+    const events = this.#subscribers[0]?.events;
+    const wrong = this.#subscribers.filter((subscriber) => subscriber.events !== events);
+    if (wrong.length > 0) throw new Error(`${wrong.length} subscribers did not get as many events as the first`);
   }
 
   close(): void {
     for (const subscriber of this.#subscribers.splice(0)) subscriber.close();
   }
 
-  #window(w: number): Promise<unknown> {
-    this.#published += w;
-    this.#remaining = w * this.#subscribers.length;
+  #window({ order, deliveries }: Window): Promise<unknown> {
+    this.#remaining = deliveries;
     const delivered = new Promise<void>((resolve) => (this.#done = resolve));
-    this.#peer.send({ publish: w });
+    this.#peer.send(order);
     return this.#within(delivered, 'a window');
   }
 
-  /** The sum came out right; so must each subscriber's own count. */
-  #check(): void {
-    const wrong = this.#subscribers.filter(({ events }) => events !== this.#published);
-    if (this.#remaining === 0 && wrong.length === 0) return;
-    throw new Error(`${wrong.length} subscribers did not get exactly the ${this.#published} events published`);
+  #events(): number {
+    return this.#subscribers.reduce((sum, { events }) => sum + events, 0);
+  }
+
+  #bytes(): number {
+    return this.#subscribers.reduce((sum, { wireBytes }) => sum + wireBytes, 0);
   }
 
   async #within(work: Promise<unknown>, what: string): Promise<void> {
@@ -105,7 +137,9 @@ export class Generator {
     const failure = new Promise<never>((_, reject) => {
       this.#failed = reject;
       timer = setInterval(() => {
-        if (progress === this.#progress) reject(new Error(`${what} came to a halt, ${this.#behind()}`));
+        if (progress === this.#progress) {
+          reject(new Error(`${what} came to a halt, ${this.#remaining} deliveries are missing`));
+        }
         progress = this.#progress;
       }, STALL_MS);
     });
@@ -114,11 +148,6 @@ export class Generator {
     } finally {
       clearInterval(timer);
     }
-  }
-
-  #behind(): string {
-    const behind = this.#subscribers.filter(({ events }) => events < this.#published);
-    return `${behind.length} of ${this.#subscribers.length} subscribers miss events`;
   }
 
   #fail(error: Error): void {

@@ -1,7 +1,7 @@
-/** One subscriber on a bare TCP socket: upgrades, subscribes, then counts events as the bytes pass by. */
+/** One client on a bare TCP socket: upgrades, greets as its wire says, then counts events as the bytes pass by. */
 import { connect, type Socket } from 'node:net';
-import { clientMessage, headerBytes, HEADER_BYTES, messageBytes, upgradeRequest } from './websocket.js';
-import type { Wire } from './wire.js';
+import { headerBytes, HEADER_BYTES, messageBytes, upgradeRequest } from './websocket.js';
+import type { Step, Wire } from './wires.js';
 
 const READ_BYTES = 64 * 1024;
 /** One for all: a read is over before the next begins. (Not so on Windows, where reads overlap.) */
@@ -18,19 +18,22 @@ export interface SubscriberOptions {
 export class Subscriber {
   /** Events received in full. */
   events = 0;
-  /** Resolves when the server has confirmed the subscription. */
+  /** Bytes that came on the wire since the handshake. */
+  wireBytes = 0;
+  /** Resolves when the handshake is over. */
   readonly ready: Promise<void>;
   readonly #options: SubscriberOptions;
   readonly #socket: Socket;
   /** Bytes kept for the next read: the handshake so far, or a header that a read cut in two. */
   #kept: Buffer = none;
-  /** Undefined: the upgrade's answer is awaited. Else how many messages of `hello` were sent. */
-  #said: number | undefined;
-  #subscribed = false;
+  /** Undefined: the upgrade's answer is awaited. Else the step of `hello` that is under way. */
+  #step: number | undefined;
+  #shaken = false;
   /** Bytes to come of the message, and of the events in it that `#coming` counts. */
   #left = 0;
   #skip = 0;
   #coming = 0;
+  readonly #hello: readonly Step[];
   #confirm: () => void = () => undefined;
   #closing = false;
 
@@ -38,6 +41,7 @@ export class Subscriber {
     this.#options = options;
     this.ready = new Promise((resolve) => (this.#confirm = resolve));
     const { port, wire } = options;
+    this.#hello = wire.hello();
     const buffer = process.platform === 'win32' ? Buffer.allocUnsafeSlow(READ_BYTES) : shared;
     this.#socket = connect({
       port,
@@ -54,9 +58,19 @@ export class Subscriber {
         },
       },
     });
-    this.#socket.write(upgradeRequest(port, wire.subprotocol));
+    this.#socket.write(upgradeRequest(port, wire));
     this.#socket.on('error', (error) => this.#fail(error));
     this.#socket.on('close', () => this.#fail(new Error('the server closed a connection')));
+  }
+
+  /** A whole message, masked (clientMessage). */
+  send(message: Uint8Array): void {
+    this.#socket.write(message);
+  }
+
+  /** Stops reading: the kernel's buffers fill, then the server's. */
+  stall(): void {
+    this.#socket.pause();
   }
 
   close(): void {
@@ -72,52 +86,60 @@ export class Subscriber {
   }
 
   #read(bytes: Buffer, length: number): void {
-    if (this.#subscribed && this.#kept.length === 0) return this.#count(bytes, length);
+    if (this.#shaken && this.#kept.length === 0) return this.#count(bytes, length);
     const joined = Buffer.concat([this.#kept, bytes.subarray(0, length)]);
+    // Those were counted before.
+    this.wireBytes -= this.#kept.length;
     this.#kept = none;
-    if (this.#subscribed) this.#count(joined, joined.length);
+    if (this.#shaken) this.#count(joined, joined.length);
     else this.#shake(joined);
   }
 
-  /** The handshake, one answer at a time. */
+  /** The handshake, one message at a time. */
   #shake(bytes: Buffer): void {
-    const { hello } = this.#options.wire;
-    const end = this.#said === undefined ? headEnd(bytes) : messageEnd(bytes);
+    const { opcode } = this.#options.wire;
+    const end = this.#step === undefined ? headEnd(bytes) : messageEnd(bytes, opcode);
     if (end === undefined) {
       this.#kept = bytes;
       return;
     }
-    if (this.#said !== undefined) {
-      // After the array's header comes the opcode.
-      const opcode = bytes[headerBytes(bytes[1] as number) + 1];
-      if (opcode !== hello[this.#said]?.answer) throw new Error(`the server refused with opcode ${opcode}`);
-    }
-    this.#said = (this.#said ?? -1) + 1;
-    const next = hello[this.#said];
-    if (next !== undefined) this.#socket.write(clientMessage(next.message));
+    if (this.#step === undefined) this.#take(0);
     else {
-      this.#subscribed = true;
-      this.#confirm();
+      const payload = bytes.subarray(headerBytes(bytes[1] as number), end);
+      if (this.#hello[this.#step]?.answered(payload) === true) this.#take(this.#step + 1);
     }
     const rest = bytes.subarray(end);
     if (rest.length > 0) this.#read(rest, rest.length);
   }
 
+  #take(step: number): void {
+    this.#step = step;
+    const next = this.#hello[step];
+    if (next === undefined) {
+      this.#shaken = true;
+      this.wireBytes = 0;
+      this.#confirm();
+    } else if (next.send !== undefined) this.#socket.write(next.send);
+  }
+
   #count(bytes: Buffer, end: number): void {
     const { wire, received } = this.#options;
+    this.wireBytes += end;
     let events = 0;
     let pos = 0;
     while (pos < end) {
       if (this.#left === 0) {
         const size = pos + 1 < end ? headerBytes(bytes[pos + 1] as number) : HEADER_BYTES;
         if (pos + size > end) break;
-        this.#left = messageBytes(bytes, pos, size);
+        this.#left = messageBytes(bytes, pos, size, wire.opcode);
         pos += size;
       }
       if (this.#skip === 0) {
         if (end - pos < Math.min(wire.groupHeader, this.#left)) break;
         const group = wire.group(bytes, pos, this.#left);
-        if (group.bytes > this.#left || group.events < 1) throw new Error('a message does not hold whole events');
+        if ((group.bytes > this.#left && !wire.stream) || group.events < 1) {
+          throw new Error('a message does not hold whole events');
+        }
         this.#skip = group.bytes;
         this.#coming = group.events;
       }
@@ -141,10 +163,10 @@ function headEnd(bytes: Buffer): number | undefined {
   return end + 4;
 }
 
-function messageEnd(bytes: Buffer): number | undefined {
+function messageEnd(bytes: Buffer, opcode: number): number | undefined {
   if (bytes.length < 2) return undefined;
   const size = headerBytes(bytes[1] as number);
   if (bytes.length < size) return undefined;
-  const end = size + messageBytes(bytes, 0, size);
+  const end = size + messageBytes(bytes, 0, size, opcode);
   return bytes.length < end ? undefined : end;
 }

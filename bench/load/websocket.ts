@@ -1,9 +1,12 @@
 /** The client's half of a WebSocket, by hand: a client library would cost more than the servers do. */
 import { randomBytes } from 'node:crypto';
 
-export function upgradeRequest(port: number, subprotocol: string | undefined): string {
+export function upgradeRequest(
+  port: number,
+  { path = '/', subprotocol }: { readonly path?: string | undefined; readonly subprotocol?: string | undefined },
+): string {
   const lines = [
-    'GET / HTTP/1.1',
+    `GET ${path} HTTP/1.1`,
     `Host: 127.0.0.1:${port}`,
     'Upgrade: websocket',
     'Connection: Upgrade',
@@ -14,10 +17,14 @@ export function upgradeRequest(port: number, subprotocol: string | undefined): s
   return `${lines.join('\r\n')}\r\n\r\n`;
 }
 
-/** A binary message of at most 65,535 bytes. The mask is zero: allowed, and the bytes stay as they are. */
-export function clientMessage(payload: Uint8Array): Buffer {
+/** First bytes of a whole message. */
+export const BINARY = 0x82;
+export const TEXT = 0x81;
+
+/** A message of at most 65,535 bytes. The mask is zero: allowed, and the bytes stay as they are. */
+export function clientMessage(payload: Uint8Array, opcode = BINARY): Buffer {
   const { length } = payload;
-  const head = length < 126 ? [0x82, 0x80 | length] : [0x82, 0x80 | 126, length >> 8, length & 0xff];
+  const head = length < 126 ? [opcode, 0x80 | length] : [opcode, 0x80 | 126, length >> 8, length & 0xff];
   return Buffer.concat([Buffer.from([...head, 0, 0, 0, 0]), payload]);
 }
 
@@ -29,9 +36,9 @@ export function headerBytes(second: number): number {
   return second < 126 ? 2 : second === 126 ? 4 : HEADER_BYTES;
 }
 
-/** Bytes of the message whose whole header, of `size` bytes, stands at `pos`. Throws on anything but a whole binary message. */
-export function messageBytes(bytes: Buffer, pos: number, size: number): number {
-  if (bytes[pos] !== 0x82) throw new Error(`the server sent a frame that starts with 0x${bytes[pos]?.toString(16)}`);
+/** Bytes of the message whose whole header, of `size` bytes, stands at `pos`. Throws on anything but a whole message of that kind. */
+export function messageBytes(bytes: Buffer, pos: number, size: number, opcode: number): number {
+  if (bytes[pos] !== opcode) throw new Error(`the server sent a frame that starts with 0x${bytes[pos]?.toString(16)}`);
   if (size === 2) return bytes[pos + 1] as number;
   return size === 4 ? bytes.readUInt16BE(pos + 2) : Number(bytes.readBigUInt64BE(pos + 2));
 }

@@ -1,0 +1,137 @@
+/**
+ * How cells are measured: every contestant gets a new server process per round, the rounds
+ * interleave the contestants (what else the machine does hits all alike), and each measured stretch
+ * is one sample of one cell.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { keyOf, type Contestant, type Peer, type StoreName } from './contestants.js';
+import { Generator, type Window } from './load/generator.js';
+import { openFiles } from './machine.js';
+import { PeerProcess } from './peer-process.js';
+import type { Progress } from './progress.js';
+import { rowOf, sampleOf, type Cell, type Row, type Sample, type Work } from './result.js';
+
+export interface Suite {
+  /** Those that run here. */
+  readonly peers: readonly Peer[];
+  /** Of roomwire. */
+  readonly stores: readonly StoreName[];
+  readonly n: readonly number[];
+  readonly w: readonly number[];
+  readonly bytes: readonly number[];
+  /** Clients of the storms, sessions of the memory work. */
+  readonly clients: number;
+  readonly rounds: number;
+  /** Measured time of a cell; a quarter of it warms up before. */
+  readonly seconds: number;
+  readonly profile: string | undefined;
+  readonly progress: Progress;
+}
+
+/** What a contestant's turn has to work with. Server and load end with the turn. */
+export interface Turn {
+  readonly contestant: Contestant;
+  readonly server: PeerProcess;
+  readonly load: Generator;
+  /** Adds a sample of a cell. */
+  sample(cell: Cell, sample: Sample): void;
+  /** Warms up, then measures windows in a closed loop: a sample. */
+  measure(cell: Cell, windows: readonly Window[]): Promise<Sample>;
+}
+
+export interface Contest {
+  readonly work: Work;
+  readonly contestants: readonly Contestant[];
+  /** Bytes of an event. */
+  readonly bytes: number;
+  /** Flags for Node. */
+  readonly flags?: readonly string[];
+  readonly label: string;
+  readonly turn: (turn: Turn) => Promise<void>;
+}
+
+/** Files a process needs beside one per client. */
+const OTHER_FILES = 100;
+
+/** Whether this machine allows so many connections; says so when not. */
+export function fits(suite: Suite, work: Work, connections: number): boolean {
+  if (connections + OTHER_FILES <= openFiles()) return true;
+  suite.progress.say(
+    `SKIPPED ${work} with ${connections} connections: a process may open ${openFiles()} files here (ulimit -n)`,
+  );
+  return false;
+}
+
+export async function compete(suite: Suite, contest: Contest): Promise<Row[]> {
+  const { contestants, label } = contest;
+  const cells = new Map<string, Cell>();
+  const samples = new Map<string, Sample[]>();
+  for (let round = 0; round < suite.rounds; round++) {
+    for (let i = 0; i < contestants.length; i++) {
+      // Another one begins each round: none is always the first after a pause.
+      const contestant = contestants[(i + round) % contestants.length] as Contestant;
+      const name = `${label} ${keyOf(contestant)}`;
+      suite.progress.step(`round ${round + 1}/${suite.rounds}  ${name}`);
+      try {
+        await take(suite, contest, contestant, (cell, sample) => {
+          const id = `${cell.n} ${cell.w} ${cell.bytes} ${cell.variant ?? ''}`;
+          cells.set(id, cell);
+          const key = `${id} ${keyOf(contestant)}`;
+          samples.set(key, [...(samples.get(key) ?? []), sample]);
+          suite.progress.sample(round + 1, cell, contestant, sample);
+        });
+      } catch (error) {
+        throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
+      }
+    }
+  }
+  return [...cells].flatMap(([id, cell]) =>
+    contestants.flatMap((contestant) => {
+      const own = samples.get(`${id} ${keyOf(contestant)}`);
+      return own === undefined ? [] : [rowOf(cell, contestant, own, samples.get(`${id} uws`) ?? [])];
+    }),
+  );
+}
+
+async function take(
+  suite: Suite,
+  { bytes, flags = [], turn }: Contest,
+  contestant: Contestant,
+  sample: Turn['sample'],
+): Promise<void> {
+  const { peer, store } = contestant;
+  const directory = store === 'lmdb' ? mkdtempSync(join(tmpdir(), 'roomwire-bench-')) : undefined;
+  const remove = (): void => {
+    if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+  };
+  // Ctrl-C ends the process without the `finally`.
+  process.once('exit', remove);
+  let server: PeerProcess | undefined;
+  let load: Generator | undefined;
+  try {
+    server = await PeerProcess.start(peer, { bytes, store: directory ?? 'memory' }, { profile: suite.profile, flags });
+    load = new Generator(server);
+    const running = { server, load };
+    await turn({
+      contestant,
+      ...running,
+      sample,
+      async measure(cell, windows) {
+        await running.load.run(windows, suite.seconds / 4);
+        const before = await running.server.usage();
+        const measured = await running.load.run(windows, suite.seconds);
+        const after = await running.server.usage();
+        const result = sampleOf(measured, (after.cpuMicroseconds - before.cpuMicroseconds) / 1000);
+        sample(cell, result);
+        return result;
+      },
+    });
+  } finally {
+    load?.close();
+    await server?.stop();
+    process.off('exit', remove);
+    remove();
+  }
+}
