@@ -43,8 +43,13 @@ export class Writer {
   /** The way from the root to the value being written, for an error's path. */
   readonly #path: (string | number)[] = [];
 
+  /** What was written, in this writer's own buffer: good until it is used again. */
+  get written(): Uint8Array {
+    return this.#bytes.subarray(0, this.#pos);
+  }
+
   take(): Uint8Array {
-    const taken = this.#bytes.slice(0, this.#pos);
+    const taken = this.written.slice();
     this.reset();
     return taken;
   }

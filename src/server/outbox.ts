@@ -24,6 +24,17 @@ const ENTRY_BYTES = 64;
 /** Bytes of replay one connection gets in one tick: a storm of resumes must not stop the loop. */
 const FEED_BUDGET = 512 * 1024;
 
+/** What the last connection that was fed several topics at once was sent: the frames, and their bytes in one. */
+let lastFrames: Uint8Array[] = [];
+let lastJoined: Uint8Array = new Uint8Array(0);
+
+/** The frame that brings a cursor from where it is to the head, when it is one and nothing else is due. */
+function nextFrame({ topic, next, seen, index }: Cursor): Uint8Array | undefined {
+  const { chunks } = topic.ring;
+  const last = chunks[chunks.length - 1];
+  return last?.first === next && index >= 0 && seen === topic.volatile.sequence ? last.frame : undefined;
+}
+
 export interface OutboxOwner {
   /** Reads chunks of a log that are no longer in the ring. */
   read(topic: string, from: number, maxBytes: number): MaybePromise<readonly LogChunk[]>;
@@ -47,12 +58,15 @@ export class Outbox {
   /** Subscriptions of this connection by topic name. */
   readonly cursors = new Map<string, Cursor>();
   #entries: Entry[] = [];
+  /** How many entries wait; beside the other fields, for `clear` is asked once per event and subscriber. */
+  #waiting = 0;
   #waitingBytes = 0;
   /** The socket told us to stop, until `drain`. */
   #blocked = false;
   /** A log read is under way; nothing may overtake it. */
   #reading = false;
-  #behind = false;
+  /** Cursors with something to catch up with, each once; some may have ended or caught up since. */
+  #lagging: Cursor[] = [];
   #budget = 0;
   #closed = false;
   /** Already on the hub's list of connections to write this tick. */
@@ -66,7 +80,7 @@ export class Outbox {
 
   /** Nothing waits, so a tick's frame may go straight to the socket. */
   get clear(): boolean {
-    return !this.#blocked && !this.#reading && this.#entries.length === 0;
+    return !this.#blocked && !this.#reading && this.#waiting === 0;
   }
 
   get stalled(): boolean {
@@ -76,7 +90,7 @@ export class Outbox {
   /** Queues a reply or notice. The hub writes it at the end of the tick. */
   push(bytes: Uint8Array): void {
     if (this.#closed) return;
-    this.#entries.push(bytes);
+    this.#waiting = this.#entries.push(bytes);
     this.#waitingBytes += bytes.length + ENTRY_BYTES;
     if (!this.dirty) this.#owner.again(this);
     if (this.#waitingBytes <= this.#limit.controlBytes) return;
@@ -91,14 +105,20 @@ export class Outbox {
   /** Queues the last events of a subscription that ends at offset `until`. */
   pushEnding(cursor: Cursor, until: number): void {
     if (this.#closed || cursor.next > until) return;
-    this.#entries.push({ cursor, until });
+    this.#waiting = this.#entries.push({ cursor, until });
     if (!this.dirty) this.#owner.again(this);
   }
 
-  /** Some cursor of this connection has something to catch up with. */
-  lag(): void {
-    this.#behind = true;
+  /** This cursor has something to catch up with. */
+  lag(cursor: Cursor): void {
+    this.#lags(cursor);
     if (!this.dirty && !this.stalled) this.#owner.again(this);
+  }
+
+  #lags(cursor: Cursor): void {
+    if (cursor.lagging) return;
+    cursor.lagging = true;
+    this.#lagging.push(cursor);
   }
 
   /**
@@ -107,50 +127,81 @@ export class Outbox {
    */
   sendLive(cursor: Cursor, frame: Uint8Array, next: number): void {
     const result = this.#socket.send(frame);
-    if (result === 'dropped') {
-      this.#blocked = this.#behind = true;
-      return;
-    }
-    cursor.next = next;
-    if (result === 'queued') this.#blocked = true;
+    if (result !== 'dropped') cursor.next = next;
+    else this.#lags(cursor);
+    if (result !== 'sent') this.#blocked = true;
   }
 
   /** Writes what waits, in order, then feeds cursors that are behind; stops at the first sign of backpressure. */
   write(): void {
     this.dirty = false;
     if (this.#closed || this.stalled) return;
-    if (this.#entries.length === 1 && !this.#behind) this.#run();
+    if (this.#waiting === 0 && this.#feedTogether()) return;
+    if (this.#waiting + this.#lagging.length === 1) this.#run();
     else this.#socket.cork(() => this.#run());
   }
 
   drained(): void {
     if (this.#closed) return;
     this.#blocked = false;
-    if (!this.#reading && (this.#entries.length > 0 || this.#behind)) this.write();
+    if (!this.#reading && this.#waiting + this.#lagging.length > 0) this.write();
   }
 
   close(): void {
     this.#closed = true;
     this.#entries = [];
-    this.#waitingBytes = 0;
+    this.#lagging = [];
+    this.#waiting = this.#waitingBytes = 0;
   }
 
   #run(): void {
     this.#budget = FEED_BUDGET;
     if (!this.#writeEntries()) return;
-    if (!this.#behind) return;
-    this.#behind = false;
-    for (const cursor of this.cursors.values()) {
-      if (!cursor.behind) continue;
-      if (!this.#feed(cursor, cursor.topic.head)) {
-        this.#behind = true;
-        return;
-      }
-      if (cursor.seen < cursor.topic.volatile.sequence && !this.#feedVolatile(cursor)) {
-        this.#behind = true;
-        return;
-      }
+    const lagging = this.#lagging;
+    let done = 0;
+    while (done < lagging.length && this.#catchUp(lagging[done] as Cursor)) done++;
+    if (done === lagging.length) lagging.length = 0;
+    else lagging.splice(0, done);
+  }
+
+  /** False when it had to stop. */
+  #catchUp(cursor: Cursor): boolean {
+    if (cursor.index >= 0 && cursor.behind) {
+      if (!this.#feed(cursor, cursor.topic.head)) return false;
+      if (cursor.seen < cursor.topic.volatile.sequence && !this.#feedVolatile(cursor)) return false;
     }
+    cursor.lagging = false;
+    return true;
+  }
+
+  /**
+   * The usual case: some topics of this connection grew in one tick, and nothing else is due. Their frames
+   * leave as one message, whose bytes are shared with its neighbours while those are in the same topics.
+   * Returns false, with nothing done, when there is more to it.
+   */
+  #feedTogether(): boolean {
+    const lagging = this.#lagging;
+    if (lagging.length === 0) return true;
+    let same = lagging.length === lastFrames.length;
+    let bytes = 0;
+    for (let i = 0; i < lagging.length; i++) {
+      const frame = nextFrame(lagging[i] as Cursor);
+      if (frame === undefined || (bytes += frame.length) > FRAME_BYTES) return false;
+      same &&= frame === lastFrames[i];
+    }
+    if (!same) {
+      lastFrames = lagging.map((cursor) => nextFrame(cursor) as Uint8Array);
+      lastJoined = lastFrames.length === 1 ? (lastFrames[0] as Uint8Array) : concat(lastFrames);
+    }
+    const result = this.#socket.send(lastJoined);
+    if (result !== 'sent') this.#blocked = true;
+    if (result === 'dropped') return true;
+    for (const cursor of lagging) {
+      cursor.next = cursor.topic.head + 1;
+      cursor.lagging = false;
+    }
+    lagging.length = 0;
+    return true;
   }
 
   /** False when it had to stop. Replies that follow one another leave as one message. */
@@ -181,9 +232,10 @@ export class Outbox {
       done = end;
       go = result === 'sent';
     }
-    if (done === entries.length) this.#entries = [];
+    if (done === entries.length) entries.length = 0;
     else entries.splice(0, done);
-    return go && this.#entries.length === 0;
+    this.#waiting = entries.length;
+    return go && this.#waiting === 0;
   }
 
   /** Brings a cursor up to `until`; false when it had to stop before. */
@@ -236,7 +288,6 @@ export class Outbox {
         if (this.#closed) return;
         this.#budget = FEED_BUDGET;
         if (!this.#blocked) this.#feedRead(cursor, read, until);
-        this.#behind = true;
         if (!this.#blocked) this.write();
       });
     return false;

@@ -40,10 +40,12 @@ export class Policy {
     this.#rules = Object.entries(rules).map(([pattern, rule]) => [topicPattern(pattern), rule]);
   }
 
-  /** Throws unknown_topic. */
+  /** Throws unknown_topic, and EncodeError for a name that no frame can carry. */
   topic(name: string): TopicPolicy {
     let found = this.#topics.get(name);
     if (found === undefined) {
+      // Here and not in the batch: a lone surrogate is the caller's mistake, not the store's.
+      encode(name, { name: 'topic' });
       found = this.#find(name) ?? null;
       if (this.#topics.size >= REMEMBERED_TOPICS) this.#topics.clear();
       this.#topics.set(name, found);

@@ -3,7 +3,6 @@
  * The way of a message: transport → connection.ts → dispatch.ts → hub/hub.ts (stage, commit, fan-out)
  * → outbox.ts → transport. Sessions live in sessions.ts, calls in calls.ts.
  */
-import { encode } from '../protocol/codec.js';
 import type { Contract, ShapeOf } from '../protocol/contract.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { SUBPROTOCOL, type Value } from '../protocol/frames.js';
@@ -155,27 +154,23 @@ class RoomServer implements PluginHost {
     return this.#open().hub.transact(work);
   }
 
-  async publish(topic: string, event: string, data: unknown, options: PublishOptions = {}): Promise<Published> {
-    const { hub } = this.#open();
-    const { schema } = this.#policy.event(this.#policy.topic(topic), event);
-    if (Buffer.byteLength(topic) > this.limits.nameBytes) throw new RoomwireError('too_large', 'the topic is too long');
-    // Here and not in the batch: a lone surrogate is the caller's mistake, not the store's.
-    encode(topic, { name: 'topic' });
-    const item = serverItem(event, schema === null ? data : checked(schema, data as Value));
-    if (item.length > this.limits.dataBytes + this.limits.nameBytes + 16) throw new RoomwireError('too_large');
-    const { key } = options;
-    if (key !== undefined) {
+  publish(topic: string, event: string, data: unknown, options?: PublishOptions): Promise<Published> {
+    return new Promise((done, failed) => {
+      const { hub } = this.#open();
+      const { nameBytes, dataBytes, keyTtlMs } = this.limits;
+      const { schema } = this.#policy.event(this.#policy.topic(topic), event);
+      // A character is three bytes at most for its UTF-16 length.
+      if (topic.length * 3 > nameBytes && Buffer.byteLength(topic) > nameBytes) {
+        throw new RoomwireError('too_large', 'the topic is too long');
+      }
+      const item = serverItem(event, schema === null ? data : checked(schema, data as Value));
+      if (item.length > dataBytes + nameBytes + 16) throw new RoomwireError('too_large');
+      const key = options?.key;
+      if (key === undefined) return hub.publish({ topic, item, done, failed });
       // No user's: their ids are never empty.
       const scope = ['publish', '', topic, key];
-      return new Promise((resolve, reject) => {
-        hub.perform(
-          (tx) => once(tx, scope, hashOf(item), this.limits.keyTtlMs, () => tx.append(topic, item)),
-          resolve,
-          reject,
-        );
-      });
-    }
-    return new Promise((done, failed) => hub.publish({ topic, item, done, failed }));
+      hub.perform((tx) => once(tx, scope, hashOf(item), keyTtlMs, () => tx.append(topic, item)), done, failed);
+    });
   }
 
   session(sid: string): ServerSession | undefined {

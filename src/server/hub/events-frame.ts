@@ -33,7 +33,11 @@ export function serverItem(event: string, data: unknown): Uint8Array {
   writer.writeString(event);
   writer.writeValue(data, { level: 2 });
   writer.writeNil();
-  return writer.take();
+  const { written } = writer;
+  // From Buffer's pool: an item lives until its tick's frame is made.
+  const item = Buffer.allocUnsafe(written.length);
+  item.set(written);
+  return item;
 }
 
 /** Frames for `items`, whose first has offset `first`. */
@@ -63,7 +67,7 @@ function chunkOf(
   size: number,
 ): LogChunk {
   const head = header(topic, first, end - start);
-  // Not from Buffer's pool: the ring keeps these bytes and must not keep a pool page with them.
+  // Not from the pool: the ring keeps these bytes and must not keep a pool page with them.
   const frame = new Uint8Array(head.length + size);
   frame.set(head);
   let pos = head.length;
@@ -75,13 +79,14 @@ function chunkOf(
   return { first, count: end - start, frame };
 }
 
+/** Good until the next frame. */
 function header(topic: string, first: number, count: number): Uint8Array {
   writer.reset();
   writer.writeArrayHeader(HEAD_ELEMENTS + count);
   writer.writeInt(Op.EVENTS);
   writer.writeString(topic);
   writer.writeInt(first);
-  return writer.take();
+  return writer.written;
 }
 
 /** The events of `chunk` from offset `from` to `until`, for a cursor that starts or ends inside it. */

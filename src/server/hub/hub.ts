@@ -318,7 +318,7 @@ export class Hub implements OutboxOwner {
       for (; i < end; i++) {
         const cursor = cursors[i] as Cursor;
         if (alone && frame !== undefined && cursor.next === first && cursor.outbox.clear) ready[count++] = cursor;
-        else cursor.outbox.lag();
+        else cursor.outbox.lag(cursor);
       }
       for (let j = 0; j < count; j++) {
         const cursor = ready[j] as Cursor;
@@ -335,7 +335,7 @@ export class Hub implements OutboxOwner {
 
   #flushVolatile(): void {
     for (const topic of this.#dirtyVolatile) {
-      for (const cursor of topic.cursors) cursor.outbox.lag();
+      for (const cursor of topic.cursors) cursor.outbox.lag(cursor);
     }
     this.#dirtyVolatile.clear();
   }

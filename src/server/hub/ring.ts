@@ -53,20 +53,24 @@ export class Rings {
     }
     this.#byWarmth.delete(ring);
     this.#byWarmth.add(ring);
-    let surplus = 0;
-    let bytes = ring.bytes;
-    // The newest chunk always stays: live cursors are fed from it.
-    while (bytes > this.#perRing && surplus < ring.chunks.length - 1) {
-      bytes -= (ring.chunks[surplus++] as LogChunk).frame.length + CHUNK_OVERHEAD;
-    }
-    if (surplus > 0) {
-      ring.chunks.splice(0, surplus);
-      this.#grow(ring, bytes - ring.bytes);
-    }
+    if (ring.bytes > this.#perRing) this.#trim(ring);
     for (const coldest of this.#byWarmth) {
       if (this.#bytes <= this.#budget || coldest === ring) break;
       this.clear(coldest);
     }
+  }
+
+  /** An eighth more than it must: each trim moves all that stays, and not every event should. */
+  #trim(ring: Ring): void {
+    const { chunks } = ring;
+    let surplus = 0;
+    let { bytes } = ring;
+    // The newest chunk always stays: live cursors are fed from it.
+    while (bytes > this.#perRing * 0.875 && surplus < chunks.length - 1) {
+      bytes -= (chunks[surplus++] as LogChunk).frame.length + CHUNK_OVERHEAD;
+    }
+    chunks.splice(0, surplus);
+    this.#grow(ring, bytes - ring.bytes);
   }
 
   clear(ring: Ring): void {

@@ -10,8 +10,8 @@ export interface Subscriber {
   /** Nothing waits: a tick's frame may go straight to the socket. */
   readonly clear: boolean;
   sendLive(cursor: Cursor, frame: Uint8Array, next: number): void;
-  /** There is something to catch up with. */
-  lag(): void;
+  /** The cursor has something to catch up with. */
+  lag(cursor: Cursor): void;
 }
 
 export class Cursor {
@@ -23,6 +23,8 @@ export class Cursor {
   seen = 0;
   /** Its place in `topic.cursors`; −1 once removed. */
   index = -1;
+  /** On its outbox's list of those that are behind. */
+  lagging = false;
 
   constructor(topic: Topic, outbox: Subscriber, next: number) {
     this.topic = topic;

@@ -13,6 +13,8 @@ import { itemOf, serverItem } from './events-frame.js';
 import type { Stage } from './stage.js';
 import { Cursor, type Topic } from './topic.js';
 
+const TRUE = encode(true);
+
 export type Effect = () => void;
 
 export interface TransactionOptions {
@@ -136,7 +138,7 @@ export class HubTransaction implements Transaction {
       from === null || (from[0] === epoch && from[1] <= head && from[1] >= Math.min(loaded.tail, head + 1) - 1);
     const offset = recovered && from !== null ? from[1] : head;
     sessions.enter(session, topic);
-    this.#live.set('subscriptions', `${session.sid}\0${topic}`, encode(true));
+    this.#live.set('subscriptions', `${session.sid}\0${topic}`, TRUE);
     this.effects.push(() => subscribeNow(session, loaded, offset, asking));
     return { epoch, offset, recovered };
   }
@@ -186,7 +188,7 @@ function subscribeNow(session: ServerSession, topic: Topic, offset: number, aski
   const cursor = new Cursor(topic, outbox, offset + 1);
   outbox.cursors.set(topic.name, cursor);
   topic.add(cursor);
-  if (cursor.behind) outbox.lag();
+  if (cursor.behind) outbox.lag(cursor);
 }
 
 /** A leaving subscriber gets the events up to its leave first, whatever its socket does. */

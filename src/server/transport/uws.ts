@@ -28,29 +28,31 @@ class UwsSocket implements Socket {
   readonly #endMs: number;
   /** Undefined once the engine has reported its close: from then on its methods throw. */
   #native: UwsWebSocket<Data> | undefined;
+  /** The same, while anything may be sent: undefined from the first step of closing. */
+  #sending: UwsWebSocket<Data> | undefined;
   #corked = false;
   #closing: { readonly code: number; readonly reason: string } | 'cut' | undefined;
   #deadline: NodeJS.Timeout | undefined;
 
   constructor(native: UwsWebSocket<Data>, endMs: number, failed: (error: unknown) => void) {
-    this.#native = native;
+    this.#native = this.#sending = native;
     this.#endMs = endMs;
     this.#failed = failed;
     this.sink = new Sink(failed);
   }
 
   send(bytes: Uint8Array): SendResult {
-    if (!this.sink.open || this.#native === undefined) return 'dropped';
-    const status = this.#native.send(bytes, true, false);
+    if (this.#sending === undefined) return 'dropped';
+    const status = this.#sending.send(bytes, true, false);
     return status === 1 ? 'sent' : status === 0 ? 'queued' : 'dropped';
   }
 
   bufferedBytes(): number {
-    return this.sink.open && this.#native !== undefined ? this.#native.getBufferedAmount() : 0;
+    return this.#sending?.getBufferedAmount() ?? 0;
   }
 
   cork(fn: () => void): void {
-    if (!this.sink.open || this.#native === undefined) return;
+    if (this.#sending === undefined) return;
     const guarded = () => {
       try {
         fn();
@@ -60,7 +62,7 @@ class UwsSocket implements Socket {
     };
     if (this.#corked) return guarded();
     this.#corked = true;
-    this.#native.cork(guarded);
+    this.#sending.cork(guarded);
     this.#corked = false;
     this.#shut();
   }
@@ -68,6 +70,7 @@ class UwsSocket implements Socket {
   end(code: number, reason: string): void {
     if (!this.sink.open) return;
     this.#closing = { code, reason };
+    this.#sending = undefined;
     this.#shut();
     this.sink.close(code, reason);
   }
@@ -75,6 +78,7 @@ class UwsSocket implements Socket {
   terminate(): void {
     if (!this.sink.open) return;
     this.#closing = 'cut';
+    this.#sending = undefined;
     this.#shut();
     this.sink.close(1006, '');
   }
@@ -87,7 +91,7 @@ class UwsSocket implements Socket {
 
   /** From the engine: the last word on this connection. */
   gone(code: number, reason: string): void {
-    this.#native = undefined;
+    this.#native = this.#sending = undefined;
     clearTimeout(this.#deadline);
     this.sink.close(code, reason);
   }
