@@ -29,7 +29,7 @@ export async function connectTo(url: string, token: string | undefined): Promise
       if (state.status === 'live') resolve();
       else if (state.status === 'refused' || state.status === 'offline') {
         client.close();
-        reject(new CommandError(`cannot connect to ${url}: ${state.reason?.message ?? 'no answer'}`));
+        reject(new CommandError(`cannot connect to ${url}: ${state.reason?.message || 'no answer'}`));
       }
     };
     client.state.subscribe(look);

@@ -9,7 +9,7 @@ import { RoomwireError } from '../protocol/errors.js';
 import { Op, type CallOptions, type Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
 import type { CallContext, Log, Session, Transaction, User } from './api.js';
-import type { Connection } from './connection.js';
+import type { Connection, PendingRequest } from './connection.js';
 import type { Hub } from './hub/hub.js';
 import { KeyedCalls } from './keyed-calls.js';
 import { hashOf, once } from './keys.js';
@@ -35,15 +35,6 @@ interface Incoming {
   readonly name: string;
   readonly data: Value;
   readonly options: CallOptions;
-}
-
-interface AtomicRun {
-  readonly input: unknown;
-  readonly call: Incoming;
-  readonly isUnwanted: () => boolean;
-  readonly replyOf: (result: unknown) => Uint8Array;
-  readonly done: (reply: Uint8Array) => void;
-  readonly failed: (error: unknown) => void;
 }
 
 export interface CallTableOptions {
@@ -87,78 +78,60 @@ export class CallTable {
   }
 
   run(call: Incoming): void {
-    const { connection, id, name } = call;
+    const { name } = call;
     const atomic = this.#atomic.get(name);
     const plain = this.#plain.get(name);
     if (atomic === undefined && plain === undefined) throw new RoomwireError('unknown_call', `no call '${name}'`);
     const schema = this.#options.contract.calls[name]?.input;
     const input = schema === undefined ? call.data : checked(schema, call.data);
 
-    let answered = false;
-    let unwanted = false;
-    const abort = new AbortController();
-    const settle = (reply: Uint8Array): void => {
-      if (answered) return;
-      answered = true;
-      timer.cancel();
-      connection.requests.delete(id);
-      if (connection.open) connection.outbox.push(reply);
-    };
-    const replyOf = (result: unknown): Uint8Array => encode([Op.ACK, id, result ?? null], { name });
-    const failed = (error: unknown): void => {
-      if (!answered) settle(nackFrame(id, this.#errorOf(error, call)));
-    };
-    const cancel = (reason: RoomwireError): void => {
-      // Who disconnects may still mean it, such as "leave" as a last word.
-      unwanted = reason.name !== 'disconnected';
-      abort.abort(reason);
-      failed(reason);
-    };
-    const timer = this.#options.after(call.options.timeoutMs ?? DEFAULT_CALL_MS, () =>
-      cancel(new RoomwireError('deadline')),
-    );
-    connection.requests.set(id, { cancel });
-    if (atomic !== undefined) {
-      this.#runAtomic(atomic, { input, call, isUnwanted: () => unwanted, replyOf, done: settle, failed });
-    } else {
-      this.#runPlain(plain as PlainHandler, input, call, abort.signal)
-        .then((result) => settle(replyOf(result)))
-        .catch(failed);
+    const running = new RunningCall(call, this.#options, (error) => this.#errorOf(error, call));
+    if (atomic !== undefined) this.#runAtomic(atomic, input, running);
+    else {
+      this.#runPlain(plain as PlainHandler, input, running).then(
+        (result) => running.succeeded(result),
+        (error: unknown) => running.failed(error),
+      );
     }
   }
 
-  #runAtomic(handler: TransactionHandler, { input, call, isUnwanted, replyOf, done, failed }: AtomicRun): void {
-    const { session, data } = call;
-    const { key } = call.options;
+  #runAtomic(handler: TransactionHandler, input: unknown, running: RunningCall): void {
+    const { session, data, options } = running.call;
+    const { key } = options;
     const { hub, limits } = this.#options;
     hub.perform(
       (tx) => {
         // The session may have ended between the frame and its turn (rule 1).
         if (tx.ended(session)) throw new RoomwireError('disconnected');
         // Cancelled or too late: the client was told so, and nothing must happen any more.
-        if (isUnwanted()) throw new RoomwireError('cancelled');
+        if (running.unwanted) throw new RoomwireError('cancelled');
         const work = () => handler(tx, { input: input as never, session });
         // In here, so that a reply that cannot be sent undoes what it tells of.
-        if (key === undefined) return replyOf(synchronous(work()));
+        if (key === undefined) return running.replyOf(synchronous(work()));
         const hash = hashOf(encode(data));
-        return replyOf(once(tx, scopeOf(call, key), hash, limits.keyTtlMs, () => synchronous(work())));
+        return running.replyOf(once(tx, scopeOf(running.call, key), hash, limits.keyTtlMs, () => synchronous(work())));
       },
-      done,
-      failed,
+      (reply) => running.settle(reply),
+      (error) => running.failed(error),
     );
   }
 
-  async #runPlain(handler: PlainHandler, input: unknown, call: Incoming, signal: AbortSignal): Promise<unknown> {
+  async #runPlain(handler: PlainHandler, input: unknown, running: RunningCall): Promise<unknown> {
+    const { call } = running;
     const { key } = call.options;
-    const run = async (): Promise<unknown> =>
+    const run = (): unknown =>
       handler({
         ...this.#options.context(),
         input: input as never,
         session: call.session,
         key,
-        signal,
+        get signal() {
+          return running.signal;
+        },
       } as unknown as CallContext<never, User> & Record<string, unknown>);
-    return key === undefined ? run() : this.#keyed.run(scopeOf(call, key), hashOf(encode(call.data)), run);
+    return key === undefined
+      ? run()
+      : this.#keyed.run(scopeOf(call, key), hashOf(encode(call.data)), async () => run());
   }
 
   /** A handler's RoomwireError reaches the client; anything else is logged and told as handler_failed. */
@@ -167,6 +140,73 @@ export class CallTable {
     const what = error instanceof EncodeError ? 'the reply cannot be sent' : 'handler failed';
     this.#options.log.error({ err: error, call: name, user: session.user.id }, what);
     return new RoomwireError('handler_failed');
+  }
+}
+
+/** One call from its frame to its one answer. */
+class RunningCall implements PendingRequest {
+  readonly call: Incoming;
+  readonly #errorOf: (error: unknown) => RoomwireError;
+  readonly #timer: Timer;
+  /** Made when the handler asks for its signal: most do not. */
+  #abort: AbortController | undefined;
+  #cancelled: RoomwireError | undefined;
+  #answered = false;
+
+  /** Throws duplicate_id and too_many. */
+  constructor(call: Incoming, { after }: CallTableOptions, errorOf: (error: unknown) => RoomwireError) {
+    this.call = call;
+    this.#errorOf = errorOf;
+    call.connection.begin(call.id, this);
+    this.#timer = after(call.options.timeoutMs ?? DEFAULT_CALL_MS, () => this.cancel(new RoomwireError('deadline')));
+  }
+
+  /** Who disconnects may still mean it, such as "leave" as a last word. */
+  get unwanted(): boolean {
+    return this.#cancelled !== undefined && this.#cancelled.name !== 'disconnected';
+  }
+
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#cancelled !== undefined) this.#abort.abort(this.#cancelled);
+    }
+    return this.#abort.signal;
+  }
+
+  cancel(reason: RoomwireError): void {
+    this.#cancelled = reason;
+    this.#abort?.abort(reason);
+    this.failed(reason);
+  }
+
+  replyOf(result: unknown): Uint8Array {
+    const { id, name } = this.call;
+    return encode([Op.ACK, id, result ?? null], { name });
+  }
+
+  /** A result that cannot be sent is a failure. */
+  succeeded(result: unknown): void {
+    let reply: Uint8Array;
+    try {
+      reply = this.replyOf(result);
+    } catch (error) {
+      return this.failed(error);
+    }
+    this.settle(reply);
+  }
+
+  failed(error: unknown): void {
+    if (!this.#answered) this.settle(nackFrame(this.call.id, this.#errorOf(error)));
+  }
+
+  settle(reply: Uint8Array): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    this.#timer.cancel();
+    const { connection, id } = this.call;
+    connection.finish(id);
+    if (connection.open) connection.outbox.push(reply);
   }
 }
 

@@ -12,7 +12,7 @@ import type { Limits } from '../protocol/limits.js';
 import { MAX_DEPTH } from '../protocol/read.js';
 import { scanMessage } from '../protocol/scan.js';
 import { nackFrame } from './nack.js';
-import { Outbox, type OutboxOwner } from './outbox.js';
+import { Outbox, type OutboxLimit, type OutboxOwner } from './outbox.js';
 import type { ServerSession } from './session.js';
 import type { Socket, SocketEvents, UpgradeInfo } from './transport/transport.js';
 import type { Timer } from './wheel.js';
@@ -54,10 +54,10 @@ export interface ConnectionOwner {
   failed(error: unknown): void;
 }
 
-export class Connection {
-  readonly info: UpgradeInfo;
+export class Connection implements SocketEvents, OutboxLimit {
+  /** The peer's IP address as text. */
+  readonly address: string;
   readonly outbox: Outbox;
-  readonly openedAt: number;
   readonly #socket: Socket;
   readonly #owner: ConnectionOwner;
   /** hello: HELLO is awaited; verifying: it is being answered; live: WELCOME is queued. */
@@ -65,11 +65,15 @@ export class Connection {
   session: ServerSession | undefined;
   /** The secret that HELLO was answered with is in use from the next frame on. */
   confirmSecret: (() => void) | undefined;
-  /** Requests by id. */
-  readonly requests = new Map<number, PendingRequest>();
+  /** What only HELLO needs; undefined from WELCOME on. */
+  #info: UpgradeInfo | undefined;
+  // Most connections are idle most of the time: what waits on them exists only while something does.
+  /** The client's requests by id. */
+  #requests: Map<number, PendingRequest> | undefined;
   /** Publishes that must not overtake one that waits for its policy, by topic. */
-  readonly publishing = new Map<string, Promise<void>>();
-  readonly #calls = new Map<number, PendingCall>();
+  #publishing: Map<string, Promise<void>> | undefined;
+  /** Our calls by id. */
+  #calls: Map<number, PendingCall> | undefined;
   #waiting = 0;
   /** Answers to nobody in particular in the second that `#unaskedSince` began. */
   #unasked = 0;
@@ -82,12 +86,10 @@ export class Connection {
   constructor(socket: Socket, info: UpgradeInfo, owner: ConnectionOwner) {
     this.#socket = socket;
     this.#owner = owner;
-    this.info = info;
-    this.outbox = new Outbox(socket, owner.hub, {
-      controlBytes: owner.limits.controlBytes,
-      overflowed: () => this.close('too_slow'),
-    });
-    this.openedAt = this.#lastSeen = owner.monotonic();
+    this.#info = info;
+    this.address = info.address;
+    this.outbox = new Outbox(socket, owner.hub, this);
+    this.#lastSeen = owner.monotonic();
     this.#timer = owner.after(owner.limits.helloMs, () => this.close('hello_timeout'));
   }
 
@@ -99,35 +101,51 @@ export class Connection {
     return this.#socket.bufferedBytes();
   }
 
-  /** What the transport calls. Nothing in here throws (rule 8). */
-  readonly events: SocketEvents = {
-    message: (bytes, binary) => {
-      try {
-        this.#message(bytes, binary);
-      } catch (error) {
-        this.#owner.failed(error);
-        this.close('internal');
-      }
-    },
-    drain: () => {
-      try {
-        this.outbox.drained();
-      } catch (error) {
-        this.#owner.failed(error);
-      }
-    },
-    close: (code, reason) => {
-      this.#timer.cancel();
-      const wasOpen = this.open;
-      this.state = 'closed';
-      try {
-        if (wasOpen) this.#abandon();
-        this.#owner.closed(this, code, reason);
-      } catch (error) {
-        this.#owner.failed(error);
-      }
-    },
-  };
+  get info(): UpgradeInfo {
+    if (this.#info === undefined) throw new Error('the upgrade is forgotten after WELCOME');
+    return this.#info;
+  }
+
+  // ---- what the transport calls: nothing in here throws (rule 8) -----------------------------------
+
+  message(bytes: Uint8Array, binary: boolean): void {
+    try {
+      this.#message(bytes, binary);
+    } catch (error) {
+      this.#owner.failed(error);
+      this.close('internal');
+    }
+  }
+
+  drained(): void {
+    try {
+      this.outbox.drained();
+    } catch (error) {
+      this.#owner.failed(error);
+    }
+  }
+
+  closed(code: number, reason: string): void {
+    this.#timer.cancel();
+    const wasOpen = this.open;
+    this.state = 'closed';
+    try {
+      if (wasOpen) this.#abandon();
+      this.#owner.closed(this, code, reason);
+    } catch (error) {
+      this.#owner.failed(error);
+    }
+  }
+
+  // ---- what the outbox asks ------------------------------------------------------------------------
+
+  get controlBytes(): number {
+    return this.#owner.limits.controlBytes;
+  }
+
+  overflowed(): void {
+    this.close('too_slow');
+  }
 
   #message(bytes: Uint8Array, binary: boolean): void {
     if (!this.open) return;
@@ -158,6 +176,7 @@ export class Connection {
   /** WELCOME is on its way: frames are taken from now on. */
   welcomed(session: ServerSession): void {
     this.session = session;
+    this.#info = undefined;
     this.state = 'live';
     this.#timer.cancel();
     this.#watch(this.#owner.pingEvery);
@@ -192,6 +211,38 @@ export class Connection {
     this.#waiting--;
   }
 
+  request(id: number): PendingRequest | undefined {
+    return this.#requests?.get(id);
+  }
+
+  /** Throws duplicate_id and too_many. */
+  begin(id: number, request: PendingRequest): void {
+    const requests = (this.#requests ??= new Map<number, PendingRequest>());
+    if (requests.has(id)) throw new RoomwireError('duplicate_id');
+    if (requests.size >= this.#owner.limits.pendingCalls) throw new RoomwireError('too_many');
+    requests.set(id, request);
+  }
+
+  finish(id: number): void {
+    this.#requests?.delete(id);
+    if (this.#requests?.size === 0) this.#requests = undefined;
+  }
+
+  /** The publish to this topic that waits for its policy, if any. */
+  publishing(topic: string): Promise<void> | undefined {
+    return this.#publishing?.get(topic);
+  }
+
+  /** `turn` resolves, and never rejects, when it is the next one's turn. */
+  publishes(topic: string, turn: Promise<void>): void {
+    const publishing = (this.#publishing ??= new Map<string, Promise<void>>());
+    publishing.set(topic, turn);
+    void turn.then(() => {
+      if (publishing.get(topic) === turn) publishing.delete(topic);
+      if (publishing.size === 0 && this.#publishing === publishing) this.#publishing = undefined;
+    });
+  }
+
   ack(id: number, data: unknown): void {
     this.outbox.push(encode([Op.ACK, id, data]));
   }
@@ -215,21 +266,23 @@ export class Connection {
   call(name: string, data: unknown, timeoutMs: number): Promise<Value> {
     return new Promise((resolve, reject) => {
       if (this.state !== 'live') return reject(new RoomwireError('disconnected'));
-      if (this.#calls.size >= this.#owner.limits.pendingCalls) return reject(new RoomwireError('too_many'));
+      const calls = (this.#calls ??= new Map<number, PendingCall>());
+      if (calls.size >= this.#owner.limits.pendingCalls) return reject(new RoomwireError('too_many'));
       const id = this.#nextCall;
       this.#nextCall = id === 0x7fff_ffff ? 1 : id + 1;
       const frame = encode([Op.CALL, id, name, data ?? null, { timeoutMs }]);
       const timer = this.#owner.after(timeoutMs, () => this.answered(id, null, new RoomwireError('deadline')));
-      this.#calls.set(id, { resolve, reject, timer });
+      calls.set(id, { resolve, reject, timer });
       this.outbox.push(frame);
     });
   }
 
   /** The client answered one of our calls; an id we do not wait for is a late answer and means nothing. */
   answered(id: number, data: Value, error?: RoomwireError): void {
-    const call = this.#calls.get(id);
+    const call = this.#calls?.get(id);
     if (call === undefined) return;
-    this.#calls.delete(id);
+    this.#calls?.delete(id);
+    if (this.#calls?.size === 0) this.#calls = undefined;
     call.timer.cancel();
     if (error === undefined) call.resolve(data);
     else call.reject(error);
@@ -254,9 +307,9 @@ export class Connection {
   /** Everything that waits learns at once that no answer will come (rule 5). */
   #abandon(): void {
     const gone = new RoomwireError('disconnected');
-    for (const id of [...this.#calls.keys()]) this.answered(id, null, gone);
-    for (const request of this.requests.values()) request.cancel(gone);
-    this.requests.clear();
+    for (const id of [...(this.#calls?.keys() ?? [])]) this.answered(id, null, gone);
+    for (const request of [...(this.#requests?.values() ?? [])]) request.cancel(gone);
+    this.#requests = undefined;
   }
 }
 

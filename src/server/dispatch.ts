@@ -89,7 +89,7 @@ export class Dispatcher {
         case Op.NACK:
           return connection.answered(id, null, errorFrom(decodeScanned(bytes, start) as Value[]));
         case Op.CANCEL:
-          return connection.requests.get(id)?.cancel(new RoomwireError('cancelled'));
+          return connection.request(id)?.cancel(new RoomwireError('cancelled'));
         case Op.AUTH: {
           const token = need(text(bytes, length, 2), 'token');
           return this.#later(connection, id, (done, failed) =>
@@ -168,18 +168,17 @@ export class Dispatcher {
         key === null
           ? () => this.#hub.publish({ topic: topicName, item, done, failed })
           : () => this.#publishOnce(session, topicName, key, item, done, failed);
-      const earlier = connection.publishing.get(topicName);
+      const earlier = connection.publishing(topicName);
       if (!(verdict instanceof Promise) && earlier === undefined) return append();
       // One connection's publishes to one topic keep their order, however long a policy takes, and
       // also when one in between is refused before its turn (RW-PUB-2).
       const turn = Promise.allSettled([verdict, earlier]).then(([answer]) => {
-        if (connection.publishing.get(topicName) === turn) connection.publishing.delete(topicName);
         if (!connection.open) return connection.settled();
         if (answer.status === 'rejected') return failed(answer.reason);
         if (!answer.value) return failed(refusal(session, topicName));
         append();
       });
-      connection.publishing.set(topicName, turn);
+      connection.publishes(topicName, turn);
     } catch (error) {
       failed(error);
     }
@@ -284,8 +283,6 @@ export class Dispatcher {
     const name = this.#name(bytes, length, 2, 'name');
     const data = length > 3 ? decodeScanned(this.#data(bytes, 3), 0) : null;
     const options = callOptions(length > 4 ? decodeScanned(bytes, at[4] as number) : null, this.#limits);
-    if (connection.requests.has(id)) throw new RoomwireError('duplicate_id');
-    if (connection.requests.size >= this.#limits.pendingCalls) throw new RoomwireError('too_many');
     connection.accepts();
     this.#calls.run({ connection, session, id, name, data, options });
   }

@@ -48,7 +48,7 @@ export interface OutboxLimit {
   /** Bytes of replies that may wait. */
   readonly controlBytes: number;
   /** More waited: the outbox is closed. */
-  readonly overflowed: () => void;
+  overflowed(): void;
 }
 
 export class Outbox {

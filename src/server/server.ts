@@ -270,7 +270,7 @@ class RoomServer implements PluginHost {
             else if (this.#guests && !isLocalOrigin(info.origin)) {
               connection.close('forbidden', 'guests come from pages of this machine only');
             } else if (this.#state !== 'open') connection.close('draining');
-            return connection.events;
+            return connection;
           },
           request: (request) => this.#answer(request),
           failed: (error) => this.#failed(error),

@@ -55,10 +55,9 @@ export function opens(record: SessionRecord, secret: string): boolean {
 
 export class ServerSession implements Session {
   readonly sid: string;
-  /** The sid as MessagePack, for the items it publishes. */
-  readonly sidBytes: Uint8Array;
   readonly topics = new Set<string>();
   readonly #registry: SessionRegistry;
+  #sidBytes: Uint8Array | undefined;
   record: SessionRecord;
   connection: SessionConnection | undefined;
   ended = false;
@@ -69,8 +68,12 @@ export class ServerSession implements Session {
   constructor(registry: SessionRegistry, sid: string, record: SessionRecord) {
     this.#registry = registry;
     this.sid = sid;
-    this.sidBytes = encode(sid);
     this.record = record;
+  }
+
+  /** The sid as MessagePack, for the items it publishes. */
+  get sidBytes(): Uint8Array {
+    return (this.#sidBytes ??= encode(this.sid));
   }
 
   get user(): User {

@@ -91,7 +91,7 @@ export class Sessions {
     connection.welcomed(session);
     connection.confirmSecret = () => this.#confirm(session, connection, record.secrets[0] as string);
     this.#watchExpiry(session);
-    log.debug({ sid: session.sid, user: session.user.id, address: connection.info.address }, 'connected');
+    log.debug({ sid: session.sid, user: session.user.id, address: connection.address }, 'connected');
   }
 
   /** The first frame after WELCOME shows that the new secret arrived: the old one is dead. */

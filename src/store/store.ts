@@ -80,7 +80,7 @@ export interface Store {
    * was applied, now or by an earlier try; `unknown` means it may have been, and the caller repeats
    * the same batch until it knows; `unusable` means another server took the store over: stop. A batch
    * whose id was applied already is not applied again. One commit at a time. Arrays and bytes must stay
-   * as they are until it is done, frames and values for ever (memory keeps them by reference).
+   * as they are until it is done, frames for ever (memory keeps them by reference).
    */
   commit(batch: Batch): MaybePromise<void>;
   topic(name: string): MaybePromise<TopicRecord | undefined>;

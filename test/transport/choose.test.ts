@@ -10,7 +10,7 @@ const options: TransportOptions = {
   bodyBytes: 1,
   maxBufferedBytes: 1,
   chooseSubprotocol: () => undefined,
-  open: () => ({ message: () => undefined, drain: () => undefined, close: () => undefined }),
+  open: () => ({ message: () => undefined, drained: () => undefined, closed: () => undefined }),
   request: () => Promise.reject(new Error('none expected')),
   failed: () => undefined,
 };

@@ -90,11 +90,11 @@ export async function start(t: Test, engine: Engine, behaviour: Behaviour = {}):
           else socket.send(Buffer.from(bytes));
           changed();
         },
-        drain() {
+        drained() {
           peer.drains++;
           changed();
         },
-        close(code, reason) {
+        closed(code, reason) {
           peer.closes.push({ code, reason });
           changed();
         },

@@ -78,7 +78,7 @@ function suite(t: Test, engine: Engine): void {
       ...idleOptions(t),
       open(_socket, info) {
         addresses.push(info.address);
-        return { message: () => undefined, drain: () => undefined, close: () => undefined };
+        return { message: () => undefined, drained: () => undefined, closed: () => undefined };
       },
     });
     t.teardown(() => transport.close());
@@ -268,8 +268,8 @@ function suite(t: Test, engine: Engine): void {
         sockets.add(socket);
         return {
           message: () => undefined,
-          drain: () => undefined,
-          close() {
+          drained: () => undefined,
+          closed() {
             sockets.delete(socket);
             for (const other of [...sockets].slice(0, 2)) other.terminate();
           },

@@ -1,7 +1,7 @@
 /**
  * Between an engine's callbacks and the server's SocketEvents. Both engines report through it, so
  * these hold for both: what the server throws goes to `failed` and never into the engine (rule 8),
- * `close` is reported exactly once, and nothing after it.
+ * `closed` is reported exactly once, and nothing after it.
  */
 import type { SocketEvents, TransportOptions } from './transport.js';
 
@@ -56,7 +56,7 @@ export class Sink {
   drain(): void {
     if (!this.#open) return;
     try {
-      this.#events?.drain();
+      this.#events?.drained();
     } catch (error) {
       this.#failed(error);
     }
@@ -72,7 +72,7 @@ export class Sink {
 
   #report(events: SocketEvents, code: number, reason: string): void {
     try {
-      events.close(code, reason);
+      events.closed(code, reason);
     } catch (error) {
       this.#failed(error);
     }

@@ -24,11 +24,11 @@ export interface Socket {
   cork(fn: () => void): void;
   /**
    * Sends what is queued, then a close frame; the connection is cut if the peer does not take both
-   * and answer. `close` is reported, with this code, before it returns; what the peer does after is
+   * and answer. `closed` is reported, with this code, before it returns; what the peer does after is
    * not heard. `reason` ≤ 123 bytes.
    */
   end(code: number, reason: string): void;
-  /** Cuts the connection at once, without a close frame. `close` (1006) is reported before it returns. */
+  /** Cuts the connection at once, without a close frame. `closed` (1006) is reported before it returns. */
   terminate(): void;
 }
 
@@ -51,9 +51,9 @@ export interface SocketEvents {
   /** `bytes` die when the callback returns (rule 8): copy what outlives it. `binary` is false for a text message. */
   message(bytes: Uint8Array, binary: boolean): void;
   /** The socket may take more; a hint: check `bufferedBytes`. */
-  drain(): void;
+  drained(): void;
   /** Exactly once, however the connection ended, and nothing after it; 1006 when there was no close frame (the reason is the engine's). */
-  close(code: number, reason: string): void;
+  closed(code: number, reason: string): void;
 }
 
 export interface HttpRequest {

@@ -11,7 +11,8 @@ import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, Upgr
 import type { UwsModule, UwsRequest, UwsResponse, UwsWebSocket } from './uws-load.js';
 
 interface Data {
-  readonly info: UpgradeInfo;
+  /** Until the socket is open. */
+  info: UpgradeInfo | undefined;
   socket?: UwsSocket;
 }
 
@@ -135,10 +136,12 @@ export function createUwsTransport(module: UwsModule, options: TransportOptions)
     },
     open(native) {
       const data = native.getUserData();
+      const info = data.info as UpgradeInfo;
+      data.info = undefined;
       const socket = new UwsSocket(native, options.endMs ?? 10_000, failed);
       data.socket = socket;
       sockets.add(socket);
-      if (!socket.sink.start(() => options.open(socket, data.info))) native.close();
+      if (!socket.sink.start(() => options.open(socket, info))) native.close();
     },
     message(native, message, isBinary) {
       native.getUserData().socket?.sink.message(new Uint8Array(message), isBinary);
