@@ -3,13 +3,14 @@
 import { CommandError, runCommand, UsageError, type Command } from './args.js';
 import { call } from './call.js';
 import { decode } from './decode.js';
+import { load } from './load.js';
 import { publish } from './publish.js';
 import { serve } from './serve.js';
 import { tail } from './tail.js';
 import { token } from './token.js';
 import { version } from './version.js';
 
-const commands: readonly Command[] = [serve, tail, publish, call, token, decode];
+const commands: readonly Command[] = [serve, tail, publish, call, load, token, decode];
 
 function help(): string {
   const width = Math.max(...commands.map(({ name }) => name.length)) + 2;
