@@ -86,9 +86,10 @@ export class Writer {
     this.#text(text, 1, LONE_SURROGATE);
   }
 
-  writeBin({ buffer, byteOffset, byteLength }: ArrayBufferView): void {
+  writeBin(view: ArrayBufferView): void {
+    const { buffer, byteOffset, byteLength } = view;
     this.#size(byteLength, 0, 0, 0xc4);
-    this.writeRaw(new Uint8Array(buffer, byteOffset, byteLength));
+    this.writeRaw(view instanceof Uint8Array ? view : new Uint8Array(buffer, byteOffset, byteLength));
   }
 
   /** Appends bytes that are MessagePack already. */

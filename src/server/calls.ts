@@ -6,14 +6,14 @@
 import { encode, EncodeError } from '../protocol/codec.js';
 import type { Contract } from '../protocol/contract.js';
 import { RoomwireError } from '../protocol/errors.js';
-import { Op, type CallOptions, type Value } from '../protocol/frames.js';
+import type { CallOptions, Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
 import type { CallContext, Log, Session, Transaction, User } from './api.js';
 import type { Connection, PendingRequest } from './connection.js';
 import type { Hub } from './hub/hub.js';
 import { KeyedCalls } from './keyed-calls.js';
 import { hashOf, once } from './keys.js';
-import { nackFrame } from './nack.js';
+import { ackFrame, nackFrame } from './reply.js';
 import { synchronous } from './hub/transaction.js';
 import { checked } from '../protocol/validate.js';
 import type { ServerSession } from './session.js';
@@ -43,7 +43,7 @@ export interface CallTableOptions {
   readonly limits: Limits;
   readonly log: Log;
   /** What every handler's context has beside its own call. */
-  readonly context: () => object;
+  readonly context: readonly (readonly [name: string, value: unknown])[];
   readonly after: (ms: number, fn: () => void) => Timer;
 }
 
@@ -85,14 +85,19 @@ export class CallTable {
     const schema = this.#options.contract.calls[name]?.input;
     const input = schema === undefined ? call.data : checked(schema, call.data);
 
-    const running = new RunningCall(call, this.#options, (error) => this.#errorOf(error, call));
-    if (atomic !== undefined) this.#runAtomic(atomic, input, running);
-    else {
-      this.#runPlain(plain as PlainHandler, input, running).then(
-        (result) => running.succeeded(result),
-        (error: unknown) => running.failed(error),
-      );
+    const running = new RunningCall(call, this.#options);
+    if (atomic !== undefined) return this.#runAtomic(atomic, input, running);
+    let result: unknown;
+    try {
+      result = this.#runPlain(plain as PlainHandler, input, running);
+    } catch (error) {
+      return running.failed(error);
     }
+    if (!isThenable(result)) return running.succeeded(result);
+    result.then(
+      (arrived) => running.succeeded(arrived),
+      (error: unknown) => running.failed(error),
+    );
   }
 
   #runAtomic(handler: TransactionHandler, input: unknown, running: RunningCall): void {
@@ -116,37 +121,43 @@ export class CallTable {
     );
   }
 
-  async #runPlain(handler: PlainHandler, input: unknown, running: RunningCall): Promise<unknown> {
+  #runPlain(handler: PlainHandler, input: unknown, running: RunningCall): unknown {
     const { call } = running;
     const { key } = call.options;
-    const run = (): unknown =>
-      handler({
-        ...this.#options.context(),
-        input: input as never,
-        session: call.session,
-        key,
-        get signal() {
-          return running.signal;
-        },
-      } as unknown as CallContext<never, User> & Record<string, unknown>);
+    const context = new HandlerContext(running, input, this.#options.context);
+    const run = (): unknown => handler(context as unknown as Parameters<PlainHandler>[0]);
     return key === undefined
       ? run()
       : this.#keyed.run(scopeOf(call, key), hashOf(encode(call.data)), async () => run());
   }
+}
 
-  /** A handler's RoomwireError reaches the client; anything else is logged and told as handler_failed. */
-  #errorOf(error: unknown, { name, session }: Incoming): RoomwireError {
-    if (error instanceof RoomwireError) return error;
-    const what = error instanceof EncodeError ? 'the reply cannot be sent' : 'handler failed';
-    this.#options.log.error({ err: error, call: name, user: session.user.id }, what);
-    return new RoomwireError('handler_failed');
+/** What a plain handler is called with. */
+class HandlerContext {
+  readonly #running: RunningCall;
+  readonly input: unknown;
+  readonly session: Session<User>;
+  readonly key: string | undefined;
+
+  constructor(running: RunningCall, input: unknown, shared: readonly (readonly [name: string, value: unknown])[]) {
+    this.#running = running;
+    const { session, options } = running.call;
+    this.input = input;
+    this.session = session;
+    this.key = options.key;
+    // One after the other in the same order: spreading would cost more than all the rest of a call.
+    for (const [name, value] of shared) (this as Record<string, unknown>)[name] = value;
+  }
+
+  get signal(): AbortSignal {
+    return this.#running.signal;
   }
 }
 
 /** One call from its frame to its one answer. */
 class RunningCall implements PendingRequest {
   readonly call: Incoming;
-  readonly #errorOf: (error: unknown) => RoomwireError;
+  readonly #log: Log;
   readonly #timer: Timer;
   /** Made when the handler asks for its signal: most do not. */
   #abort: AbortController | undefined;
@@ -154,9 +165,9 @@ class RunningCall implements PendingRequest {
   #answered = false;
 
   /** Throws duplicate_id and too_many. */
-  constructor(call: Incoming, { after }: CallTableOptions, errorOf: (error: unknown) => RoomwireError) {
+  constructor(call: Incoming, { after, log }: CallTableOptions) {
     this.call = call;
-    this.#errorOf = errorOf;
+    this.#log = log;
     call.connection.begin(call.id, this);
     this.#timer = after(call.options.timeoutMs ?? DEFAULT_CALL_MS, () => this.cancel(new RoomwireError('deadline')));
   }
@@ -182,7 +193,7 @@ class RunningCall implements PendingRequest {
 
   replyOf(result: unknown): Uint8Array {
     const { id, name } = this.call;
-    return encode([Op.ACK, id, result ?? null], { name });
+    return ackFrame(id, result ?? null, name);
   }
 
   /** A result that cannot be sent is a failure. */
@@ -200,6 +211,15 @@ class RunningCall implements PendingRequest {
     if (!this.#answered) this.settle(nackFrame(this.call.id, this.#errorOf(error)));
   }
 
+  /** A handler's RoomwireError reaches the client; anything else is logged and told as handler_failed. */
+  #errorOf(error: unknown): RoomwireError {
+    if (error instanceof RoomwireError) return error;
+    const what = error instanceof EncodeError ? 'the reply cannot be sent' : 'handler failed';
+    const { name, session } = this.call;
+    this.#log.error({ err: error, call: name, user: session.user.id }, what);
+    return new RoomwireError('handler_failed');
+  }
+
   settle(reply: Uint8Array): void {
     if (this.#answered) return;
     this.#answered = true;
@@ -208,6 +228,10 @@ class RunningCall implements PendingRequest {
     connection.finish(id);
     if (connection.open) connection.outbox.push(reply);
   }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }
 
 /** A key belongs to the user and the call: after a reconnect the same user's session may be another. */

@@ -11,7 +11,7 @@ import { Op, type Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
 import { MAX_DEPTH } from '../protocol/read.js';
 import { scanMessage } from '../protocol/scan.js';
-import { nackFrame } from './nack.js';
+import { ackFrame, nackFrame } from './reply.js';
 import { Outbox, type OutboxLimit, type OutboxOwner } from './outbox.js';
 import type { ServerSession } from './session.js';
 import type { Socket, SocketEvents, UpgradeInfo } from './transport/transport.js';
@@ -244,7 +244,7 @@ export class Connection implements SocketEvents, OutboxLimit {
   }
 
   ack(id: number, data: unknown): void {
-    this.outbox.push(encode([Op.ACK, id, data]));
+    this.outbox.push(ackFrame(id, data));
   }
 
   nack(id: number, error: RoomwireError): void {

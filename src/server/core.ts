@@ -68,7 +68,14 @@ export function assemble(parts: CoreParts): Core {
       else log.error({ err: error }, 'the store does not take commits');
     },
   });
-  const calls = new CallTable({ contract: parts.contract, hub, limits, log, context: () => parts.context, after });
+  const calls = new CallTable({
+    contract: parts.contract,
+    hub,
+    limits,
+    log,
+    context: Object.entries(parts.context),
+    after,
+  });
   const sessions = new Sessions({ hub, registry, auth, wall: () => time.wall(), log, after });
   const pingEvery = options.pingEvery ?? 25_000;
   const welcomer = new Welcomer({

@@ -90,7 +90,8 @@ export class Outbox {
   /** Queues a reply or notice. The hub writes it at the end of the tick. */
   push(bytes: Uint8Array): void {
     if (this.#closed) return;
-    this.#waiting = this.#entries.push(bytes);
+    // A copy for what will wait: the bytes may be in a pool, and must not keep a page of it for long.
+    this.#waiting = this.#entries.push(this.stalled ? new Uint8Array(bytes) : bytes);
     this.#waitingBytes += bytes.length + ENTRY_BYTES;
     if (!this.dirty) this.#owner.again(this);
     if (this.#waitingBytes <= this.#limit.controlBytes) return;

@@ -6,6 +6,7 @@
 import { Op } from '../../protocol/frames.js';
 import { Writer } from '../../protocol/codec.js';
 import { arrayLength, arrayStart, skip } from '../../protocol/scan.js';
+import { borrowWriter, pooled } from '../pooled.js';
 import type { LogChunk } from '../../store/store.js';
 
 /** A tick's events are split at items into frames of about this size, unless one item is larger (RW-EVT-4). */
@@ -14,6 +15,7 @@ export const FRAME_BYTES = 64 * 1024;
 const HEAD_ELEMENTS = 3;
 const THREE = 0x93;
 
+/** For headers alone, which hold nothing of a caller's. */
 const writer = new Writer();
 
 /** The item `[event, data, from]` around bytes that are MessagePack already; one allocation, no decoding. */
@@ -28,16 +30,12 @@ export function itemOf(event: Uint8Array, data: Uint8Array, from: Uint8Array): U
 
 /** The server's own item: `from` is nil. Throws EncodeError naming the path of what cannot be sent. */
 export function serverItem(event: string, data: unknown): Uint8Array {
-  writer.reset();
+  const writer = borrowWriter();
   writer.writeArrayHeader(3);
   writer.writeString(event);
   writer.writeValue(data, { level: 2 });
   writer.writeNil();
-  const { written } = writer;
-  // From Buffer's pool: an item lives until its tick's frame is made.
-  const item = Buffer.allocUnsafe(written.length);
-  item.set(written);
-  return item;
+  return pooled(writer);
 }
 
 /** Frames for `items`, whose first has offset `first`. */
