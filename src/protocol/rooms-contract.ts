@@ -88,12 +88,19 @@ export type Holders = v.InferOutput<typeof Holders>;
 const Positions = v.record(v.string(), v.tuple([v.string(), v.number()]));
 const JoinedOverview = v.object({ status: v.literal('joined'), room: v.string(), positions: Positions });
 const Left = v.object({ status: v.literal('left'), room: v.string() });
-const Lease = v.object({ target: v.string(), token: v.number(), expiresAt: v.number() });
+const Lease = v.object({
+  target: v.string(),
+  token: v.number(),
+  expiresAt: v.number(),
+  /** Ms it was waited for in line. */
+  waited: v.optional(v.number()),
+});
 export type Lease = v.InferOutput<typeof Lease>;
 
 const lockTarget = { roomId: RoomId, target: v.optional(LockTarget) };
 const held = { ...lockTarget, token: v.number() };
 /** Milliseconds; capped by limits.lockMaxMs. */
+const Wait = v.pipe(v.number(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
 const Ttl = v.pipe(v.number(), v.minValue(1), v.maxValue(Number.MAX_SAFE_INTEGER));
 
 /** `metadata` extends RoomMetadata with the application's own fields, each with a default in the plugin's options. */
@@ -166,7 +173,13 @@ export function roomsContract<const E extends v.ObjectEntries = Record<never, ne
         }),
       },
       'lock:acquire': {
-        input: v.object({ ...lockTarget, ttl: v.optional(Ttl), msg: v.optional(v.nullable(LockMessage)) }),
+        input: v.object({
+          ...lockTarget,
+          ttl: v.optional(Ttl),
+          msg: v.optional(v.nullable(LockMessage)),
+          /** Ms to wait in line while another holds it. */
+          wait: v.optional(Wait),
+        }),
         output: Lease,
       },
       'lock:refresh': {
@@ -174,6 +187,8 @@ export function roomsContract<const E extends v.ObjectEntries = Record<never, ne
         output: Lease,
       },
       'lock:msg': { input: v.object({ ...held, msg: v.nullable(LockMessage) }), output: Lease },
+      /** Ends another's lease: for those whom `access` lets. */
+      'lock:force': { input: v.object(lockTarget), output: v.object({ target: v.string(), released: v.boolean() }) },
       'lock:release': { input: v.object(held), output: v.object({ target: v.string(), released: v.boolean() }) },
       'presenter:take': { input: v.object({ roomId: RoomId }), output: v.object({ presenterSid: v.string() }) },
       'presenter:release': { input: v.object({ roomId: RoomId }), output: v.object({ presenterSid: v.null() }) },

@@ -8,11 +8,11 @@ import type { Contract } from '../protocol/contract.js';
 import { RoomwireError } from '../protocol/errors.js';
 import type { CallOptions, Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
-import type { CallContext, Log, Session, Transaction, User } from './api.js';
+import type { AtomicHandler, CallContext, Later, Log, Session, Transaction, User } from './api.js';
 import type { Connection, PendingRequest } from './connection.js';
 import type { Hub } from './hub/hub.js';
 import { KeyedCalls } from './keyed-calls.js';
-import { hashOf, once } from './keys.js';
+import { findKey, hashOf, keyId, putKey } from './keys.js';
 import { ackFrame, nackFrame } from './reply.js';
 import { synchronous } from './hub/transaction.js';
 import { checked } from '../protocol/validate.js';
@@ -23,10 +23,7 @@ import type { Timer } from './wheel.js';
 export const DEFAULT_CALL_MS = 10_000;
 
 export type PlainHandler = (context: CallContext<never, User> & Record<string, unknown>) => unknown;
-export type TransactionHandler = (
-  tx: Transaction,
-  context: { readonly input: never; readonly session: Session<User> },
-) => unknown;
+export type TransactionHandler = AtomicHandler<never, User>;
 
 interface Incoming {
   readonly connection: Connection;
@@ -110,13 +107,25 @@ export class CallTable {
         if (tx.ended(session)) throw new RoomwireError('disconnected');
         // Cancelled or too late: the client was told so, and nothing must happen any more.
         if (running.unwanted) throw new RoomwireError('cancelled');
-        const work = () => handler(tx, { input: input as never, session });
+        const keyed =
+          key === undefined ? undefined : { id: keyId(scopeOf(running.call, key)), hash: hashOf(encode(data)) };
+        const known = keyed === undefined ? undefined : findKey(tx, keyed.id, keyed.hash);
+        if (known !== undefined) return running.replyOf(known.result);
+        // The result of a keyed call is stored in the transaction that has its effect.
+        const store = (at: Transaction, result: unknown): void => {
+          if (keyed === undefined) return;
+          putKey(at, keyed.id, { hash: keyed.hash, until: at.now + limits.keyTtlMs, result: result ?? null });
+        };
+        const later = (): Later => running.later(store);
+        const result = synchronous(handler(tx, { input: input as never, session, later }));
+        if (result instanceof LaterAnswer) return undefined;
+        store(tx, result);
         // In here, so that a reply that cannot be sent undoes what it tells of.
-        if (key === undefined) return running.replyOf(synchronous(work()));
-        const hash = hashOf(encode(data));
-        return running.replyOf(once(tx, scopeOf(running.call, key), hash, limits.keyTtlMs, () => synchronous(work())));
+        return running.replyOf(result);
       },
-      (reply) => running.settle(reply),
+      (reply) => {
+        if (reply !== undefined) running.settle(reply);
+      },
       (error) => running.failed(error),
     );
   }
@@ -162,6 +171,7 @@ class RunningCall implements PendingRequest {
   /** Made when the handler asks for its signal: most do not. */
   #abort: AbortController | undefined;
   #cancelled: RoomwireError | undefined;
+  #later: LaterAnswer | undefined;
   #answered = false;
 
   /** Throws duplicate_id and too_many. */
@@ -183,6 +193,14 @@ class RunningCall implements PendingRequest {
       if (this.#cancelled !== undefined) this.#abort.abort(this.#cancelled);
     }
     return this.#abort.signal;
+  }
+
+  get answered(): boolean {
+    return this.#answered;
+  }
+
+  later(store: (tx: Transaction, result: unknown) => void): Later {
+    return (this.#later ??= new LaterAnswer(this, store));
   }
 
   cancel(reason: RoomwireError): void {
@@ -208,7 +226,9 @@ class RunningCall implements PendingRequest {
   }
 
   failed(error: unknown): void {
-    if (!this.#answered) this.settle(nackFrame(this.call.id, this.#errorOf(error)));
+    if (this.#answered) return;
+    this.settle(nackFrame(this.call.id, this.#errorOf(error)));
+    this.#later?.gone();
   }
 
   /** A handler's RoomwireError reaches the client; anything else is logged and told as handler_failed. */
@@ -220,13 +240,55 @@ class RunningCall implements PendingRequest {
     return new RoomwireError('handler_failed');
   }
 
-  settle(reply: Uint8Array): void {
-    if (this.#answered) return;
+  /** False when it was answered already. */
+  settle(reply: Uint8Array): boolean {
+    if (this.#answered) return false;
     this.#answered = true;
     this.#timer.cancel();
     const { connection, id } = this.call;
     connection.finish(id);
     if (connection.open) connection.outbox.push(reply);
+    return true;
+  }
+}
+
+let lastLater = 0;
+
+class LaterAnswer implements Later {
+  readonly id = ++lastLater;
+  readonly #running: RunningCall;
+  readonly #store: (tx: Transaction, result: unknown) => void;
+  #gone: (() => void) | undefined;
+
+  constructor(running: RunningCall, store: (tx: Transaction, result: unknown) => void) {
+    this.#running = running;
+    this.#store = store;
+  }
+
+  get wanted(): boolean {
+    return !this.#running.answered;
+  }
+
+  answer(tx: Transaction, reply: unknown, unclaimed?: () => void): void {
+    const bytes = this.#running.replyOf(reply);
+    this.#store(tx, reply);
+    tx.afterCommit(() => {
+      if (!this.#running.settle(bytes)) unclaimed?.();
+    });
+  }
+
+  refuse(tx: Transaction, error: RoomwireError): void {
+    tx.afterCommit(() => this.#running.failed(error));
+  }
+
+  onGone(fn: () => void): void {
+    this.#gone = fn;
+  }
+
+  gone(): void {
+    const fn = this.#gone;
+    this.#gone = undefined;
+    fn?.();
   }
 }
 
