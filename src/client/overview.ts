@@ -20,50 +20,25 @@ interface List {
 /** One fetch for all the rooms that come into view in this time. */
 const RELOAD_MS = 500;
 
-export class Overview implements Followed<List> {
+export class Overview extends RoomTable implements Followed<List> {
   readonly name = 'overview';
   readonly status: Observed<RoomsStatus>;
   input: { readonly group?: string | undefined } = {};
   readonly #context: Context;
-  readonly #table: RoomTable;
   #follower: Follower<List> | undefined;
   #reload: unknown;
 
   constructor(context: Context) {
+    super(context.settings.report);
     this.#context = context;
-    this.#table = new RoomTable(context.settings.report);
     this.status = new Observed<RoomsStatus>({ watching: false, loading: false }, context.settings.report);
-  }
-
-  get(id?: string): unknown {
-    return id === undefined ? this.list() : this.#table.get(id);
-  }
-
-  list(): readonly RoomMetadata[] {
-    return this.#table.list.get();
-  }
-
-  subscribe(listener: (rooms: readonly RoomMetadata[]) => void): () => void {
-    return this.#table.list.subscribe(listener);
-  }
-
-  setRoom(id: string, metadata: RoomMetadata): void {
-    this.#table.set(id, metadata);
-  }
-
-  updateRoom(id: string, changes: Partial<RoomMetadata>): void {
-    this.#table.update(id, changes);
-  }
-
-  removeRoom(id: string): void {
-    this.#table.remove(id);
   }
 
   async watch({ group }: { readonly group?: string | undefined } = {}): Promise<void> {
     if (this.#follower !== undefined && group !== this.input.group) {
       const old = this.#follower;
       this.#follower = undefined;
-      this.#table.clear();
+      this.clear();
       await this.#leave(old);
       old.dispose();
     }
@@ -85,18 +60,18 @@ export class Overview implements Followed<List> {
   }
 
   apply({ rooms }: List): void {
-    this.#table.replace(rooms);
+    this.replace(rooms);
     this.status.merge({ watching: true, loading: false });
   }
 
   event(data: Value, { event, from }: EventInfo): void {
     if (from !== null) return;
     const { roomId, created, ...changes } = data as unknown as { roomId: string; created?: boolean; version: number };
-    if (event === 'room:delete') this.#table.remove(roomId, changes.version);
+    if (event === 'room:delete') this.removeRoom(roomId, changes.version);
     else if (event !== 'room:update') return;
-    else if (created) this.#table.set(roomId, { ...newRoom, ...changes, id: roomId });
+    else if (created) this.setRoom(roomId, { ...newRoom, ...changes, id: roomId });
     // A room that came into view: only the list has all of it.
-    else if (!this.#table.update(roomId, changes)) this.#reloadSoon();
+    else if (!this.updateRoom(roomId, changes)) this.#reloadSoon();
   }
 
   ended(): void {

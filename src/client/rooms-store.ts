@@ -11,25 +11,33 @@ const MAX_DELETED = 1_000;
 type Changes = Readonly<Record<string, unknown>> & { readonly version?: number };
 
 export class RoomTable {
-  readonly list: Observed<readonly RoomMetadata[]>;
+  readonly #list: Observed<readonly RoomMetadata[]>;
   readonly #rooms = new Map<string, RoomMetadata>();
   /** The version at which a room was deleted: nothing up to it brings the room back. */
   readonly #deleted = new Map<string, number>();
 
   constructor(report: (error: unknown) => void) {
-    this.list = new Observed<readonly RoomMetadata[]>([], report);
+    this.#list = new Observed<readonly RoomMetadata[]>([], report);
   }
 
-  get(id: string): RoomMetadata | undefined {
-    return this.#rooms.get(id);
+  get(id?: string): unknown {
+    return id === undefined ? this.list() : this.#rooms.get(id);
   }
 
-  set(id: string, metadata: RoomMetadata): void {
+  list(): readonly RoomMetadata[] {
+    return this.#list.get();
+  }
+
+  subscribe(listener: (rooms: readonly RoomMetadata[]) => void): () => void {
+    return this.#list.subscribe(listener);
+  }
+
+  setRoom(id: string, metadata: RoomMetadata): void {
     if (this.#write(id, metadata, metadata.version)) this.#changed();
   }
 
   /** False when the room is not known: its other fields must be fetched. */
-  update(id: string, changes: Changes): boolean {
+  updateRoom(id: string, changes: Changes): boolean {
     const room = this.#rooms.get(id);
     if (room === undefined) return !this.#isNewer(id, changes.version);
     // Without a version it is the application's own word, as of what it saw.
@@ -37,7 +45,7 @@ export class RoomTable {
     return true;
   }
 
-  remove(id: string, version = this.#version(id)): void {
+  removeRoom(id: string, version = this.#version(id)): void {
     if (this.#version(id) > version) return;
     this.#bury(id, version);
     this.#changed();
@@ -80,6 +88,6 @@ export class RoomTable {
   }
 
   #changed(): void {
-    this.list.set([...this.#rooms.values()]);
+    this.#list.set([...this.#rooms.values()]);
   }
 }

@@ -11,7 +11,6 @@ import {
   type Value,
   type Welcome,
 } from '../protocol/frames.js';
-import { errors } from '../protocol/codes.js';
 import { RoomwireError } from '../protocol/errors.js';
 import * as Op from '../protocol/opcodes.js';
 import { isError } from './error-kinds.js';
@@ -114,7 +113,7 @@ export class Topics {
       const { code } = topics[topic.name] ?? {};
       if (!topic.live || (code === undefined && topic.name in topics)) continue;
       topic.live = false;
-      const error = new RoomwireError(code ?? errors.join_required, 'not resumed');
+      const error = new RoomwireError(code ?? 'join_required', 'not resumed');
       const refused = error.code < 200 && !isError(error, 'join_required');
       if (topic.direct > 0 && !refused) this.#ask(topic).catch(() => undefined);
       else this.#removed(topic, error, !refused);
