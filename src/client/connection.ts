@@ -7,6 +7,7 @@ import { type GoawayFrame, type Positions, type SessionTicket, type Value, type 
 import * as Op from '../protocol/opcodes.js';
 
 import { reactionTo, retryDelay, type Reaction } from './backoff.js';
+import { HELD_MS, MAX_REFUSALS, WELCOME_MS } from './bounds.js';
 import { encodeFrame } from './frame.js';
 import { Observed } from './observable.js';
 import type { Settings } from './settings.js';
@@ -21,15 +22,6 @@ export interface ConnectionHooks {
   /** No answer can come any more. `final`: and there will be no reconnect. */
   down(final: boolean): void;
 }
-
-/** From connecting to WELCOME. */
-const WELCOME_MS = 15_000;
-/** A connection that lived this long was a good one: the next attempt counts as the first. */
-const HELD_MS = 5_000;
-/** Refusals of one fresh token after another before giving up. */
-const MAX_REFUSALS = 5;
-/** HELLO's id; other requests start above it. */
-const HELLO_ID = 1;
 
 export class Connection {
   readonly state: Observed<ClientState>;
@@ -129,7 +121,8 @@ export class Connection {
     for (;;) {
       const hello = encodeFrame([
         Op.HELLO,
-        HELLO_ID,
+        // Its id; those of other requests start above it.
+        1,
         {
           token: this.token,
           session: this.#ticket,

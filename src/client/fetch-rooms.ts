@@ -2,6 +2,7 @@
 import { RoomwireError } from '../protocol/errors.js';
 import type { Positions } from '../protocol/frames.js';
 import type { RoomMetadata } from '../protocol/rooms-contract.js';
+import { ROOMS_PER_PAGE } from './bounds.js';
 import type { Context } from './context.js';
 
 interface Page {
@@ -10,15 +11,13 @@ interface Page {
   readonly positions: Positions;
 }
 
-const PAGE_ROOMS = '500';
-
 export async function fetchRooms(
   { settings, connection }: Context,
   group: string | undefined,
   signal: AbortSignal,
 ): Promise<Omit<Page, 'next'>> {
   const rooms: RoomMetadata[] = [];
-  const query = new URLSearchParams({ limit: PAGE_ROOMS });
+  const query = new URLSearchParams({ limit: ROOMS_PER_PAGE });
   if (group !== undefined) query.set('group', group);
   for (let positions: Positions | undefined; ;) {
     const { token } = connection;

@@ -7,6 +7,7 @@
 import { RoomwireError } from '../protocol/errors.js';
 import type { Position, Positions, Value } from '../protocol/frames.js';
 import { retryDelay } from './backoff.js';
+import { MAX_HELD_EVENTS, MAX_STALE_STATES } from './bounds.js';
 import { call, type Context } from './context.js';
 import { isError, isTemporary } from './error-kinds.js';
 import type { TopicListener } from './topics.js';
@@ -27,11 +28,6 @@ export interface Followed<T> {
   /** The server ended it, or it cannot be brought back; not `before`: it never began. */
   ended(error: RoomwireError, before: boolean): void;
 }
-
-/** Events to hold back; past it the state is read again. */
-const MAX_HELD = 10_000;
-/** States behind the stream, in a row, before a first join fails. */
-const MAX_TRIES = 5;
 
 export class Follower<T extends { readonly positions: Positions }> implements TopicListener {
   readonly topic: string;
@@ -95,7 +91,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   event(data: Value, info: EventInfo): void {
     if (this.#held === undefined) {
       this.#followed.event(data, info, this.#includes(info));
-    } else if (this.#held.push([data, info]) > MAX_HELD) {
+    } else if (this.#held.push([data, info]) > MAX_HELD_EVENTS) {
       this.#held = [];
       this.#context.topics.restart(this.topic);
       this.#missed ??= 'overrun';
@@ -163,7 +159,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
         const at = state.positions[this.topic];
         const since = this.#context.topics.since(this.topic);
         if (at !== undefined && since !== undefined && at[0] === since[0] && at[1] >= since[1]) return [state, at];
-        if (!background && attempt >= MAX_TRIES)
+        if (!background && attempt >= MAX_STALE_STATES)
           throw new RoomwireError('conflict', 'the state stays behind its events');
       } catch (error) {
         if (signal.aborted || !background || !this.#isTemporary(error)) throw error;

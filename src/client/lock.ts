@@ -6,11 +6,10 @@
 import { RoomwireError } from '../protocol/errors.js';
 import type { Lease, LockInfo } from '../protocol/rooms-contract.js';
 import type { Value } from '../protocol/frames.js';
+import { DEFAULT_LEASE_MS, MIN_REFRESH_MS } from './bounds.js';
 import { call, type Context } from './context.js';
 import { isError } from './error-kinds.js';
 import type { Lock, LockOptions } from './types.js';
-
-const DEFAULT_TTL = 30_000;
 
 export interface LockHost {
   readonly id: string;
@@ -23,7 +22,7 @@ export async function acquireLock(
   target: string,
   options: LockOptions = {},
 ): Promise<HeldLock> {
-  const { ttl = DEFAULT_TTL, msg, signal, wait = 0, timeoutMs = wait + context.settings.callTimeoutMs } = options;
+  const { ttl = DEFAULT_LEASE_MS, msg, signal, wait = 0, timeoutMs = wait + context.settings.callTimeoutMs } = options;
   const asked = context.settings.timers.now();
   let held: HeldLock | undefined;
   await call(
@@ -154,7 +153,7 @@ export class HeldLock implements Lock {
 
   #refreshIn(ms: number): void {
     this.#timers.clearTimeout(this.#refreshTimer);
-    this.#refreshTimer = this.#timers.setTimeout(() => this.check(), Math.max(50, ms));
+    this.#refreshTimer = this.#timers.setTimeout(() => this.check(), Math.max(MIN_REFRESH_MS, ms));
   }
 
   #end(): void {

@@ -5,6 +5,7 @@
  */
 import type { Positions, Value } from '../protocol/frames.js';
 import type { RoomMetadata } from '../protocol/rooms-contract.js';
+import { RELOAD_MS } from './bounds.js';
 import type { Context } from './context.js';
 import { fetchRooms } from './fetch-rooms.js';
 import { Follower, type Followed } from './follower.js';
@@ -16,9 +17,6 @@ interface List {
   readonly rooms: readonly RoomMetadata[];
   readonly positions: Positions;
 }
-
-/** One fetch for all the rooms that come into view in this time. */
-const RELOAD_MS = 500;
 
 export class Overview extends RoomTable implements Followed<List> {
   readonly name = 'overview';

@@ -1,12 +1,7 @@
 /** A new token before the old one expires, sent in-band with AUTH, so that nothing is interrupted. */
 import * as Op from '../protocol/opcodes.js';
+import { MIN_RENEWAL_MS, RENEWAL_MARGIN_MS, RENEWAL_RETRY_MS } from './bounds.js';
 import type { Context } from './context.js';
-
-/** Renewed this long before the end, or at nine tenths of a short life. */
-const MARGIN_MS = 30_000;
-const RETRY_MS = 5_000;
-/** A token that is always about to expire is not asked for all the time. */
-const MIN_MS = 1_000;
 
 export class Renewal {
   readonly #context: Context;
@@ -22,7 +17,7 @@ export class Renewal {
     const { settings, connection } = this.#context;
     if (expiresAt === null || typeof settings.token !== 'function') return;
     const left = expiresAt - connection.storeNow();
-    this.#in(left - Math.min(MARGIN_MS, left / 10));
+    this.#in(left - Math.min(RENEWAL_MARGIN_MS, left / 10));
   }
 
   stop(): void {
@@ -31,7 +26,7 @@ export class Renewal {
   }
 
   #in(ms: number): void {
-    this.#timer = this.#context.settings.timers.setTimeout(() => void this.#renew(), Math.max(MIN_MS, ms));
+    this.#timer = this.#context.settings.timers.setTimeout(() => void this.#renew(), Math.max(MIN_RENEWAL_MS, ms));
   }
 
   async #renew(): Promise<void> {
@@ -46,7 +41,7 @@ export class Renewal {
     } catch (error) {
       settings.report(error);
       // At the end of the old token the server closes, and the reconnect asks again.
-      if (timer === this.#timer) this.#in(RETRY_MS);
+      if (timer === this.#timer) this.#in(RENEWAL_RETRY_MS);
     }
   }
 }

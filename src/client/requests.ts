@@ -5,6 +5,7 @@
 import { RoomwireError } from '../protocol/errors.js';
 import { type Value } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
+import { MAX_PENDING, MAX_REQUEST_ID } from './bounds.js';
 import { encodeFrame } from './frame.js';
 import type { Timers } from './types.js';
 
@@ -26,10 +27,6 @@ interface Pending {
   sent: boolean;
   answer(error: RoomwireError | undefined, data?: Value): void;
 }
-
-/** Requests that may wait at once, sent or not. */
-const MAX_PENDING = 4_096;
-const MAX_ID = 2 ** 31 - 1;
 
 export class Requests {
   /** The client is closed or refused: nothing will be answered. */
@@ -136,7 +133,7 @@ export class Requests {
   }
 
   #freeId(): number {
-    do this.#lastId = this.#lastId >= MAX_ID ? 2 : this.#lastId + 1;
+    do this.#lastId = this.#lastId >= MAX_REQUEST_ID ? 2 : this.#lastId + 1;
     while (this.#pending.has(this.#lastId));
     return this.#lastId;
   }

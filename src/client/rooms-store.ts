@@ -3,10 +3,8 @@
  * not applied. So pages, events and the application may write in any order.
  */
 import type { RoomMetadata } from '../protocol/rooms-contract.js';
+import { MAX_DELETED_ROOMS } from './bounds.js';
 import { Observed } from './observable.js';
-
-/** Deleted rooms to remember; past it the oldest is forgotten. */
-const MAX_DELETED = 1_000;
 
 type Changes = Readonly<Record<string, unknown>> & { readonly version?: number };
 
@@ -84,7 +82,7 @@ export class RoomTable {
     this.#rooms.delete(id);
     this.#deleted.delete(id);
     this.#deleted.set(id, version);
-    if (this.#deleted.size > MAX_DELETED) this.#deleted.delete(this.#deleted.keys().next().value as string);
+    if (this.#deleted.size > MAX_DELETED_ROOMS) this.#deleted.delete(this.#deleted.keys().next().value as string);
   }
 
   #changed(): void {

@@ -1,4 +1,5 @@
 /** The options of `connect` with every default filled in. */
+import { MAX_TIMEOUT_MS } from './bounds.js';
 import type { ConnectOptions, Timers, TokenSource } from './types.js';
 
 export interface Settings {
@@ -22,8 +23,6 @@ export interface Settings {
 
 /** Tells a reconnect of this page load from a duplicated tab. */
 const pageInstance = crypto.getRandomValues(new Uint32Array(3)).join('-');
-
-const MAX_TIMEOUT = 2 ** 31 - 1;
 
 /** Throws a TypeError for a URL or an environment that can never work. */
 export function settingsOf(address: string, options: ConnectOptions): Settings {
@@ -55,7 +54,7 @@ function systemTimers(): Timers {
   let slept = 0;
   let lead = Date.now() - performance.now();
   return {
-    setTimeout: (run, ms) => setTimeout(run, Math.min(ms, MAX_TIMEOUT)),
+    setTimeout: (run, ms) => setTimeout(run, Math.min(ms, MAX_TIMEOUT_MS)),
     clearTimeout: (handle) => clearTimeout(handle as number),
     // Some systems stop the monotonic clock while they sleep; a lease does not stop with it.
     now() {

@@ -4,6 +4,7 @@
  */
 import { concat, decodeAll } from '../protocol/codec.js';
 import { SUBPROTOCOL, type Value } from '../protocol/frames.js';
+import { MESSAGE_BYTES } from './bounds.js';
 
 /** What browsers and the ws package have in common. */
 interface Socket {
@@ -22,9 +23,6 @@ export interface WireHooks {
   /** The other side, the network or a broken message ended it. */
   onEnd(code: number, reason: string): void;
 }
-
-/** Frames are gathered into messages of about this size. */
-const MESSAGE_BYTES = 64 * 1024;
 
 export class Wire {
   readonly #socket: Socket;

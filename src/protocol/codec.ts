@@ -3,7 +3,7 @@
  * Encoding is here, decoding in decode.ts. Encoding refuses what JSON would quietly change (dates,
  * maps, class instances) and names its path.
  */
-import { float, MAX_DEPTH } from './read.js';
+import { float, MAX_DEPTH, SHORT_TEXT } from './read.js';
 
 export { decode, decodeAll, DecodeError, decodeScanned } from './decode.js';
 
@@ -28,8 +28,6 @@ export interface EncodeOptions {
 const INITIAL_BYTES = 1024;
 /** A writer that once held more than this gives the memory back. */
 const KEEP_BYTES = 64 * 1024;
-/** Below this many bytes a text's length is in its type byte. */
-const SHORT_TEXT = 32;
 const textEncoder = new TextEncoder();
 const loneSurrogate = /\p{Surrogate}/u;
 

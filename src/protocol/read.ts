@@ -3,8 +3,18 @@
  * are trusted: whoever calls has held them against the bytes. Runs in browsers.
  */
 
+// Constants come before all else: then a bundler puts the numbers in place of the names.
+
 /** Arrays and maps inside one another, the frame's own array included. */
 export const MAX_DEPTH = 32;
+/** Below this many bytes a text's length is in its type byte. */
+export const SHORT_TEXT = 32;
+/** Texts up to here are looked for among the strings last seen. */
+const CACHED_BYTES = 24;
+/** How many those are: a power of two. */
+const SLOTS = 1024;
+/** Up to here V8 builds a flat string by appending, faster than a call of TextDecoder. */
+const SHORT_BYTES = 12;
 
 /** Where floats are put together and taken apart; nothing stays in it. */
 export const float = new DataView(new ArrayBuffer(8));
@@ -25,13 +35,9 @@ export function isArray(type: number): boolean {
 
 // Names come again and again (topics, events, sessions, map keys): a small table of the strings last
 // seen saves building them. A slot holds one string, so chosen collisions cost a rebuild, not a search.
-const CACHED_BYTES = 24;
-const SLOTS = 1024;
 const seen: string[] = new Array<string>(SLOTS).fill('');
 /** Without `ignoreBOM` it would drop U+FEFF from the start of a string. */
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-/** Up to here V8 builds a flat string by appending, faster than a call of TextDecoder. */
-const SHORT_BYTES = 12;
 
 /** The text in `start`–`end`. Throws TypeError where that is no well-formed UTF-8. */
 export function readText(bytes: Uint8Array, start: number, end: number): string {

@@ -1,0 +1,40 @@
+/**
+ * How long the SDK waits and how much it holds: every time and queue has a bound. Constants alone,
+ * so that a bundler puts the numbers in place of the names.
+ */
+
+/** From connecting to WELCOME. */
+export const WELCOME_MS = 15_000;
+/** A connection that lived this long was a good one: the next attempt counts as the first. */
+export const HELD_MS = 5_000;
+/** Refusals of one fresh token after another before giving up. */
+export const MAX_REFUSALS = 5;
+
+/** A token is renewed this long before its end, or at nine tenths of a short life. */
+export const RENEWAL_MARGIN_MS = 30_000;
+export const RENEWAL_RETRY_MS = 5_000;
+/** A token that is always about to expire is not asked for all the time. */
+export const MIN_RENEWAL_MS = 1_000;
+
+/** Requests that may wait at once, sent or not. */
+export const MAX_PENDING = 4_096;
+export const MAX_REQUEST_ID = 0x7fff_ffff;
+/** Frames are gathered into messages of about this size. */
+export const MESSAGE_BYTES = 65_536;
+/** The longest time that setTimeout knows. */
+export const MAX_TIMEOUT_MS = 0x7fff_ffff;
+
+/** Events to hold back while a state is read; past it the state is read again. */
+export const MAX_HELD_EVENTS = 10_000;
+/** States behind the stream, in a row, before a first join fails. */
+export const MAX_STALE_STATES = 5;
+
+/** One fetch for all the rooms that come into view in this time. */
+export const RELOAD_MS = 500;
+/** Deleted rooms to remember; past it the oldest is forgotten. */
+export const MAX_DELETED_ROOMS = 1_000;
+export const ROOMS_PER_PAGE = '500';
+
+export const DEFAULT_LEASE_MS = 30_000;
+/** A lock is not renewed more often than this. */
+export const MIN_REFRESH_MS = 50;
