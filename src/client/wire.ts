@@ -2,7 +2,7 @@
  * One WebSocket from open to close: bytes out, frames in. What is sent in one turn of the loop
  * leaves as one message. After `close` or `onEnd` nothing more is reported.
  */
-import { concat, decodeAll } from '../protocol/codec.js';
+import { decodeAll, Writer } from '../protocol/codec.js';
 import { SUBPROTOCOL, type Value } from '../protocol/frames.js';
 import { MESSAGE_BYTES } from './bounds.js';
 
@@ -23,6 +23,9 @@ export interface WireHooks {
   /** The other side, the network or a broken message ended it. */
   onEnd(code: number, reason: string): void;
 }
+
+/** Where a message is put together; empty between two sends. */
+const message = new Writer();
 
 export class Wire {
   readonly #socket: Socket;
@@ -55,21 +58,14 @@ export class Wire {
   }
 
   #flush(): void {
-    let parts: Uint8Array[] = [];
-    let size = 0;
-    const send = (): void => {
-      if (parts.length > 0 && this.#open)
-        this.#socket.send(parts.length === 1 ? (parts[0] as Uint8Array) : concat(parts));
-      parts = [];
-      size = 0;
-    };
-    for (const bytes of this.#waiting) {
-      if (size + bytes.length > MESSAGE_BYTES) send();
-      parts.push(bytes);
-      size += bytes.length;
-    }
-    send();
+    const frames = this.#waiting;
     this.#waiting = [];
+    if (!this.#open) return;
+    for (const [i, frame] of frames.entries()) {
+      message.writeRaw(frame);
+      const next = frames[i + 1]?.length ?? Infinity;
+      if (message.written.length + next > MESSAGE_BYTES) this.#socket.send(message.take());
+    }
   }
 
   #message(data: ArrayBuffer | string): void {
