@@ -3,7 +3,7 @@
  * Encoding is here, decoding in decode.ts. Encoding refuses what JSON would quietly change (dates,
  * maps, class instances) and names its path.
  */
-import { float, MAX_DEPTH, SHORT_TEXT } from './read.js';
+import { float, floatBytes, MAX_DEPTH, SHORT_TEXT } from './read.js';
 
 export { decode, decodeAll, DecodeError, decodeScanned } from './decode.js';
 
@@ -210,8 +210,7 @@ export class Writer {
   #float64(value: number): void {
     this.#byte(0xcb);
     float.setFloat64(0, value);
-    this.#reserve(8);
-    for (let i = 0; i < 8; i++) this.#bytes[this.#pos++] = float.getUint8(i);
+    this.writeRaw(floatBytes);
   }
 
   #reserve(size: number): void {

@@ -4,7 +4,7 @@
  * past the end it was given, and what it returns shares no memory with the bytes.
  */
 import type { Value } from './frames.js';
-import { float, isArray, isText, MAX_DEPTH, readText, u8 } from './read.js';
+import { float, floatBytes, isArray, isText, MAX_DEPTH, readText, u8 } from './read.js';
 import type { ScanReason } from './scan.js';
 
 /** Bytes outside the subset. */
@@ -111,7 +111,7 @@ function safe(value: number): number {
 
 function readFloat(bytes: Uint8Array, end: number, width: number): DataView {
   const start = take(width, end);
-  for (let i = 0; i < width; i++) float.setUint8(i, u8(bytes, start + i));
+  for (let i = 0; i < width; i++) floatBytes[i] = u8(bytes, start + i);
   return float;
 }
 

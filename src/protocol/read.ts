@@ -18,6 +18,7 @@ const SHORT_BYTES = 12;
 
 /** Where floats are put together and taken apart; nothing stays in it. */
 export const float = new DataView(new ArrayBuffer(8));
+export const floatBytes = new Uint8Array(float.buffer);
 
 export function u8(bytes: Uint8Array, pos: number): number {
   return bytes[pos] as number;
