@@ -23,8 +23,9 @@ export interface RequestOptions {
 
 interface Pending {
   readonly bytes: Uint8Array;
-  readonly resend: boolean;
+  resend: boolean;
   sent: boolean;
+  /** Ends the wait. */
   answer(error: RoomwireError | undefined, data?: Value): void;
 }
 
@@ -60,22 +61,15 @@ export class Requests {
       const bytes = encodeFrame([op, id, ...parts]);
       if (bytes.length > this.messageBytes) throw new RoomwireError('too_large');
 
-      const settle = (): void => {
-        this.#pending.delete(id);
-        this.#timers.clearTimeout(timer);
-        signal?.removeEventListener('abort', abort);
-      };
+      let late = false;
       const stop = (error: RoomwireError): void => {
-        settle();
-        reject(error);
+        pending.answer(error);
         if (!pending.sent) return;
         this.#send(encodeFrame([Op.CANCEL, id]));
         // The answer may be under way.
-        this.#pending.set(id, {
-          ...pending,
-          resend: false,
-          answer: (error, data = null) => error ?? onAck?.(data, true),
-        });
+        late = true;
+        pending.resend = false;
+        this.#pending.set(id, pending);
       };
       const abort = (): void => stop(cancelled());
       const timer =
@@ -85,12 +79,13 @@ export class Requests {
         resend,
         sent: this.#live,
         answer: (error, data = null) => {
-          settle();
-          if (error !== undefined) reject(error);
-          else {
-            onAck?.(data, false);
-            resolve(data);
-          }
+          this.#pending.delete(id);
+          this.#timers.clearTimeout(timer);
+          signal?.removeEventListener('abort', abort);
+          if (error !== undefined) return reject(error);
+          onAck?.(data, late);
+          // Late, it is rejected already.
+          resolve(data);
         },
       };
       signal?.addEventListener('abort', abort);
@@ -102,7 +97,6 @@ export class Requests {
   /** ACK and NACK. Answers to what nobody waits for are dropped. */
   answer([op, id, first, message, details]: readonly Value[]): void {
     const pending = this.#pending.get(id as number);
-    this.#pending.delete(id as number);
     if (op === Op.ACK) pending?.answer(undefined, first);
     else pending?.answer(new RoomwireError(first as number, message as string, { details }));
   }
@@ -123,11 +117,8 @@ export class Requests {
   down(final: boolean): void {
     this.over = final;
     this.#live = false;
-    for (const [id, pending] of this.#pending) {
-      if (final || (pending.sent && !pending.resend)) {
-        this.#pending.delete(id);
-        pending.answer(new RoomwireError('disconnected'));
-      }
+    for (const pending of this.#pending.values()) {
+      if (final || (pending.sent && !pending.resend)) pending.answer(new RoomwireError('disconnected'));
       pending.sent = false;
     }
   }
