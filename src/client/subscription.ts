@@ -3,13 +3,8 @@ import type { RoomwireError } from '../protocol/errors.js';
 import type { Position, Value } from '../protocol/frames.js';
 import type { Context } from './context.js';
 import { Stream } from './stream.js';
-import type { TopicListener } from './topics.js';
+import type { Ready, TopicListener } from './topics.js';
 import type { EventInfo, ResetInfo } from './types.js';
-
-interface Ready {
-  readonly position: Position;
-  readonly recovered: boolean;
-}
 
 export class TopicSubscription extends Stream implements TopicListener {
   readonly ready: Promise<Ready | undefined>;
@@ -21,7 +16,7 @@ export class TopicSubscription extends Stream implements TopicListener {
     super(context, topic);
     this.#direct = direct;
     this.#unlisten = context.topics.listen(topic, this);
-    this.ready = direct ? this.#subscribe(from) : Promise.resolve(undefined);
+    this.ready = direct ? context.topics.subscribe(topic, from) : Promise.resolve(undefined);
     // Told here and as 'removed', so nobody is forced to wait for it.
     this.ready.catch(context.settings.report);
   }
@@ -48,10 +43,5 @@ export class TopicSubscription extends Stream implements TopicListener {
     // The server has dropped it: nothing is left to unsubscribe.
     this.#direct = false;
     this.emitter.tell('removed', { code, reason: message });
-  }
-
-  async #subscribe(from: Position | undefined): Promise<Ready> {
-    const { epoch, offset, recovered } = await this.context.topics.subscribe(this.topic, from);
-    return { position: [epoch, offset], recovered };
   }
 }

@@ -8,6 +8,7 @@ import {
   type LatestFrame,
   type Position,
   type Positions,
+  type TopicStatus,
   type Value,
   type Welcome,
 } from '../protocol/frames.js';
@@ -24,9 +25,9 @@ export interface TopicListener {
   removed(error: RoomwireError, lost: boolean): void;
 }
 
-export interface SubscribeReply {
-  readonly epoch: string;
-  readonly offset: number;
+/** A subscription's begin: `recovered` when every event after the position asked for follows. */
+export interface Ready {
+  readonly position: Position;
   readonly recovered: boolean;
 }
 
@@ -42,7 +43,7 @@ interface Topic {
   /** From here to `position` nothing was missed. */
   since?: Position | undefined;
   /** The SUBSCRIBE that waits for its answer. */
-  asking?: Promise<SubscribeReply> | undefined;
+  asking?: Promise<Ready> | undefined;
 }
 
 export class Topics {
@@ -78,12 +79,12 @@ export class Topics {
   }
 
   /** One more handle that wants the topic. `from` counts for the first one. */
-  subscribe(name: string, from: Position | undefined): Promise<SubscribeReply> {
+  subscribe(name: string, from: Position | undefined): Promise<Ready> {
     const topic = this.#topic(name);
     if (topic.live && topic.position !== undefined) {
       if (topic.direct > 0) topic.direct++;
-      const [epoch, offset] = topic.position;
-      return Promise.resolve({ epoch, offset, recovered: from?.[0] === epoch && from[1] === offset });
+      const { position } = topic;
+      return Promise.resolve({ position, recovered: from?.[0] === position[0] && from[1] === position[1] });
     }
     topic.direct++;
     if (topic.direct === 1) topic.position ??= from;
@@ -107,7 +108,7 @@ export class Topics {
 
   welcome({ topics }: Welcome): void {
     for (const [name, { code, epoch, offset, recovered }] of Object.entries(topics)) {
-      if (code === undefined) this.#subscribed(this.#topic(name), epoch, offset, recovered, true);
+      if (code === undefined) this.#subscribed(this.#topic(name), [epoch, offset], recovered, true);
     }
     for (const topic of [...this.#topics.values()]) {
       const { code } = topics[topic.name] ?? {};
@@ -144,7 +145,7 @@ export class Topics {
       case Op.SUBSCRIBED: {
         const known = topic ?? this.#topic(frame[1] as string);
         known.direct = 0;
-        this.#subscribed(known, frame[2] as string, frame[3] as number, frame[4] as boolean, false);
+        this.#subscribed(known, [frame[2] as string, frame[3] as number], frame[4] as boolean, false);
         return true;
       }
       default:
@@ -152,36 +153,40 @@ export class Topics {
     }
   }
 
-  async #ask(topic: Topic): Promise<SubscribeReply> {
-    const asking = this.#requests.request(Op.SUBSCRIBE, [topic.name, topic.position ?? null], {
-      resend: true,
-      // Events may follow in the same message.
-      onAck: (data) => {
-        if (topic.asking !== asking) return;
-        topic.asking = undefined;
-        const { epoch, offset, recovered } = data as unknown as SubscribeReply;
-        this.#subscribed(topic, epoch, offset, recovered, true);
-      },
-    }) as Promise<unknown> as Promise<SubscribeReply>;
-    topic.asking = asking;
-    try {
-      return await asking;
-    } catch (error) {
-      if (topic.asking === asking) this.#removed(topic, error as RoomwireError);
-      throw error;
-    }
+  #ask(topic: Topic): Promise<Ready> {
+    let ready: Ready;
+    const asking = this.#requests
+      .request(Op.SUBSCRIBE, [topic.name, topic.position ?? null], {
+        resend: true,
+        // Events may follow in the same message.
+        onAck: (data) => {
+          const { epoch, offset, recovered } = data as unknown as TopicStatus;
+          ready = { position: [epoch, offset], recovered };
+          if (topic.asking !== asking) return;
+          topic.asking = undefined;
+          this.#subscribed(topic, ready.position, recovered, true);
+        },
+      })
+      .then(
+        () => ready,
+        (error: unknown) => {
+          if (topic.asking === asking) this.#removed(topic, error as RoomwireError);
+          throw error;
+        },
+      );
+    return (topic.asking = asking);
   }
 
   /** `told`: a stream that went on unrecovered is told as a reset. */
-  #subscribed(topic: Topic, epoch: string, offset: number, recovered: boolean, told: boolean): void {
+  #subscribed(topic: Topic, position: Position, recovered: boolean, told: boolean): void {
     const before = topic.position;
     topic.live = true;
     // Recovered: the events after our own position follow, whatever offset the server is at.
-    if (recovered && before?.[0] === epoch) {
+    if (recovered && before?.[0] === position[0]) {
       topic.since ??= before;
       return;
     }
-    topic.position = topic.since = [epoch, offset];
+    topic.position = topic.since = position;
     if (told && before !== undefined) this.#tellReset(topic, 'not recovered');
   }
 
