@@ -1,14 +1,14 @@
 /** A value with listeners. Each `set` replaces the snapshot; listeners run at once and in order. */
+import { Emitter } from './emitter.js';
 import type { Observable } from './types.js';
 
 export class Observed<T> implements Observable<T> {
   #value: T;
-  #listeners: readonly ((value: T) => void)[] = [];
-  readonly #report: (error: unknown) => void;
+  readonly #listeners: Emitter;
 
   constructor(value: T, report: (error: unknown) => void) {
     this.#value = value;
-    this.#report = report;
+    this.#listeners = new Emitter(report);
   }
 
   get(): T {
@@ -18,13 +18,7 @@ export class Observed<T> implements Observable<T> {
   set(value: T): void {
     if (value === this.#value) return;
     this.#value = value;
-    for (const listener of this.#listeners) {
-      try {
-        listener(value);
-      } catch (error) {
-        this.#report(error);
-      }
-    }
+    this.#listeners.tell('', value);
   }
 
   /** A new snapshot, changed in these members. */
@@ -33,11 +27,7 @@ export class Observed<T> implements Observable<T> {
   }
 
   subscribe(listener: (value: T) => void): () => void {
-    // Wrapped, so that the same function subscribed twice is removed once.
-    const own = (value: T): void => listener(value);
-    this.#listeners = [...this.#listeners, own];
-    return () => {
-      this.#listeners = this.#listeners.filter((other) => other !== own);
-    };
+    // With no second argument, as an event's handler has: the listener may be any function.
+    return this.#listeners.on('', (value) => listener(value));
   }
 }
