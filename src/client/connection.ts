@@ -59,16 +59,12 @@ export class Connection {
     if (this.#live) this.#wire?.send(bytes);
   }
 
-  start(): void {
-    void this.#connect();
-  }
-
   /** Now instead of after the backoff, or again after a refusal. */
   retry(): void {
     const { status } = this.state.get();
     if (status !== 'offline' && status !== 'refused') return;
     if (status === 'refused') this.#refusals = this.#attempt = 0;
-    void this.#connect();
+    void this.connect();
   }
 
   /** Asks for a sign of life, which must come within `pingTimeout`. */
@@ -88,7 +84,8 @@ export class Connection {
     this.state.merge({ status: 'closed', reason: undefined, retryAt: undefined });
   }
 
-  async #connect(): Promise<void> {
+  /** Lets go of what there is and starts anew. */
+  async connect(): Promise<void> {
     this.#drop(1000, '');
     const turn = this.#turn;
     this.state.merge({ status: 'connecting', retryAt: undefined });
@@ -112,7 +109,7 @@ export class Connection {
       this.#ended(1006, String(error), 'refuse');
       return;
     }
-    this.#after(WELCOME_MS, () => this.#cut(1006, 'no WELCOME in time'));
+    this.#after(WELCOME_MS, () => this.#ended(1006, 'no WELCOME in time'));
   }
 
   #hello(): Uint8Array {
@@ -186,22 +183,17 @@ export class Connection {
   #keepAlive(): void {
     const limit = (this.welcome?.pingEvery ?? 0) + this.#settings.pingTimeout;
     this.#after(Math.max(0, this.#heard + limit - this.#now()), () => {
-      if (this.#now() - this.#heard >= limit) this.#cut(closes.ping_timeout, 'no sign of life');
+      if (this.#now() - this.#heard >= limit) this.#ended(closes.ping_timeout, 'no sign of life');
       else this.#keepAlive();
     });
-  }
-
-  #cut(code: number, reason: string): void {
-    // Not waiting for the other side: it may be gone.
-    this.#wire?.close(code < 4000 ? 1000 : code, reason);
-    this.#ended(code, reason);
   }
 
   #ended(code: number, message: string, reaction: Reaction = reactionTo(code)): void {
     const { token } = this.#settings;
     if (this.#live && this.#now() - this.#liveSince >= HELD_MS) this.#attempt = this.#refusals = 0;
     const retryAfterMs = this.#goaway?.[3] ?? 0;
-    this.#drop(1000, '');
+    // A socket that is still open is closed without waiting for the other side, which may be gone.
+    this.#drop(code < 4000 ? 1000 : code, message);
     const reason = { code, name: closeName(code) ?? 'connection_lost', message };
     if (reaction === 'token' && (typeof token !== 'function' || ++this.#refusals >= MAX_REFUSALS)) reaction = 'refuse';
     if (reaction === 'refuse') {
@@ -211,7 +203,7 @@ export class Connection {
     }
     const attempt = ++this.#attempt;
     const delay = retryDelay(this.#settings, { reaction, code, attempt, retryAfterMs });
-    this.#after(delay, () => void this.#connect());
+    this.#after(delay, () => void this.connect());
     this.#hooks.down(false);
     // Last: a listener may close or retry.
     this.state.merge({ status: 'offline', attempt, reason, retryAt: Date.now() + delay });

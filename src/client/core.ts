@@ -42,7 +42,7 @@ export class Core implements Context, ConnectionHooks {
       offline: () => this.connection.probe(),
       resume: () => this.connection.probe(),
     });
-    this.connection.start();
+    void this.connection.connect();
   }
 
   room(id: string): FollowedRoom {

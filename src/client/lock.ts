@@ -81,9 +81,10 @@ export class HeldLock implements Lock {
     return this.#expiresAt;
   }
 
-  async refresh(): Promise<void> {
-    this.#refreshing ??= this.#renew('lock:refresh', { ttl: this.#ttl }).finally(() => (this.#refreshing = undefined));
-    return this.#refreshing;
+  refresh(): Promise<void> {
+    return (this.#refreshing ??= this.#renew('lock:refresh', { ttl: this.#ttl }).finally(
+      () => (this.#refreshing = undefined),
+    ));
   }
 
   message(msg: string | null): Promise<void> {
@@ -94,7 +95,7 @@ export class HeldLock implements Lock {
     if (this.#over) return false;
     this.#end();
     try {
-      const reply = await this.#call('lock:release', {}, this.#context.settings.callTimeoutMs);
+      const reply = await this.#call('lock:release');
       return (reply as { released: boolean }).released;
     } catch (error) {
       if (isGone(error)) return false;
@@ -121,19 +122,19 @@ export class HeldLock implements Lock {
 
   async #renew(name: string, input: object): Promise<void> {
     if (this.#over) throw new RoomwireError('lock_lost');
-    const asked = this.#now();
+    const asked = this.#timers.now();
     try {
       // Past the lease's end an answer means nothing.
-      const lease = await this.#call(name, input, this.#until - asked);
+      const lease = await this.#call(name, input, this.#left());
       if (!this.#over) this.#extend(lease as unknown as Lease, asked, name === 'lock:refresh');
     } catch (error) {
       if (isGone(error)) this.lose(error.message);
-      else if (!this.#over && name === 'lock:refresh') this.#refreshIn((this.#until - this.#now()) / 3);
+      else if (!this.#over && name === 'lock:refresh') this.#refreshLater();
       throw error;
     }
   }
 
-  #call(name: string, input: object, timeoutMs: number): Promise<Value> {
+  #call(name: string, input?: object, timeoutMs?: number): Promise<Value> {
     const { target, token } = this;
     return call(this.#context, name, { roomId: this.#room.id, target, token, ...input }, { resend: true, timeoutMs });
   }
@@ -142,18 +143,15 @@ export class HeldLock implements Lock {
     const left = expiresAt - this.#context.connection.storeNow();
     this.#expiresAt = expiresAt;
     // A message does not lengthen the lease beyond what expiresAt says; our request's ttl neither.
-    this.#until = Math.min(renewed ? asked + this.#ttl : this.#until, this.#now() + left);
-    this.#refreshIn((this.#until - this.#now()) / 3);
+    this.#until = Math.min(renewed ? asked + this.#ttl : this.#until, this.#timers.now() + left);
+    this.#refreshLater();
     this.#timers.clearTimeout(this.#expiryTimer);
-    this.#expiryTimer = this.#timers.setTimeout(
-      () => this.lose('the lease ended'),
-      Math.max(0, this.#until - this.#now()),
-    );
+    this.#expiryTimer = this.#timers.setTimeout(() => this.lose('the lease ended'), Math.max(0, this.#left()));
   }
 
-  #refreshIn(ms: number): void {
+  #refreshLater(): void {
     this.#timers.clearTimeout(this.#refreshTimer);
-    this.#refreshTimer = this.#timers.setTimeout(() => this.check(), Math.max(MIN_REFRESH_MS, ms));
+    this.#refreshTimer = this.#timers.setTimeout(() => this.check(), Math.max(MIN_REFRESH_MS, this.#left() / 3));
   }
 
   #end(): void {
@@ -167,8 +165,9 @@ export class HeldLock implements Lock {
     return this.#context.settings.timers;
   }
 
-  #now(): number {
-    return this.#timers.now();
+  /** Ms that the lease lasts for sure. */
+  #left(): number {
+    return this.#until - this.#timers.now();
   }
 }
 
