@@ -69,7 +69,7 @@ export class Connection {
 
   /** Asks for a sign of life, which must come within `pingTimeout`. */
   probe(): void {
-    if (!this.#live || this.welcome === undefined) return;
+    if (!this.#live || !this.welcome) return;
     this.send(encodeFrame([Op.PING, null]));
     this.#heard = Math.min(this.#heard, this.#now() - this.welcome.pingEvery);
     this.#keepAlive();

@@ -47,7 +47,7 @@ export class Core implements Context, ConnectionHooks {
 
   room(id: string): FollowedRoom {
     let room = this.#rooms.get(id);
-    if (room === undefined) this.#rooms.set(id, (room = new FollowedRoom(this, id)));
+    if (!room) this.#rooms.set(id, (room = new FollowedRoom(this, id)));
     return room;
   }
 

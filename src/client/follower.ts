@@ -64,7 +64,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     if (!this.wanted) return;
     this.#missed ??= reason;
     // Failures end in `ended` or in a later try.
-    if (this.busy === undefined) (this.busy = this.#load(true)).catch(() => undefined);
+    if (!this.busy) (this.busy = this.#load(true)).catch(() => undefined);
   }
 
   /** A join that follows waits for the end of it. */
@@ -89,7 +89,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   }
 
   event(data: Value, info: EventInfo): void {
-    if (this.#held === undefined) {
+    if (!this.#held) {
       this.#followed.event(data, info, this.#includes(info));
     } else if (this.#held.push([data, info]) > MAX_HELD_EVENTS) {
       this.#held = [];
@@ -105,7 +105,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   removed(error: RoomwireError, lost: boolean): void {
     if (lost) this.again(error.message);
     // Before the join it is the end of what was left or lost earlier.
-    else if (this.busy === undefined || this.#joined) this.end(error);
+    else if (!this.busy || this.#joined) this.end(error);
   }
 
   #stop(reason = new RoomwireError('cancelled')): void {
@@ -140,7 +140,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     } catch (error) {
       if (signal.aborted) throw error;
       this.busy = undefined;
-      if (this.#asOf === undefined || !this.#isTemporary(error)) this.end(error as RoomwireError);
+      if (!this.#asOf || !this.#isTemporary(error)) this.end(error as RoomwireError);
       else if (this.#missed === undefined) this.#release(false);
       else this.again('');
       throw error;
@@ -158,7 +158,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
         signal.throwIfAborted();
         const at = state.positions[this.topic];
         const since = this.#context.topics.since(this.topic);
-        if (at !== undefined && since !== undefined && at[0] === since[0] && at[1] >= since[1]) return [state, at];
+        if (at && since && at[0] === since[0] && at[1] >= since[1]) return [state, at];
         if (!background && attempt >= MAX_STALE_STATES)
           throw new RoomwireError('conflict', 'the state stays behind its events');
       } catch (error) {
@@ -191,7 +191,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   }
 
   #includes({ offset }: EventInfo): boolean {
-    return offset !== null && this.#asOf !== undefined && offset <= this.#asOf[1];
+    return offset !== null && offset <= (this.#asOf?.[1] ?? -1);
   }
 
   #isTemporary(error: unknown): boolean {

@@ -31,7 +31,7 @@ export class Handlers {
     let answer: Uint8Array;
     try {
       const handler = this.#handlers.get(name);
-      if (handler === undefined) throw new RoomwireError('unknown_call', `no handler for ${name}`);
+      if (!handler) throw new RoomwireError('unknown_call', `no handler for ${name}`);
       answer = encodeFrame([Op.ACK, id, await handler(input as never, controller)]);
     } catch (error) {
       const known = error instanceof RoomwireError;

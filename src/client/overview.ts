@@ -33,7 +33,7 @@ export class Overview extends RoomTable implements Followed<List> {
   }
 
   async watch({ group }: { readonly group?: string | undefined } = {}): Promise<void> {
-    if (this.#follower !== undefined && group !== this.input.group) {
+    if (this.#follower && group !== this.input.group) {
       const old = this.#follower;
       this.#follower = undefined;
       this.clear();

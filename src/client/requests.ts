@@ -82,7 +82,7 @@ export class Requests {
           this.#pending.delete(id);
           this.#timers.clearTimeout(timer);
           signal?.removeEventListener('abort', abort);
-          if (error !== undefined) return reject(error);
+          if (error) return reject(error);
           onAck?.(data, late);
           // Late, it is rejected already.
           resolve(data);

@@ -33,7 +33,7 @@ export function joinedRoom(state: RoomState, reply: JoinReply, anew: boolean): R
   const current = state.metadata;
   return {
     status: 'joined',
-    metadata: anew || current === null || metadata.version >= current.version ? metadata : current,
+    metadata: current && !anew && current.version > metadata.version ? current : metadata,
     members,
     memberCount,
     complete,
@@ -57,7 +57,7 @@ export function reduceRoom(state: RoomState, event: string, data: Value): RoomSt
     case 'lock:update': {
       const { target, lock } = data as unknown as { target: string; lock: LockInfo | null };
       const { [target]: _old, ...locks } = state.locks;
-      return { ...state, locks: lock === null ? locks : { ...locks, [target]: lock } };
+      return { ...state, locks: lock ? { ...locks, [target]: lock } : locks };
     }
     case 'member:joined':
       return joined(state, (data as unknown as { member: Member }).member);
@@ -87,7 +87,7 @@ export function reduceRoom(state: RoomState, event: string, data: Value): RoomSt
 function updated(state: RoomState, data: Changes): RoomState {
   const { roomId: _id, created: _created, ...changes } = data as Changes & { roomId?: string; created?: boolean };
   const { metadata } = state;
-  if (metadata === null || changes.version <= metadata.version) return state;
+  if (!metadata || changes.version <= metadata.version) return state;
   return { ...state, metadata: { ...metadata, ...changes } };
 }
 

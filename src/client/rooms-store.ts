@@ -37,7 +37,7 @@ export class RoomTable {
   /** False when the room is not known: its other fields must be fetched. */
   updateRoom(id: string, changes: Changes): boolean {
     const room = this.#rooms.get(id);
-    if (room === undefined) return !this.#isNewer(id, changes.version);
+    if (!room) return !this.#isNewer(id, changes.version);
     // Without a version it is the application's own word, as of what it saw.
     if (this.#write(id, { ...room, ...changes }, changes.version)) this.#changed();
     return true;

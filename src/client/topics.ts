@@ -65,7 +65,7 @@ export class Topics {
   /** What came before now does not count as read. */
   restart(name: string): void {
     const topic = this.#topics.get(name);
-    if (topic !== undefined) topic.since = topic.position;
+    if (topic) topic.since = topic.position;
   }
 
   /** Hears a topic's events without subscribing to it; returns how to stop. */
@@ -81,7 +81,7 @@ export class Topics {
   /** One more handle that wants the topic. `from` counts for the first one. */
   subscribe(name: string, from: Position | undefined): Promise<Ready> {
     const topic = this.#topic(name);
-    if (topic.live && topic.position !== undefined) {
+    if (topic.live && topic.position) {
       if (topic.direct > 0) topic.direct++;
       const { position } = topic;
       return Promise.resolve({ position, recovered: from?.[0] === position[0] && from[1] === position[1] });
@@ -93,7 +93,7 @@ export class Topics {
 
   unsubscribe(name: string): void {
     const topic = this.#topics.get(name);
-    if (topic === undefined || topic.direct === 0 || --topic.direct > 0) return;
+    if (!topic?.direct || --topic.direct > 0) return;
     this.#forget(topic);
     // Refused when the server has dropped it already, which is as good.
     this.#requests.request(Op.UNSUBSCRIBE, [name], { resend: true }).catch(() => undefined);
@@ -101,7 +101,7 @@ export class Topics {
 
   /** For HELLO, topics of calls first: to join them anew costs more than to subscribe. */
   positions(): Positions {
-    const known = [...this.#topics.values()].filter((topic) => topic.live && topic.position !== undefined);
+    const known = [...this.#topics.values()].filter((topic) => topic.live && topic.position);
     known.sort((a, b) => a.direct - b.direct);
     return Object.fromEntries(known.map((topic) => [topic.name, topic.position as Position]));
   }
@@ -187,7 +187,7 @@ export class Topics {
       return;
     }
     topic.position = topic.since = position;
-    if (told && before !== undefined) this.#tellReset(topic, 'not recovered');
+    if (told && before) this.#tellReset(topic, 'not recovered');
   }
 
   #events(topic: Topic, frame: EventsFrame): void {
@@ -235,7 +235,7 @@ export class Topics {
 
   #topic(name: string): Topic {
     let topic = this.#topics.get(name);
-    if (topic === undefined) {
+    if (!topic) {
       topic = {
         name,
         listeners: new Set(),
