@@ -78,17 +78,17 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
     this.state.set(joinedRoom(this.state.get(), reply, missed !== undefined));
     if (missed === undefined) return;
     for (const lock of this.locks) lock.check();
-    this.emitter.tell('reset', { reason: missed, position });
+    this.tell('reset', { reason: missed, position });
   }
 
-  event(data: Value, info: EventInfo, included: boolean): void {
+  override event(data: Value, info: EventInfo, included?: boolean): void {
     // Anyone may publish under these names; only the server (from: null) says what the room is.
     if (info.from === null && info.offset !== null && !included) {
       this.state.set(reduceRoom(this.state.get(), info.event, data));
       if (info.event === 'lock:update') this.#lockUpdate(data);
       if (info.event === 'room:delete') this.#follower.end(new RoomwireError('room_not_found', 'the room was deleted'));
     }
-    this.emitter.event(data, info);
+    super.event(data, info);
   }
 
   ended(error: RoomwireError, before: boolean): void {
@@ -98,7 +98,7 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
       return;
     }
     this.#left(isError(error, 'room_not_found') ? 'deleted' : 'removed');
-    this.emitter.tell('removed', { code: error.code, reason: error.message });
+    this.tell('removed', { code: error.code, reason: error.message });
   }
 
   #lockUpdate(data: Value): void {

@@ -1,10 +1,10 @@
 /** One handle on a topic. Several handles on one topic share its stream. */
 import type { RoomwireError } from '../protocol/errors.js';
-import type { Position, Value } from '../protocol/frames.js';
+import type { Position } from '../protocol/frames.js';
 import type { Context } from './context.js';
 import { Stream } from './stream.js';
 import type { Ready, TopicListener } from './topics.js';
-import type { EventInfo, ResetInfo } from './types.js';
+import type { ResetInfo } from './types.js';
 
 export class TopicSubscription extends Stream implements TopicListener {
   readonly ready: Promise<Ready | undefined>;
@@ -31,17 +31,13 @@ export class TopicSubscription extends Stream implements TopicListener {
     this.#direct = false;
   }
 
-  event(data: Value, info: EventInfo): void {
-    this.emitter.event(data, info);
-  }
-
   reset(reset: ResetInfo): void {
-    this.emitter.tell('reset', reset);
+    this.tell('reset', reset);
   }
 
   removed({ code, message }: RoomwireError): void {
     // The server has dropped it: nothing is left to unsubscribe.
     this.#direct = false;
-    this.emitter.tell('removed', { code, reason: message });
+    this.tell('removed', { code, reason: message });
   }
 }
