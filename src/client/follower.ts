@@ -93,7 +93,9 @@ export class Follower<T extends { readonly positions: Positions }> implements To
       this.#followed.event(data, info, this.#includes(info));
     } else if (this.#held.push([data, info]) > MAX_HELD_EVENTS) {
       this.#held = [];
-      this.#context.topics.restart(this.topic);
+      // What came before now does not count as read.
+      const topic = this.#context.topics.get(this.topic);
+      if (topic) topic.since = topic.position;
       this.#missed ??= 'overrun';
     }
   }
@@ -157,7 +159,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
         const state = await this.#followed.read(reply, signal);
         signal.throwIfAborted();
         const at = state.positions[this.topic];
-        const since = this.#context.topics.since(this.topic);
+        const since = this.#context.topics.get(this.topic)?.since;
         if (at && since && at[0] === since[0] && at[1] >= since[1]) return [state, at];
         if (!background && attempt >= MAX_STALE_STATES)
           throw new RoomwireError('conflict', 'the state stays behind its events');

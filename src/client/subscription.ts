@@ -22,7 +22,7 @@ export class TopicSubscription extends Stream implements TopicListener {
   }
 
   get position(): Position | null {
-    return this.context.topics.position(this.topic) ?? null;
+    return this.context.topics.get(this.topic)?.position ?? null;
   }
 
   unsubscribe(): void {

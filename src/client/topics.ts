@@ -31,7 +31,7 @@ export interface Ready {
   readonly recovered: boolean;
 }
 
-interface Topic {
+export interface Topic {
   readonly name: string;
   readonly listeners: Set<TopicListener>;
   /** Subscribed by SUBSCRIBE, for as many handles; 0: by a call or the server. */
@@ -54,18 +54,8 @@ export class Topics {
     this.#requests = requests;
   }
 
-  position(name: string): Position | undefined {
-    return this.#topics.get(name)?.position;
-  }
-
-  since(name: string): Position | undefined {
-    return this.#topics.get(name)?.since;
-  }
-
-  /** What came before now does not count as read. */
-  restart(name: string): void {
-    const topic = this.#topics.get(name);
-    if (topic) topic.since = topic.position;
+  get(name: string): Topic | undefined {
+    return this.#topics.get(name);
   }
 
   /** Hears a topic's events without subscribing to it; returns how to stop. */
