@@ -25,7 +25,7 @@ export function call(
   return requests.request(Op.CALL, [name, input, { key, timeoutMs }], { ...options, timeoutMs, resend });
 }
 
-export async function publish(
+export function publish(
   { settings, requests }: Context,
   topic: string,
   event: string,
@@ -33,11 +33,8 @@ export async function publish(
   { key, signal, timeoutMs = settings.callTimeoutMs }: CallOptions = {},
 ): Promise<Published> {
   const parts = [topic, event, key ?? null, data];
-  return (await requests.request(Op.PUBLISH, parts, {
-    timeoutMs,
-    signal,
-    resend: key !== undefined,
-  })) as unknown as Published;
+  const published = requests.request(Op.PUBLISH, parts, { timeoutMs, signal, resend: key !== undefined });
+  return published as Promise<unknown> as Promise<Published>;
 }
 
 export function sendVolatile({ connection }: Context, topic: string, event: string, slot: string, data: unknown): void {

@@ -32,7 +32,7 @@ export class Emitter {
 
   /** An event of the topic. What others publish as `reset` or `removed` reaches only `'*'`. */
   event(data: unknown, info: EventInfo): void {
-    if (!/^(\*|reset|removed)$/.test(info.event)) this.tell(info.event, data, info);
+    if (!['*', 'reset', 'removed'].includes(info.event)) this.tell(info.event, data, info);
     this.tell('*', data, info);
   }
 

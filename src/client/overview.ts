@@ -86,7 +86,7 @@ export class Overview extends RoomTable implements Followed<List> {
   #reloadSoon(): void {
     this.#reload ??= this.#context.settings.timers.setTimeout(() => {
       this.#reload = undefined;
-      this.#follower?.again('a room came into view');
+      this.#follower?.again('gap');
     }, RELOAD_MS);
   }
 }

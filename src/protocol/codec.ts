@@ -85,9 +85,9 @@ export class Writer {
   }
 
   writeBin(view: ArrayBufferView): void {
-    const { buffer, byteOffset, byteLength } = view;
-    this.#size(byteLength, 0, 0, 0xc4);
-    this.writeRaw(view instanceof Uint8Array ? view : new Uint8Array(buffer, byteOffset, byteLength));
+    const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    this.#size(bytes.length, 0, 0, 0xc4);
+    this.writeRaw(bytes);
   }
 
   /** Appends bytes that are MessagePack already. */
