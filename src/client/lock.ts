@@ -36,7 +36,8 @@ export async function acquireLock(
       onAck: (data, late) => {
         const lease = data as unknown as Lease;
         // The lease began when the waiting ended; the server counts that from after we asked.
-        held = new HeldLock(context, room, { target, ttl, asked: asked + (lease.waited ?? 0), lease });
+        held = new HeldLock(context, room, ttl, lease);
+        held.extend(lease, asked + (lease.waited ?? 0));
         // Granted, but nobody waits for it any more.
         if (late) held.release().catch(() => undefined);
       },
@@ -63,18 +64,13 @@ export class HeldLock implements Lock {
   #refreshTimer: unknown;
   #expiryTimer: unknown;
 
-  constructor(
-    context: Context,
-    room: LockHost,
-    { target, ttl, asked, lease }: { target: string; ttl: number; asked: number; lease: Lease },
-  ) {
+  constructor(context: Context, room: LockHost, ttl: number, { target, token }: Lease) {
     this.target = target;
-    this.token = lease.token;
+    this.token = token;
     this.#context = context;
     this.#room = room;
     this.#ttl = ttl;
     room.locks.add(this);
-    this.#extend(lease, asked);
   }
 
   get expiresAt(): number {
@@ -126,7 +122,7 @@ export class HeldLock implements Lock {
     try {
       // Past the lease's end an answer means nothing.
       const lease = await this.#call(name, input, this.#left());
-      if (!this.#over) this.#extend(lease as unknown as Lease, asked, name === 'lock:refresh');
+      if (!this.#over) this.extend(lease as unknown as Lease, asked, name === 'lock:refresh');
     } catch (error) {
       if (isGone(error)) this.lose(error.message);
       else if (!this.#over && name === 'lock:refresh') this.#refreshLater();
@@ -139,7 +135,7 @@ export class HeldLock implements Lock {
     return call(this.#context, name, { roomId: this.#room.id, target, token, ...input }, { resend: true, timeoutMs });
   }
 
-  #extend({ expiresAt }: Lease, asked: number, renewed = true): void {
+  extend({ expiresAt }: Lease, asked: number, renewed = true): void {
     const left = expiresAt - this.#context.connection.storeNow();
     this.#expiresAt = expiresAt;
     // A message does not lengthen the lease beyond what expiresAt says; our request's ttl neither.

@@ -68,7 +68,6 @@ function systemTimers(): Timers {
 }
 
 function reportAnywhere(error: unknown): void {
-  if (typeof reportError === 'function') reportError(error);
   // eslint-disable-next-line no-console -- Node has no reportError, and silence would hide the failure
-  else console.error(error);
+  (globalThis.reportError ?? console.error)(error);
 }
