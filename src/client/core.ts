@@ -2,7 +2,7 @@
  * One shared connection with everything that runs over it. Frames come in here and go to who waits
  * for them: answers to requests, calls to handlers, the rest to topics.
  */
-import { IGNORABLE_FROM, type Positions, type Value, type Welcome } from '../protocol/frames.js';
+import type { Positions, Value, Welcome } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
 import { Connection, type ConnectionHooks } from './connection.js';
 import type { Context } from './context.js';
@@ -86,8 +86,7 @@ export class Core implements Context, ConnectionHooks {
         this.handlers.cancel(frame[1] as number);
         break;
       default:
-        if (this.topics.frame(frame) || (frame[0] as number) >= IGNORABLE_FROM) break;
-        throw new TypeError(`the server sent an unknown opcode: ${frame[0] as number}`);
+        this.topics.frame(frame);
     }
   }
 

@@ -30,7 +30,7 @@ export function settingsOf(address: string, options: ConnectOptions): Settings {
   url.protocol = url.protocol.replace('http', 'ws');
   if (!/^wss?:$/.test(url.protocol)) throw new TypeError(`connect to a ws: or wss: URL, not ${url.protocol}`);
   const WebSocket = options.WebSocket ?? globalThis.WebSocket;
-  if (!WebSocket) throw new TypeError('there is no WebSocket here; pass one in options.WebSocket');
+  if (!WebSocket) throw new TypeError('no WebSocket here; pass one in options.WebSocket');
   return {
     url: url.href,
     httpUrl: (options.httpUrl ?? url.origin.replace('ws', 'http')).replace(/\/$/, ''),

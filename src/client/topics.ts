@@ -3,6 +3,7 @@
  * at or below the position it was seen before, one above the next is a gap and told as a reset.
  */
 import {
+  IGNORABLE_FROM,
   type EventItem,
   type EventsFrame,
   type LatestFrame,
@@ -116,30 +117,31 @@ export class Topics {
     for (const topic of this.#topics.values()) if (topic.live) this.#removed(topic, new RoomwireError('disconnected'));
   }
 
-  /** EVENTS, RESET, REMOVED, SUBSCRIBED and LATEST. False for any other frame. */
-  frame(frame: Value[]): boolean {
+  /** EVENTS, RESET, REMOVED, SUBSCRIBED and LATEST. Throws for what no client may ignore. */
+  frame(frame: Value[]): void {
+    const op = frame[0] as number;
     const topic = this.#topics.get(frame[1] as string);
-    switch (frame[0]) {
+    switch (op) {
       case Op.EVENTS:
         if (topic?.live) this.#events(topic, frame as unknown as EventsFrame);
-        return true;
+        break;
       case Op.LATEST:
         if (topic?.live) latest(topic, frame as unknown as LatestFrame);
-        return true;
+        break;
       case Op.RESET:
         if (topic?.live) this.#reset(topic, [frame[2] as string, frame[3] as number], frame[4] as string);
-        return true;
+        break;
       case Op.REMOVED:
         if (topic) this.#removed(topic, new RoomwireError(frame[2] as number, frame[3] as string));
-        return true;
+        break;
       case Op.SUBSCRIBED: {
         const known = topic ?? this.#topic(frame[1] as string);
         known.direct = 0;
         this.#subscribed(known, [frame[2] as string, frame[3] as number], frame[4] as boolean, false);
-        return true;
+        break;
       }
       default:
-        return false;
+        if (op < IGNORABLE_FROM) throw new TypeError(`unknown opcode: ${op}`);
     }
   }
 
