@@ -3,7 +3,7 @@
  * each end what its close code asks for. The owner hears WELCOME first, then every other frame.
  */
 import { closeName, closes } from '../protocol/codes.js';
-import { type GoawayFrame, type Positions, type SessionTicket, type Value, type Welcome } from '../protocol/frames.js';
+import { type GoawayFrame, type Position, type SessionTicket, type Value, type Welcome } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
 
 import { reactionTo, retryDelay, type Reaction } from './backoff.js';
@@ -16,7 +16,7 @@ import { Wire } from './wire.js';
 
 export interface ConnectionHooks {
   /** The positions to resume from, the most wanted first. */
-  resume(): Positions;
+  resume(): [topic: string, Position][];
   welcome(welcome: Welcome): void;
   frame(frame: Value[]): void;
   /** No answer can come any more. `final`: and there will be no reconnect. */
@@ -114,7 +114,7 @@ export class Connection {
 
   #hello(): Uint8Array {
     const { instance, grace, agent } = this.#settings;
-    let resume = Object.entries(this.#hooks.resume());
+    let resume = this.#hooks.resume();
     for (;;) {
       const hello = encodeFrame([
         Op.HELLO,

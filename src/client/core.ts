@@ -2,7 +2,7 @@
  * One shared connection with everything that runs over it. Frames come in here and go to who waits
  * for them: answers to requests, calls to handlers, the rest to topics.
  */
-import type { Positions, Value, Welcome } from '../protocol/frames.js';
+import type { Position, Value, Welcome } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
 import { Connection, type ConnectionHooks } from './connection.js';
 import type { Context } from './context.js';
@@ -61,7 +61,7 @@ export class Core implements Context, ConnectionHooks {
     this.connection.close();
   }
 
-  resume(): Positions {
+  resume(): [topic: string, Position][] {
     return this.topics.positions();
   }
 

@@ -8,7 +8,6 @@ import {
   type EventsFrame,
   type LatestFrame,
   type Position,
-  type Positions,
   type TopicStatus,
   type Value,
   type Welcome,
@@ -91,10 +90,11 @@ export class Topics {
   }
 
   /** For HELLO, topics of calls first: to join them anew costs more than to subscribe. */
-  positions(): Positions {
-    const known = [...this.#topics.values()].filter((topic) => topic.live && topic.position);
-    known.sort((a, b) => a.direct - b.direct);
-    return Object.fromEntries(known.map((topic) => [topic.name, topic.position as Position]));
+  positions(): [topic: string, Position][] {
+    return [...this.#topics.values()]
+      .filter((topic) => topic.live && topic.position)
+      .sort((a, b) => a.direct - b.direct)
+      .map((topic) => [topic.name, topic.position as Position]);
   }
 
   welcome({ topics }: Welcome): void {
