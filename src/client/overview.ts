@@ -67,7 +67,7 @@ export class Overview extends RoomTable implements Followed<List> {
     const { roomId, created, ...changes } = data as unknown as { roomId: string; created?: boolean; version: number };
     if (event === 'room:delete') this.removeRoom(roomId, changes.version);
     else if (event !== 'room:update') return;
-    else if (created) this.setRoom(roomId, { ...(changes as unknown as RoomMetadata), id: roomId });
+    else if (created) this.setRoom(roomId, { ...newRoom, ...changes, id: roomId });
     // A room that came into view: only the list has all of it.
     else if (!this.updateRoom(roomId, changes)) this.#reloadSoon();
   }
@@ -90,3 +90,15 @@ export class Overview extends RoomTable implements Followed<List> {
     }, RELOAD_MS);
   }
 }
+
+/** What a room is until its creation event says more. */
+const newRoom: Omit<RoomMetadata, 'id' | 'version'> = {
+  description: null,
+  frameCount: 0,
+  locked: false,
+  hidden: false,
+  isDefault: false,
+  metadataLocked: null,
+  presenterSid: null,
+  group: null,
+};
