@@ -114,29 +114,20 @@ export class Writer {
   }
 
   #value(value: unknown, depth: number, maxDepth: number): void {
-    switch (typeof value) {
-      case 'string':
-        return this.#text(value, depth, LONE_SURROGATE);
-      case 'number':
-        // Like JSON, −0 becomes 0.
-        if (Number.isSafeInteger(value)) this.writeInt(value);
-        else this.#float64(value);
-        return;
-      case 'boolean':
-        return this.#byte(value ? 0xc3 : 0xc2);
-      case 'undefined':
-        return this.#byte(0xc0);
-      case 'object':
-        if (value === null) this.#byte(0xc0);
-        else if (ArrayBuffer.isView(value)) this.writeBin(value);
-        else if (depth > maxDepth) this.#refuse(depth, `is deeper than ${maxDepth} levels; does it hold itself?`);
-        else if (Array.isArray(value)) this.#array(value, depth, maxDepth);
-        else if (isPlain(value)) this.#map(value, depth, maxDepth);
-        else this.#refuse(depth, problemOf(value));
-        return;
-      default:
-        this.#refuse(depth, problemOf(value));
+    if (typeof value === 'string') return this.#text(value, depth, LONE_SURROGATE);
+    if (typeof value === 'number') {
+      // Like JSON, −0 becomes 0.
+      return Number.isSafeInteger(value) ? this.writeInt(value) : this.#float64(value);
     }
+    if (typeof value === 'boolean') return this.#byte(value ? 0xc3 : 0xc2);
+    if (value === undefined || value === null) return this.writeNil();
+    if (ArrayBuffer.isView(value)) return this.writeBin(value);
+    if (typeof value === 'object') {
+      if (depth > maxDepth) this.#refuse(depth, `is deeper than ${maxDepth} levels; does it hold itself?`);
+      if (Array.isArray(value)) return this.#array(value, depth, maxDepth);
+      if (isPlain(value)) return this.#map(value, depth, maxDepth);
+    }
+    this.#refuse(depth, problemOf(value));
   }
 
   #array(items: readonly unknown[], depth: number, maxDepth: number): void {
