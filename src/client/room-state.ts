@@ -45,13 +45,19 @@ export function joinedRoom(state: RoomState, reply: JoinReply, anew: boolean): R
 
 interface Changes {
   readonly version: number;
+  readonly roomId?: string;
+  readonly created?: boolean;
 }
 
 /** The state after one event of the server; the same object when nothing changed. */
 export function reduceRoom(state: RoomState, event: string, data: Value): RoomState {
   switch (event) {
-    case 'room:update':
-      return updated(state, data as unknown as Changes);
+    case 'room:update': {
+      const { roomId: _id, created: _created, ...changes } = data as unknown as Changes;
+      const { metadata } = state;
+      if (!metadata || changes.version <= metadata.version) return state;
+      return { ...state, metadata: { ...metadata, ...changes } };
+    }
     case 'room:delete':
       return { ...state, status: 'deleted', locks: {}, presenter: null };
     case 'lock:update': {
@@ -82,13 +88,6 @@ export function reduceRoom(state: RoomState, event: string, data: Value): RoomSt
     default:
       return state;
   }
-}
-
-function updated(state: RoomState, data: Changes): RoomState {
-  const { roomId: _id, created: _created, ...changes } = data as Changes & { roomId?: string; created?: boolean };
-  const { metadata } = state;
-  if (!metadata || changes.version <= metadata.version) return state;
-  return { ...state, metadata: { ...metadata, ...changes } };
 }
 
 function joined(state: RoomState, member: Member): RoomState {

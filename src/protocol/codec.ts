@@ -3,7 +3,8 @@
  * Encoding is here, decoding in decode.ts. Encoding refuses what JSON would quietly change (dates,
  * maps, class instances) and names its path.
  */
-import { float, floatBytes, MAX_DEPTH, SHORT_TEXT } from './read.js';
+import { float, floatBytes, MAX_DEPTH } from './read.js';
+import { INITIAL_BYTES, KEEP_BYTES, SHORT_TEXT } from './sizes.js';
 
 export { decode, decodeAll, DecodeError, decodeScanned } from './decode.js';
 
@@ -25,9 +26,6 @@ export interface EncodeOptions {
   readonly level?: number;
 }
 
-const INITIAL_BYTES = 1024;
-/** A writer that once held more than this gives the memory back. */
-const KEEP_BYTES = 64 * 1024;
 const textEncoder = new TextEncoder();
 const loneSurrogate = /\p{Surrogate}/u;
 

@@ -6,6 +6,7 @@
 import type { Value } from './frames.js';
 import { float, floatBytes, isArray, isText, MAX_DEPTH, readText, u8 } from './read.js';
 import type { ScanReason } from './scan.js';
+import { MAX_RESERVED } from './sizes.js';
 
 /** Bytes outside the subset. */
 export class DecodeError extends TypeError {
@@ -136,13 +137,10 @@ function open(size: number, end: number, room: number): void {
   if (room <= 0) fail('nested too deep');
 }
 
-/** Headers inside headers, each as large as the bytes left, must not reserve that much each. */
-const RESERVED = 16_384;
-
 function readArray(bytes: Uint8Array, end: number, room: number, length: number): Value[] {
   open(length, end, room);
   // Pushing would reserve 17 places for three.
-  const items = new Array<Value>(Math.min(length, RESERVED));
+  const items = new Array<Value>(Math.min(length, MAX_RESERVED));
   for (let i = 0; i < length; i++) items[i] = readValue(bytes, end, room - 1);
   return items;
 }

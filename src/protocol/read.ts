@@ -2,19 +2,10 @@
  * What scanner, decoder and encoder share: the limit of depth, what a type byte says, text. Positions
  * are trusted: whoever calls has held them against the bytes. Runs in browsers.
  */
-
-// Constants come before all else: then a bundler puts the numbers in place of the names.
+import { APPENDED_BYTES, CACHED_BYTES, CACHE_SLOTS } from './sizes.js';
 
 /** Arrays and maps inside one another, the frame's own array included. */
 export const MAX_DEPTH = 32;
-/** Below this many bytes a text's length is in its type byte. */
-export const SHORT_TEXT = 32;
-/** Texts up to here are looked for among the strings last seen. */
-const CACHED_BYTES = 24;
-/** How many those are: a power of two. */
-const SLOTS = 1024;
-/** Up to here V8 builds a flat string by appending, faster than a call of TextDecoder. */
-const SHORT_BYTES = 12;
 
 /** Where floats are put together and taken apart; nothing stays in it. */
 export const float = new DataView(new ArrayBuffer(8));
@@ -36,7 +27,7 @@ export function isArray(type: number): boolean {
 
 // Names come again and again (topics, events, sessions, map keys): a small table of the strings last
 // seen saves building them. A slot holds one string, so chosen collisions cost a rebuild, not a search.
-const seen: string[] = new Array<string>(SLOTS).fill('');
+const seen: string[] = new Array<string>(CACHE_SLOTS).fill('');
 /** Without `ignoreBOM` it would drop U+FEFF from the start of a string. */
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -46,7 +37,7 @@ export function readText(bytes: Uint8Array, start: number, end: number): string 
   if (length > CACHED_BYTES) return buildText(bytes, start, end);
   let hash = length;
   for (let i = start; i < end; i++) hash = Math.imul(hash, 31) + u8(bytes, i);
-  const slot = (hash ^ (hash >>> 12)) & (SLOTS - 1);
+  const slot = (hash ^ (hash >>> 12)) & (CACHE_SLOTS - 1);
   const hit = seen[slot] as string;
   if (hit.length === length) {
     let i = 0;
@@ -60,7 +51,7 @@ export function readText(bytes: Uint8Array, start: number, end: number): string 
 }
 
 function buildText(bytes: Uint8Array, start: number, end: number): string {
-  if (end - start > SHORT_BYTES) return decoder.decode(bytes.subarray(start, end));
+  if (end - start > APPENDED_BYTES) return decoder.decode(bytes.subarray(start, end));
   let text = '';
   for (let i = start; i < end; i++) {
     const unit = u8(bytes, i);

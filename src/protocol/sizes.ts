@@ -1,0 +1,19 @@
+/** The codec's own sizes. Constants alone, so that a bundler puts the numbers in place of the names. */
+
+/** Below this many bytes a text's length is in its type byte. */
+export const SHORT_TEXT = 32;
+
+/** What a writer begins with. */
+export const INITIAL_BYTES = 1_024;
+/** A writer that once held more than this gives the memory back. */
+export const KEEP_BYTES = 65_536;
+
+/** Headers inside headers, each as large as the bytes left, must not reserve that many places each. */
+export const MAX_RESERVED = 16_384;
+
+/** The longest text that is looked for among those last seen. */
+export const CACHED_BYTES = 24;
+/** How many of those are kept: a power of two. */
+export const CACHE_SLOTS = 1_024;
+/** Up to here V8 builds a flat string by appending, faster than a call of TextDecoder. */
+export const APPENDED_BYTES = 12;
