@@ -4,8 +4,7 @@
  */
 import { APPENDED_BYTES, CACHED_BYTES, CACHE_SLOTS } from './sizes.js';
 
-/** Arrays and maps inside one another, the frame's own array included. */
-export const MAX_DEPTH = 32;
+export { MAX_DEPTH } from './sizes.js';
 
 /** Where floats are put together and taken apart; nothing stays in it. */
 export const float = new DataView(new ArrayBuffer(8));
