@@ -3,8 +3,8 @@
  * Encoding is here, decoding in decode.ts. Encoding refuses what JSON would quietly change (dates,
  * maps, class instances) and names its path.
  */
-import { float, floatBytes } from './read.js';
-import { INITIAL_BYTES, KEEP_BYTES, MAX_DEPTH, SHORT_TEXT } from './sizes.js';
+import { float, floatBytes, MAX_DEPTH } from './read.js';
+import { INITIAL_BYTES, KEEP_BYTES, SHORT_TEXT } from './sizes.js';
 
 export { decode, decodeAll, DecodeError, decodeScanned } from './decode.js';
 

@@ -4,9 +4,9 @@
  * past the end it was given, and what it returns shares no memory with the bytes.
  */
 import type { Value } from './frames.js';
-import { float, floatBytes, isArray, isText, readText, u8 } from './read.js';
+import { float, floatBytes, isArray, isText, MAX_DEPTH, readText, u8 } from './read.js';
 import type { ScanReason } from './scan.js';
-import { MAX_DEPTH, MAX_RESERVED } from './sizes.js';
+import { MAX_RESERVED } from './sizes.js';
 
 /** Bytes outside the subset. */
 export class DecodeError extends TypeError {

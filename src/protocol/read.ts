@@ -2,9 +2,17 @@
  * What scanner, decoder and encoder share: the limit of depth, what a type byte says, text. Positions
  * are trusted: whoever calls has held them against the bytes. Runs in browsers.
  */
-import { APPENDED_BYTES, CACHED_BYTES, CACHE_SLOTS } from './sizes.js';
 
-export { MAX_DEPTH } from './sizes.js';
+// Constants come before all else: then a bundler puts the numbers in place of the names.
+
+/** Arrays and maps inside one another, the frame's own array included. */
+export const MAX_DEPTH = 32;
+/** The longest text that is looked for among those last seen. */
+const CACHED_BYTES = 24;
+/** How many of those are kept: a power of two. */
+const CACHE_SLOTS = 1_024;
+/** Up to here V8 builds a flat string by appending, faster than a call of TextDecoder. */
+const APPENDED_BYTES = 12;
 
 /** Where floats are put together and taken apart; nothing stays in it. */
 export const float = new DataView(new ArrayBuffer(8));

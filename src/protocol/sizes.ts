@@ -1,8 +1,5 @@
 /** The codec's own sizes. Constants alone, so that a bundler puts the numbers in place of the names. */
 
-/** Arrays and maps inside one another, the frame's own array included. */
-export const MAX_DEPTH = 32;
-
 /** Below this many bytes a text's length is in its type byte. */
 export const SHORT_TEXT = 32;
 
@@ -13,10 +10,3 @@ export const KEEP_BYTES = 65_536;
 
 /** Headers inside headers, each as large as the bytes left, must not reserve that many places each. */
 export const MAX_RESERVED = 16_384;
-
-/** The longest text that is looked for among those last seen. */
-export const CACHED_BYTES = 24;
-/** How many of those are kept: a power of two. */
-export const CACHE_SLOTS = 1_024;
-/** Up to here V8 builds a flat string by appending, faster than a call of TextDecoder. */
-export const APPENDED_BYTES = 12;
