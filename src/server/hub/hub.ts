@@ -118,7 +118,12 @@ export class Hub implements OutboxOwner {
     const { clock, sessionsIn, limits } = this.#options;
     this.#enqueue({
       stage: (stage) => {
-        const tx = new HubTransaction(stage, { now: clock.now(), sessionsIn, maxTopics: limits.topics });
+        const tx = new HubTransaction(stage, {
+          now: clock.now(),
+          sessionsIn,
+          maxTopics: limits.topics,
+          setVolatile: (topic, key, frame) => this.volatile(topic, key, frame, null),
+        });
         const result = synchronous(work(tx));
         tx.finish();
         tx.effects.push(() => done(result));
@@ -134,11 +139,13 @@ export class Hub implements OutboxOwner {
     return taken;
   }
 
-  /** Sets a volatile slot. Throws limit_reached. Only while somebody is there. */
-  volatile(name: string, key: string, frame: Uint8Array, from: string | null): void {
+  /** Sets a volatile slot; a null frame clears it. Throws limit_reached. Only while somebody is there. */
+  volatile(name: string, key: string, frame: Uint8Array | null, from: string | null): void {
     const topic = this.#topics.get(name);
     if (topic === undefined || topic.cursors.length === 0) return;
-    if (!topic.volatile.set(key, frame, from, this.#options.limits.slots)) {
+    if (frame === null) return void topic.volatile.slots.delete(key);
+    // The server's own are not the clients' to use up.
+    if (!topic.volatile.set(key, frame, from, from === null ? Infinity : this.#options.limits.slots)) {
       throw new RoomwireError('limit_reached', `topic has its ${this.#options.limits.slots} volatile slots`);
     }
     this.#dirtyVolatile.add(topic);
