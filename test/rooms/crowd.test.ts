@@ -31,7 +31,7 @@ t.test('past memberInline nobody is named any more: one event says so, then coun
   const clients = await join(s, 6);
   const [first] = clients as [Client];
   await until(() => JSON.stringify(counted(first)) === JSON.stringify({ roomId: 'r', memberCount: 6 }));
-  t.strictSame(memberEvents(first), ['member:joined', 'member:joined', 'member:joined', 'member:mode']);
+  t.strictSame(memberEvents(first), ['member:joined', 'member:joined', 'member:mode']);
   t.match(await first.event('room:r', 'member:mode', 1), { memberCount: 4, complete: false, members: [] });
   t.match(await first.call('join:room', { roomId: 'r' }), { memberCount: 6, complete: false, members: { length: 3 } });
   t.same(s.log.errors, []);
@@ -53,7 +53,7 @@ t.test('back at four fifths of it the names come back at once, and a newcomer he
     complete: true,
     members: { length: 5 },
   });
-  t.match(await first.event('room:r', 'member:joined', 6), { member: { userId: newcomer.welcome.user.id } });
+  t.match(await first.event('room:r', 'member:joined', 5), { member: { userId: newcomer.welcome.user.id } });
   await newcomer.barrier();
   t.equal(counted(newcomer), undefined);
 });

@@ -29,8 +29,6 @@ interface Staged {
   readonly entry: Entry;
 }
 
-/** Subscribers looked at before they are sent to. */
-const LOOK_AHEAD = 16;
 /** Ms one turn may write to sockets that catch up; the rest gets the next turn, and input is read in between. */
 const WRITE_MS = 25;
 /** Ms after a refused commit until the store is asked again, if nothing else asks it. */
@@ -314,23 +312,13 @@ export class Hub implements OutboxOwner {
   /** One frame, the same bytes for everyone; whoever is not exactly here catches up from the ring. */
   #fanOut({ topic, chunks }: StagedTopic, first: number, alone: boolean): void {
     const { cursors } = topic;
-    const frame = chunks.length === 1 ? chunks[0]?.frame : undefined;
+    const frame = alone && chunks.length === 1 ? chunks[0]?.frame : undefined;
     const next = topic.head + 1;
-    // A send sweeps the caches, and what is read of each subscriber lies apart in memory. Looking at some
-    // of them before the sends lets those reads overlap.
-    const ready: Cursor[] = [];
-    for (let i = 0; i < cursors.length;) {
-      const end = Math.min(i + LOOK_AHEAD, cursors.length);
-      let count = 0;
-      for (; i < end; i++) {
-        const cursor = cursors[i] as Cursor;
-        if (alone && frame !== undefined && cursor.next === first && cursor.outbox.clear) ready[count++] = cursor;
-        else cursor.outbox.lag(cursor);
-      }
-      for (let j = 0; j < count; j++) {
-        const cursor = ready[j] as Cursor;
-        cursor.outbox.sendLive(cursor, frame as Uint8Array, next);
-      }
+    // No cursor goes meanwhile: engines report a close later, not from within a send.
+    for (const cursor of cursors) {
+      const { outbox } = cursor;
+      if (frame !== undefined && cursor.next === first && outbox.clear) outbox.sendLive(cursor, frame, next);
+      else outbox.lag(cursor);
     }
   }
 
