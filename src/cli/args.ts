@@ -53,7 +53,9 @@ export async function runCommand(definition: Command, args: readonly string[]): 
   try {
     parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
-    throw new UsageError(`${(error as Error).message.split(/\.?\s*\n|\. /)[0]}. See roomwire ${definition.name} --help`);
+    throw new UsageError(
+      `${(error as Error).message.split(/\.?\s*\n|\. /)[0]}. See roomwire ${definition.name} --help`,
+    );
   }
   if (parsed.values['help'] === true) {
     process.stdout.write(helpFor(definition));

@@ -23,19 +23,22 @@ export async function acquireLock(
   target: string,
   options: LockOptions = {},
 ): Promise<HeldLock> {
-  const { ttl = DEFAULT_TTL, msg, signal, timeoutMs } = options;
+  const { ttl = DEFAULT_TTL, msg, signal, wait } = options;
+  const { timeoutMs = (wait ?? 0) + context.settings.callTimeoutMs } = options;
   const asked = context.settings.timers.now();
   let held: HeldLock | undefined;
   await call(
     context,
     'lock:acquire',
-    { roomId: room.id, target, ttl, msg },
+    { roomId: room.id, target, ttl, msg, wait },
     {
       signal,
       timeoutMs,
       // At once: the lock:update of this acquisition may be in the same message.
       onAck: (data, late) => {
-        held = new HeldLock(context, room, { target, ttl, asked, lease: data as unknown as Lease });
+        const lease = data as unknown as Lease;
+        // The lease began when the waiting ended; the server counts that from after we asked.
+        held = new HeldLock(context, room, { target, ttl, asked: asked + (lease.waited ?? 0), lease });
         // Granted, but nobody waits for it any more.
         if (late) held.release().catch(() => undefined);
       },
@@ -104,7 +107,7 @@ export class HeldLock implements Lock {
   /** The server's word about this target: null, or who has it now. */
   heard(lock: LockInfo | null, ownSid: string | undefined): void {
     if (lock !== null && lock.sid === ownSid && lock.expiresAt >= this.#expiresAt) this.#seen = true;
-    else if (this.#seen && lock?.sid !== ownSid) this.lose('another holds the lock, or nobody does');
+    else if (this.#seen && lock?.sid !== ownSid) this.lose('the lock moved on');
   }
 
   lose(message: string): void {

@@ -157,8 +157,11 @@ export interface LockOptions {
   readonly ttl?: number | undefined;
   /** Shown to others. */
   readonly msg?: string | null | undefined;
+  /** Ms to wait in line while another holds it, first come, first served. Default 0: `lock_held` at once. */
+  readonly wait?: number | undefined;
+  /** Ends the wait. */
   readonly signal?: AbortSignal | undefined;
-  /** Deadline of the acquisition. Default `callTimeoutMs`. */
+  /** Deadline of the acquisition. Default `wait` and `callTimeoutMs` together. */
   readonly timeoutMs?: number | undefined;
 }
 

@@ -146,6 +146,10 @@ export function roomRoutes(rooms: RoomsApi): Route[] {
       method: 'DELETE',
       path: '/api/rooms/:roomId/locks/:target',
       async handle(context) {
+        if (context.query.get('force') === 'true') {
+          await rooms.locks.forceRelease(roomId(context), target(context), context.caller);
+          return Nothing;
+        }
         const request = { roomId: roomId(context), target: target(context), token: needToken(context.request) };
         await rooms.locks.release(request, context.caller);
         return Nothing;

@@ -42,6 +42,8 @@ export interface Limits {
   lockMinMs: number;
   /** Locks in one room. */
   locks: number;
+  /** Calls that wait in line for one lock. */
+  lockWaiters: number;
 }
 
 export const defaultLimits: Readonly<Limits> = {
@@ -65,4 +67,5 @@ export const defaultLimits: Readonly<Limits> = {
   lockMaxMs: 600_000,
   lockMinMs: 1_000,
   locks: 64,
+  lockWaiters: 64,
 };

@@ -88,12 +88,19 @@ export type Holders = v.InferOutput<typeof Holders>;
 const Positions = v.record(v.string(), v.tuple([v.string(), v.number()]));
 const JoinedOverview = v.object({ status: v.literal('joined'), room: v.string(), positions: Positions });
 const Left = v.object({ status: v.literal('left'), room: v.string() });
-const Lease = v.object({ target: v.string(), token: v.number(), expiresAt: v.number() });
+const Lease = v.object({
+  target: v.string(),
+  token: v.number(),
+  expiresAt: v.number(),
+  /** Ms it was waited for in line. */
+  waited: v.optional(v.number()),
+});
 export type Lease = v.InferOutput<typeof Lease>;
 
 const lockTarget = { roomId: RoomId, target: v.optional(LockTarget) };
 const held = { ...lockTarget, token: v.number() };
 /** Milliseconds; capped by limits.lockMaxMs. */
+const Wait = v.pipe(v.number(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
 const Ttl = v.pipe(v.number(), v.minValue(1), v.maxValue(Number.MAX_SAFE_INTEGER));
 
 /** `metadata` extends RoomMetadata with the application's own fields, each with a default in the plugin's options. */
@@ -123,6 +130,15 @@ export function roomsContract<const E extends v.ObjectEntries = Record<never, ne
           'member:left': v.object({ roomId: v.string(), userId: v.string(), reason: v.string() }),
           /** Another device of a member came or went. */
           'member:online': v.object({ roomId: v.string(), userId: v.string(), online: v.number() }),
+          /** The room has become too large to name each member (complete: false, no names), or small enough again. */
+          'member:mode': v.object({
+            roomId: v.string(),
+            memberCount: v.number(),
+            complete: v.boolean(),
+            members: v.array(Member),
+          }),
+          /** Volatile, in a room too large to name each: how many there are now. */
+          'member:count': v.object({ roomId: v.string(), memberCount: v.number() }),
           /** Beside room:update's presenterSid: who that is. */
           'presenter:update': v.object({ roomId: v.string(), presenter: v.nullable(v.object(HolderOwner)) }),
           'host:update': v.object({
@@ -166,7 +182,13 @@ export function roomsContract<const E extends v.ObjectEntries = Record<never, ne
         }),
       },
       'lock:acquire': {
-        input: v.object({ ...lockTarget, ttl: v.optional(Ttl), msg: v.optional(v.nullable(LockMessage)) }),
+        input: v.object({
+          ...lockTarget,
+          ttl: v.optional(Ttl),
+          msg: v.optional(v.nullable(LockMessage)),
+          /** Ms to wait in line while another holds it. */
+          wait: v.optional(Wait),
+        }),
         output: Lease,
       },
       'lock:refresh': {
@@ -174,6 +196,8 @@ export function roomsContract<const E extends v.ObjectEntries = Record<never, ne
         output: Lease,
       },
       'lock:msg': { input: v.object({ ...held, msg: v.nullable(LockMessage) }), output: Lease },
+      /** Ends another's lease: for those whom `access` lets. */
+      'lock:force': { input: v.object(lockTarget), output: v.object({ target: v.string(), released: v.boolean() }) },
       'lock:release': { input: v.object(held), output: v.object({ target: v.string(), released: v.boolean() }) },
       'presenter:take': { input: v.object({ roomId: RoomId }), output: v.object({ presenterSid: v.string() }) },
       'presenter:release': { input: v.object({ roomId: RoomId }), output: v.object({ presenterSid: v.null() }) },

@@ -7,7 +7,8 @@ import { RoomwireError } from '../protocol/errors.js';
 import type { HttpCaller, User } from '../server/api.js';
 import type { Metadata } from './records.js';
 
-export type RoomAction = 'see' | 'create' | 'join' | 'edit' | 'delete' | 'lock' | 'kick' | 'set-default';
+export type RoomAction =
+  'see' | 'create' | 'join' | 'edit' | 'delete' | 'lock' | 'force-release' | 'kick' | 'set-default';
 
 export interface AccessQuestion {
   readonly action: RoomAction;
@@ -36,6 +37,7 @@ export const defaultAccess: Access = ({ action, user, room, isMember, isHost, ca
     case 'lock':
       return isMember;
     case 'delete':
+    case 'force-release':
     case 'kick':
       return isHost;
     case 'set-default':

@@ -5,7 +5,7 @@
 import type { ShapeOf } from '../protocol/contract.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { METADATA_TARGET, type roomsContract } from '../protocol/rooms-contract.js';
-import type { HttpCaller, PluginHost, Session, Transaction } from '../server/api.js';
+import type { HttpCaller, Later, PluginHost, Session, Transaction } from '../server/api.js';
 import type { RoomAction } from './access.js';
 import { holderOf } from './holder.js';
 import { giveHost, host } from './host.js';
@@ -30,9 +30,9 @@ export function registerCalls(server: PluginHost, { membership, locks, presenter
   /** Inputs were checked against the contract; here they get their types back. */
   const handle = <N extends keyof Calls>(
     name: N,
-    handler: (tx: Transaction, session: Session, input: Calls[N]['input']) => unknown,
+    handler: (tx: Transaction, session: Session, input: Calls[N]['input'], later: () => Later) => unknown,
   ): void => {
-    server.handleAtomic(name, (tx, { input, session }) => handler(tx, session, input));
+    server.handleAtomic(name, (tx, { input, session, later }) => handler(tx, session, input, later));
   };
 
   /** Throws not_member, or room_not_found where the user may not even know of the room. */
@@ -59,14 +59,20 @@ export function registerCalls(server: PluginHost, { membership, locks, presenter
     return memberPage(tx, roomId, Number(after ?? 0));
   });
 
-  handle('lock:acquire', (tx, session, input) => {
+  handle('lock:acquire', (tx, session, input, later) => {
     requireInside(tx, session, input.roomId);
     ask(tx, 'lock', { kind: 'user', user: session.user }, input.roomId);
-    return locks.acquire(tx, { userId: session.user.id, userName: session.user.name, sid: session.sid }, input);
+    return locks.acquire(tx, { userId: session.user.id, userName: session.user.name, sid: session.sid }, input, later);
   });
   handle('lock:refresh', (tx, session, input) => locks.refresh(tx, owned(tx, session, input)));
   handle('lock:msg', (tx, session, input) => locks.message(tx, owned(tx, session, input)));
   handle('lock:release', (tx, session, input) => locks.release(tx, owned(tx, session, input)));
+
+  handle('lock:force', (tx, session, { roomId, target = METADATA_TARGET }) => {
+    requireInside(tx, session, roomId);
+    ask(tx, 'force-release', { kind: 'user', user: session.user }, roomId);
+    return { target, released: locks.forceRelease(tx, roomId, target) };
+  });
 
   handle('presenter:take', (tx, session, { roomId }) => {
     requireInside(tx, session, roomId);

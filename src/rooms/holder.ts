@@ -124,7 +124,8 @@ function write(tx: Transaction, thing: Thing, held: Held): Held {
   return held;
 }
 
-function refusal(tx: Transaction, thing: Thing, current: Held): RoomwireError {
+/** lock_held, naming the holder. */
+export function refusal(tx: Transaction, thing: Thing, current: Held): RoomwireError {
   const left = current.expiresAt === null ? '' : ` for ${Math.ceil((current.expiresAt - tx.now) / 1000)} s more`;
   const msg = current.msg === null ? '' : `: ${current.msg}`;
   return new RoomwireError('lock_held', `${thing.target || thing.kind} is held by ${current.userName}${left}${msg}`, {

@@ -5,7 +5,7 @@
  */
 import { RoomwireError } from '../protocol/errors.js';
 import { METADATA_TARGET, type Lease, type LockInfo } from '../protocol/rooms-contract.js';
-import type { PluginHost, Timer, Transaction } from '../server/api.js';
+import type { Later, PluginHost, Timer, Transaction } from '../server/api.js';
 import {
   allHeld,
   check,
@@ -15,12 +15,14 @@ import {
   holderOf,
   keyOf,
   recordOf,
+  refusal as refused,
   renew,
   type Held,
   type Owner,
   type Thing,
 } from './holder.js';
-import { getRoom, roomTopic, updateRoom } from './records.js';
+import { LockQueue } from './lock-queue.js';
+import { findRoom, getRoom, roomTopic, updateRoom } from './records.js';
 
 export interface LockRequest {
   readonly roomId: string;
@@ -28,6 +30,8 @@ export interface LockRequest {
   /** Ms. Default DEFAULT_TTL; held between limits.lockMinMs and limits.lockMaxMs. */
   readonly ttl?: number | undefined;
   readonly msg?: string | null | undefined;
+  /** Ms to wait in line while another holds it. Default 0: refused at once. */
+  readonly wait?: number | undefined;
 }
 export interface HeldLock {
   readonly roomId: string;
@@ -41,13 +45,16 @@ const PAGE = 1_000;
 export class Locks {
   readonly #host: PluginHost;
   readonly #timers = new Map<string, Timer>();
+  readonly #queue: LockQueue;
 
   constructor(host: PluginHost) {
     this.#host = host;
+    this.#queue = new LockQueue(host);
   }
 
   /** Gives every stored lease its timer. */
   async restore(): Promise<void> {
+    await this.#queue.restore();
     let after = '';
     for (;;) {
       const from = after;
@@ -58,14 +65,33 @@ export class Locks {
     }
   }
 
-  acquire(tx: Transaction, owner: Owner, { roomId, target, ttl, msg }: LockRequest): Lease {
+  /** With `later`, who finds it held may wait in line for `wait` ms, and gets that instead of a lease. */
+  acquire(
+    tx: Transaction,
+    owner: Owner,
+    { roomId, target, ttl, msg = null, wait = 0 }: LockRequest,
+    later?: () => Later,
+  ): Lease | Later {
     if (getRoom(tx, roomId).metadata.locked) throw new RoomwireError('room_locked');
     const { locks } = this.#host.limits;
     const thing = lockOf(roomId, target);
     if (heldIn(tx, roomId, 'lock').length >= locks && recordOf(tx, thing) === undefined) {
       throw new RoomwireError('limit_reached', `a room has at most ${locks} locks`);
     }
-    return this.#tell(tx, thing, grant(tx, thing, owner, { ttl: this.#ttl(ttl ?? DEFAULT_TTL), msg: msg ?? null }));
+    // An ended lease whose timer has not come yet is the first waiter's, not a newcomer's.
+    if (holderOf(tx, thing) === undefined && !this.#queue.isEmpty(tx, thing)) this.#end(tx, thing);
+    const lease = { ttl: this.#ttl(ttl ?? DEFAULT_TTL), msg };
+    if (wait <= 0 || later === undefined || holderOf(tx, thing) === undefined) {
+      return this.#tell(tx, thing, grant(tx, thing, owner, lease));
+    }
+    const call = later();
+    const refusal = (late: Transaction): RoomwireError => {
+      if (findRoom(late, roomId) === undefined) return new RoomwireError('room_not_found', `no room '${roomId}'`);
+      const current = holderOf(late, thing);
+      return current === undefined ? new RoomwireError('lock_held') : refused(late, thing, current);
+    };
+    this.#queue.add(tx, thing, { later: call, owner, ...lease, waitMs: wait, refusal });
+    return call;
   }
 
   refresh(tx: Transaction, { roomId, target, token, ttl, msg }: HeldLock & LockRequest): Lease {
@@ -100,13 +126,19 @@ export class Locks {
     return true;
   }
 
-  /** Ends what a session holds in a room: it left, or its grace is over. */
+  /** Ends what a session holds and waits for in a room: it left, or its grace is over. */
   releaseAllOf(tx: Transaction, roomId: string, sid: string): void {
+    const notThere = () => new RoomwireError('not_member');
+    for (const thing of this.#queue.waitedFor(tx, roomId)) {
+      this.#queue.remove(tx, thing, (_, waiting) => waiting === sid, notThere);
+    }
     for (const [thing, held] of heldIn(tx, roomId, 'lock')) if (held.sid === sid) this.#end(tx, thing);
   }
 
-  /** Ends all locks of a room that is being deleted, untold. */
+  /** Ends all locks of a room that is being deleted, untold but to those who wait. */
   forget(tx: Transaction, roomId: string): void {
+    const gone = () => new RoomwireError('room_not_found', `no room '${roomId}'`);
+    for (const thing of this.#queue.waitedFor(tx, roomId)) this.#queue.remove(tx, thing, () => true, gone);
     for (const [thing] of heldIn(tx, roomId)) end(tx, thing);
   }
 
@@ -143,19 +175,41 @@ export class Locks {
     return Math.min(Math.max(ttl, lockMinMs), lockMaxMs);
   }
 
-  #tell(tx: Transaction, thing: LockThing, held: Held): Lease {
+  #tell(tx: Transaction, thing: Thing, held: Held): Lease {
     announce(tx, thing, held);
     tx.afterCommit(() => this.#schedule(thing, held));
     return leaseOf(thing, held);
   }
 
+  /** Ends a lease. Whoever waits first has it in the same moment: nobody gets in between. */
   #end(tx: Transaction, thing: Thing): void {
     end(tx, thing);
-    announce(tx, thing, undefined);
     tx.afterCommit(() => {
       this.#timers.get(keyOf(thing))?.cancel();
       this.#timers.delete(keyOf(thing));
     });
+    const next = this.#queue.next(tx, thing);
+    if (next === undefined) return announce(tx, thing, undefined);
+    const { waiter, later } = next;
+    const { userId, userName, sid, ttl, msg, since } = waiter;
+    const held = grant(tx, thing, { userId, userName, sid }, { ttl, msg });
+    const lease = this.#tell(tx, thing, held);
+    // Who gave up in the meantime holds nothing.
+    const unclaimed = (): void => void this.#giveBack(thing, held.token);
+    later.answer(tx, { ...lease, waited: tx.now - since }, unclaimed);
+  }
+
+  async #giveBack(thing: Thing, token: number): Promise<void> {
+    try {
+      await this.#host.transact((tx) => {
+        if (holderOf(tx, thing)?.token === token) this.#end(tx, thing);
+      });
+    } catch (error) {
+      this.#host.log.warn(
+        { err: error, room: thing.roomId, target: thing.target },
+        'a lock nobody wants stays until its lease ends',
+      );
+    }
   }
 
   #schedule(thing: Thing, held: Held): void {
@@ -197,7 +251,7 @@ function lockOf(roomId: string, target = METADATA_TARGET): LockThing {
   return { roomId, kind: 'lock', target };
 }
 
-function leaseOf({ target }: LockThing, { token, expiresAt }: Held): Lease {
+function leaseOf({ target = '' }: Thing, { token, expiresAt }: Held): Lease {
   return { target, token, expiresAt: expiresAt as number };
 }
 

@@ -98,7 +98,7 @@ export interface RoomsApi {
     refresh(request: HeldLock & LockRequest, asker?: Asker): Promise<Lease>;
     release(request: HeldLock, asker?: Asker): Promise<{ target: string; released: true }>;
     /** Whatever its token. False when nobody held it. */
-    forceRelease(roomId: string, target?: string): Promise<boolean>;
+    forceRelease(roomId: string, target?: string, asker?: Asker): Promise<boolean>;
   };
   readonly options: RoomsOptions;
 }
@@ -347,10 +347,15 @@ class Rooms implements RoomsApi {
   }
 
   #lockApi(): RoomsApi['locks'] {
-    const run = <T>(roomId: string, asker: Asker, work: (tx: Transaction) => T): Promise<T> =>
+    const run = <T>(
+      roomId: string,
+      asker: Asker,
+      work: (tx: Transaction) => T,
+      action: RoomAction = 'lock',
+    ): Promise<T> =>
       this.#host.transact((tx) => {
         getRoom(tx, roomId);
-        this.#ask(tx, 'lock', asker, roomId);
+        this.#ask(tx, action, asker, roomId);
         return work(tx);
       });
     return {
@@ -361,10 +366,11 @@ class Rooms implements RoomsApi {
           return this.#locks.list(tx, roomId);
         }),
       acquire: (request, asker) =>
-        run(request.roomId, asker, (tx) => this.#locks.acquire(tx, httpOwner(asker), request)),
+        run(request.roomId, asker, (tx) => this.#locks.acquire(tx, httpOwner(asker), request) as Lease),
       refresh: (request, asker) => run(request.roomId, asker, (tx) => this.#locks.refresh(tx, request)),
       release: (request, asker) => run(request.roomId, asker, (tx) => this.#locks.release(tx, request)),
-      forceRelease: (roomId, target) => run(roomId, undefined, (tx) => this.#locks.forceRelease(tx, roomId, target)),
+      forceRelease: (roomId, target, asker) =>
+        run(roomId, asker, (tx) => this.#locks.forceRelease(tx, roomId, target), 'force-release'),
     };
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { CallInput, CallNames, Contract, EventData, EventNames, Shape, Topics } from '../protocol/contract.js';
 import type { ErrorName } from '../protocol/codes.js';
+import type { RoomwireError } from '../protocol/errors.js';
 import type { Position, Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
 import type { HttpRequest, HttpResponse } from './transport/transport.js';
@@ -53,6 +54,8 @@ export interface Transaction {
   version(): number;
   /** Appends an event; `from` names the session it speaks for, else the server. */
   publish(topic: string, event: string, data: unknown, options?: { readonly from?: Session }): void;
+  /** Sets a volatile value of the server's once this transaction is committed: the newest per slot wins, nobody recovers it. `undefined` takes it away, untold. */
+  volatile(topic: string, event: string, slot: string, data: unknown): void;
   /** Where the topic stands at this point of the batch. */
   position(topic: string): Position;
   /** Sessions connected to the topic as of the last commit. */
@@ -103,8 +106,25 @@ export type Handler<I, U extends User, S extends Shape, P> = (context: CallConte
 /** Runs inside a transaction; what it returns is the reply, sent in the same block as its effects. */
 export type AtomicHandler<I, U extends User> = (
   tx: Transaction,
-  context: { readonly input: I; readonly session: Session<U> },
+  context: { readonly input: I; readonly session: Session<U>; readonly later: () => Later },
 ) => unknown;
+
+/**
+ * The answer of an atomic handler that comes with another transaction, such as the grant to one who
+ * waits: the handler returns it instead of a reply. The same one whenever the handler runs again.
+ */
+export interface Later {
+  /** Unique in this process. */
+  readonly id: number;
+  /** False once the client was answered, cancelled, ran into its deadline or disconnected. */
+  readonly wanted: boolean;
+  /** Answers in that transaction's block, before its events. `unclaimed`: it was committed, but nobody waits any more. */
+  answer(tx: Transaction, reply: unknown, unclaimed?: () => void): void;
+  /** Refuses once that transaction is committed. */
+  refuse(tx: Transaction, error: RoomwireError): void;
+  /** Runs `fn` once, when the client stops waiting for whatever reason but an answer. */
+  onGone(fn: () => void): void;
+}
 
 /** What the holder of an HTTP credential may do. */
 export interface HttpCaller {

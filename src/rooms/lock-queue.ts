@@ -1,0 +1,138 @@
+/**
+ * Who waits for a lock, in the order they asked. The queue is a document, so that a release in the
+ * same batch already sees who came before it; the calls that wait are this process's own, and a
+ * restart ends them with their connections. Used by lock.ts.
+ */
+import { RoomwireError } from '../protocol/errors.js';
+import type { Later, PluginHost, Transaction } from '../server/api.js';
+import { keyOf, type Owner, type Thing } from './holder.js';
+
+interface Waiter extends Owner {
+  /** Of its Later. */
+  readonly id: number;
+  readonly ttl: number;
+  readonly msg: string | null;
+  /** Store time in ms when it began to wait. */
+  readonly since: number;
+}
+
+const WAITERS = 'lock-waiters';
+const PAGE = 1_000;
+
+export class LockQueue {
+  readonly #host: PluginHost;
+  readonly #calls = new Map<number, Later>();
+
+  constructor(host: PluginHost) {
+    this.#host = host;
+  }
+
+  /** Nobody waits after a restart. */
+  restore(): Promise<void> {
+    return this.#host.transact((tx) => {
+      for (const [key] of tx.list(WAITERS, { limit: PAGE })) tx.delete(WAITERS, key);
+    });
+  }
+
+  /** Those whose calls still wait. */
+  #waiters(tx: Transaction, thing: Thing): Waiter[] {
+    const waiters = tx.get<Waiter[]>(WAITERS, keyOf(thing)) ?? [];
+    return waiters.filter(({ id }) => this.#calls.get(id)?.wanted === true);
+  }
+
+  #set(tx: Transaction, thing: Thing, waiters: readonly Waiter[]): void {
+    if (waiters.length === 0) tx.delete(WAITERS, keyOf(thing));
+    else tx.set(WAITERS, keyOf(thing), waiters);
+  }
+
+  isEmpty(tx: Transaction, thing: Thing): boolean {
+    return this.#waiters(tx, thing).length === 0;
+  }
+
+  /** Throws limit_reached. After `waitMs` the waiter is refused with what `refusal` finds then. */
+  add(
+    tx: Transaction,
+    thing: Thing,
+    {
+      later,
+      owner,
+      ttl,
+      msg,
+      waitMs,
+      refusal,
+    }: {
+      readonly later: Later;
+      readonly owner: Owner;
+      readonly ttl: number;
+      readonly msg: string | null;
+      readonly waitMs: number;
+      readonly refusal: (tx: Transaction) => RoomwireError;
+    },
+  ): void {
+    const { lockWaiters } = this.#host.limits;
+    const waiters = this.#waiters(tx, thing);
+    if (waiters.length >= lockWaiters)
+      throw new RoomwireError('limit_reached', `a lock has at most ${lockWaiters} waiters`);
+    const { id } = later;
+    this.#calls.set(id, later);
+    // Whatever becomes of this transaction: the call is answered at some time, and then it waits no more.
+    later.onGone(() => this.#leave(thing, id));
+    this.#set(tx, thing, [...waiters, { ...owner, id, ttl, msg, since: tx.now }]);
+    tx.afterCommit(() => {
+      this.#host.after(waitMs, () => {
+        if (later.wanted) this.#write(thing, (late) => this.remove(late, thing, (one) => one === id, refusal));
+      });
+    });
+  }
+
+  /** The first in line, taken out of it. */
+  next(tx: Transaction, thing: Thing): { readonly waiter: Waiter; readonly later: Later } | undefined {
+    const [waiter, ...others] = this.#waiters(tx, thing);
+    if (waiter === undefined) return undefined;
+    this.#set(tx, thing, others);
+    tx.afterCommit(() => this.#calls.delete(waiter.id));
+    return { waiter, later: this.#calls.get(waiter.id) as Later };
+  }
+
+  /** Refuses those waiters of a lock, or of all locks in a room, that `which` names. */
+  remove(
+    tx: Transaction,
+    where: Thing,
+    which: (id: number, sid: string | null) => boolean,
+    refusal: (tx: Transaction) => RoomwireError,
+  ): void {
+    const waiters = this.#waiters(tx, where);
+    const left = waiters.filter(({ id, sid }) => !which(id, sid));
+    if (left.length === waiters.length) return;
+    this.#set(tx, where, left);
+    const error = refusal(tx);
+    for (const { id, sid } of waiters) {
+      if (!which(id, sid)) continue;
+      this.#calls.get(id)?.refuse(tx, error);
+      tx.afterCommit(() => this.#calls.delete(id));
+    }
+  }
+
+  /** The locks of a room that somebody waits for. */
+  waitedFor(tx: Transaction, roomId: string): Thing[] {
+    const rows = tx.list(WAITERS, { prefix: keyOf({ roomId, kind: 'lock' }), limit: PAGE });
+    return rows.map(([key]) => ({ roomId, kind: 'lock', target: key.split('\0').slice(2).join('\0') }));
+  }
+
+  /** It cancelled, ran out of time or vanished. */
+  #leave(thing: Thing, id: number): void {
+    this.#calls.delete(id);
+    this.#write(thing, (tx) => {
+      const stored = tx.get<Waiter[]>(WAITERS, keyOf(thing)) ?? [];
+      if (stored.some((waiter) => waiter.id === id)) this.#set(tx, thing, this.#waiters(tx, thing));
+    });
+  }
+
+  /** A queue that could not be written still holds nobody who is not there: `#waiters` looks. */
+  #write(thing: Thing, work: (tx: Transaction) => void): void {
+    this.#host.transact(work).catch((error: unknown) => {
+      const { roomId, target } = thing;
+      this.#host.log.warn({ err: error, room: roomId, target }, 'a lock queue could not be written');
+    });
+  }
+}
