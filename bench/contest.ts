@@ -6,8 +6,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { keyOf, type Contestant, type Peer, type StoreName } from './contestants.js';
-import { Generator, type Window } from './load/generator.js';
+import { contestantsOf, keyOf, type Contestant, type Peer, type StoreName } from './contestants.js';
+import { Generator, type Window, type Windows } from './load/generator.js';
 import { openFiles } from './machine.js';
 import { PeerProcess } from './peer-process.js';
 import type { Progress } from './progress.js';
@@ -36,9 +36,13 @@ export interface Turn {
   readonly server: PeerProcess;
   readonly load: Generator;
   /** Adds a sample of a cell. */
-  sample(cell: Cell, sample: Sample): void;
-  /** Warms up, then measures windows in a closed loop: a sample. */
-  measure(cell: Cell, windows: readonly Window[]): Promise<Sample>;
+  readonly sample: (cell: Cell, sample: Sample) => void;
+  /** Warms up, then measures what `run` does for so many seconds. */
+  readonly time: (run: (seconds: number) => Promise<Windows>) => Promise<Sample>;
+  /** Measures this once, as it is. */
+  readonly timeOnce: (run: () => Promise<Windows>) => Promise<Sample>;
+  /** Times windows in a closed loop, and adds that as a sample. */
+  readonly measure: (cell: Cell, windows: readonly Window[]) => Promise<Sample>;
 }
 
 export interface Contest {
@@ -62,6 +66,14 @@ export function fits(suite: Suite, work: Work, connections: number): boolean {
     `SKIPPED ${work} with ${connections} connections: a process may open ${openFiles()} files here (ulimit -n)`,
   );
   return false;
+}
+
+/** Of these peers those that run here, roomwire on each of its stores. */
+export function among({ peers, stores }: Pick<Suite, 'peers' | 'stores'>, some: readonly Peer[]): Contestant[] {
+  return contestantsOf(
+    peers.filter((peer) => some.includes(peer)),
+    stores,
+  );
 }
 
 export async function compete(suite: Suite, contest: Contest): Promise<Row[]> {
@@ -113,25 +125,35 @@ async function take(
   try {
     server = await PeerProcess.start(peer, { bytes, store: directory ?? 'memory' }, { profile: suite.profile, flags });
     load = new Generator(server);
-    const running = { server, load };
-    await turn({
-      contestant,
-      ...running,
-      sample,
-      async measure(cell, windows) {
-        await running.load.run(windows, suite.seconds / 4);
-        const before = await running.server.usage();
-        const measured = await running.load.run(windows, suite.seconds);
-        const after = await running.server.usage();
-        const result = sampleOf(measured, (after.cpuMicroseconds - before.cpuMicroseconds) / 1000);
-        sample(cell, result);
-        return result;
-      },
-    });
+    await turn(turnOf(suite, { contestant, server, load, sample }));
   } finally {
     load?.close();
     await server?.stop();
     process.off('exit', remove);
     remove();
   }
+}
+
+function turnOf(suite: Suite, parts: Pick<Turn, 'contestant' | 'server' | 'load' | 'sample'>): Turn {
+  const { server, load, sample } = parts;
+  const timeOnce: Turn['timeOnce'] = async (run) => {
+    const before = await server.usage({ collect: false });
+    const measured = await run();
+    const after = await server.usage({ collect: false });
+    return sampleOf(measured, (after.cpuMicroseconds - before.cpuMicroseconds) / 1000);
+  };
+  const time: Turn['time'] = async (run) => {
+    await run(suite.seconds / 4);
+    return timeOnce(() => run(suite.seconds));
+  };
+  return {
+    ...parts,
+    time,
+    timeOnce,
+    async measure(cell, windows) {
+      const result = await time((seconds) => load.run(windows, seconds));
+      sample(cell, result);
+      return result;
+    },
+  };
 }

@@ -3,6 +3,9 @@ import { parseArgs } from 'node:util';
 import { PEERS, STORES, type Peer, type StoreName } from './contestants.js';
 import { WORKS, type Work } from './result.js';
 
+/** Where a run of everything leaves its results; the README's tables are made of them (npm run docs:bench). */
+const RESULTS = { json: 'bench/results/full.json', svg: 'bench/results/fanout.svg' };
+
 export const help = `Usage: npm run bench -- [options]
 
 Measures roomwire beside its peers, in interleaved rounds; prints progress to stderr and a table to stdout.
@@ -12,8 +15,8 @@ Measures roomwire beside its peers, in interleaved rounds; prints progress to st
   --peers PEERS    of ${PEERS.join(', ')}
   --store STORES   of ${STORES.join(', ')}: what roomwire runs on (default both; memory with --quick)
   --rounds N       rounds of each (default 3; 2 with --quick)
-  --json FILE      writes the results there
-  --svg FILE       draws the fan-out results there
+  --json FILE      writes the results there (a whole run: default ${RESULTS.json})
+  --svg FILE       draws the fan-out results there (a whole run: default ${RESULTS.svg})
   --gate           quick, against uws alone; exit code 1 when roomwire fell far behind, three tries in a row
   --profile DIR    writes a CPU profile of every server process there; the figures then say less
   --help           this text
@@ -45,6 +48,7 @@ export function parseOptions(args: readonly string[]): Options {
   const values = parse(args);
   const gate = values.gate === true;
   const quick = values.quick === true || gate;
+  const whole = Object.keys(values).every((flag) => flag === 'json' || flag === 'svg');
   return {
     help: values.help === true,
     works: chosen('--only', values.only, WORKS, quick ? ['fanout'] : WORKS),
@@ -56,8 +60,8 @@ export function parseOptions(args: readonly string[]): Options {
     clients: counts('--clients', values.clients, [10_000])[0] as number,
     rounds: counts('--rounds', values.rounds, [quick ? 2 : 3])[0] as number,
     seconds: seconds(values.seconds, 0.6),
-    json: values.json,
-    svg: values.svg,
+    json: values.json ?? (whole ? RESULTS.json : undefined),
+    svg: values.svg ?? (whole ? RESULTS.svg : undefined),
     gate,
     profile: values.profile,
   };

@@ -1,6 +1,8 @@
 /** A peer's server as a child process, on a core of its own, and its control channel. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { commandOf, type Peer } from './contestants.js';
 import { pinned } from './machine.js';
 import type { Command, PeerOptions, Report, Usage } from './peers/peer.js';
@@ -12,11 +14,43 @@ export function killPeers(): void {
   for (const child of running) child.kill('SIGKILL');
 }
 
+/** The server is at rest when it took less than `cpuMs` of CPU time in `ms`. */
+const REST = { ms: 100, cpuMs: 5 };
+/** Then it is measured as it is. */
+const REST_LATEST_MS = 15_000;
+
 export interface StartOptions {
   /** A directory for a CPU profile of it. */
   readonly profile?: string | undefined;
   /** Flags for Node. */
   readonly flags?: readonly string[];
+}
+
+/** A script on the server's core that answers its argument with one message, and ends. */
+export async function runScript<T>(
+  file: string,
+  argument: unknown,
+  { profile, flags = [] }: StartOptions = {},
+): Promise<T> {
+  const script = fileURLToPath(new URL(file, import.meta.url));
+  const [command, ...args] = pinned('server', [
+    process.execPath,
+    ...profiling(profile),
+    ...flags,
+    script,
+    JSON.stringify(argument),
+  ]);
+  const child = spawn(command as string, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  running.add(child);
+  try {
+    return await new Promise<T>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('message', (answer) => resolve(answer as T));
+      child.on('exit', (code, signal) => reject(new Error(`${file} ended with ${signal ?? code}`)));
+    });
+  } finally {
+    running.delete(child);
+  }
 }
 
 export class PeerProcess {
@@ -33,9 +67,7 @@ export class PeerProcess {
     options: PeerOptions,
     { profile, flags = [] }: StartOptions = {},
   ): Promise<PeerProcess> {
-    const profiling =
-      profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-interval=200', `--cpu-prof-dir=${profile}`];
-    const process = new PeerProcess(peer, await commandOf(peer, options, [...profiling, ...flags]));
+    const process = new PeerProcess(peer, await commandOf(peer, options, [...profiling(profile), ...flags]));
     const report = await process.#next();
     if ('port' in report) process.port = report.port;
     return process;
@@ -66,12 +98,26 @@ export class PeerProcess {
   }
 
   /** CPU time so far, and memory. */
-  async usage(): Promise<Usage> {
+  async usage({ collect = true } = {}): Promise<Usage> {
     const answer = this.#next();
-    this.send({ usage: true });
+    this.send({ usage: true, collect });
     const report = await answer;
     if (!('cpuMicroseconds' in report)) throw new Error('the server answered another question');
     return report;
+  }
+
+  /** Waits until it has nothing more to do. */
+  async rest(): Promise<void> {
+    const latest = performance.now() + REST_LATEST_MS;
+    // A collection would leave it work to do.
+    const usage = (): Promise<Usage> => this.usage({ collect: false });
+    let before = await usage();
+    for (let busy = Infinity; busy > REST.cpuMs * 1000 && performance.now() < latest;) {
+      await Promise.race([delay(REST.ms), this.failure]);
+      const now = await usage();
+      busy = now.cpuMicroseconds - before.cpuMicroseconds;
+      before = now;
+    }
   }
 
   async stop(): Promise<void> {
@@ -86,4 +132,8 @@ export class PeerProcess {
   #next(): Promise<Report> {
     return Promise.race([new Promise<Report>((resolve) => (this.#reported = resolve)), this.failure]);
   }
+}
+
+function profiling(directory: string | undefined): readonly string[] {
+  return directory === undefined ? [] : ['--cpu-prof', '--cpu-prof-interval=200', `--cpu-prof-dir=${directory}`];
 }

@@ -25,9 +25,9 @@ export class Progress {
     const name = [
       work,
       ...(variant === undefined ? [] : [variant]),
-      `n=${n}`,
-      `w=${w}`,
-      `${bytes} B`,
+      ...(n === 0 ? [] : [`n=${n}`]),
+      ...(w === 0 ? [] : [`w=${w}`]),
+      ...(bytes === 0 ? [] : [`${bytes} B`]),
       keyOf(contestant),
     ].join(' ');
     const figures = [

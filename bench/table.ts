@@ -10,13 +10,16 @@ interface Column {
 
 const fixed = (value: number | null | undefined, digits: number): string | null => value?.toFixed(digits) ?? null;
 
+/** Works without such a number have 0. */
+const positive = (value: number): string | null => (value === 0 ? null : String(value));
+
 const columns: readonly Column[] = [
   { title: 'work', left: true, cell: ({ work }) => work },
   { title: 'variant', left: true, cell: ({ variant }) => variant ?? null },
   { title: 'peer', left: true, cell: ({ peer }) => peer },
-  { title: 'n', cell: ({ n }) => String(n) },
-  { title: 'w', cell: ({ w }) => String(w) },
-  { title: 'bytes', cell: ({ bytes }) => String(bytes) },
+  { title: 'n', cell: ({ n }) => positive(n) },
+  { title: 'w', cell: ({ w }) => positive(w) },
+  { title: 'bytes', cell: ({ bytes }) => positive(bytes) },
   { title: 'store', left: true, cell: ({ store }) => (store === 'none' ? null : store) },
   { title: 'rate/s', cell: ({ perSecond }) => (perSecond === null ? null : count(perSecond)) },
   { title: 'range', cell: ({ range }) => (range === null ? null : `${count(range[0])} – ${count(range[1])}`) },

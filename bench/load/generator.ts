@@ -6,12 +6,11 @@
 import type { PeerProcess } from '../peer-process.js';
 import type { PublishOrder } from '../peers/peer.js';
 import { Subscriber } from './subscriber.js';
+import { Watch } from './watch.js';
 import type { Wire } from './wires.js';
 
-/** Handshakes under way at a time. */
+/** Handshakes under way at a time; less than any server's queue for new connections. */
 const CONNECTING = 200;
-/** When nothing arrives for so long, something is lost. A window itself may take long: slow peers do. */
-const STALL_MS = 10_000;
 
 export interface Windows {
   readonly windows: number;
@@ -19,8 +18,8 @@ export interface Windows {
   readonly seconds: number;
   /** Ms from the command to the last delivery, of every window, sorted. */
   readonly latencies: Float64Array;
-  /** Bytes on the wire of a delivery, WebSocket headers included. */
-  readonly wireBytes: number;
+  /** Bytes on the wire of a delivery, WebSocket headers included; null: not counted. */
+  readonly wireBytes: number | null;
   /** Share of the time that the load's own core was busy. */
   readonly load: number;
 }
@@ -31,52 +30,107 @@ export interface Window {
   readonly deliveries: number;
 }
 
+/** A storm is one window: what all its clients do at once. Each tells how long after the start it was done. */
+export async function storm(run: (done: () => void) => Promise<unknown>): Promise<Windows> {
+  const latencies: number[] = [];
+  const cpu = process.cpuUsage();
+  const start = performance.now();
+  await run(() => latencies.push(performance.now() - start));
+  const { user, system } = process.cpuUsage(cpu);
+  const sorted = Float64Array.from(latencies).sort();
+  const ms = sorted.at(-1);
+  if (ms === undefined) throw new Error('nobody came through the storm');
+  return {
+    windows: 1,
+    deliveries: sorted.length,
+    seconds: ms / 1000,
+    latencies: sorted,
+    wireBytes: null,
+    load: (user + system) / 1000 / ms,
+  };
+}
+
+/** What the load needs of a server. */
+export type Server = Pick<PeerProcess, 'port' | 'failure' | 'send'>;
+
+export interface ConnectOptions {
+  /**
+   * All at once: the next connects when one was let in, not when its handshake is over. Still only so
+   * many wait to be let in: more would overflow the kernel's queue, and its timers would be measured.
+   */
+  readonly storm?: boolean;
+  /** Hears each whose handshake is over. */
+  readonly ready?: (index: number) => void;
+}
+
 export class Generator {
-  readonly #peer: PeerProcess;
+  /** For waits for anything else than windows. */
+  readonly watch: Watch;
+  /** Hears whose events arrive. */
+  onEvents: ((index: number, events: number) => void) | undefined;
+  readonly #peer: Server;
   readonly #subscribers: Subscriber[] = [];
   /** Deliveries of the window that are still to come. */
   #remaining = 0;
-  /** Changes with everything that arrives. */
-  #progress = 0;
   #done: () => void = () => undefined;
-  #failed: (error: Error) => void = () => undefined;
-  /** What went wrong while nobody waited. */
-  #error: Error | undefined;
 
-  constructor(peer: PeerProcess) {
+  constructor(peer: Server) {
     this.#peer = peer;
+    this.watch = new Watch(peer);
   }
 
   get subscribers(): readonly Subscriber[] {
     return this.#subscribers;
   }
 
-  /** Opens `n` subscribers; `wireOf` tells what each says. */
-  async connect(n: number, wireOf: (index: number) => Wire): Promise<void> {
-    for (let opened = 0; opened < n; opened += CONNECTING) {
-      const batch: Promise<void>[] = [];
-      for (let i = opened; i < Math.min(n, opened + CONNECTING); i++) {
+  /** That came since the handshakes. */
+  get wireBytes(): number {
+    return this.#subscribers.reduce((sum, { wireBytes }) => sum + wireBytes, 0);
+  }
+
+  /** Opens `n` more subscribers; `wireOf` tells what each says. */
+  async connect(
+    n: number,
+    wireOf: (index: number) => Wire,
+    { storm = false, ready }: ConnectOptions = {},
+  ): Promise<void> {
+    let opened = 0;
+    let over = 0;
+    const all = new Promise<void>((resolve) => {
+      const open = (): void => {
+        if (opened === n) return;
+        const i = opened++;
         const subscriber = new Subscriber({
           port: this.#peer.port,
           wire: wireOf(i),
           received: (events) => {
-            this.#progress++;
+            this.watch.moved();
+            this.onEvents?.(i, events);
             this.#remaining -= events;
             if (this.#remaining <= 0) this.#done();
           },
-          failed: (error) => this.#fail(error),
+          stepped: (step) => {
+            this.watch.moved();
+            if (storm && step === 0) open();
+          },
+          ready: () => {
+            ready?.(i);
+            if (!storm) open();
+            if (++over === n) resolve();
+          },
+          failed: (error) => this.watch.fail(error),
         });
         this.#subscribers.push(subscriber);
-        batch.push(subscriber.ready.then(() => void this.#progress++));
-      }
-      await this.#within(Promise.all(batch), 'subscribing');
-    }
+      };
+      for (let i = 0; i < CONNECTING; i++) open();
+    });
+    await this.watch.within(all, () => `connecting with ${n - over} left`);
   }
 
   /** Windows for at least `seconds`, and at least one: each is the next of `windows`, round and round. */
   async run(windows: readonly Window[], seconds: number): Promise<Windows> {
     const latencies: number[] = [];
-    const bytes = this.#bytes();
+    const bytes = this.wireBytes;
     const events = this.#events();
     const cpu = process.cpuUsage();
     const start = performance.now();
@@ -99,59 +153,35 @@ export class Generator {
       deliveries,
       seconds: (now - start) / 1000,
       latencies: Float64Array.from(latencies).sort(),
-      wireBytes: (this.#bytes() - bytes) / deliveries,
+      wireBytes: (this.wireBytes - bytes) / deliveries,
       load: (user + system) / 1000 / (now - start),
     };
   }
 
-  /** The sum came out right; where all are in the same topics, each one's own count must too. */
-  checkEqual(): void {
-    const events = this.#subscribers[0]?.events;
-    const wrong = this.#subscribers.filter((subscriber) => subscriber.events !== events);
-    if (wrong.length > 0) throw new Error(`${wrong.length} subscribers did not get as many events as the first`);
+  /** The sum came out right; where these are all in the same topics, each one's own count must too. */
+  checkEqual(from = 0, to = this.#subscribers.length): void {
+    this.checkEach((index) => (index < from || index >= to ? undefined : this.#subscribers[from]?.events));
   }
 
-  close(): void {
-    for (const subscriber of this.#subscribers.splice(0)) subscriber.close();
+  /** Each one's own count; undefined: any. */
+  checkEach(expected: (index: number) => number | undefined): void {
+    const wrong = this.#subscribers.filter(({ events }, index) => (expected(index) ?? events) !== events);
+    if (wrong.length > 0) throw new Error(`${wrong.length} subscribers did not get as many events as they should have`);
+  }
+
+  /** Cuts the first `count`. */
+  close(count = this.#subscribers.length): void {
+    for (const subscriber of this.#subscribers.splice(0, count)) subscriber.close();
   }
 
   #window({ order, deliveries }: Window): Promise<unknown> {
     this.#remaining = deliveries;
     const delivered = new Promise<void>((resolve) => (this.#done = resolve));
     this.#peer.send(order);
-    return this.#within(delivered, 'a window');
+    return this.watch.within(delivered, () => `a window with ${this.#remaining} deliveries missing`);
   }
 
   #events(): number {
     return this.#subscribers.reduce((sum, { events }) => sum + events, 0);
-  }
-
-  #bytes(): number {
-    return this.#subscribers.reduce((sum, { wireBytes }) => sum + wireBytes, 0);
-  }
-
-  async #within(work: Promise<unknown>, what: string): Promise<void> {
-    if (this.#error !== undefined) throw this.#error;
-    let timer: NodeJS.Timeout | undefined;
-    let progress = this.#progress;
-    const failure = new Promise<never>((_, reject) => {
-      this.#failed = reject;
-      timer = setInterval(() => {
-        if (progress === this.#progress) {
-          reject(new Error(`${what} came to a halt, ${this.#remaining} deliveries are missing`));
-        }
-        progress = this.#progress;
-      }, STALL_MS);
-    });
-    try {
-      await Promise.race([work, this.#peer.failure, failure]);
-    } finally {
-      clearInterval(timer);
-    }
-  }
-
-  #fail(error: Error): void {
-    this.#error ??= error;
-    this.#failed(error);
   }
 }

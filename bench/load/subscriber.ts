@@ -12,6 +12,10 @@ export interface SubscriberOptions {
   readonly port: number;
   readonly wire: Wire;
   readonly received: (events: number) => void;
+  /** The handshake goes on: 0 after the upgrade, then each of the wire's steps. */
+  readonly stepped: (step: number) => void;
+  /** It is over. */
+  readonly ready: () => void;
   readonly failed: (error: Error) => void;
 }
 
@@ -20,8 +24,6 @@ export class Subscriber {
   events = 0;
   /** Bytes that came on the wire since the handshake. */
   wireBytes = 0;
-  /** Resolves when the handshake is over. */
-  readonly ready: Promise<void>;
   readonly #options: SubscriberOptions;
   readonly #socket: Socket;
   /** Bytes kept for the next read: the handshake so far, or a header that a read cut in two. */
@@ -34,12 +36,10 @@ export class Subscriber {
   #skip = 0;
   #coming = 0;
   readonly #hello: readonly Step[];
-  #confirm: () => void = () => undefined;
   #closing = false;
 
   constructor(options: SubscriberOptions) {
     this.#options = options;
-    this.ready = new Promise((resolve) => (this.#confirm = resolve));
     const { port, wire } = options;
     this.#hello = wire.hello();
     const buffer = process.platform === 'win32' ? Buffer.allocUnsafeSlow(READ_BYTES) : shared;
@@ -86,30 +86,42 @@ export class Subscriber {
   }
 
   #read(bytes: Buffer, length: number): void {
-    if (this.#shaken && this.#kept.length === 0) return this.#count(bytes, length);
+    if (this.#shaken) this.wireBytes += length;
+    if (this.#counting && this.#kept.length === 0) return this.#count(bytes, length);
     const joined = Buffer.concat([this.#kept, bytes.subarray(0, length)]);
-    // Those were counted before.
-    this.wireBytes -= this.#kept.length;
     this.#kept = none;
-    if (this.#shaken) this.#count(joined, joined.length);
-    else this.#shake(joined);
+    if (this.#counting) this.#count(joined, joined.length);
+    else this.#takeWhole(joined);
   }
 
-  /** The handshake, one message at a time. */
-  #shake(bytes: Buffer): void {
-    const { opcode } = this.#options.wire;
-    const end = this.#step === undefined ? headEnd(bytes) : messageEnd(bytes, opcode);
-    if (end === undefined) {
-      this.#kept = bytes;
-      return;
+  get #counting(): boolean {
+    return this.#shaken && this.#options.wire.message === undefined;
+  }
+
+  /** One message at a time: those of the handshake, and those that the wire wants in whole. */
+  #takeWhole(bytes: Buffer): void {
+    const { opcode, message } = this.#options.wire;
+    const begun = this.#shaken;
+    let events = 0;
+    let pos = 0;
+    while (pos < bytes.length && !this.#counting) {
+      const rest = bytes.subarray(pos);
+      const end = this.#step === undefined ? headEnd(rest) : messageEnd(rest, opcode);
+      if (end === undefined) break;
+      pos += end;
+      if (this.#step === undefined) {
+        this.#take(0);
+        continue;
+      }
+      const payload = rest.subarray(headerBytes(rest[1] as number), end);
+      if (this.#shaken) events += message?.(payload, this) ?? 0;
+      else if (this.#hello[this.#step]?.answered(payload) === true) this.#take(this.#step + 1);
     }
-    if (this.#step === undefined) this.#take(0);
-    else {
-      const payload = bytes.subarray(headerBytes(bytes[1] as number), end);
-      if (this.#hello[this.#step]?.answered(payload) === true) this.#take(this.#step + 1);
-    }
-    const rest = bytes.subarray(end);
-    if (rest.length > 0) this.#read(rest, rest.length);
+    const rest = bytes.subarray(pos);
+    if (this.#shaken && !begun) this.wireBytes = rest.length;
+    if (rest.length > 0 && this.#counting) this.#count(rest, rest.length);
+    else this.#kept = rest;
+    this.#received(events);
   }
 
   #take(step: number): void {
@@ -117,14 +129,13 @@ export class Subscriber {
     const next = this.#hello[step];
     if (next === undefined) {
       this.#shaken = true;
-      this.wireBytes = 0;
-      this.#confirm();
+      this.#options.ready();
     } else if (next.send !== undefined) this.#socket.write(next.send);
+    this.#options.stepped(step);
   }
 
   #count(bytes: Buffer, end: number): void {
-    const { wire, received } = this.#options;
-    this.wireBytes += end;
+    const { wire } = this.#options;
     let events = 0;
     let pos = 0;
     while (pos < end) {
@@ -137,7 +148,7 @@ export class Subscriber {
       if (this.#skip === 0) {
         if (end - pos < Math.min(wire.groupHeader, this.#left)) break;
         const group = wire.group(bytes, pos, this.#left);
-        if ((group.bytes > this.#left && !wire.stream) || group.events < 1) {
+        if (group.bytes > this.#left && !wire.stream) {
           throw new Error('a message does not hold whole events');
         }
         this.#skip = group.bytes;
@@ -149,9 +160,13 @@ export class Subscriber {
       if ((this.#skip -= step) === 0) events += this.#coming;
     }
     if (pos < end) this.#kept = Buffer.from(bytes.subarray(pos, end));
+    this.#received(events);
+  }
+
+  #received(events: number): void {
     if (events === 0) return;
     this.events += events;
-    received(events);
+    this.#options.received(events);
   }
 }
 

@@ -21,11 +21,16 @@ export function upgradeRequest(
 export const BINARY = 0x82;
 export const TEXT = 0x81;
 
-/** A message of at most 65,535 bytes. The mask is zero: allowed, and the bytes stay as they are. */
+/** A message. The mask is zero: allowed, and the bytes stay as they are. */
 export function clientMessage(payload: Uint8Array, opcode = BINARY): Buffer {
   const { length } = payload;
-  const head = length < 126 ? [opcode, 0x80 | length] : [opcode, 0x80 | 126, length >> 8, length & 0xff];
-  return Buffer.concat([Buffer.from([...head, 0, 0, 0, 0]), payload]);
+  const bytes = length < 126 ? 0 : length < 0x10000 ? 2 : 8;
+  const head = Buffer.alloc(2 + bytes + 4);
+  head[0] = opcode;
+  head[1] = 0x80 | (bytes === 0 ? length : bytes === 2 ? 126 : 127);
+  if (bytes === 2) head.writeUInt16BE(length, 2);
+  else if (bytes === 8) head.writeBigUInt64BE(BigInt(length), 2);
+  return Buffer.concat([head, payload]);
 }
 
 /** The longest header of a server's message. */

@@ -21,19 +21,30 @@ export interface Step {
   answered(payload: Buffer): boolean;
 }
 
-export interface Wire {
+export interface Client {
+  /** A whole message, masked (clientMessage). */
+  send(message: Uint8Array): void;
+}
+
+/** How a connection begins. */
+export interface Greeting {
   readonly path?: string;
   readonly subprotocol?: string;
   /** How the server's messages begin. */
   readonly opcode: number;
   /** Fresh steps of one handshake; the first follows the upgrade. */
   hello(): readonly Step[];
+}
+
+export interface Wire extends Greeting {
   /** Events are a stream of bytes that messages may cut anywhere. */
   readonly stream: boolean;
   /** The most bytes `group` needs to see. */
   readonly groupHeader: number;
   /** The events that start at `pos` of a message with `left` bytes to go; `bytes` is theirs in full. */
   group(bytes: Buffer, pos: number, left: number): Group;
+  /** Takes each message in whole instead, for works that must look into them; tells how many events it was. */
+  readonly message?: (payload: Buffer, client: Client) => number;
 }
 
 const noSteps: readonly Step[] = [];
@@ -48,12 +59,19 @@ export function plainWire(bytes: number): Wire {
 }
 
 export function uwsWire(bytes: number, topics: readonly number[]): Wire {
-  const send = clientMessage(Buffer.from(topics.map(topicName).join('\n')));
-  const steps = [{ send, answered: () => true }];
+  const steps: Step[] = [];
+  for (let first = 0; first < topics.length; first += REQUESTS) {
+    const names = topics
+      .slice(first, first + REQUESTS)
+      .map(topicName)
+      .join('\n');
+    const more = first + REQUESTS < topics.length ? '\n' : '';
+    steps.push({ send: clientMessage(Buffer.from(names + more)), answered: () => true });
+  }
   return { opcode: BINARY, hello: () => steps, ...equally(bytes) };
 }
 
-/** Engine.IO's open packet, Socket.IO's connect, then a `join` for each topic but the first, which every client is in. */
+/** Engine.IO's open packet, Socket.IO's connect, then a `join` for each topic. */
 export function socketIoWire(bytes: number, topics: readonly number[]): Wire {
   const step = (say: string | undefined, hear: string): Step => ({
     ...(say === undefined ? {} : { send: clientMessage(Buffer.from(say), TEXT) }),
@@ -66,9 +84,7 @@ export function socketIoWire(bytes: number, topics: readonly number[]): Wire {
   const steps = [
     step(undefined, '0{'),
     step('40', '40{'),
-    ...topics
-      .filter((topic) => topic !== 0)
-      .map((topic) => step(`421${JSON.stringify(['join', topicName(topic)])}`, '431')),
+    ...topics.map((topic) => step(`421${JSON.stringify(['join', topicName(topic)])}`, '431')),
   ];
   const message = `42${JSON.stringify([event, Buffer.from(payloadOf(bytes)).toString('latin1')])}`;
   return {
@@ -100,10 +116,10 @@ export function natsWire(bytes: number, topics: readonly number[]): Wire {
 export async function roomwireWire(bytes: number, topics: readonly number[]): Promise<Wire> {
   const { encode } = await loadCodec();
   const { Op } = await loadFrames();
-  const greetings = await roomwireGreeting(
+  const greeting = await roomwireGreeting(
     topics.map((topic) => (id: number) => [Op.SUBSCRIBE, id, topicName(topic), null]),
   );
-  return { ...greetings, opcode: BINARY, ...(await eventsFrames(encode([event, payloadOf(bytes), null]).length)) };
+  return { ...greeting, ...(await eventsFrames(encode([event, payloadOf(bytes), null]).length)) };
 }
 
 /** The floor's bytes are roomwire's, without the handshake. */
@@ -113,14 +129,15 @@ export async function floorWire(bytes: number): Promise<Wire> {
   return { opcode: BINARY, hello: () => noSteps, ...(await eventsFrames(item)) };
 }
 
-/** HELLO, then requests, which go out together in messages of some hundreds; each must be ACKed. */
+/** HELLO, then requests, which go out together in messages of many; each must be ACKed. */
 export async function roomwireGreeting(
   requests: readonly ((id: number) => Value)[],
-): Promise<Pick<Wire, 'subprotocol' | 'hello'>> {
+  acked: (data: Value) => void = () => undefined,
+): Promise<Greeting> {
   const { encode, decodeAll } = await loadCodec();
   const { Op, SUBPROTOCOL } = await loadFrames();
   const welcomed: Step = {
-    send: clientMessage(encode([Op.HELLO, 1, { instance: 'bench' }])),
+    send: clientMessage(encode([Op.HELLO, 1, { instance: 'bench', grace: 0 }])),
     answered(payload) {
       if (payload[1] !== Op.WELCOME) throw new Error(`the server refused HELLO with opcode ${payload[1]}`);
       return true;
@@ -132,23 +149,25 @@ export async function roomwireGreeting(
     const send = clientMessage(Buffer.concat(batch.map((request, i) => encode(request(first + i + 2)))));
     batches.push({ send, count: batch.length });
   }
-  const acked = ({ send, count }: (typeof batches)[number]): Step => {
+  const step = ({ send, count }: (typeof batches)[number]): Step => {
     let left = count;
     return {
       send,
       answered(payload) {
         for (const [opcode, , ...rest] of decodeAll(payload)) {
           if (opcode === Op.NACK) throw new Error(`the server refused: ${JSON.stringify(rest)}`);
-          if (opcode === Op.ACK) left--;
+          if (opcode !== Op.ACK) continue;
+          left--;
+          acked(rest[0] as Value);
         }
         return left === 0;
       },
     };
   };
-  return { subprotocol: SUBPROTOCOL, hello: () => [welcomed, ...batches.map(acked)] };
+  return { subprotocol: SUBPROTOCOL, opcode: BINARY, hello: () => [welcomed, ...batches.map(step)] };
 }
-/** Requests in one message of a handshake: as many as may be pending. */
-const REQUESTS = 200;
+/** Requests in one message of a handshake: less than the server's `pendingFrames`. */
+const REQUESTS = 2_000;
 
 async function eventsFrames(itemBytes: number): Promise<Pick<Wire, 'stream' | 'groupHeader' | 'group'>> {
   const { encode } = await loadCodec();
@@ -173,22 +192,36 @@ async function eventsFrames(itemBytes: number): Promise<Pick<Wire, 'stream' | 'g
       // Above 2^32 offsets are float64, which no run reaches.
       else if (offset >= 0x80) throw new Error(`the server sent an offset of type 0x${offset.toString(16)}`);
       seen.events = length - 3;
+      if (seen.events < 1) throw new Error('the server sent EVENTS without an event');
       seen.bytes = pos - start + seen.events * itemBytes;
       return seen;
     },
   };
 }
 
-/** Answers to one request at a time: every message is one, and must begin as `opcodeAt` says. */
-export function repliesWire(wire: Wire, isReply: (payload: Buffer, pos: number) => boolean): Wire {
-  const one = { events: 1, bytes: 0 };
+/** Answers to one request at a time: every message is one, as long as `reply` and beginning as it does. */
+export function repliesWire(greeting: Greeting, reply: Uint8Array): Wire {
+  const head = Buffer.from(reply.subarray(0, 3));
+  const one = { events: 1, bytes: reply.length };
   return {
-    ...wire,
-    groupHeader: 3,
+    ...greeting,
+    stream: false,
+    groupHeader: head.length,
     group(bytes, pos, left) {
-      if (!isReply(bytes, pos)) throw new Error(`the answer began with ${bytes.toString('hex', pos, pos + 3)}`);
-      one.bytes = left;
+      if (left !== reply.length || bytes.compare(head, 0, head.length, pos, pos + head.length) !== 0) {
+        throw new Error(`an answer of ${left} bytes began with ${bytes.toString('hex', pos, pos + head.length)}`);
+      }
       return one;
     },
   };
+}
+
+/** Whatever comes after the handshake is passed over. */
+export function deafWire(greeting: Greeting): Wire {
+  return { ...greeting, stream: false, groupHeader: 0, group: (_bytes, _pos, left) => ({ events: 0, bytes: left }) };
+}
+
+/** Every message after the handshake is looked into. */
+export function openWire(greeting: Greeting, message: (payload: Buffer, client: Client) => number): Wire {
+  return { ...deafWire(greeting), message };
 }

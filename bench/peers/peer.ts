@@ -3,6 +3,8 @@
  * command, in its own process, so that fan-out alone is measured, and tells its CPU time and its
  * memory. It ends with its parent, however that ends.
  */
+import { drawing } from './names.js';
+
 export interface PeerServer {
   readonly port: number;
   /** One event of `PeerOptions.bytes` to the topic of that index. */
@@ -22,9 +24,9 @@ export interface PublishOrder {
   readonly apart?: boolean;
 }
 /** From the parent. */
-export type Command = PublishOrder | { readonly usage: true };
+export type Command = PublishOrder | { readonly usage: true; readonly collect: boolean };
 
-/** CPU: user and system time of all threads since the process began. Memory: bytes, after a collection where the process can. */
+/** CPU: user and system time of all threads since the process began. Memory: bytes, after a collection if that was asked for and the process can. */
 export interface Usage {
   readonly cpuMicroseconds: number;
   readonly rss: number;
@@ -55,17 +57,19 @@ export function servePeer(start: (options: PeerOptions) => Promise<PeerServer>):
   start(JSON.parse(process.argv[2] ?? '{}') as PeerOptions).then((server) => {
     process.on('message', (command: Command) => {
       if ('publish' in command) void carryOut(server, command).catch(failed);
-      else report(server.usage?.() ?? ownUsage());
+      else report(server.usage?.() ?? ownUsage(command.collect));
     });
     report({ port: server.port });
   }, failed);
 }
 
+const draw = drawing();
+
 async function carryOut(server: PeerServer, order: PublishOrder): Promise<void> {
   const { publish: count, topics = [0], random, apart = false } = order;
   const published: unknown[] = [];
   for (let i = 0; i < count; i++) {
-    if (random !== undefined) published.push(server.publish(below(random)));
+    if (random !== undefined) published.push(server.publish(draw(random)));
     else for (const topic of topics) published.push(server.publish(topic));
     if (!apart) continue;
     await Promise.all(published.splice(0));
@@ -74,16 +78,14 @@ async function carryOut(server: PeerServer, order: PublishOrder): Promise<void> 
   await Promise.all(published);
 }
 
-let seed = 1;
-/** A number from 0 to `limit` − 1: Numerical Recipes' linear congruential generator. */
-function below(limit: number): number {
-  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-  return Math.floor((seed / 2 ** 32) * limit);
-}
+let collecting = 0;
 
-function ownUsage(): Usage {
-  globalThis.gc?.();
+function ownUsage(collect: boolean): Usage {
+  // The collection is for the memory's figures; its own CPU time is nobody's.
+  const before = process.cpuUsage();
+  if (collect) globalThis.gc?.();
   const { user, system } = process.cpuUsage();
+  collecting += user + system - before.user - before.system;
   const { rss, heapUsed, external } = process.memoryUsage();
-  return { cpuMicroseconds: user + system, rss, heap: heapUsed + external };
+  return { cpuMicroseconds: user + system - collecting, rss, heap: heapUsed + external };
 }

@@ -15,11 +15,10 @@ export const ioOptions: Partial<ServerOptions> = {
   pingInterval: 3_600_000,
 };
 
-/** Every client is in the first topic's room, may join others, and gets what it sends `echo` back. */
+/** A client joins rooms, and gets what it sends `echo` back. */
 export function serveIo(io: Server, port: number, bytes: number): PeerServer {
   io.engine.on('connection', (socket: { request: unknown }) => (socket.request = null));
   io.on('connection', (socket) => {
-    void socket.join(topicName(0));
     socket.on('join', (room: string, ack: (answer: number) => void) => {
       void socket.join(room);
       ack(1);

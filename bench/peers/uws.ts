@@ -1,6 +1,6 @@
 /**
  * Raw uWebSockets.js: its native topics, one `publish` per event. A client's first message names its
- * topics, a line each; what it sends after that comes back.
+ * topics, a line each; if it ends with a new line more follow in the next. What comes after that is sent back.
  */
 import type { UwsApp, UwsWebSocket } from '../../src/server/transport/uws-load.js';
 import { loadUwsLoader } from '../dist.js';
@@ -40,8 +40,9 @@ servePeer(async ({ bytes }) => {
     message(socket, message) {
       const data = socket.getUserData();
       if (data.subscribed === true) return void socket.send(new Uint8Array(message), true, false);
-      data.subscribed = true;
-      for (const topic of Buffer.from(message).toString().split('\n')) {
+      const names = Buffer.from(message).toString();
+      data.subscribed = !names.endsWith('\n');
+      for (const topic of names.trimEnd().split('\n')) {
         (socket as UwsWebSocket<Data> & Subscribing).subscribe(topic);
       }
       socket.send(Uint8Array.of(1), true, false);

@@ -22,7 +22,8 @@ export async function acquireLock(
   target: string,
   options: LockOptions = {},
 ): Promise<HeldLock> {
-  const { ttl = DEFAULT_LEASE_MS, msg, signal, wait = 0, timeoutMs = wait + context.settings.callTimeoutMs } = options;
+  const { ttl = DEFAULT_LEASE_MS, msg, signal, wait } = options;
+  const { timeoutMs = (wait ?? 0) + context.settings.callTimeoutMs } = options;
   const asked = context.settings.timers.now();
   let held: HeldLock | undefined;
   await call(

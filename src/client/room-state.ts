@@ -81,6 +81,11 @@ export function reduceRoom(state: RoomState, event: string, data: Value): RoomSt
         members: state.members.map((member) => (member.userId === userId ? { ...member, online } : member)),
       };
     }
+    case 'member:mode':
+    case 'member:count': {
+      const { roomId: _id, ...changes } = data as unknown as Pick<RoomState, 'memberCount'> & { roomId: string };
+      return { ...state, ...changes };
+    }
     case 'presenter:update':
       return { ...state, presenter: (data as unknown as Pick<RoomState, 'presenter'>).presenter };
     case 'host:update':

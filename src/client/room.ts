@@ -83,7 +83,7 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
 
   override event(data: Value, info: EventInfo, included?: boolean): void {
     // Anyone may publish under these names; only the server (from: null) says what the room is.
-    if (info.from === null && info.offset !== null && !included) {
+    if (info.from === null && !included) {
       this.state.set(reduceRoom(this.state.get(), info.event, data));
       if (info.event === 'lock:update') this.#lockUpdate(data);
       if (info.event === 'room:delete') this.#follower.end(new RoomwireError('room_not_found', 'the room was deleted'));

@@ -130,6 +130,15 @@ export function roomsContract<const E extends v.ObjectEntries = Record<never, ne
           'member:left': v.object({ roomId: v.string(), userId: v.string(), reason: v.string() }),
           /** Another device of a member came or went. */
           'member:online': v.object({ roomId: v.string(), userId: v.string(), online: v.number() }),
+          /** The room has become too large to name each member (complete: false, no names), or small enough again. */
+          'member:mode': v.object({
+            roomId: v.string(),
+            memberCount: v.number(),
+            complete: v.boolean(),
+            members: v.array(Member),
+          }),
+          /** Volatile, in a room too large to name each: how many there are now. */
+          'member:count': v.object({ roomId: v.string(), memberCount: v.number() }),
           /** Beside room:update's presenterSid: who that is. */
           'presenter:update': v.object({ roomId: v.string(), presenter: v.nullable(v.object(HolderOwner)) }),
           'host:update': v.object({

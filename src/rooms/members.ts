@@ -5,7 +5,6 @@
  */
 import type { Member } from '../protocol/rooms-contract.js';
 import type { Session, Transaction } from '../server/api.js';
-import { countMembers, roomTopic } from './records.js';
 
 export interface MemberRecord {
   readonly userId: string;
@@ -13,6 +12,16 @@ export interface MemberRecord {
   /** From the store's counter: joining order. */
   readonly order: number;
   readonly sids: readonly string[];
+}
+
+/** Tells the room what becomes of its members (crowd.ts), and counts them. */
+export interface MemberNews {
+  /** One member more, whose record is written. */
+  grown(tx: Transaction, roomId: string, member: Member): void;
+  /** One member less, whose record is gone. */
+  shrunk(tx: Transaction, roomId: string, userId: string, reason: string): void;
+  /** Another device of a member came or went. */
+  online(tx: Transaction, roomId: string, userId: string, online: number): void;
 }
 
 const MEMBERS = 'members';
@@ -31,41 +40,36 @@ export function shownMember({ userId, name, order, sids }: MemberRecord): Member
 }
 
 /** Puts a session of a user in the room. Told to the others when it is a real change. */
-export function enter(tx: Transaction, roomId: string, session: Session): MemberRecord {
+export function enter(tx: Transaction, news: MemberNews, roomId: string, session: Session): MemberRecord {
   const { user, sid } = session;
   const before = findMember(tx, roomId, user.id);
   if (before?.sids.includes(sid) === true) return before;
-  if (before !== undefined) return setSids(tx, roomId, before, [...before.sids, sid]);
+  if (before !== undefined) return setSids(tx, news, roomId, before, [...before.sids, sid]);
   const member = { userId: user.id, name: user.name, order: tx.version(), sids: [sid] };
   tx.set(MEMBERS, keyOf(roomId, user.id), member);
   tx.set(ORDER, orderKey(roomId, member.order), user.id);
-  countMembers(tx, roomId, 1);
-  tx.publish(roomTopic(roomId), 'member:joined', { roomId, member: shownMember(member) });
+  news.grown(tx, roomId, shownMember(member));
   return member;
 }
 
-/** Takes one session out; the member stays. */
-export function withoutSession(tx: Transaction, roomId: string, member: MemberRecord, sid: string): MemberRecord {
-  return setSids(
-    tx,
-    roomId,
-    member,
-    member.sids.filter((other) => other !== sid),
-  );
-}
-
-function setSids(tx: Transaction, roomId: string, member: MemberRecord, sids: readonly string[]): MemberRecord {
+/** Sets the sessions of a member that stays. */
+export function setSids(
+  tx: Transaction,
+  news: MemberNews,
+  roomId: string,
+  member: MemberRecord,
+  sids: readonly string[],
+): MemberRecord {
   const changed = { ...member, sids };
   tx.set(MEMBERS, keyOf(roomId, member.userId), changed);
-  tx.publish(roomTopic(roomId), 'member:online', { roomId, userId: member.userId, online: sids.length });
+  news.online(tx, roomId, member.userId, sids.length);
   return changed;
 }
 
 /** Ends a membership. */
-export function remove(tx: Transaction, roomId: string, member: MemberRecord, reason: string): void {
+export function remove(tx: Transaction, news: MemberNews, roomId: string, member: MemberRecord, reason: string): void {
   erase(tx, roomId, member);
-  countMembers(tx, roomId, -1);
-  tx.publish(roomTopic(roomId), 'member:left', { roomId, userId: member.userId, reason });
+  news.shrunk(tx, roomId, member.userId, reason);
 }
 
 /** Without a word: the room itself is going. */

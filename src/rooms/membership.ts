@@ -10,7 +10,8 @@ import type { PluginHost, Session, Transaction } from '../server/api.js';
 import { groupsOf, require, type Access } from './access.js';
 import { host, hostIfNone, moveHost } from './host.js';
 import type { Locks } from './lock.js';
-import { enter, findMember, page, remove, shownMember, withoutSession } from './members.js';
+import { Crowd } from './crowd.js';
+import { enter, findMember, page, remove, setSids, shownMember } from './members.js';
 import type { Presenters } from './presenter.js';
 import { createRoom, findRoom, getRoom, overviewTopic, roomTopic, type Metadata } from './records.js';
 
@@ -40,11 +41,15 @@ export interface JoinReply {
   readonly positions: Readonly<Record<string, Position>>;
 }
 
+/** Members in the join reply of a room too large to name them all: each of thousands of joins has to look them up. */
+const CROWD_PAGE = 50;
+
 export class Membership {
   readonly #host: PluginHost;
   readonly #locks: Locks;
   readonly #presenters: Presenters;
   readonly #options: MembershipOptions;
+  readonly #crowd: Crowd;
 
   constructor(
     pluginHost: PluginHost,
@@ -55,6 +60,7 @@ export class Membership {
     this.#locks = holders.locks;
     this.#presenters = holders.presenters;
     this.#options = options;
+    this.#crowd = new Crowd(pluginHost);
   }
 
   joinOverview(tx: Transaction, session: Session, group: string | undefined) {
@@ -95,7 +101,7 @@ export class Membership {
         this.leave(tx, session, other.slice('room:'.length), 'joined another room');
       }
     }
-    const member = enter(tx, roomId, session);
+    const member = enter(tx, this.#crowd, roomId, session);
     hostIfNone(tx, roomId, member);
     tx.subscribe(session, topic);
     return { status: 'joined', room: topic, created, ...this.snapshot(tx, roomId) };
@@ -103,15 +109,16 @@ export class Membership {
 
   /** Everything about a room at this point of the batch. */
   snapshot(tx: Transaction, roomId: string) {
-    const { metadata, memberCount } = getRoom(tx, roomId);
-    const members = page(tx, roomId, 0, this.#host.limits.memberInline).map(shownMember);
+    const { metadata, memberCount, crowded } = getRoom(tx, roomId);
+    const { memberInline } = this.#host.limits;
+    const members = page(tx, roomId, 0, crowded ? Math.min(CROWD_PAGE, memberInline) : memberInline).map(shownMember);
     const topic = roomTopic(roomId);
     return {
       roomId,
       metadata,
       members,
       memberCount,
-      complete: members.length === memberCount,
+      complete: !crowded,
       holders: {
         locks: this.#locks.list(tx, roomId),
         presenter: this.#presenters.of(tx, roomId),
@@ -148,11 +155,12 @@ export class Membership {
     const member = findMember(tx, roomId, userId);
     if (member === undefined) return;
     if (member.sids.some((sid) => sid !== session.sid) || memberTtl > 0) {
-      const { sids } = withoutSession(tx, roomId, member, session.sid);
+      const others = member.sids.filter((sid) => sid !== session.sid);
+      const { sids } = setSids(tx, this.#crowd, roomId, member, others);
       if (sids.length === 0) tx.afterCommit(() => this.expectBack(roomId, userId));
       return;
     }
-    remove(tx, roomId, member, reason);
+    remove(tx, this.#crowd, roomId, member, reason);
     moveHost(tx, roomId, userId);
   }
 
@@ -175,7 +183,7 @@ export class Membership {
     later(memberTtl, (tx) => {
       const member = findMember(tx, roomId, userId);
       if (member === undefined) return;
-      remove(tx, roomId, member, 'gone');
+      remove(tx, this.#crowd, roomId, member, 'gone');
       moveHost(tx, roomId, userId);
     });
   }
@@ -190,7 +198,7 @@ export class Membership {
       this.#locks.releaseAllOf(tx, roomId, sid);
       this.#presenters.drop(tx, roomId, sid);
     }
-    remove(tx, roomId, member, 'kicked');
+    remove(tx, this.#crowd, roomId, member, 'kicked');
     moveHost(tx, roomId, userId);
     return true;
   }

@@ -14,6 +14,8 @@ export type MetadataChanges = Partial<Omit<Metadata, 'id' | 'version'>>;
 export interface RoomRecord {
   readonly metadata: Metadata;
   readonly memberCount: number;
+  /** Too many members to name each: see crowd.ts. */
+  readonly crowded: boolean;
 }
 
 const ROOMS = 'rooms';
@@ -65,7 +67,7 @@ export function createRoom(
     presenterSid: null,
     version: tx.version(),
   };
-  const record = { metadata, memberCount: 0 };
+  const record = { metadata, memberCount: 0, crowded: false };
   tx.set(ROOMS, roomId, record);
   announceWhole(tx, metadata, [roomTopic(roomId), listedIn(metadata)]);
   return record;
@@ -95,10 +97,9 @@ export function updateRoom(tx: Transaction, roomId: string, changes: MetadataCha
   return metadata;
 }
 
-/** Counts members; no change of the metadata, so no version and no event. */
-export function countMembers(tx: Transaction, roomId: string, by: 1 | -1): void {
-  const record = getRoom(tx, roomId);
-  tx.set(ROOMS, roomId, { ...record, memberCount: record.memberCount + by });
+/** No change of the metadata, so no version and no event. */
+export function setMemberCount(tx: Transaction, roomId: string, memberCount: number, crowded: boolean): void {
+  tx.set(ROOMS, roomId, { ...getRoom(tx, roomId), memberCount, crowded });
 }
 
 /** Tells the room and its overview, takes everyone out and forgets the room's log. Members and holders are the caller's. */

@@ -54,6 +54,8 @@ export interface Transaction {
   version(): number;
   /** Appends an event; `from` names the session it speaks for, else the server. */
   publish(topic: string, event: string, data: unknown, options?: { readonly from?: Session }): void;
+  /** Sets a volatile value of the server's once this transaction is committed: the newest per slot wins, nobody recovers it. `undefined` takes it away, untold. */
+  volatile(topic: string, event: string, slot: string, data: unknown): void;
   /** Where the topic stands at this point of the batch. */
   position(topic: string): Position;
   /** Sessions connected to the topic as of the last commit. */

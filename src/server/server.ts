@@ -26,7 +26,7 @@ import type {
   User,
 } from './api.js';
 import { Authenticator, guest } from './auth.js';
-import { DEFAULT_CALL_MS, type CallTable, type PlainHandler, type TransactionHandler } from './calls.js';
+import type { CallTable, PlainHandler, TransactionHandler } from './calls.js';
 import { systemTime, type TimeSource } from './clock.js';
 import { Connection } from './connection.js';
 import { chooseSubprotocol, isLocalOrigin, isLoopback } from './admission.js';
@@ -35,6 +35,7 @@ import { serverItem } from './hub/events-frame.js';
 import type { Hub } from './hub/hub.js';
 import { hashOf, once, sweepKeys } from './keys.js';
 import { quietly, silent } from './log.js';
+import { DEFAULT_CALL_MS } from './running-call.js';
 import type { CloseOptions, ListenOptions, Server, ServerOptions } from './options.js';
 import { Policy } from './policy.js';
 import { SessionRegistry, type ServerSession } from './session.js';

@@ -61,7 +61,7 @@ t.test('the tables of Rooms have every call and event of the contract, with its 
     t.equal(found.length, 1, name);
     const [, , inputCell = '', outputCell = ''] = (found[0] ?? '').replaceAll('\\|', '').split('|');
     // Lease is a type of its own.
-    const shownOutput = outputCell.trim() === 'Lease' ? '{target, token, expiresAt}' : outputCell;
+    const shownOutput = outputCell.trim() === 'Lease' ? '{target, token, expiresAt, waited?}' : outputCell;
     for (const [cell, schema] of [
       [inputCell, input],
       [shownOutput, output],

@@ -171,6 +171,8 @@ t.test('a key makes waiting safe to repeat: the repetition gets the lease that w
   const lease = await acquire(a);
   const first = waiting(b, { wait: 60_000 }, { key: 'k' });
   await b.barrier();
+  const twice = waiting(b, { wait: 60_000 }, { key: 'k' });
+  t.strictSame((await twice.answer).slice(0, 3), [Op.NACK, twice.id, 201], 'while the first waits, it waits alone');
   await release(a, lease);
   const [, , granted] = await first.answer;
   const again = waiting(b, { wait: 60_000 }, { key: 'k' });

@@ -29,8 +29,6 @@ interface Staged {
   readonly entry: Entry;
 }
 
-/** Subscribers looked at before they are sent to. */
-const LOOK_AHEAD = 16;
 /** Ms one turn may write to sockets that catch up; the rest gets the next turn, and input is read in between. */
 const WRITE_MS = 25;
 /** Ms after a refused commit until the store is asked again, if nothing else asks it. */
@@ -118,7 +116,12 @@ export class Hub implements OutboxOwner {
     const { clock, sessionsIn, limits } = this.#options;
     this.#enqueue({
       stage: (stage) => {
-        const tx = new HubTransaction(stage, { now: clock.now(), sessionsIn, maxTopics: limits.topics });
+        const tx = new HubTransaction(stage, {
+          now: clock.now(),
+          sessionsIn,
+          maxTopics: limits.topics,
+          setVolatile: (topic, key, frame) => this.volatile(topic, key, frame, null),
+        });
         const result = synchronous(work(tx));
         tx.finish();
         tx.effects.push(() => done(result));
@@ -134,11 +137,13 @@ export class Hub implements OutboxOwner {
     return taken;
   }
 
-  /** Sets a volatile slot. Throws limit_reached. Only while somebody is there. */
-  volatile(name: string, key: string, frame: Uint8Array, from: string | null): void {
+  /** Sets a volatile slot; a null frame clears it. Throws limit_reached. Only while somebody is there. */
+  volatile(name: string, key: string, frame: Uint8Array | null, from: string | null): void {
     const topic = this.#topics.get(name);
     if (topic === undefined || topic.cursors.length === 0) return;
-    if (!topic.volatile.set(key, frame, from, this.#options.limits.slots)) {
+    if (frame === null) return void topic.volatile.slots.delete(key);
+    // The server's own are not the clients' to use up.
+    if (!topic.volatile.set(key, frame, from, from === null ? Infinity : this.#options.limits.slots)) {
       throw new RoomwireError('limit_reached', `topic has its ${this.#options.limits.slots} volatile slots`);
     }
     this.#dirtyVolatile.add(topic);
@@ -307,23 +312,13 @@ export class Hub implements OutboxOwner {
   /** One frame, the same bytes for everyone; whoever is not exactly here catches up from the ring. */
   #fanOut({ topic, chunks }: StagedTopic, first: number, alone: boolean): void {
     const { cursors } = topic;
-    const frame = chunks.length === 1 ? chunks[0]?.frame : undefined;
+    const frame = alone && chunks.length === 1 ? chunks[0]?.frame : undefined;
     const next = topic.head + 1;
-    // A send sweeps the caches, and what is read of each subscriber lies apart in memory. Looking at some
-    // of them before the sends lets those reads overlap.
-    const ready: Cursor[] = [];
-    for (let i = 0; i < cursors.length;) {
-      const end = Math.min(i + LOOK_AHEAD, cursors.length);
-      let count = 0;
-      for (; i < end; i++) {
-        const cursor = cursors[i] as Cursor;
-        if (alone && frame !== undefined && cursor.next === first && cursor.outbox.clear) ready[count++] = cursor;
-        else cursor.outbox.lag(cursor);
-      }
-      for (let j = 0; j < count; j++) {
-        const cursor = ready[j] as Cursor;
-        cursor.outbox.sendLive(cursor, frame as Uint8Array, next);
-      }
+    // No cursor goes meanwhile: engines report a close later, not from within a send.
+    for (const cursor of cursors) {
+      const { outbox } = cursor;
+      if (frame !== undefined && cursor.next === first && outbox.clear) outbox.sendLive(cursor, frame, next);
+      else outbox.lag(cursor);
     }
   }
 

@@ -24,6 +24,8 @@ export interface TransactionOptions {
   readonly sessionsIn: (topic: string) => readonly ServerSession[];
   /** Topics one session may be in. */
   readonly maxTopics: number;
+  /** A null frame takes the value away. */
+  readonly setVolatile: (topic: string, key: string, frame: Uint8Array | null) => void;
 }
 
 export class HubTransaction implements Transaction {
@@ -86,6 +88,11 @@ export class HubTransaction implements Transaction {
       topic,
       from === undefined ? serverItem(event, data) : itemOf(encode(event), encode(data, { level: 2 }), from.sidBytes),
     );
+  }
+
+  volatile(topic: string, event: string, slot: string, data: unknown): void {
+    const frame = data === undefined ? null : encode([Op.LATEST, topic, event, slot, data, null]);
+    this.effects.push(() => this.#options.setVolatile(topic, `${event}\0${slot}\0`, frame));
   }
 
   position(topic: string): Position {

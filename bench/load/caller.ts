@@ -1,0 +1,101 @@
+/**
+ * Clients that ask and wait: each has one request under way, and sends it again when its answer is
+ * there. An answer that nobody waits for, or that is missing at the end, fails the run.
+ */
+import { Generator, type Server, type Windows } from './generator.js';
+import type { Wire } from './wires.js';
+
+/** What a client says, again and again, and how it knows the answer: one event of its wire. */
+export interface Exchange {
+  readonly wire: Wire;
+  readonly request: Buffer;
+}
+
+export class Callers {
+  readonly #load: Generator;
+  readonly #exchanges: Exchange[] = [];
+  /** When each one's request left; 0: it waits for nothing. */
+  readonly #asked: number[] = [];
+
+  constructor(server: Server) {
+    this.#load = new Generator(server);
+  }
+
+  async connect(n: number, exchangeOf: (index: number) => Exchange): Promise<void> {
+    for (let i = 0; i < n; i++) this.#exchanges.push(exchangeOf(i));
+    this.#asked.push(...this.#exchanges.map(() => 0));
+    await this.#load.connect(n, (index) => (this.#exchanges[index] as Exchange).wire);
+  }
+
+  /** Keeps every client asking for so many seconds, then waits for the last answers. */
+  async run(seconds: number): Promise<Windows> {
+    return this.until(new Promise((resolve) => setTimeout(resolve, seconds * 1000)));
+  }
+
+  /** The same, until that. */
+  async until(over: Promise<unknown>): Promise<Windows> {
+    const { watch, subscribers } = this.#load;
+    const latencies = new Latencies();
+    const bytes = this.#load.wireBytes;
+    const cpu = process.cpuUsage();
+    const start = performance.now();
+    let calls = 0;
+    let last = start;
+    let waiting = subscribers.length;
+    let ending = false;
+    await watch.within(
+      new Promise<void>((resolve) => {
+        const ask = (index: number, now: number): void => {
+          this.#asked[index] = now;
+          subscribers[index]?.send((this.#exchanges[index] as Exchange).request);
+        };
+        this.#load.onEvents = (index, events) => {
+          const asked = this.#asked[index] as number;
+          if (asked === 0 || events !== 1) throw new Error('an answer came that nobody waited for');
+          last = performance.now();
+          latencies.add(last - asked);
+          calls++;
+          if (!ending) return ask(index, last);
+          this.#asked[index] = 0;
+          if (--waiting === 0) resolve();
+        };
+        over.then(
+          () => (ending = true),
+          (error: Error) => watch.fail(error),
+        );
+        for (let i = 0; i < subscribers.length; i++) ask(i, performance.now());
+      }),
+      () => `calls with ${waiting} of them unanswered`,
+    );
+    const { user, system } = process.cpuUsage(cpu);
+    return {
+      windows: calls,
+      deliveries: calls,
+      seconds: (last - start) / 1000,
+      latencies: latencies.sorted(),
+      wireBytes: (this.#load.wireBytes - bytes) / calls,
+      load: (user + system) / 1000 / (last - start),
+    };
+  }
+
+  close(): void {
+    this.#load.close();
+  }
+}
+
+/** A fair choice of all the values, when there are many. */
+class Latencies {
+  readonly #values = new Float64Array(100_000);
+  #seen = 0;
+
+  add(value: number): void {
+    const { length } = this.#values;
+    const index = this.#seen < length ? this.#seen : Math.floor(Math.random() * (this.#seen + 1));
+    this.#seen++;
+    if (index < length) this.#values[index] = value;
+  }
+
+  sorted(): Float64Array {
+    return this.#values.slice(0, Math.min(this.#seen, this.#values.length)).sort();
+  }
+}
