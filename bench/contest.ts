@@ -6,27 +6,16 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { contestantsOf, keyOf, type Contestant, type Peer, type StoreName } from './contestants.js';
+import { contestantsOf, keyOf, type Contestant, type Peer } from './contestants.js';
 import { Generator, type Window, type Windows } from './load/generator.js';
 import { openFiles } from './machine.js';
+import type { Measured } from './options.js';
 import { PeerProcess } from './peer-process.js';
 import type { Progress } from './progress.js';
 import { rowOf, sampleOf, type Cell, type Row, type Sample, type Work } from './result.js';
 
-export interface Suite {
-  /** Those that run here. */
-  readonly peers: readonly Peer[];
-  /** Of roomwire. */
-  readonly stores: readonly StoreName[];
-  readonly n: readonly number[];
-  readonly w: readonly number[];
-  readonly bytes: readonly number[];
-  /** Clients of the storms, sessions of the memory work. */
-  readonly clients: number;
-  readonly rounds: number;
-  /** Measured time of a cell; a quarter of it warms up before. */
-  readonly seconds: number;
-  readonly profile: string | undefined;
+/** The options of a run, with the peers that can run here. */
+export interface Suite extends Measured {
   readonly progress: Progress;
 }
 

@@ -24,21 +24,29 @@ Measures roomwire beside its peers, in interleaved rounds; prints progress to st
 For closer looks: --n and --w (lists), --bytes (lists), --clients N, --seconds S.
 Lists are separated by commas.`;
 
-export interface Options {
-  readonly help: boolean;
-  readonly works: readonly Work[];
+/** What is measured, how large and how long. */
+export interface Measured {
   readonly peers: readonly Peer[];
+  /** Of roomwire. */
   readonly stores: readonly StoreName[];
   readonly n: readonly number[];
   readonly w: readonly number[];
   readonly bytes: readonly number[];
+  /** Clients of the storms, sessions of the memory work. */
   readonly clients: number;
   readonly rounds: number;
+  /** Measured time of a cell; a quarter of it warms up before. */
   readonly seconds: number;
+  /** A directory for CPU profiles. */
+  readonly profile: string | undefined;
+}
+
+export interface Options extends Measured {
+  readonly help: boolean;
+  readonly works: readonly Work[];
   readonly json: string | undefined;
   readonly svg: string | undefined;
   readonly gate: boolean;
-  readonly profile: string | undefined;
 }
 
 export class BadOption extends Error {}

@@ -1,28 +1,16 @@
-import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-
-const root = new URL('../..', import.meta.url).pathname;
-/** The built program: `pretest` builds it, and it starts ten times faster than the sources. */
-const main = join(root, 'dist/cli/main.js');
-interface Test {
-  teardown(fn: () => unknown): void;
-}
-
-function start(t: Test, args: readonly string[], env: Record<string, string> = {}): ChildProcess {
-  const child = spawn(process.execPath, [main, ...args], {
-    env: { ...process.env, ...env },
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
-  t.teardown(() => child.kill('SIGKILL'));
-  return child;
-}
+import { startCli, type CliTest } from '../support/cli.js';
 
 /** Runs to the end. */
-async function run(t: Test, args: readonly string[], options: { env?: Record<string, string>; input?: string } = {}) {
-  const child = start(t, args, options.env);
+async function run(
+  t: CliTest,
+  args: readonly string[],
+  options: { env?: Record<string, string>; input?: string } = {},
+) {
+  const child = startCli(t, args, options.env);
   child.stdin?.end(options.input ?? '');
   let [out, err] = ['', ''];
   child.stdout?.on('data', (chunk) => (out += String(chunk)));
@@ -32,8 +20,12 @@ async function run(t: Test, args: readonly string[], options: { env?: Record<str
 }
 
 /** A served roomwire on a free port; resolves when it has printed its address. */
-async function serve(t: Test, args: readonly string[], env: Record<string, string> = {}) {
-  const child = start(t, ['serve', '--port', '0', '--engine', process.env['ROOMWIRE_ENGINE'] ?? 'auto', ...args], env);
+async function serve(t: CliTest, args: readonly string[], env: Record<string, string> = {}) {
+  const child = startCli(
+    t,
+    ['serve', '--port', '0', '--engine', process.env['ROOMWIRE_ENGINE'] ?? 'auto', ...args],
+    env,
+  );
   const [line] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
   const url = /http:\/\/[^\s/]+/.exec(line.toString())?.[0] as string;
   return { child, url, line: line.toString() };
@@ -86,7 +78,7 @@ t.test('publish, call and tail talk to a running server', async (t) => {
   const { url } = await serve(t, ['--memory']);
   const joined = await run(t, ['call', 'join:room', '{"roomId":"demo","create":true}', '--url', url]);
   t.match(JSON.parse(joined.out), { status: 'joined', created: true });
-  const tail = start(t, ['tail', 'room:demo', '--count', '2', '--url', url]);
+  const tail = startCli(t, ['tail', 'room:demo', '--count', '2', '--url', url]);
   await once(tail.stderr as NodeJS.ReadableStream, 'data');
   const ended = once(tail, 'close');
   let lines = '';

@@ -1,28 +1,11 @@
 /** `roomwire load` as a program, against a served roomwire. */
-import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import t from 'tap';
-
-const root = new URL('../..', import.meta.url).pathname;
-/** The built program: `pretest` builds it, and it starts ten times faster than the sources. */
-const main = join(root, 'dist/cli/main.js');
-interface Test {
-  teardown(fn: () => unknown): void;
-}
-
-function start(t: Test, args: readonly string[], env: Record<string, string> = {}): ChildProcess {
-  const child = spawn(process.execPath, [main, ...args], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  t.teardown(() => child.kill('SIGKILL'));
-  return child;
-}
+import { startCli, type CliTest } from '../support/cli.js';
 
 /** `end` resolves with all it said; `heard` when stderr has matched. */
-function load(t: Test, args: readonly string[]) {
-  const child = start(t, ['load', ...args]);
+function load(t: CliTest, args: readonly string[]) {
+  const child = startCli(t, ['load', ...args]);
   let [out, err] = ['', ''];
   child.stdout?.on('data', (chunk) => (out += String(chunk)));
   child.stderr?.on('data', (chunk) => (err += String(chunk)));
@@ -33,9 +16,9 @@ function load(t: Test, args: readonly string[]) {
   return { child, end, heard };
 }
 
-async function serve(t: Test, env: Record<string, string> = {}) {
+async function serve(t: CliTest, env: Record<string, string> = {}) {
   const engine = process.env['ROOMWIRE_ENGINE'] ?? 'auto';
-  const child = start(t, ['serve', '--memory', '--port', '0', '--engine', engine], env);
+  const child = startCli(t, ['serve', '--memory', '--port', '0', '--engine', engine], env);
   const [line] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
   return { child, url: /http:\/\/[^\s/]+/.exec(line.toString())?.[0] as string };
 }

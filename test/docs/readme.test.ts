@@ -1,11 +1,10 @@
 /** The README's first screen is run as printed: only the port is another one. */
 import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import t from 'tap';
+import { freePort } from '../support/free-port.js';
 
 const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
 const root = new URL('../..', import.meta.url).pathname;
@@ -13,15 +12,6 @@ const root = new URL('../..', import.meta.url).pathname;
 function snippet(name: string): string {
   for (const [, code = ''] of readme.matchAll(/```ts\n([\s\S]*?)```/g)) if (code.startsWith(`// ${name}`)) return code;
   throw new Error(`README.md has no ${name}`);
-}
-
-async function freePort(): Promise<number> {
-  const probe = createTcpServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }
 
 /** Runs a program of the snippets until it has printed all of `wanted`; returns what it printed. */

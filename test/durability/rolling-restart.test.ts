@@ -1,7 +1,6 @@
 /** A server that is asked to stop while a thousand clients are there, and another that takes its place. */
-import { once } from 'node:events';
-import { createServer as createNetServer, type AddressInfo } from 'node:net';
 import t from 'tap';
+import { freePort } from '../support/free-port.js';
 import { connect } from '../../src/client/node.js';
 import { createServer } from '../../src/server/server.js';
 import { lmdbStore } from '../../src/store/lmdb.js';
@@ -10,16 +9,6 @@ import { until } from '../support/until.js';
 
 const CLIENTS = 1_000;
 const EVENTS = 300;
-
-/** A port that both servers, one after the other, can have. */
-async function freePort(): Promise<number> {
-  const probe = createNetServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
-}
 
 t.test('a rolling restart with 1,000 clients loses nothing', async (t) => {
   const path = t.testdir();

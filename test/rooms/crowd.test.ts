@@ -20,7 +20,7 @@ async function join(s: Room, n: number): Promise<Client[]> {
 const memberEvents = (client: Client): string[] =>
   client
     .events('room:r')
-    .map(([, event]) => event as string)
+    .map(([, event]) => event)
     .filter((event) => event.startsWith('member:'));
 /** What the volatile count last said. */
 const counted = (client: Client): unknown =>

@@ -1,8 +1,8 @@
 /** The promises of the seam in transport.ts, on both engines. */
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import t, { type Test } from 'tap';
+import { freePort } from '../support/free-port.js';
 import { WebSocket } from 'ws';
 import type { Socket, TransportOptions } from '../../src/server/transport/transport.js';
 import { type Engine, engines, open, start } from './start.js';
@@ -302,13 +302,4 @@ function idleOptions(t: Test): TransportOptions {
     request: () => Promise.reject(new Error('nobody should ask')),
     failed: (error) => void t.fail(String(error)),
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -1,0 +1,18 @@
+/** The built `roomwire`: `pretest` builds it, and it starts ten times faster than the sources. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { join } from 'node:path';
+
+const main = join(new URL('../..', import.meta.url).pathname, 'dist/cli/main.js');
+
+export interface CliTest {
+  teardown(fn: () => unknown): void;
+}
+
+export function startCli(t: CliTest, args: readonly string[], env: Record<string, string> = {}): ChildProcess {
+  const child = spawn(process.execPath, [main, ...args], {
+    env: { ...process.env, ...env },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+  return child;
+}
