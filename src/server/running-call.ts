@@ -170,6 +170,8 @@ export class LaterAnswer implements Later {
 
   onGone(fn: () => void): void {
     this.#gone = fn;
+    // The connection may have gone before the handler's turn came.
+    if (!this.wanted) this.gone();
   }
 
   gone(): void {

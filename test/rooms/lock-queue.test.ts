@@ -1,7 +1,10 @@
 /** Waiting for a lock: in line, one grant at a time, and every waiter ends granted, refused or out of time. */
 import t from 'tap';
 import { Op } from '../../src/protocol/frames.js';
+import { gatedStore } from '../support/gated-store.js';
 import { startRooms } from '../support/rooms.js';
+import { testStore } from '../support/server.js';
+import { until } from '../support/until.js';
 import type { WireClient } from '../support/wire-client.js';
 
 type Client = Awaited<ReturnType<Awaited<ReturnType<typeof startRooms>>['client']>>;
@@ -110,6 +113,29 @@ t.test('CANCEL and a lost connection leave the line', async (t) => {
   await c.closed;
   await release(a, lease);
   t.equal((await last.answer)[0], Op.ACK);
+});
+
+t.test('a wait whose connection was lost before it was put in line leaves nothing behind', async (t) => {
+  const store = gatedStore(testStore(t));
+  const { s, clients } = await room(t, 3, { store });
+  const [a, b, c] = clients;
+  await acquire(a);
+  // A commit is under way while b asks and vanishes: the call's turn comes after.
+  store.hold();
+  const other = acquire(c, { target: 'y' });
+  await store.held();
+  waiting(b, { wait: 60_000 });
+  await b.barrier();
+  b.socket.terminate();
+  await until(() => s.server.session(b.welcome.session[0])?.connected === false);
+  store.release();
+  await other;
+  const look = () => s.server.transact((tx) => tx.list('lock-waiters', { limit: 10 }));
+  // The line is written once with the waiter and once without.
+  await look();
+  await b.closed;
+  const lines = await look();
+  t.strictSame(lines, [], 'nobody is in line');
 });
 
 t.test('a turn that comes when nobody waits any more goes on to the next', async (t) => {
