@@ -1,0 +1,103 @@
+/** Starts serve-child.ts on a fixed port, kills it, and starts it again on the same data. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { Limits } from '../../src/protocol/limits.js';
+import type { Stats } from '../../src/server/api.js';
+import type { Random } from '../random.js';
+
+export type EngineName = 'uws' | 'ws' | 'auto';
+export type StoreName = 'memory' | 'lmdb';
+
+export interface ServeOptions {
+  readonly path: string;
+  readonly store: StoreName;
+  readonly engine: EngineName;
+  readonly port: number;
+  readonly limits?: Partial<Limits>;
+  readonly ringBytes?: number;
+}
+
+/** What the server holds, after a collection of garbage. */
+export interface Holdings extends Stats {
+  readonly heapUsed: number;
+  readonly rss: number;
+  readonly external: number;
+  readonly handles: number;
+  readonly fds: number;
+  /** Logged since the last look. */
+  readonly errors: readonly string[];
+}
+
+/**
+ * A free port below those that the system gives to outgoing connections: one of them could take it while the server
+ * is away, even to connect to itself.
+ */
+export async function fixedPort(random: Random): Promise<number> {
+  for (;;) {
+    const port = 10_000 + random.below(20_000);
+    const probe = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      probe.once('error', () => resolve(false));
+      probe.listen({ port, host: '127.0.0.1', exclusive: true }, () => resolve(true));
+    });
+    if (!free) continue;
+    probe.close();
+    await once(probe, 'close');
+    return port;
+  }
+}
+
+export class Child {
+  readonly #options: ServeOptions;
+  #process: ChildProcess | undefined;
+
+  constructor(options: ServeOptions) {
+    this.#options = options;
+  }
+
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  async start(): Promise<void> {
+    const program = fileURLToPath(new URL('./serve-child.ts', import.meta.url));
+    const child = spawn(
+      process.execPath,
+      ['--expose-gc', '--import', 'tsx', program, JSON.stringify(this.#options)],
+      // The test runner's own hooks are not for this process.
+      { stdio: ['ignore', 'pipe', 'inherit', 'ipc'], env: { ...process.env, NODE_OPTIONS: '' } },
+    );
+    this.#process = child;
+    const died = once(child, 'exit').then(([code, signal]) => {
+      throw new Error(`the server ended before it listened: ${code} ${signal}`);
+    });
+    await Promise.race([once(createInterface(child.stdout as NodeJS.ReadableStream), 'line'), died]);
+    died.catch(() => undefined);
+  }
+
+  /** Ended by itself: it should not have. */
+  get crashed(): boolean {
+    return this.#process !== undefined && (this.#process.exitCode !== null || this.#process.signalCode !== null);
+  }
+
+  /** SIGKILL: no goodbye, no flush. Resolves when the process is gone. */
+  async kill(): Promise<void> {
+    const child = this.#process;
+    this.#process = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+  }
+
+  async holdings(): Promise<Holdings> {
+    const child = this.#process as ChildProcess;
+    const answer = once(child, 'message');
+    child.send('holdings');
+    const [holdings] = (await answer) as [Holdings];
+    return holdings;
+  }
+}

@@ -1,0 +1,375 @@
+/**
+ * Random lock operations by many clients (the real SDK) through the fault proxy: with and without waiting, under
+ * current and old tokens, cancelled, cut, leaving, with a clock that the run moves and sets, and servers that close
+ * and begin again. lock-trace.ts records what the store made of them; history.ts judges it.
+ */
+import { WebSocket } from 'ws';
+import { connect, type Client, type RoomwireError } from '../../src/client/node.js';
+import { http } from '../../src/http/http.js';
+import { defineContract } from '../../src/protocol/contract.js';
+import { roomsContract } from '../../src/protocol/rooms-contract.js';
+import { createServer } from '../../src/server/server.js';
+import { lmdbStore } from '../../src/store/lmdb.js';
+import { memoryStore } from '../../src/store/memory.js';
+import * as v from 'valibot';
+import { random as seeded, type Random } from '../random.js';
+import { ManualTime } from '../support/manual-time.js';
+import type { EngineName, StoreName } from './child.js';
+import { FaultProxy, type Did } from './fault-proxy.js';
+import { checkLocks, type LockOperation, type LockVerdict } from './history.js';
+import { lockName, LockTrace } from './lock-trace.js';
+import { within } from './within.js';
+
+export interface LocksOptions {
+  readonly seed: number;
+  readonly engine: EngineName;
+  readonly store: StoreName;
+  readonly path: string;
+  readonly operations: number;
+  readonly actors: number;
+  readonly rooms: number;
+  readonly restarts: number;
+  readonly strikes: number;
+  readonly progress?: (line: string) => void;
+}
+
+export interface LocksResult extends LockVerdict {
+  readonly seed: number;
+  readonly did: Did;
+  readonly restarts: number;
+  readonly seconds: number;
+  /** How often each call was answered with what. */
+  readonly answers: Readonly<Record<string, number>>;
+}
+
+const TARGETS = ['trajectory:meta', 'a', 'b\0c'];
+const PATIENCE_MS = 60_000;
+/** What each call takes beside what the rooms' contract says: which operation it is. */
+const Op = v.optional(v.number());
+const base = roomsContract();
+const calls = Object.fromEntries(
+  Object.entries(base.calls).map(([name, call]) => {
+    if (!name.startsWith('lock:')) return [name, call];
+    const { entries } = call.input as unknown as { entries: v.ObjectEntries };
+    return [name, { ...call, input: v.object({ ...entries, op: Op }) }];
+  }),
+);
+const contract = defineContract({ use: [{ ...base, calls } as typeof base] });
+
+export async function runLocks(options: LocksOptions): Promise<LocksResult> {
+  const run = new LockRun(options);
+  try {
+    return await run.run();
+  } finally {
+    await run.stop();
+  }
+}
+
+type Call = LockOperation['call'];
+type Answer = NonNullable<LockOperation['answer']>;
+interface Actor {
+  readonly name: string;
+  client: Client;
+  /** Tokens it was told, the newest last. */
+  readonly tokens: Map<string, number[]>;
+  waiting: number;
+}
+
+class LockRun {
+  readonly #options: LocksOptions;
+  readonly #random: Random;
+  readonly #trace = new LockTrace();
+  readonly #time = new ManualTime();
+  readonly #operations: (LockOperation & { answered?: number; answer?: Answer })[] = [];
+  readonly #problems: string[] = [];
+  readonly #answers = new Map<string, number>();
+  readonly #clients = new Set<Client>();
+  readonly #waits = new Set<Promise<void>>();
+  #server!: Awaited<ReturnType<LockRun['serve']>>;
+  #proxy!: FaultProxy;
+  #port = 0;
+  #clock = 0;
+  #done = 0;
+  #restarts = 0;
+  #restarting: Promise<void> | undefined;
+  readonly #restartAt: number[] = [];
+
+  constructor(options: LocksOptions) {
+    this.#options = options;
+    this.#random = seeded(options.seed);
+  }
+
+  /** A server whose clock stands still unless the run moves it. */
+  async serve() {
+    const { engine, store, path } = this.#options;
+    const server = createServer({
+      contract,
+      plugins: [this.#trace.plugin(), http()] as const,
+      store: store === 'lmdb' ? lmdbStore({ path }) : memoryStore(),
+      engine,
+      time: this.#time,
+      // The run's time is faster than the clients': what waits for them must not be short.
+      limits: { lockMinMs: 1, helloMs: 10_000_000, graceMs: 4_000, graceMaxMs: 4_000, lockWaiters: 5 },
+      pingEvery: 10_000_000,
+      log: {
+        debug() {},
+        info() {},
+        warn() {},
+        error: (fields, message) => {
+          const { err } = fields as { err?: unknown };
+          this.#problems.push(`the server logged: ${message}: ${String((err as Error)?.stack ?? err)}`);
+        },
+      },
+    });
+    ({ port: this.#port } = await server.listen({ port: 0 }));
+    return server;
+  }
+
+  async run(): Promise<LocksResult> {
+    const { seed, operations, actors, rooms, restarts, strikes, progress } = this.#options;
+    const began = performance.now();
+    const random = this.#random;
+    this.#server = await this.serve();
+    this.#proxy = await FaultProxy.start({ target: this.#port, random });
+    for (let i = 0; i < restarts; i++) this.#restartAt.push(random.below(operations * 0.9));
+    this.#restartAt.sort((a, b) => b - a);
+    const strikeEvery = Math.max(1, Math.floor(operations / (strikes + 1)));
+
+    const cast = await Promise.all(Array.from({ length: actors }, (_, i) => this.#actor(`a${i}`)));
+    // Time passes by itself too, so that whoever waits for it gets there.
+    const ticker = setInterval(() => this.#time.advance(random.below(20)), 2);
+    let left = operations;
+    let struck = 0;
+    const play = async (actor: Actor): Promise<void> => {
+      while (left > 0) {
+        left--;
+        await this.#step(actor, rooms);
+        if (this.#done >= (struck + 1) * strikeEvery) {
+          struck++;
+          this.#proxy.strike({ lastMs: 60 });
+        }
+        if (this.#restarting === undefined && this.#done > (this.#restartAt.at(-1) ?? Infinity)) {
+          this.#restartAt.pop();
+          this.#restarting = this.#restart().finally(() => (this.#restarting = undefined));
+        }
+        if (operations - left > 0 && (operations - left) % 10_000 === 0) {
+          progress?.(`${operations - left} lock operations, ${this.#restarts} restarts`);
+        }
+      }
+    };
+    try {
+      await Promise.all(cast.map(play));
+      await this.#restarting;
+      this.#proxy.calm();
+      // Waits end by time alone if by nothing else. Whoever is not answered then is judged as it is.
+      await within(PATIENCE_MS, () => this.#waits.size === 0).catch(() => undefined);
+    } finally {
+      clearInterval(ticker);
+    }
+    const verdict = checkLocks({ entries: this.#trace.entries, operations: this.#operations });
+    return {
+      ...verdict,
+      complaints: [...this.#problems, ...verdict.complaints],
+      complaintCount: verdict.complaintCount + this.#problems.length,
+      seed,
+      did: this.#proxy.did,
+      restarts: this.#restarts,
+      seconds: (performance.now() - began) / 1000,
+      answers: Object.fromEntries([...this.#answers].sort()),
+    };
+  }
+
+  async stop(): Promise<void> {
+    await this.#restarting?.catch(() => undefined);
+    for (const client of this.#clients) client.close();
+    await this.#proxy?.close();
+    await this.#server?.close();
+  }
+
+  // ---- one step of one actor -----------------------------------------------------------------------------------
+
+  async #step(actor: Actor, rooms: number): Promise<void> {
+    const random = this.#random;
+    const roomId = `r${random.below(rooms)}`;
+    const target = TARGETS[random.below(TARGETS.length)] as string;
+    const lock = lockName(roomId, target);
+    const token = this.#token(actor, lock);
+    const pick = random.below(100);
+    if (pick < 28) return this.#acquire(actor, roomId, target);
+    if (pick < 42) {
+      const msg = random.chance(0.3) ? `m${this.#clock}` : undefined;
+      return this.#call(actor, 'refresh', { roomId, target, token, ttl: this.#ttl(), msg });
+    }
+    if (pick < 60) return this.#call(actor, 'release', { roomId, target, token });
+    if (pick < 67) return this.#call(actor, 'msg', { roomId, target, token, msg: `m${this.#clock}` });
+    if (pick < 85) return this.#write(roomId, target, random.chance(0.9) ? token : undefined);
+    if (pick < 88) return this.#call(actor, 'force', { roomId, target });
+    if (pick < 89) return this.#again(actor, roomId);
+    if (pick < 90) return this.#reborn(actor);
+    if (pick < 97) this.#time.advance(random.below(random.chance(0.1) ? 1_500 : 60));
+    else if (pick < 98) this.#time.stall(random.below(300));
+    else this.#time.jump((random.below(7_200) - 3_600) * 1_000);
+  }
+
+  /** Biased to holders: mostly the token it was told last, sometimes an older one or somebody else's. */
+  #token(actor: Actor, lock: string): number {
+    const random = this.#random;
+    const own = actor.tokens.get(lock) ?? [];
+    const last = own.at(-1);
+    if (last !== undefined && random.chance(0.8)) return last;
+    return own[random.below(own.length)] ?? this.#trace.now * 1024 + random.below(1_000);
+  }
+
+  #ttl(): number {
+    return 5 + this.#random.below(this.#random.chance(0.3) ? 100 : 3_000);
+  }
+
+  async #acquire(actor: Actor, roomId: string, target: string): Promise<void> {
+    const random = this.#random;
+    const wait = actor.waiting < 3 && random.chance(0.5) ? 1 + random.below(2_500) : undefined;
+    const input = { roomId, target, ttl: this.#ttl(), wait, msg: random.chance(0.5) ? 'mine' : undefined };
+    // A key makes the SDK send it again after a cut.
+    const key = random.chance(0.1) ? `k${this.#clock}` : undefined;
+    if (wait === undefined) return this.#call(actor, 'acquire', input, { key });
+    const abort = random.chance(0.2) ? new AbortController() : undefined;
+    const timeoutMs = random.chance(0.1) ? 1 + random.below(300) : undefined;
+    actor.waiting++;
+    const waiting = this.#call(actor, 'acquire', input, { key, signal: abort?.signal, timeoutMs }).finally(() => {
+      actor.waiting--;
+      this.#waits.delete(waiting);
+    });
+    this.#waits.add(waiting);
+    if (abort !== undefined) setTimeout(() => abort.abort(), random.below(30));
+    // Whether it has been heard by the time of the next step is left to the network.
+    if (random.chance(0.5)) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  async #call(
+    actor: Actor,
+    call: Call,
+    input: { readonly roomId: string; readonly target: string; readonly [more: string]: unknown },
+    options: {
+      readonly key?: string | undefined;
+      readonly signal?: AbortSignal | undefined;
+      readonly timeoutMs?: number | undefined;
+    } = {},
+  ): Promise<void> {
+    const { client, tokens } = actor;
+    await this.#observe(call, async (op) => {
+      const data = Object.fromEntries(Object.entries({ ...input, op }).filter(([, value]) => value !== undefined));
+      const reply = (await client.call(`lock:${call}`, data, { timeoutMs: PATIENCE_MS, ...options })) as {
+        token?: number;
+      };
+      if (call === 'acquire' && reply.token !== undefined) {
+        const lock = lockName(input.roomId, input.target);
+        tokens.set(lock, [...(tokens.get(lock) ?? []).slice(-3), reply.token]);
+      }
+      return { token: reply.token };
+    });
+  }
+
+  /** A write that the lock guards, by the program or over HTTP. */
+  async #write(roomId: string, target: string, token: number | undefined): Promise<void> {
+    const guarded = token === undefined ? 'trajectory:meta' : target;
+    await this.#observe('write', async (op): Promise<Answer> => {
+      const lock = lockName(roomId, guarded);
+      this.#trace.writes.set(op, { lock, token });
+      // A header cannot carry every name a target can have.
+      if (this.#random.chance(0.2) && !guarded.includes('\0')) {
+        const headers: Record<string, string> = { 'content-type': 'application/json' };
+        if (token !== undefined) Object.assign(headers, { 'lock-token': `${token}`, 'lock-target': guarded });
+        const url = `http://127.0.0.1:${this.#port}/api/rooms/${roomId}`;
+        const body = JSON.stringify({ frameCount: op });
+        const response = await fetch(url, { method: 'PATCH', headers, body }).catch(() => undefined);
+        await response?.arrayBuffer().catch(() => undefined);
+        if (response?.ok !== true) return { code: response === undefined ? 204 : 1_000 + response.status };
+        return {};
+      }
+      // A program does not write through a server that it closed.
+      if (this.#server.ready !== true) return { code: 204 };
+      const condition = token === undefined ? {} : { lock: { token, target: guarded } };
+      await this.#trace.asking({ op, token, lock }, () =>
+        this.#server.plugins.rooms.update(roomId, { frameCount: op }, condition),
+      );
+      return {};
+    });
+  }
+
+  /** Leaves the room with all it holds there, and comes back. */
+  async #again({ client }: Actor, roomId: string): Promise<void> {
+    const room = client.room(roomId);
+    await room.leave().catch(() => undefined);
+    await room.join({ create: true }).catch(() => undefined);
+  }
+
+  /** Ends its session and begins another. */
+  async #reborn(actor: Actor): Promise<void> {
+    actor.client.close();
+    this.#clients.delete(actor.client);
+    actor.client = await this.#connect(actor.name);
+  }
+
+  async #observe(call: Call, ask: (op: number) => Promise<Answer>): Promise<void> {
+    const op = this.#operations.length + 1;
+    const operation: { op: number; call: Call; asked: number; answered?: number; answer?: Answer } = {
+      op,
+      call,
+      asked: ++this.#clock,
+    };
+    this.#operations.push(operation);
+    let answer: Answer;
+    try {
+      answer = await ask(op);
+    } catch (error) {
+      const { code } = error as Partial<RoomwireError>;
+      // Not an answer of roomwire's: a closing store, say. What became of it is not known.
+      answer = { code: typeof code === 'number' ? code : 204 };
+      if (typeof code !== 'number' && this.#restarting === undefined) this.#problems.push(`op ${op}: ${String(error)}`);
+    }
+    operation.answered = ++this.#clock;
+    operation.answer = answer;
+    this.#done++;
+    const what = `${call} ${'code' in answer ? answer.code : 'ok'}`;
+    this.#answers.set(what, (this.#answers.get(what) ?? 0) + 1);
+  }
+
+  // ---- the others ----------------------------------------------------------------------------------------------
+
+  async #actor(name: string): Promise<Actor> {
+    return { name, client: await this.#connect(name), tokens: new Map(), waiting: 0 };
+  }
+
+  async #connect(name: string): Promise<Client> {
+    const client: Client = connect(`ws://127.0.0.1:${this.#proxy.port}`, {
+      WebSocket,
+      instance: `${name}-${++this.#clock}`,
+      backoff: { baseMs: 5, maxMs: 50 },
+      random: () => this.#random.next(),
+      onError: (error) => this.#problems.push(`${name}: ${String(error)}`),
+    });
+    this.#clients.add(client);
+    client.state.subscribe(({ status, reason }) => {
+      if (status === 'refused') this.#problems.push(`${name} was refused for good: ${reason?.code} ${reason?.message}`);
+    });
+    for (let i = 0; i < this.#options.rooms; i++) {
+      // A join that comes to nothing leaves the client outside, where it is refused: that is tried too.
+      await client
+        .room(`r${i}`)
+        .join({ create: true })
+        .catch(() => undefined);
+    }
+    return client;
+  }
+
+  async #restart(): Promise<void> {
+    this.#restarts++;
+    const { store } = this.#options;
+    await this.#server.close();
+    // A store that forgets begins its tokens at the clock: one that was set back would not let them grow.
+    const behind = this.#trace.now + 1 - this.#time.wall();
+    if (store === 'memory' && behind > 0) this.#time.jump(behind);
+    this.#trace.restart(store === 'memory');
+    this.#server = await this.serve();
+    this.#proxy.target = this.#port;
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * The server as a program of its own, to be killed: `serve-child.ts <JSON of ServeOptions>`. Prints its port when it
+ * listens. Over IPC it tells what it holds, for those who look for leaks. It ends with its parent.
+ */
+import { readdirSync } from 'node:fs';
+import * as v from 'valibot';
+import { http } from '../../src/http/http.js';
+import { defineContract } from '../../src/protocol/contract.js';
+import { roomsContract } from '../../src/protocol/rooms-contract.js';
+import { rooms } from '../../src/rooms/rooms.js';
+import { createServer } from '../../src/server/server.js';
+import { lmdbStore } from '../../src/store/lmdb.js';
+import { memoryStore } from '../../src/store/memory.js';
+import { SECRET } from '../support/tokens.js';
+import type { Holdings, ServeOptions } from './child.js';
+
+const { path, store, engine, port, limits, ringBytes } = JSON.parse(process.argv[2] ?? '{}') as ServeOptions;
+const contract = defineContract({
+  use: [roomsContract()],
+  topics: {
+    'chat:{id}': { events: { message: { schema: v.unknown(), publish: 'subscribers' } } },
+    'room:{id}': { events: { message: { schema: v.unknown(), publish: 'subscribers' } } },
+  },
+  calls: { echo: { input: v.unknown() } },
+});
+const server = createServer({
+  contract,
+  plugins: [rooms(), http()] as const,
+  store: store === 'lmdb' ? lmdbStore({ path }) : memoryStore(),
+  engine,
+  limits,
+  ringBytes,
+  auth: { secret: SECRET },
+  // Often, so that a connection that is dead without a word is noticed within a run.
+  pingEvery: 2_000,
+  pingTimeout: 5_000,
+  log: {
+    debug() {},
+    info() {},
+    warn: (fields, message) => console.error('server warns:', message, fields),
+    error: (fields, message) => {
+      errors.push(message);
+      console.error('server error:', message, fields);
+    },
+  },
+});
+const errors: string[] = [];
+server.handle('echo', ({ input }) => input);
+
+process.on('message', () => {
+  // Twice: what the first frees may hold what the second frees.
+  for (let i = 0; i < 2; i++) (globalThis as { gc?: () => void }).gc?.();
+  const { heapUsed, rss, external } = process.memoryUsage();
+  const holdings: Holdings = {
+    ...server.stats(),
+    heapUsed,
+    rss,
+    external,
+    handles: process.getActiveResourcesInfo().length,
+    fds: process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0,
+    errors: errors.splice(0),
+  };
+  process.send?.(holdings);
+});
+process.on('disconnect', () => process.exit(0));
+const listening = await server.listen({ port });
+process.stdout.write(`${listening.port}\n`);
