@@ -152,12 +152,12 @@ class RoomServer implements PluginHost {
   }
 
   async transact<T>(work: (tx: Transaction) => T): Promise<T> {
-    return this.#open().hub.transact(work);
+    return this.#taking().transact(work);
   }
 
   publish(topic: string, event: string, data: unknown, options?: PublishOptions): Promise<Published> {
     return new Promise((done, failed) => {
-      const { hub } = this.#open();
+      const hub = this.#taking();
       const { nameBytes, dataBytes, keyTtlMs } = this.limits;
       const { schema } = this.#policy.event(this.#policy.topic(topic), event);
       // A character is three bytes at most for its UTF-16 length.
@@ -343,8 +343,10 @@ class RoomServer implements PluginHost {
     await this.#settled(hub, settleMs);
     await this.#transport?.close();
     this.#wheel.stop();
-    await this.#store.close();
+    // Before the store: what came in between would be taken and be nowhere.
     this.#state = 'closed';
+    await this.#settled(hub, settleMs);
+    await this.#store.close();
   }
 
   /** Resolves when nothing waits for the store any more, or when it takes too long. */
@@ -366,6 +368,12 @@ class RoomServer implements PluginHost {
         () => this.#sweepKeys(hub, SWEEP_MS),
       );
     });
+  }
+
+  /** Throws draining once closed: nothing would keep what is written then. */
+  #taking(): Hub {
+    if (this.#state === 'closed') throw new RoomwireError('draining', 'the server is closed');
+    return this.#open().hub;
   }
 
   #open(): Core {

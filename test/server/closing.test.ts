@@ -41,6 +41,18 @@ t.test('close: what was taken is answered, what comes now is refused 206, then G
   await server.close();
 });
 
+t.test('a closed server refuses what it is asked to write: nothing would keep it', async (t) => {
+  const { server, log } = await startOpen(t);
+  await server.publish('chat:1', 'notice', 1);
+  await server.close();
+  await t.rejects(server.publish('chat:1', 'notice', 2), { code: 206 });
+  await t.rejects(
+    server.transact((tx) => tx.set('mine', 'key', 1)),
+    { code: 206 },
+  );
+  t.strictSame(log.errors, []);
+});
+
 t.test('close: hundreds of clients all learn why', async (t) => {
   const { client, server } = await startOpen(t);
   const clients = await Promise.all(Array.from({ length: 200 }, () => client()));
