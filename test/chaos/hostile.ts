@@ -1,0 +1,362 @@
+/**
+ * Hostile frames by the million, through raw sockets: valid frames with parts replaced, and messages with bytes
+ * flipped, cut or made up. Each is judged: a message that breaks the encoding does nothing and closes with 4000; in
+ * any other every frame that asks gets its one answer, and BYE and a second HELLO close with their codes. Somebody
+ * who does nothing wrong is answered throughout.
+ */
+import * as v from 'valibot';
+import { concat, decodeAll, encode } from '../../src/protocol/codec.js';
+import { closes } from '../../src/protocol/codes.js';
+import { defineContract } from '../../src/protocol/contract.js';
+import { Op, SUBPROTOCOL, type Value } from '../../src/protocol/frames.js';
+import { MAX_DEPTH } from '../../src/protocol/read.js';
+import { roomsContract } from '../../src/protocol/rooms-contract.js';
+import { scanMessage } from '../../src/protocol/scan.js';
+import { rooms } from '../../src/rooms/rooms.js';
+import { createServer } from '../../src/server/server.js';
+import { lmdbStore } from '../../src/store/lmdb.js';
+import { memoryStore } from '../../src/store/memory.js';
+import { random as seeded, type Random } from '../random.js';
+import { WireClient } from '../support/wire-client.js';
+import { frame as rawFrame, opcodes, RawClient } from '../transport/raw-client.js';
+import type { EngineName, StoreName } from './child.js';
+
+export interface HostileOptions {
+  readonly seed: number;
+  readonly engine: EngineName;
+  readonly store: StoreName;
+  readonly path: string;
+  readonly frames: number;
+  /** Frames of one message. */
+  readonly batch: number;
+  readonly attackers: number;
+  readonly progress?: (line: string) => void;
+}
+
+export interface HostileResult {
+  readonly seed: number;
+  readonly frames: number;
+  readonly messages: number;
+  /** By close code. */
+  readonly closes: Readonly<Record<string, number>>;
+  readonly answers: number;
+  /** Bytes of the heap after all of it, less those after a twentieth. */
+  readonly grown: number;
+  /** The longest that the bystander waited, ms. */
+  readonly bystanderMs: number;
+  readonly complaints: readonly string[];
+  readonly seconds: number;
+}
+
+const PATIENCE_MS = 30_000;
+/** What a run may leave behind: histories of the topics it published to. */
+const MAX_GROWN = 64 * 1024 * 1024;
+const ASKING: ReadonlySet<number> = new Set([Op.AUTH, Op.CALL, Op.SUBSCRIBE, Op.UNSUBSCRIBE, Op.PUBLISH]);
+const SILENT: ReadonlySet<number> = new Set([Op.PING, Op.PONG, Op.ACK, Op.NACK, Op.CANCEL, Op.VOLATILE, Op.POSITION]);
+const contract = defineContract({
+  use: [roomsContract()],
+  topics: { 'chat:{id}': { events: { message: { schema: v.unknown(), publish: 'subscribers' } } } },
+  calls: { echo: { input: v.unknown() } },
+});
+
+export async function runHostile(options: HostileOptions): Promise<HostileResult> {
+  const { seed, engine, store, path, frames, batch, attackers, progress } = options;
+  const began = performance.now();
+  const complaints: string[] = [];
+  const complain = (text: string): void => void (complaints.length < 20 && complaints.push(text));
+  const server = createServer({
+    contract,
+    plugins: [rooms()] as const,
+    store: store === 'lmdb' ? lmdbStore({ path }) : memoryStore(),
+    engine,
+    limits: { historyEvents: 200 },
+    log: {
+      debug() {},
+      info() {},
+      warn() {},
+      error: (fields, message) =>
+        complain(`the server logged: ${message}: ${String((fields as { err?: unknown }).err)}`),
+    },
+  });
+  server.handle('echo', ({ input }) => input);
+  const { port } = await server.listen({ port: 0 });
+  const bystander = new WireClient(`ws://127.0.0.1:${port}`);
+  await bystander.hello({ instance: 'bystander' });
+  const crowd = Array.from({ length: attackers }, (_, i) => new Attacker(port, seeded(seed + i), batch));
+  const heap = (): number => {
+    (globalThis as { gc?: () => void }).gc?.();
+    return process.memoryUsage().heapUsed;
+  };
+  let [sent, base, bystanderMs, told] = [0, 0, 0, 0];
+  const attack = async (attacker: Attacker): Promise<void> => {
+    while (sent < frames && complaints.length === 0) {
+      sent += batch;
+      const complaint = await attacker.message();
+      if (complaint !== undefined) complain(complaint);
+    }
+  };
+  let over = false;
+  const stand = (async () => {
+    while (!over) {
+      const asked = performance.now();
+      const echo = await bystander.call('echo', sent);
+      // Nothing is kept of what it hears.
+      bystander.frames.length = 0;
+      bystander.messages.length = 0;
+      if (Number(echo) > sent) complain('the bystander got another answer');
+      bystanderMs = Math.max(bystanderMs, performance.now() - asked);
+      if (base === 0 && sent > frames / 20) base = heap();
+      if (sent - told >= 1_000_000) progress?.(`${(told = sent)} hostile frames`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  })().catch((error: unknown) => complain(`the bystander: ${String(error)}`));
+  await Promise.all(crowd.map(attack));
+  over = true;
+  await stand;
+  for (const attacker of crowd) attacker.leave();
+  await bystander.barrier().catch((error: unknown) => complain(`the bystander: ${String(error)}`));
+  const counts = new Map<string, number>();
+  let [answers, messages] = [0, 0];
+  for (const attacker of crowd) {
+    answers += attacker.answers;
+    messages += attacker.messages;
+    for (const [code, count] of attacker.closes) counts.set(String(code), (counts.get(String(code)) ?? 0) + count);
+  }
+  crowd.length = 0;
+  const grown = base === 0 ? 0 : heap() - base;
+  if (grown > MAX_GROWN) complain(`the heap has grown by ${Math.round(grown / 1e6)} MB`);
+  bystander.cut();
+  await server.close();
+  const seconds = (performance.now() - began) / 1000;
+  return {
+    seed,
+    frames: sent,
+    messages,
+    closes: Object.fromEntries(counts),
+    answers,
+    grown,
+    bystanderMs,
+    complaints,
+    seconds,
+  };
+}
+
+/** What a message must come to, from the rules alone. */
+interface Expected {
+  /** Close code, if it closes. */
+  readonly close: number | undefined;
+  /** How many answers each id gets; after a close nobody counts. */
+  readonly answers: Map<number, number>;
+}
+
+function expected(bytes: Uint8Array): Expected {
+  const answers = new Map<number, number>();
+  let frames: readonly Value[][];
+  try {
+    frames = decodeAll(bytes);
+    // A client takes one level more than a server: only the scanner knows of the server's bound.
+    if (typeof scanMessage(bytes, [], MAX_DEPTH - 1) !== 'number') return { close: closes.bad_frame, answers };
+  } catch {
+    return { close: closes.bad_frame, answers };
+  }
+  for (const [op, id] of frames) {
+    if (op === Op.BYE) return { close: closes.bye, answers };
+    if (op === Op.HELLO) return { close: closes.hello_expected, answers };
+    const known = ASKING.has(op as number);
+    if (!known && SILENT.has(op as number)) continue;
+    if (typeof id === 'number' && Number.isInteger(id) && id >= 1 && id <= 0x7fff_ffff) {
+      answers.set(id, (answers.get(id) ?? 0) + 1);
+    }
+  }
+  return { close: undefined, answers };
+}
+
+interface Parts {
+  readonly random: Random;
+  readonly id: number;
+  readonly topic: string;
+  readonly roomId: string;
+}
+
+/** Frames as they should be, but for the last. */
+const TEMPLATES: readonly ((parts: Parts) => unknown[])[] = [
+  ({ random, id }) => [Op.CALL, id, 'echo', random.below(1e6)],
+  ({ id, roomId }) => [Op.CALL, id, 'join:room', { roomId, create: true }],
+  ({ id, roomId }) => [Op.CALL, id, 'leave:room', { roomId }],
+  ({ id, roomId }) => [Op.CALL, id, 'lock:acquire', { roomId, target: 'x', ttl: 1_000, wait: 5 }],
+  ({ random, id, roomId }) => [Op.CALL, id, 'lock:release', { roomId, target: 'x', token: random.below(1e9) }],
+  ({ id, roomId }) => [Op.CALL, id, 'room:members', { roomId }],
+  ({ id, topic }) => [Op.SUBSCRIBE, id, topic, null],
+  ({ random, id, topic }) => [Op.SUBSCRIBE, id, topic, ['epoch', random.below(100)]],
+  ({ id, topic }) => [Op.UNSUBSCRIBE, id, topic],
+  ({ id, topic }) => [Op.PUBLISH, id, topic, 'message', null, { text: 'hi' }],
+  ({ random, id, topic }) => [Op.PUBLISH, id, topic, 'message', `k${random.below(50)}`, { text: 'hi' }],
+  ({ topic }) => [Op.PUBLISH, 0, topic, 'nothing', null, 1],
+  ({ topic }) => [Op.VOLATILE, topic, 'message', 'slot', 1],
+  ({ id }) => [Op.AUTH, id, 'token'],
+  ({ random, id }) => [Op.CANCEL, id - random.below(5)],
+  ({ id }) => [Op.ACK, id, 1],
+  ({ id }) => [Op.NACK, id, 100, 'no'],
+  ({ id }) => [Op.PING, id],
+  ({ id }) => [Op.PONG, id],
+  ({ topic }) => [Op.POSITION, { [topic]: ['e', 1] }],
+  ({ random, id, topic }) => [random.below(256), id, topic, random.below(100)],
+];
+
+class Attacker {
+  readonly closes = new Map<number, number>();
+  answers = 0;
+  messages = 0;
+  readonly #port: number;
+  readonly #random: Random;
+  readonly #batch: number;
+  #client: RawClient | undefined;
+  #id = 1;
+
+  constructor(port: number, random: Random, batch: number) {
+    this.#port = port;
+    this.#random = random;
+    this.#batch = batch;
+  }
+
+  leave(): void {
+    this.#client?.destroy();
+  }
+
+  /** Sends one message and judges what comes of it; the complaint, if any. */
+  async message(): Promise<string | undefined> {
+    const client = (this.#client ??= await this.#open());
+    this.messages++;
+    const stamp = ++this.#id;
+    const parts = Array.from({ length: this.#batch }, () => encode(this.#frame()));
+    const good = this.#random.chance(0.8);
+    const bytes = good ? concat([...parts, encode([Op.PING, stamp])]) : this.#spoil(concat(parts));
+    const { close, answers } = expected(bytes);
+    client.send(opcodes.binary, bytes);
+    // What is whole by chance has no PING of its own.
+    if (!good && close === undefined) client.send(opcodes.binary, encode([Op.PING, stamp]));
+    const hex = (): string => Buffer.from(bytes.subarray(0, 2_000)).toString('hex');
+    let ponged = false;
+    let left = [...answers.values()].reduce((sum, count) => sum + count, 0);
+    for (;;) {
+      const frame = await inTime(client.next());
+      if (frame === 'late') return `nothing came in ${PATIENCE_MS} ms, ${left} answers are missing: ${hex()}`;
+      if (frame === undefined || frame.opcode === opcodes.close) {
+        const code = frame === undefined ? 1006 : frame.payload.readUInt16BE(0);
+        this.closes.set(code, (this.closes.get(code) ?? 0) + 1);
+        this.#client = undefined;
+        client.destroy();
+        if (code !== close) return `closed with ${code} instead of ${close ?? 'staying open'}: ${hex()}`;
+        return undefined;
+      }
+      for (const [op, id] of decodeAll(new Uint8Array(frame.payload))) {
+        if (op === Op.PONG && id === stamp) ponged = true;
+        if ((op !== Op.ACK && op !== Op.NACK) || id === 0) continue;
+        this.answers++;
+        if (close === closes.bad_frame) return `a message that breaks the encoding was answered: ${hex()}`;
+        if (close !== undefined) continue;
+        const wanted = answers.get(id as number) ?? 0;
+        if (wanted === 0) return `an answer to id ${String(id)}, which nobody asked: ${hex()}`;
+        answers.set(id as number, wanted - 1);
+        left--;
+      }
+      if (close === undefined && ponged && left === 0) return undefined;
+    }
+  }
+
+  async #open(): Promise<RawClient> {
+    const client = await RawClient.tcp(this.#port);
+    client.write(
+      'GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+        `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: ${SUBPROTOCOL}\r\n\r\n`,
+    );
+    await client.readHead();
+    client.write(
+      rawFrame(opcodes.binary, encode([Op.HELLO, 1, { instance: `x${this.#random.below(1e9)}`, grace: 0 }])),
+    );
+    await client.next();
+    return client;
+  }
+
+  /** A frame that is well encoded: mostly one with a part that does not belong there. */
+  #frame(): unknown[] {
+    const random = this.#random;
+    const id = (this.#id = (this.#id % 0x7fff_fff0) + 1);
+    const topic = `chat:${random.below(4)}`;
+    const roomId = `r${random.below(3)}`;
+    const frame = TEMPLATES[random.below(TEMPLATES.length)]?.({ random, id, topic, roomId }) ?? [];
+    // BYE and HELLO end the message; they come, but seldom.
+    if ((frame[0] === Op.BYE || frame[0] === Op.HELLO) && random.chance(0.99)) frame[0] = 99;
+    if (random.chance(0.2)) return frame;
+    const at = 1 + random.below(frame.length);
+    const kind = random.below(10);
+    if (kind === 0) frame.length = Math.max(1, at - 1);
+    else if (kind === 1) frame.push(this.#value(3));
+    else frame[Math.min(at, frame.length - 1)] = this.#value(3);
+    return typeof frame[0] === 'number' && Number.isInteger(frame[0]) && frame[0] >= 0 ? frame : [99, ...frame];
+  }
+
+  /** Anything that MessagePack can say. */
+  #value(depth: number): unknown {
+    const random = this.#random;
+    switch (random.below(depth === 0 ? 10 : 13)) {
+      case 0:
+        return null;
+      case 1:
+        return random.chance(0.5);
+      case 2:
+        return -1 - random.below(1e6);
+      case 3:
+        return Number.MAX_SAFE_INTEGER - random.below(3);
+      case 4:
+        return random.below(3) - 0.5;
+      case 5:
+        return [NaN, Infinity, -0, 2 ** 31, 2 ** 32][random.below(5)];
+      case 6:
+        return 'x'.repeat(random.below(random.chance(0.02) ? 5_000 : 30));
+      case 7:
+        return ['', '\0', '__proto__', 'constructor', 'chat:', ':', 'room:r0', 'é\u{1f600}'][random.below(8)];
+      case 8:
+        return new Uint8Array(random.below(20));
+      case 9:
+        return random.below(1e6);
+      case 10:
+        return Array.from({ length: random.below(4) }, () => this.#value(depth - 1));
+      case 11:
+        return Object.fromEntries([['__proto__', this.#value(depth - 1)]]);
+      default:
+        return { roomId: this.#value(depth - 1), target: this.#value(0), [`k${random.below(9)}`]: this.#value(0) };
+    }
+  }
+
+  /** Bytes flipped, cut, repeated or made up. */
+  #spoil(bytes: Uint8Array): Uint8Array {
+    const random = this.#random;
+    const at = random.below(bytes.length);
+    switch (random.below(5)) {
+      case 0:
+        return bytes.slice(0, at);
+      case 1:
+        return concat([bytes.subarray(0, at), bytes.subarray(Math.min(bytes.length, at + 1 + random.below(4)))]);
+      case 2:
+        return concat([bytes, Uint8Array.from({ length: 1 + random.below(20) }, () => random.below(256))]);
+      case 3:
+        return Uint8Array.from({ length: random.below(bytes.length) }, () => random.below(256));
+      default: {
+        const spoilt = bytes.slice();
+        for (let i = 1 + random.below(3); i > 0; i--) spoilt[random.below(bytes.length)] = random.below(256);
+        return spoilt;
+      }
+    }
+  }
+}
+
+async function inTime<T>(coming: Promise<T>): Promise<T | 'late'> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<'late'>((resolve) => (timer = setTimeout(() => resolve('late'), PATIENCE_MS)));
+  try {
+    return await Promise.race([coming, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
