@@ -91,10 +91,13 @@ export class Topics {
 
   /** For HELLO, topics of calls first: to join them anew costs more than to subscribe. */
   positions(): [topic: string, Position][] {
-    return [...this.#topics.values()]
-      .filter((topic) => topic.live && topic.position)
-      .sort((a, b) => a.direct - b.direct)
-      .map((topic) => [topic.name, topic.position as Position]);
+    return (
+      [...this.#topics.values()]
+        // Also where the answer to SUBSCRIBE was lost: the session may be in the topic, and would go on from its end.
+        .filter((topic) => (topic.live || topic.asking) && topic.position)
+        .sort((a, b) => a.direct - b.direct)
+        .map((topic) => [topic.name, topic.position as Position])
+    );
   }
 
   welcome({ topics }: Welcome): void {

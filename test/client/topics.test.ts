@@ -201,3 +201,28 @@ t.test('publish tells the offset and how many it matched; volatile asks for noth
   roomwire.volatile('news', 'pointer', 'me', [1, 2]);
   t.same(await peer.take(Op.VOLATILE), [Op.VOLATILE, 'news', 'pointer', 'me', [1, 2]]);
 });
+
+t.test('a position whose SUBSCRIBE lost its answer is resumed from, and nothing is told as missed', async (t) => {
+  const server = await fakeServer(t);
+  const roomwire = client(t, server);
+  const news = roomwire.subscribe('news', { from: ['e', 5] });
+  const resets: unknown[] = [];
+  news.on('reset', (reset) => resets.push(reset));
+  const peer = await server.peer();
+  await peer.take(Op.SUBSCRIBE);
+  // The server has taken it, and its log has grown since.
+  server.onHello = (again, { resume }, id) => {
+    const known = resume?.['news'] !== undefined;
+    const topics = { news: { epoch: 'e', offset: known ? 5 : 9, recovered: known } };
+    again.send([Op.WELCOME, id, { ...welcome(), resumed: true, topics }]);
+  };
+  peer.cut();
+  const back = await server.peer(1);
+  await live(roomwire);
+  const [, id] = await back.take(Op.SUBSCRIBE);
+  back.send([Op.ACK, id, { epoch: 'e', offset: 5, recovered: true }]);
+  t.match(await news.ready, { recovered: true });
+  t.strictSame(server.hellos[1]?.resume, { news: ['e', 5] });
+  t.strictSame(resets, []);
+  t.strictSame(news.position, ['e', 5]);
+});
