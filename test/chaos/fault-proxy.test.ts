@@ -146,6 +146,18 @@ t.test('a drop after n bytes lets exactly n through, in either direction', async
   }
 });
 
+t.test('a drop at once, before the server side is connected, ends both', async (t) => {
+  const { proxy } = await pair(t);
+  proxy.onConnection = (connection) => connection.dropAfter('up', 0);
+  const { closed } = await new Promise<Peer>((resolve) => {
+    const early = peer(connect(proxy.port, '127.0.0.1'));
+    early.socket.on('close', () => resolve(early));
+    early.socket.write('x');
+  });
+  t.ok(closed);
+  t.ok(await until(() => proxy.connections.size === 0).then(() => true));
+});
+
 t.test('a half close ends one direction alone', async (t) => {
   const { open } = await pair(t);
   for (const direction of ['up', 'down'] as const) {

@@ -69,7 +69,7 @@ class Link {
   }
 
   #pump(): void {
-    while (!this.#busy && !this.#stalled && !this.#to.destroyed) {
+    while (!this.#busy && !this.#stalled && this.#left > 0 && !this.#to.destroyed) {
       const [first] = this.#queue;
       if (first === undefined) {
         if (this.#ended) this.#to.end();
@@ -144,7 +144,9 @@ export class Proxied {
   /** Both sides at once. */
   cut(how: 'rst' | 'fin' = 'rst'): void {
     for (const socket of [this.#client, this.#server]) {
-      if (how === 'rst') socket.resetAndDestroy();
+      // One that is not connected yet has nobody to reset.
+      if (how === 'rst' && !socket.connecting) socket.resetAndDestroy();
+      else if (how === 'rst') socket.destroy();
       else {
         socket.end();
         // A peer that never answers FIN would keep the pair for ever.
