@@ -7,7 +7,6 @@ import {
   type At,
   type DeliveryHistory,
   type LockEntry,
-  type LockHistory,
   type LockOperation,
   type SeenEvent,
   type SubscriberRecord,
@@ -271,7 +270,7 @@ class Story {
   #now = 0;
   #clock = 0;
   #op = 0;
-  #asked = new Map<number, { call: LockOperation['call']; asked: number }>();
+  readonly #asked = new Map<number, { call: LockOperation['call']; asked: number }>();
 
   ask(call: LockOperation['call']): number {
     this.#asked.set(++this.#op, { call, asked: ++this.#clock });
@@ -352,7 +351,7 @@ class Story {
 function complaints(tell: (story: Story) => void): readonly string[] {
   const story = new Story();
   tell(story);
-  return checkLocks(story as LockHistory).complaints;
+  return checkLocks(story).complaints;
 }
 
 t.test('a good history of a lock is accepted', async (t) => {

@@ -256,7 +256,7 @@ class Attacker {
         if (close === closes.bad_frame) return `a message that breaks the encoding was answered: ${hex()}`;
         if (close !== undefined) continue;
         const wanted = answers.get(id as number) ?? 0;
-        if (wanted === 0) return `an answer to id ${String(id)}, which nobody asked: ${hex()}`;
+        if (wanted === 0) return `an answer to id ${id as number}, which nobody asked: ${hex()}`;
         answers.set(id as number, wanted - 1);
         left--;
       }

@@ -54,7 +54,7 @@ const calls = Object.fromEntries(
     return [name, { ...call, input: v.object({ ...entries, op: Op }) }];
   }),
 );
-const contract = defineContract({ use: [{ ...base, calls } as typeof base] });
+const contract = defineContract({ use: [{ ...base, calls }] });
 
 export async function runLocks(options: LocksOptions): Promise<LocksResult> {
   const run = new LockRun(options);

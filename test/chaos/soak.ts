@@ -159,7 +159,7 @@ try {
   else {
     const end = await settled();
     say(`the end:  ${shown(end)}`);
-    const more = (what: keyof Holdings & string, slack: number): void => {
+    const more = (what: keyof Holdings, slack: number): void => {
       const [from, to] = [baseline[what] as number, end[what] as number];
       if (to > from + slack) problems.push(`${what}: ${from} at the baseline, ${to} at the end`);
     };
