@@ -32,13 +32,19 @@ function peer(socket: Socket): Peer {
 
 async function pair(t: Test) {
   const arrived: Socket[] = [];
-  const server = createServer({ allowHalfOpen: true }, (socket) => arrived.push(socket)).listen(0, '127.0.0.1');
+  let over = false;
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    // Accepted when the test is over: nobody else would end it.
+    if (over) socket.destroy();
+    else arrived.push(socket);
+  }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const proxy = await FaultProxy.start({ target: (server.address() as AddressInfo).port, random: random(1) });
   const clients: Socket[] = [];
   const taken: Proxied[] = [];
   proxy.onConnection = (connection) => taken.push(connection);
   t.teardown(async () => {
+    over = true;
     for (const socket of [...clients, ...arrived]) socket.destroy();
     server.close();
     await proxy.close();

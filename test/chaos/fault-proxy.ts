@@ -109,6 +109,12 @@ class Link {
   }
 }
 
+/** With RST; Node cannot where there is no connection yet, and leaves a socket open that sends FIN at that moment. */
+function reset(socket: Socket): void {
+  if (socket.connecting || socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
 /** One client's connection through the proxy. */
 export class Proxied {
   readonly up: Link;
@@ -130,7 +136,7 @@ export class Proxied {
     ] as const) {
       socket.setNoDelay(true);
       // An error is the end as the other side made it: it is passed on as one.
-      socket.on('error', () => other.resetAndDestroy());
+      socket.on('error', () => reset(other));
       socket.on('close', () => {
         if (--open === 0) gone();
       });
@@ -144,9 +150,7 @@ export class Proxied {
   /** Both sides at once. */
   cut(how: 'rst' | 'fin' = 'rst'): void {
     for (const socket of [this.#client, this.#server]) {
-      // One that is not connected yet has nobody to reset.
-      if (how === 'rst' && !socket.connecting) socket.resetAndDestroy();
-      else if (how === 'rst') socket.destroy();
+      if (how === 'rst') reset(socket);
       else {
         socket.end();
         // A peer that never answers FIN would keep the pair for ever.
@@ -194,7 +198,7 @@ export class Proxied {
   linger(): () => void {
     this.up.stalled = true;
     this.down.mute();
-    this.#client.resetAndDestroy();
+    reset(this.#client);
     return () => {
       this.up.stalled = false;
       this.#server.end();
@@ -248,7 +252,7 @@ export class FaultProxy {
     client.on('error', () => undefined);
     if (this.refusing) {
       this.did.refused++;
-      client.resetAndDestroy();
+      reset(client);
       return;
     }
     const server = connect({ port: this.target, host: '127.0.0.1', allowHalfOpen: true });
