@@ -24,5 +24,6 @@ t.test('locks keep their rules through faults, restarts and clocks that jump', a
   const { complaints, operations, grants, waits, seconds, answers, did } = result;
   t.comment(`${operations} operations, ${grants} grants, ${waits} waits, ${seconds.toFixed(1)} s`, answers, did);
   t.strictSame(complaints, [], `SEED=${seed}`);
-  t.ok(grants > 300 && waits > 30, 'enough happened to judge by');
+  // Some 300 to 400 of each; how many depends on the machine.
+  t.ok(grants > 100 && waits > 50, 'enough happened to judge by');
 });

@@ -11,7 +11,9 @@ function load(t: CliTest, args: readonly string[]) {
   child.stderr?.on('data', (chunk) => (err += String(chunk)));
   const end = once(child, 'close').then(([code]) => ({ code: code as number, out, err }));
   const heard = async (wanted: RegExp): Promise<void> => {
-    while (!wanted.test(err)) await once(child.stderr as NodeJS.ReadableStream, 'data');
+    const ended = end.then(() => Promise.reject(new Error(`it ended before that, and said: ${out}${err}`)));
+    while (!wanted.test(err)) await Promise.race([once(child.stderr as NodeJS.ReadableStream, 'data'), ended]);
+    ended.catch(() => undefined);
   };
   return { child, end, heard };
 }
