@@ -67,6 +67,9 @@ t.test('a lock over REST keeps writers out: 423 without its token, 409 with an o
   t.equal((await ask(base, 'DELETE', path, { headers: { 'lock-token': token } })).status, 204);
   t.match(await ask(base, 'PATCH', '/api/rooms/demo', guarded), { status: 409, body: { name: 'lock_lost' } });
   t.match(await ask(base, 'DELETE', path, { headers: { 'lock-token': token } }), { status: 409 });
+  t.equal((await ask(base, 'POST', path)).status, 201);
+  t.equal((await ask(base, 'DELETE', `${path}?force=true`)).status, 204, 'whatever its token');
+  t.equal((await ask(base, 'POST', path)).status, 201, 'and it is free');
 });
 
 t.test('the list is paged by cursor, filtered, and keeps hidden rooms out', async (t) => {

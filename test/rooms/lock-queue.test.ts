@@ -1,5 +1,6 @@
 /** Waiting for a lock: in line, one grant at a time, and every waiter ends granted, refused or out of time. */
 import t from 'tap';
+import { connect } from '../../src/client/node.js';
 import { Op } from '../../src/protocol/frames.js';
 import { gatedStore } from '../support/gated-store.js';
 import { startRooms } from '../support/rooms.js';
@@ -213,4 +214,21 @@ t.test('the host may end another’s lease, others may not', async (t) => {
   t.strictSame(await host.call('lock:force', { roomId: 'r', target: 'x' }), { target: 'x', released: true });
   await t.rejects(release(holder, lease), { code: 125 });
   t.strictSame(await host.call('lock:force', { roomId: 'r', target: 'x' }), { target: 'x', released: false });
+});
+
+t.test('the SDK waits in line, and counts its lease from the grant', async (t) => {
+  const { s, clients } = await room(t, 1);
+  const [holder] = clients;
+  const client = connect(s.url);
+  t.teardown(() => client.close());
+  const own = client.room('r');
+  await own.join();
+  const lease = await acquire(holder);
+  const asked = own.lock('x', { wait: 60_000, ttl: 60_000, msg: 'sdk' });
+  await client.call('room:members', { roomId: 'r' });
+  await release(holder, lease);
+  const lock = await asked;
+  t.ok(lock.token > lease.token);
+  t.notOk(lock.signal.aborted, 'the wait was not taken from the lease');
+  t.equal(await lock.release(), true);
 });
