@@ -1,7 +1,10 @@
 /** `roomwire load` as a program, against a served roomwire. */
 import { once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
 import { startCli, type CliTest } from '../support/cli.js';
+
+const HEARD_MS = 30_000;
 
 /** `end` resolves with all it said; `heard` when stderr has matched. */
 function load(t: CliTest, args: readonly string[]) {
@@ -11,9 +14,14 @@ function load(t: CliTest, args: readonly string[]) {
   child.stderr?.on('data', (chunk) => (err += String(chunk)));
   const end = once(child, 'close').then(([code]) => ({ code: code as number, out, err }));
   const heard = async (wanted: RegExp): Promise<void> => {
-    const ended = end.then(() => Promise.reject(new Error(`it ended before that, and said: ${out}${err}`)));
-    while (!wanted.test(err)) await Promise.race([once(child.stderr as NodeJS.ReadableStream, 'data'), ended]);
-    ended.catch(() => undefined);
+    let ended = false;
+    void end.then(() => (ended = true));
+    const deadline = performance.now() + HEARD_MS;
+    while (!wanted.test(err)) {
+      const why = ended ? 'it ended' : performance.now() > deadline ? 'half a minute went by' : undefined;
+      if (why !== undefined) throw new Error(`${why} before ${String(wanted)}, and it said: ${out}${err}`);
+      await pause(20);
+    }
   };
   return { child, end, heard };
 }

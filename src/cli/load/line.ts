@@ -41,6 +41,8 @@ export class Line {
   /** Ms from the start to WELCOME, and from there until it was in the topic. */
   connectMs = 0;
   enterMs = 0;
+  /** The topic's head when it got there. */
+  enteredAt = 0;
   readonly #target: Target;
   readonly #hooks: LineHooks;
   #welcomes = 0;
@@ -90,8 +92,10 @@ export class Line {
     const began = performance.now();
     await this.#live(opening.once);
     const live = performance.now();
-    if (joinCall(this.#target) !== undefined) this.#hear(this.client.listen(this.#target.topic));
-    await this.#enter(opening.once);
+    const listening =
+      joinCall(this.#target) === undefined ? undefined : this.#hear(this.client.listen(this.#target.topic));
+    const stream = (await this.#enter(opening.once)) ?? listening;
+    this.enteredAt = stream?.position?.[1] ?? 0;
     this.connectMs = live - began;
     this.enterMs = performance.now() - live;
     this.#entered = true;
@@ -114,15 +118,15 @@ export class Line {
     });
   }
 
-  /** Gets into the topic; a temporary failure is tried again until it is closed. */
-  async #enter(once: boolean): Promise<void> {
+  /** Gets into the topic; a temporary failure is tried again until it is closed. Resolves with a new subscription. */
+  async #enter(once: boolean): Promise<Subscription | undefined> {
     const { topic } = this.#target;
     const join = joinCall(this.#target);
     for (;;) {
       const stream = join === undefined ? this.#hear(this.client.subscribe(topic)) : undefined;
       try {
         await (stream?.ready ?? this.client.call(...(join as JoinCall)));
-        return;
+        return stream;
       } catch (error) {
         if (once || this.#closed || !isTemporary(error)) throw this.#cannotEnter(error as Error);
         stream?.unsubscribe();

@@ -63,6 +63,8 @@ export class LoadRun {
   readonly #publishing: Line[] = [];
   readonly #subscribers: [Line, Arrivals][] = [];
   #lastAt = 0;
+  /** The topic's head when the last subscriber was there; while that is unknown, nothing counts. */
+  #enteredAt = Infinity;
 
   constructor(plan: Plan) {
     this.plan = plan;
@@ -161,7 +163,9 @@ export class LoadRun {
   /** Runs for each delivery to each subscriber. */
   #counter(arrivals: Arrivals): Handler<unknown> {
     if (this.plan.rate === 0) {
-      return () => {
+      return (_data, { offset, from }) => {
+        // That the last of the load joined is an event too, and may arrive late.
+        if (offset === null ? from === null : offset <= this.#enteredAt) return;
         this.deliveries++;
         this.#lastAt = performance.now();
       };
@@ -182,7 +186,7 @@ export class LoadRun {
   async #load(stop: AbortSignal): Promise<void> {
     const { rate, seconds, event, topic } = this.plan;
     this.phase = rate > 0 ? 'publishing' : 'listening';
-    // The joining of the others was an event in a room.
+    this.#enteredAt = this.#subscribers.reduce((last, [line]) => Math.max(last, line.enteredAt), 0);
     this.deliveries = this.resets = 0;
     const began = performance.now();
     const cpu = process.cpuUsage();
