@@ -9,6 +9,8 @@ export interface Flag {
   /** Environment variable that gives the value when the flag is not there. */
   readonly env?: string;
   readonly default?: string;
+  /** In the help, instead of what `default` and `env` say. */
+  readonly note?: string;
 }
 export type Flags = Readonly<Record<string, Flag>>;
 export type FlagValues<F extends Flags> = {
@@ -77,9 +79,10 @@ export async function runCommand(definition: Command, args: readonly string[]): 
 }
 
 function helpFor({ name, usage, summary, details, flags }: Command): string {
-  const rows = Object.entries(flags).map(([flag, { value, help, env, default: preset }]) => {
+  const rows = Object.entries(flags).map(([flag, { value, help, env, note, default: preset }]) => {
     const left = `  --${flag}${value === undefined ? '' : ` ${value}`}`;
-    const notes = [preset === undefined ? '' : `default ${preset}`, env ?? ''].filter((note) => note !== '').join('; ');
+    const notes =
+      note ?? [preset === undefined ? '' : `default ${preset}`, env ?? ''].filter((note) => note !== '').join('; ');
     return [left, `${help}${notes === '' ? '' : ` (${notes})`}`] as const;
   });
   rows.push(['  --help', 'show this']);

@@ -1,48 +1,113 @@
-/** The config file of `roomwire serve`: JSON, checked whole before anything starts. Secrets stay in the environment. */
-import { readFileSync } from 'node:fs';
+/**
+ * Every setting of `roomwire serve`, as one schema: for the config file, the flags and the environment
+ * (settings.ts makes those of it), for `--help`, for `--check-config` and for docs/config.md.
+ */
 import * as v from 'valibot';
 import { defaultLimits, type Limits } from '../protocol/limits.js';
-import { CommandError } from './args.js';
+import { defaultAdmission } from '../server/doorkeeper.js';
 
-const Topic = v.strictObject({ events: v.record(v.string(), v.picklist(['server', 'subscribers'])) });
-const Limit = v.pipe(v.number(), v.integer(), v.minValue(0));
-const limitEntries = Object.fromEntries(Object.keys(defaultLimits).map((name) => [name, v.optional(Limit)]));
+export const LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const;
 
+/** A setting with its default and what it does. */
+function set<S extends v.GenericSchema>(schema: S, preset: v.InferInput<S>, help: string) {
+  return v.optional(v.pipe(schema, v.description(help)), preset as never);
+}
+/** One that is not there unless it is given. */
+function unset<S extends v.GenericSchema>(schema: S, help: string) {
+  return v.optional(v.pipe(schema, v.description(help)));
+}
+
+const Text = v.pipe(v.string(), v.minLength(1));
+const Flag = v.boolean();
+const List = v.array(Text);
+const Count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
+const Port = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535));
+const Rate = v.pipe(v.number(), v.gtValue(0));
+const Rates = v.record(Text, Rate);
+const Events = v.record(v.string(), v.picklist(['server', 'subscribers']));
+
+const limitEntries = Object.fromEntries(
+  Object.entries(defaultLimits).map(([name, preset]) => [name, set(Count, preset, 'see PROTOCOL.md, Limits')]),
+) as unknown as Record<keyof Limits, v.OptionalSchema<typeof Count, number>>;
+
+/** The config, whole. Parts that are objects of names take the file only. */
 export const Config = v.strictObject({
-  /** Plain topics by pattern, with who may publish each event. */
-  topics: v.optional(v.record(v.string(), Topic), {}),
-  limits: v.optional(v.strictObject(limitEntries), {}),
-  rooms: v.optional(
+  port: set(Port, 8420, 'port to listen on; 0 takes any free one'),
+  host: set(Text, '127.0.0.1', 'address to listen on; any but loopback needs keys'),
+  data: set(Text, './data', 'directory of the embedded store'),
+  memory: set(Flag, false, 'keep everything in memory only'),
+  durability: set(
+    v.picklist(['process', 'power']),
+    'process',
+    'what a commit survives: process (kill -9) or power (also a power cut; slower)',
+  ),
+  engine: set(v.picklist(['auto', 'uws', 'ws']), 'auto', 'uws, ws, or auto: uws where it loads'),
+  page: set(Flag, true, 'serve the page at /'),
+  logLevel: set(v.picklist(LEVELS), 'warn', 'what to log on stderr, as JSON lines'),
+  audit: unset(Text, 'file to append the audit trail to, as JSON lines; - for stderr'),
+  jwtSecret: unset(Text, 'shared secret of HS256 tokens, 32 bytes or more; keep it in the environment'),
+  jwtPublicKey: unset(Text, 'file with the public key of tokens, PEM'),
+  jwksUrl: unset(Text, "address of the issuer's key set"),
+  jwtAlgorithms: unset(List, 'algorithms taken; default: what fits the key'),
+  jwtIssuer: unset(Text, 'issuer a token must name'),
+  jwtAudience: unset(Text, 'audience a token must name'),
+  apiKeys: set(List, [], 'keys of backends for HTTP, 16 characters or more; keep them in the environment'),
+  origins: unset(
+    v.array(v.pipe(v.string(), v.url())),
+    'web origins whose pages may connect and use HTTP; default: any may connect with a token',
+  ),
+  trustedProxies: set(List, [], 'addresses and networks of proxies whose X-Forwarded-For is believed'),
+  admission: v.optional(
     v.strictObject({
-      membership: v.optional(v.picklist(['one', 'many'])),
-      leaveOverview: v.optional(v.boolean()),
-      memberTtl: v.optional(Limit),
-      hostGrace: v.optional(Limit),
+      connections: set(
+        Count,
+        defaultAdmission.connections,
+        'open connections in all; 0: no limit, as with all of these',
+      ),
+      connectionsPerUser: set(Count, defaultAdmission.connectionsPerUser, 'open connections of one user'),
+      connectionsPerAddress: set(Count, defaultAdmission.connectionsPerAddress, 'open connections from one address'),
+      upgradesPerSecond: set(Count, defaultAdmission.upgradesPerSecond, 'new connections a second in all'),
+      upgradesPerSecondPerAddress: set(
+        Count,
+        defaultAdmission.upgradesPerSecondPerAddress,
+        'new connections a second from one address',
+      ),
+      tokenChecks: set(
+        v.pipe(Count, v.minValue(1)),
+        defaultAdmission.tokenChecks,
+        'tokens checked at once; others wait',
+      ),
+      tokenChecksPerSecond: set(Count, defaultAdmission.tokenChecksPerSecond, 'tokens checked a second in all'),
+      badTokensPerSecondPerAddress: set(
+        Count,
+        defaultAdmission.badTokensPerSecondPerAddress,
+        'bad tokens a second from one address until it has to wait',
+      ),
     }),
     {},
   ),
-  /** Web origins whose pages may use the HTTP API. */
-  origins: v.optional(v.array(v.pipe(v.string(), v.url())), []),
+  limits: v.optional(v.strictObject(limitEntries), {}),
+  rooms: v.optional(
+    v.strictObject({
+      membership: set(v.picklist(['one', 'many']), 'many', 'one: joining a room leaves the other in the same step'),
+      leaveOverview: set(Flag, true, 'joining a room leaves the overviews'),
+      memberTtl: set(Count, 0, "ms a member stays after the last of the user's sessions ended"),
+      hostGrace: set(Count, 0, 'ms until the host moves on while its member stays'),
+    }),
+    {},
+  ),
+  rates: v.optional(
+    v.strictObject({
+      calls: set(Rates, {}, 'a second and session, by call or prefix*'),
+      publishes: set(Rates, {}, 'a second and session, by topic pattern'),
+      joins: set(Rates, {}, 'a second and session, by topic pattern'),
+    }),
+    {},
+  ),
+  topics: set(
+    v.record(Text, v.strictObject({ events: Events })),
+    {},
+    'plain topics by pattern, each event with who may publish it: server or subscribers',
+  ),
 });
 export type Config = v.InferOutput<typeof Config>;
-
-/** Throws a CommandError that names the file and each wrong part. */
-export function readConfig(path: string | undefined): Config & { readonly limits: Partial<Limits> } {
-  if (path === undefined) return v.parse(Config, {});
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new CommandError(`cannot read the config ${path}: ${(error as Error).message}`);
-  }
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (error) {
-    throw new CommandError(`the config ${path} is not JSON: ${(error as Error).message}`);
-  }
-  const result = v.safeParse(Config, json);
-  if (result.success) return result.output;
-  const problems = result.issues.map((issue) => `${v.getDotPath(issue) ?? 'config'}: ${issue.message}`);
-  throw new CommandError(`the config ${path} is wrong: ${problems.join('; ')}`);
-}

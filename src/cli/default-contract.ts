@@ -12,6 +12,8 @@ const byMembers = { schema: anything, publish: 'subscribers' } as const;
 export const defaultContract = defineContract({
   use: [roomsContract()],
   topics: {
+    /** What a backend tells one user, on all devices: nobody else may subscribe. */
+    'user:{id}': { subscribe: 'own', events: { '*': anything } },
     'room:{id}': {
       events: {
         'chat:message:new': byMembers,

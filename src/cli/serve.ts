@@ -3,17 +3,18 @@ import { readFileSync } from 'node:fs';
 import pino from 'pino';
 import { http } from '../http/http.js';
 import { rooms, type RoomsApi } from '../rooms/rooms.js';
-import type { TopicRules } from '../server/api.js';
+import type { AuditLine, TopicRules } from '../server/api.js';
 import { createServer } from '../server/server.js';
 import { lmdbStore } from '../store/lmdb.js';
 import { memoryStore } from '../store/memory.js';
 import { StoreError } from '../store/store.js';
-import { choiceFlag, command, CommandError, numberFlag } from './args.js';
-import { readConfig } from './config.js';
+import { command, CommandError } from './args.js';
 import { contractWith } from './default-contract.js';
+import { readSettings, settingFlags } from './settings.js';
 import { version } from './version.js';
 
-const LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const;
+/** What no log line may hold, whoever writes it. */
+const SECRETS = ['token', 'secret', 'authorization', '*.token', '*.secret', '*.authorization'];
 /** At a stop, clients come back spread over this time. */
 const SPREAD_MS = 2_000;
 
@@ -26,76 +27,16 @@ export const serve = command({
     'Ctrl-C or SIGTERM says goodbye to clients, writes what is open and stops.',
   takes: [0, 0],
   flags: {
-    port: { type: 'string', value: 'N', default: '8420', env: 'ROOMWIRE_PORT', help: '0 takes any free port' },
-    host: {
-      type: 'string',
-      value: 'ADDRESS',
-      default: '127.0.0.1',
-      env: 'ROOMWIRE_HOST',
-      help: 'address to listen on',
-    },
-    data: {
-      type: 'string',
-      value: 'DIR',
-      default: './data',
-      env: 'ROOMWIRE_DATA',
-      help: 'directory of the embedded store',
-    },
-    memory: { type: 'boolean', help: 'keep everything in memory only' },
-    durability: {
-      type: 'string',
-      value: 'MODE',
-      default: 'process',
-      env: 'ROOMWIRE_DURABILITY',
-      help: 'what a commit survives: process (kill -9) or power (also a power cut; slower)',
-    },
-    engine: { type: 'string', value: 'NAME', default: 'auto', env: 'ROOMWIRE_ENGINE', help: 'uws, ws or auto' },
-    config: {
-      type: 'string',
-      value: 'FILE',
-      env: 'ROOMWIRE_CONFIG',
-      help: 'JSON: topics, limits, rooms, origins (docs/config.md)',
-    },
-    'jwt-secret': {
-      type: 'string',
-      value: 'TEXT',
-      env: 'ROOMWIRE_JWT_SECRET',
-      help: 'shared secret of HS256 tokens, 32 bytes or more',
-    },
-    'jwt-public-key': {
-      type: 'string',
-      value: 'FILE',
-      env: 'ROOMWIRE_JWT_PUBLIC_KEY',
-      help: 'public key of tokens, PEM',
-    },
-    'jwt-algorithms': { type: 'string', value: 'A,B', env: 'ROOMWIRE_JWT_ALGORITHMS', help: 'algorithms taken' },
-    'jwt-issuer': { type: 'string', value: 'TEXT', env: 'ROOMWIRE_JWT_ISSUER', help: 'issuer a token must name' },
-    'jwt-audience': { type: 'string', value: 'TEXT', env: 'ROOMWIRE_JWT_AUDIENCE', help: 'audience a token must name' },
-    'api-keys': {
-      type: 'string',
-      value: 'A,B',
-      env: 'ROOMWIRE_API_KEYS',
-      help: 'keys of backends for HTTP, 16 characters or more',
-    },
-    'no-page': { type: 'boolean', help: 'do not serve the page at /' },
-    'log-level': {
-      type: 'string',
-      value: 'LEVEL',
-      default: 'warn',
-      env: 'ROOMWIRE_LOG_LEVEL',
-      help: LEVELS.join(', '),
-    },
+    config: { type: 'string', value: 'FILE', env: 'ROOMWIRE_CONFIG', help: 'JSON file with these settings and more' },
+    'check-config': { type: 'boolean', help: 'check all settings, say what is wrong, and do not start' },
+    ...settingFlags(),
   },
   async run(flags) {
-    const config = readConfig(flags.config);
-    const log = pino(
-      { level: choiceFlag('log-level', flags['log-level'], LEVELS) },
-      pino.destination({ dest: 2, sync: true }),
-    );
-    const durability = choiceFlag('durability', flags.durability, ['process', 'power'] as const);
-    const path = flags.data as string;
-    const store = flags.memory ? memoryStore() : lmdbStore({ path, durability });
-    const plugins = [rooms(config.rooms), http({ page: !flags['no-page'], origins: config.origins })] as const;
+    const config = readSettings(flags, process.env, flags.config);
+    const log = pino({ level: config.logLevel, redact: SECRETS }, pino.destination({ dest: 2, sync: true }));
+    const { data: path, durability, memory, origins } = config;
+    const store = memory ? memoryStore() : lmdbStore({ path, durability });
+    const plugins = [rooms(config.rooms), http({ page: config.page, origins: origins ?? [] })] as const;
     const presenterOnly: TopicRules = {
       publish: { frame_update: ({ session, params }) => roomsApi().presenterOf(params['id'] ?? '') === session.sid },
     };
@@ -104,30 +45,37 @@ export const serve = command({
         contract: contractWith(config.topics),
         plugins,
         store,
-        engine: choiceFlag('engine', flags.engine, ['auto', 'uws', 'ws'] as const),
+        engine: config.engine,
         limits: config.limits,
+        rates: config.rates,
+        admission: { ...config.admission, trustedProxies: config.trustedProxies, origins },
         policy: { 'room:{id}': presenterOnly },
         log,
+        audit: config.audit === undefined ? undefined : auditTrail(config.audit),
         auth: {
-          secret: flags['jwt-secret'],
-          publicKey: flags['jwt-public-key'] === undefined ? undefined : readKey(flags['jwt-public-key']),
-          algorithms: list(flags['jwt-algorithms']),
-          issuer: flags['jwt-issuer'],
-          audience: flags['jwt-audience'],
-          apiKeys: list(flags['api-keys']),
+          secret: config.jwtSecret,
+          publicKey: config.jwtPublicKey === undefined ? undefined : readKey(config.jwtPublicKey),
+          jwksUrl: config.jwksUrl,
+          algorithms: config.jwtAlgorithms,
+          issuer: config.jwtIssuer,
+          audience: config.jwtAudience,
+          apiKeys: config.apiKeys,
         },
       }),
     );
     const roomsApi = (): RoomsApi => server.plugins.rooms;
-    const { host } = flags;
-    const port = numberFlag('port', flags.port, 0, 65_535);
+    if (flags['check-config']) {
+      process.stdout.write('the settings are right\n');
+      return;
+    }
+    const { host, port } = config;
     let url: string;
     try {
-      ({ url } = await server.listen({ port, ...(host === undefined ? {} : { host }) }));
+      ({ url } = await server.listen({ port, host }));
     } catch (error) {
       throw startError(error, port, host);
     }
-    const where = flags.memory ? 'memory (nothing is kept)' : `lmdb in ${path} (durability ${durability})`;
+    const where = memory ? 'memory (nothing is kept)' : `lmdb in ${path} (durability ${durability})`;
     process.stdout.write(`roomwire ${version()} on ${url}/  engine ${server.engine ?? ''}, store ${where}\n`);
     await stopSignal();
     process.stderr.write('stopping\n');
@@ -135,11 +83,17 @@ export const serve = command({
   },
 });
 
-function list(text: string | undefined): readonly string[] | undefined {
-  return text
-    ?.split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== '');
+/** Appends JSON lines; what cannot be written is the log's to tell. */
+function auditTrail(path: string): (line: AuditLine) => void {
+  let out: ReturnType<typeof pino.destination>;
+  try {
+    out = pino.destination(
+      path === '-' ? { dest: 2, sync: true } : { dest: path, append: true, sync: true, mkdir: true },
+    );
+  } catch (error) {
+    throw new CommandError(`cannot write --audit ${path}: ${(error as Error).message}`);
+  }
+  return (line) => void out.write(`${JSON.stringify(line)}\n`);
 }
 
 function readKey(path: string): string {

@@ -1,5 +1,5 @@
 /** The HTTP plugin: health, REST for rooms, publishing for backends and the page, on the server's own port. */
-import type { HttpRequest, HttpResponse, Plugin, PluginHost } from '../server/api.js';
+import type { AuditEvent, HttpRequest, HttpResponse, Plugin, PluginHost } from '../server/api.js';
 import type { RoomsApi } from '../rooms/rooms.js';
 import { pageFile } from './page-files.js';
 import { json, responseTo } from './problem.js';
@@ -22,6 +22,14 @@ const ALLOWED = {
   'access-control-max-age': '600',
 };
 
+/** What a refusal says to the audit trail. */
+const EVENTS: Readonly<Record<number, AuditEvent>> = {
+  401: 'login_refused',
+  403: 'denied',
+  413: 'limit',
+  429: 'limit',
+};
+
 /** Put it after `rooms()` in `plugins` to serve their REST too. */
 export function http({ page = true, origins = [] }: HttpOptions = {}): Plugin<'http', undefined> {
   return {
@@ -29,17 +37,29 @@ export function http({ page = true, origins = [] }: HttpOptions = {}): Plugin<'h
     setup(server) {
       const rooms = server.plugins['rooms'] as RoomsApi | undefined;
       const routes = [...healthRoutes(server), publishRoute(server), ...(rooms === undefined ? [] : roomRoutes(rooms))];
-      const router = new Router(routes, (request) => server.authenticate(request));
+      const router = new Router(routes, async (request) => {
+        const caller = await server.authenticate(request);
+        if (caller.kind === 'key' && !['GET', 'HEAD'].includes(request.method)) {
+          server.audit({ event: 'admin', user: caller.user.id, ...placeOf(request) });
+        }
+        return caller;
+      });
       server.onRequest(async (request) => {
         const cors = corsHeaders(request, origins);
         if (cors !== undefined && request.method === 'OPTIONS')
           return { status: 204, headers: { ...cors, ...ALLOWED }, body: '' };
         const response = await answer(request, router, page);
+        const event = EVENTS[response?.status ?? 0];
+        if (event !== undefined) server.audit({ event, ...placeOf(request), code: String(response?.status) });
         return response && cors ? { ...response, headers: { ...response.headers, ...cors } } : response;
       });
       return undefined;
     },
   };
+}
+
+function placeOf({ method, path, address }: HttpRequest): { address: string; target: string } {
+  return { address, target: `${method} ${path}` };
 }
 
 async function answer(request: HttpRequest, router: Router, page: boolean): Promise<HttpResponse | undefined> {

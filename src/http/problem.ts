@@ -71,7 +71,9 @@ export function responseTo(error: unknown): HttpResponse | undefined {
     const problem = problemOf(error);
     const headers: Record<string, string> = {};
     if (problem.status === 401) headers['www-authenticate'] = 'Bearer';
-    if (problem.status === 503) headers['retry-after'] = '1';
+    const { retryAfterMs } = (error.details ?? {}) as { readonly retryAfterMs?: unknown };
+    if (typeof retryAfterMs === 'number') headers['retry-after'] = String(Math.ceil(retryAfterMs / 1_000));
+    else if (problem.status === 503) headers['retry-after'] = '1';
     return json(problem.status, problem, headers, 'application/problem+json');
   }
   if (error instanceof HttpError) {

@@ -13,8 +13,11 @@ export type Publisher = 'server' | 'subscribers';
 export type EventDefinition = Schema | { readonly schema: Schema; readonly publish?: Publisher };
 export interface TopicDefinition {
   readonly events: Readonly<Record<string, EventDefinition>>;
-  /** Who may SUBSCRIBE: everyone signed in (default), or nobody directly: a plugin's call subscribes (RW-SUB-3). */
-  readonly subscribe?: 'everyone' | 'by-call';
+  /**
+   * Who may SUBSCRIBE: everyone signed in (default); the user whose id the first placeholder is; or nobody
+   * directly: a plugin's call subscribes (RW-SUB-3).
+   */
+  readonly subscribe?: 'everyone' | 'own' | 'by-call';
 }
 export interface CallDefinition {
   readonly input: Schema;
@@ -32,7 +35,7 @@ export interface ContractEvent {
   readonly publish: Publisher;
 }
 export interface ContractTopic extends TopicPattern {
-  readonly subscribe: 'everyone' | 'by-call';
+  readonly subscribe: 'everyone' | 'own' | 'by-call';
   readonly events: Readonly<Record<string, ContractEvent>>;
 }
 

@@ -19,6 +19,16 @@ export interface Limits {
   pendingCalls: number;
   /** Frames of one connection that wait for an asynchronous policy or the store. */
   pendingFrames: number;
+  /** Calls of one session a second; twice as many may come at once. 0: no limit, as with all rates. */
+  callsPerSecond: number;
+  /** Publishes of one session a second, volatile ones too. */
+  publishesPerSecond: number;
+  /** SUBSCRIBE and UNSUBSCRIBE of one session a second. */
+  joinsPerSecond: number;
+  /** The same for all sessions of a user together. */
+  userCallsPerSecond: number;
+  userPublishesPerSecond: number;
+  userJoinsPerSecond: number;
   /** Longest deadline of a call, ms. */
   callMaxMs: number;
   /** Ms a session outlives its connection unless HELLO asks otherwise. */
@@ -35,6 +45,14 @@ export interface Limits {
   historyBytes: number;
   /** Ms an idempotency key is remembered. */
   keyTtlMs: number;
+  /** Idempotency keys of one user that are remembered at once. */
+  keys: number;
+  /** Rooms that one user is a member of. */
+  roomsPerUser: number;
+  /** Rooms that one user made and that still exist. */
+  roomsMade: number;
+  /** Members of one room. */
+  roomMembers: number;
   /** Members listed in a join reply; above it the reply is a page. */
   memberInline: number;
   /** Longest and shortest lock lease, ms. */
@@ -55,6 +73,12 @@ export const defaultLimits: Readonly<Limits> = {
   topics: 1_000,
   pendingCalls: 256,
   pendingFrames: 4_096,
+  callsPerSecond: 1_000,
+  publishesPerSecond: 10_000,
+  joinsPerSecond: 500,
+  userCallsPerSecond: 5_000,
+  userPublishesPerSecond: 50_000,
+  userJoinsPerSecond: 2_500,
   callMaxMs: 120_000,
   graceMs: 15_000,
   graceMaxMs: 300_000,
@@ -63,6 +87,10 @@ export const defaultLimits: Readonly<Limits> = {
   historyEvents: 2_000,
   historyBytes: 4 * 1024 * 1024,
   keyTtlMs: 300_000,
+  keys: 10_000,
+  roomsPerUser: 1_000,
+  roomsMade: 1_000,
+  roomMembers: 100_000,
   memberInline: 200,
   lockMaxMs: 600_000,
   lockMinMs: 1_000,

@@ -71,7 +71,7 @@ export function registerCalls(server: PluginHost, { membership, locks, presenter
   handle('lock:force', (tx, session, { roomId, target = METADATA_TARGET }) => {
     requireInside(tx, session, roomId);
     ask(tx, 'force-release', { kind: 'user', user: session.user }, roomId);
-    return { target, released: locks.forceRelease(tx, roomId, target) };
+    return { target, released: locks.forceRelease(tx, roomId, target, session.user.id) };
   });
 
   handle('presenter:take', (tx, session, { roomId }) => {

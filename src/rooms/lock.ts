@@ -118,11 +118,19 @@ export class Locks {
     return { target: thing.target, released: true };
   }
 
-  /** Whatever its token: for administrators. False when nobody held it. */
-  forceRelease(tx: Transaction, roomId: string, target: string | undefined): boolean {
+  /** Whatever its token: for administrators, into the audit trail. False when nobody held it. */
+  forceRelease(tx: Transaction, roomId: string, target: string | undefined, by: string): boolean {
     const thing = lockOf(roomId, target);
-    if (holderOf(tx, thing) === undefined) return false;
+    const held = holderOf(tx, thing);
+    if (held === undefined) return false;
     this.#end(tx, thing);
+    const entry = {
+      event: 'lock_forced',
+      user: by,
+      target: `${roomId} ${thing.target}`,
+      reason: `held by ${held.userId}`,
+    } as const;
+    tx.afterCommit(() => this.#host.audit(entry));
     return true;
   }
 

@@ -5,6 +5,7 @@
  */
 import type { Member } from '../protocol/rooms-contract.js';
 import type { Session, Transaction } from '../server/api.js';
+import { returnQuota, takeQuota } from './quotas.js';
 
 export interface MemberRecord {
   readonly userId: string;
@@ -39,12 +40,17 @@ export function shownMember({ userId, name, order, sids }: MemberRecord): Member
   return { userId, name, order, online: sids.length };
 }
 
-/** Puts a session of a user in the room. Told to the others when it is a real change. */
-export function enter(tx: Transaction, news: MemberNews, roomId: string, session: Session): MemberRecord {
+/** Puts a session of a user in the room. Told to the others when it is a real change. Throws limit_reached. */
+export function enter(
+  tx: Transaction,
+  news: MemberNews,
+  { roomId, session, most }: { readonly roomId: string; readonly session: Session; readonly most: number },
+): MemberRecord {
   const { user, sid } = session;
   const before = findMember(tx, roomId, user.id);
   if (before?.sids.includes(sid) === true) return before;
   if (before !== undefined) return setSids(tx, news, roomId, before, [...before.sids, sid]);
+  takeQuota(tx, 'in', user.id, most);
   const member = { userId: user.id, name: user.name, order: tx.version(), sids: [sid] };
   tx.set(MEMBERS, keyOf(roomId, user.id), member);
   tx.set(ORDER, orderKey(roomId, member.order), user.id);
@@ -76,6 +82,7 @@ export function remove(tx: Transaction, news: MemberNews, roomId: string, member
 export function erase(tx: Transaction, roomId: string, { userId, order }: MemberRecord): void {
   tx.delete(MEMBERS, keyOf(roomId, userId));
   tx.delete(ORDER, orderKey(roomId, order));
+  returnQuota(tx, 'in', userId);
 }
 
 /** Members in joining order; `after` is the order of the last one seen. */

@@ -81,15 +81,19 @@ export class Membership {
   join(tx: Transaction, session: Session, roomId: string, create: boolean | RoomFields | undefined): JoinReply {
     const { access, membership, leaveOverview, defaults } = this.#options;
     const { user } = session;
+    const { roomsMade, roomsPerUser, roomMembers } = this.#host.limits;
     const found = findRoom(tx, roomId);
     const question = { user, isMember: false, isHost: false, caller: undefined };
     let created = false;
     if (found !== undefined) {
       const isMember = findMember(tx, roomId, user.id) !== undefined;
       require(access, { ...question, action: 'join', room: found.metadata, isMember });
+      if (!isMember && found.memberCount >= roomMembers) {
+        throw new RoomwireError('limit_reached', `the room has ${roomMembers} members, which is the most`);
+      }
     } else if (create !== undefined && create !== false) {
       require(access, { ...question, action: 'create', room: undefined });
-      createRoom(tx, roomId, create === true ? {} : create, defaults);
+      createRoom(tx, roomId, create === true ? {} : create, defaults, { userId: user.id, most: roomsMade });
       created = true;
     } else throw new RoomwireError('room_not_found', `no room '${roomId}': join with create to make it`);
 
@@ -101,7 +105,7 @@ export class Membership {
         this.leave(tx, session, other.slice('room:'.length), 'joined another room');
       }
     }
-    const member = enter(tx, this.#crowd, roomId, session);
+    const member = enter(tx, this.#crowd, { roomId, session, most: roomsPerUser });
     hostIfNone(tx, roomId, member);
     tx.subscribe(session, topic);
     return { status: 'joined', room: topic, created, ...this.snapshot(tx, roomId) };

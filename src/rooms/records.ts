@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { RoomwireError } from '../protocol/errors.js';
 import type { RoomFields, RoomMetadata } from '../protocol/rooms-contract.js';
 import type { Transaction } from '../server/api.js';
+import { returnQuota, takeQuota } from './quotas.js';
 
 /** RoomMetadata with the application's own fields. */
 export type Metadata = RoomMetadata & { readonly [field: string]: unknown };
@@ -16,6 +17,14 @@ export interface RoomRecord {
   readonly memberCount: number;
   /** Too many members to name each: see crowd.ts. */
   readonly crowded: boolean;
+  /** The user who made it, who has a quota; null: the program or a backend. */
+  readonly madeBy: string | null;
+}
+
+/** Who makes a room, and how many one may. */
+export interface Maker {
+  readonly userId: string;
+  readonly most: number;
 }
 
 const ROOMS = 'rooms';
@@ -45,14 +54,16 @@ export function listRooms(tx: Transaction, after: string, limit: number): [strin
   return tx.list<RoomRecord>(ROOMS, { after, limit });
 }
 
-/** Throws room_exists. `defaults`: the application's own fields. */
+/** Throws room_exists and limit_reached. `defaults`: the application's own fields; no `maker`: the program or a backend. */
 export function createRoom(
   tx: Transaction,
   roomId: string,
   fields: RoomFields & Readonly<Record<string, unknown>>,
   defaults: Readonly<Record<string, unknown>>,
+  maker?: Maker,
 ): RoomRecord {
   if (findRoom(tx, roomId) !== undefined) throw new RoomwireError('room_exists', `room '${roomId}' exists`);
+  if (maker !== undefined) takeQuota(tx, 'made', maker.userId, maker.most);
   const metadata: Metadata = {
     ...defaults,
     description: null,
@@ -67,7 +78,7 @@ export function createRoom(
     presenterSid: null,
     version: tx.version(),
   };
-  const record = { metadata, memberCount: 0, crowded: false };
+  const record = { metadata, memberCount: 0, crowded: false, madeBy: maker?.userId ?? null };
   tx.set(ROOMS, roomId, record);
   announceWhole(tx, metadata, [roomTopic(roomId), listedIn(metadata)]);
   return record;
@@ -103,7 +114,8 @@ export function setMemberCount(tx: Transaction, roomId: string, memberCount: num
 }
 
 /** Tells the room and its overview, takes everyone out and forgets the room's log. Members and holders are the caller's. */
-export function removeRoom(tx: Transaction, { metadata }: RoomRecord): void {
+export function removeRoom(tx: Transaction, { metadata, madeBy }: RoomRecord): void {
+  if (madeBy !== null) returnQuota(tx, 'made', madeBy);
   const roomId = metadata.id;
   const deleted = { roomId, version: tx.version() };
   const overview = listedIn(metadata);

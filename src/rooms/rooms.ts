@@ -253,7 +253,8 @@ class Rooms implements RoomsApi {
   create(roomId: string, fields: RoomFields = {}, asker?: Asker): Promise<Metadata> {
     return this.#host.transact((tx) => {
       this.#ask(tx, 'create', asker);
-      return createRoom(tx, roomId, fields, this.options.defaults ?? {}).metadata;
+      const maker = asker?.kind === 'user' ? { userId: asker.user.id, most: this.#host.limits.roomsMade } : undefined;
+      return createRoom(tx, roomId, fields, this.options.defaults ?? {}, maker).metadata;
     });
   }
 
@@ -370,7 +371,12 @@ class Rooms implements RoomsApi {
       refresh: (request, asker) => run(request.roomId, asker, (tx) => this.#locks.refresh(tx, request)),
       release: (request, asker) => run(request.roomId, asker, (tx) => this.#locks.release(tx, request)),
       forceRelease: (roomId, target, asker) =>
-        run(roomId, asker, (tx) => this.#locks.forceRelease(tx, roomId, target), 'force-release'),
+        run(
+          roomId,
+          asker,
+          (tx) => this.#locks.forceRelease(tx, roomId, target, (asker?.user ?? PROGRAM).id),
+          'force-release',
+        ),
     };
   }
 }

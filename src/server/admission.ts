@@ -23,3 +23,9 @@ export function isLocalOrigin(origin: string): boolean {
   const host = URL.canParse(origin) ? new URL(origin).hostname : '';
   return isLoopback(host.replace(/^\[(.*)\]$/, '$1'));
 }
+
+/** Whether pages of this origin may connect: none at all is no page; a server's own pages always may. */
+export function isAllowedOrigin(origin: string, host: string, allowed: readonly string[] | undefined): boolean {
+  if (origin === '' || allowed === undefined || allowed.includes(origin)) return true;
+  return URL.canParse(origin) && host !== '' && new URL(origin).host === host.toLowerCase();
+}

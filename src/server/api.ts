@@ -7,8 +7,10 @@ import type { ErrorName } from '../protocol/codes.js';
 import type { RoomwireError } from '../protocol/errors.js';
 import type { Position, Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
+import type { AuditEntry } from './audit.js';
 import type { HttpRequest, HttpResponse } from './transport/transport.js';
 
+export type { AuditEntry, AuditEvent, AuditLine } from './audit.js';
 export type { HttpRequest, HttpResponse } from './transport/transport.js';
 export type { Timer } from './wheel.js';
 import type { Timer } from './wheel.js';
@@ -154,6 +156,14 @@ export interface TopicRules {
   >;
 }
 
+/** May this session make this call? Asked before the handler, each time; only `true` is yes. */
+export type CallRule = (context: {
+  session: Session;
+  call: string;
+  /** As the contract checked it. */
+  input: unknown;
+}) => boolean | Promise<boolean>;
+
 /** The part of the server a plugin works with. */
 export interface PluginHost {
   readonly contract: Contract;
@@ -170,6 +180,12 @@ export interface PluginHost {
   publish(topic: string, event: string, data: unknown, options?: PublishOptions): Promise<Published>;
   /** Live session by id. */
   session(sid: string): Session | undefined;
+  /** Sessions of a user, also those in their grace. */
+  sessionsOf(userId: string): readonly Session[];
+  /** Ends a session for good, closing its connection with `kicked` at once: what it asked for and waits is not done. */
+  kick(session: Session, reason?: string): Promise<void>;
+  /** A rule for a call or `prefix*`, beside the program's own. */
+  guard(call: string, rule: CallRule): void;
   /** Calls a client; rejects with `disconnected` at once when it is not there. */
   call(session: Session, name: string, data: unknown, options?: { readonly timeoutMs?: number }): Promise<Value>;
   /** Runs in the transaction that ends a session; its topics are still listed. */
@@ -184,6 +200,10 @@ export interface PluginHost {
   /** Who sent this HTTP request. Throws a RoomwireError (unauthenticated, token_expired). */
   authenticate(request: HttpRequest): Promise<HttpCaller>;
   readonly log: Log;
+  /** Adds to the audit trail; `time` is added. Never throws. */
+  audit(entry: AuditEntry): void;
+  /** Hears every entry, also those that sampling leaves out of the trail. */
+  onAudit(watcher: (entry: AuditEntry) => void): void;
   /** Whether the server takes work: open, not draining, store answering. */
   readonly ready: boolean;
   /** What the server holds now; for metrics. */
@@ -195,6 +215,8 @@ export interface Stats {
   readonly connections: number;
   /** Sessions, also those in their grace. */
   readonly sessions: number;
+  /** Users with a session. */
+  readonly users: number;
   /** Topics in memory; the store may know more. */
   readonly topics: number;
   /** Bytes of the events kept in memory. */

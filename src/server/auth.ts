@@ -3,9 +3,11 @@
  * and guests, who are let in only on loopback when no keys are configured.
  */
 import { createPublicKey, randomBytes, timingSafeEqual, createHash, type KeyObject } from 'node:crypto';
-import { errors as joseErrors, jwtVerify, type JWTPayload } from 'jose';
+import { errors as joseErrors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
 import { RoomwireError } from '../protocol/errors.js';
 import type { User } from './api.js';
+import { KeysUnavailable, RemoteKeys } from './jwks.js';
+import { tooMany } from './rates.js';
 
 export type Claims = JWTPayload & Readonly<Record<string, unknown>>;
 
@@ -14,13 +16,22 @@ export interface AuthOptions<U extends User = User> {
   readonly secret?: string;
   /** Public key in PEM (SPKI) for RS256, PS256, ES256, EdDSA and their kin. */
   readonly publicKey?: string;
-  /** Algorithms taken. Default: HS256 with `secret`; what fits the key's type with `publicKey`. */
+  /**
+   * Address of the issuer's JSON Web Key Set. It is fetched at the first token, again after ten minutes, and
+   * when a token names a key it lacks, at most every half minute; while the issuer is away, the keys it
+   * had serve on. https, or http on this machine.
+   */
+  readonly jwksUrl?: string;
+  /** Algorithms taken. Default: HS256 with `secret`; what fits the key's type with `publicKey`; RS256, PS256, ES256 and EdDSA with `jwksUrl`. */
   readonly algorithms?: readonly string[];
   readonly issuer?: string;
   readonly audience?: string;
   /** Seconds of clock difference that are forgiven. Default 5. */
   readonly clockTolerance?: number;
-  /** Makes the user of a token's claims; throw to refuse. Default: `sub` as id, `name` (or the id) as name. */
+  /**
+   * Makes the user of a token's claims; throw to refuse (a RoomwireError `forbidden` for good). Default: `sub` as
+   * id, `name` (or the id) as name, and the lists `groups`, `roles` and `rooms` (topic patterns) where they are there.
+   */
   readonly user?: (claims: Claims) => U;
   /** Secrets of backends, for HTTP: at least 16 characters each. They may do everything. */
   readonly apiKeys?: readonly string[];
@@ -33,22 +44,34 @@ export interface Identity {
   readonly guest: boolean;
 }
 
+const KEYS_RETRY_MS = 2_000;
+const CHECKS_AT_ONCE = 64;
 /** Bytes of a token; more is not looked at. */
 const TOKEN_BYTES = 8 * 1024;
 
 export class Authenticator {
   readonly #options: AuthOptions;
-  readonly #key: Uint8Array | KeyObject | undefined;
+  readonly #key: Uint8Array | KeyObject | JWTVerifyGetKey | undefined;
   readonly #algorithms: string[];
   readonly #apiKeys: readonly Buffer[];
   readonly #wall: () => number;
 
-  /** `wall`: the wall clock. Throws a TypeError that says what to set when the options cannot work. */
-  constructor(options: AuthOptions, wall: () => number = Date.now) {
+  readonly #atOnce: number;
+  #checking = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  /**
+   * `wall`: the wall clock; `atOnce`: tokens checked at the same time, the others wait their turn.
+   * Throws a TypeError that says what to set when the options cannot work.
+   */
+  constructor(options: AuthOptions, wall: () => number = Date.now, atOnce = CHECKS_AT_ONCE) {
     this.#options = options;
     this.#wall = wall;
-    if (options.secret !== undefined && options.publicKey !== undefined) {
-      throw new TypeError('auth: set secret or publicKey, not both: one key must not serve two kinds of algorithm');
+    this.#atOnce = atOnce;
+    if ([options.secret, options.publicKey, options.jwksUrl].filter((key) => key !== undefined).length > 1) {
+      throw new TypeError(
+        'auth: set one of secret, publicKey and jwksUrl: one key must not serve two kinds of algorithm',
+      );
     }
     if (options.secret !== undefined) {
       this.#key = new TextEncoder().encode(options.secret);
@@ -62,10 +85,11 @@ export class Authenticator {
       const key = readPublicKey(options.publicKey);
       this.#key = key;
       this.#algorithms = [...(options.algorithms ?? algorithmsOf(key))];
-      // A public key taken as an HMAC secret would let everyone sign: the classic confusion.
-      if (this.#algorithms.some((name) => /^(HS|none)/i.test(name))) {
-        throw new TypeError('auth.algorithms: a public key takes no HS algorithm and never none');
-      }
+      refuseSymmetric(this.#algorithms);
+    } else if (options.jwksUrl !== undefined) {
+      this.#key = new RemoteKeys(options.jwksUrl, () => performance.now()).get;
+      this.#algorithms = [...(options.algorithms ?? ['RS256', 'PS256', 'ES256', 'EdDSA'])];
+      refuseSymmetric(this.#algorithms);
     } else this.#algorithms = [];
     for (const key of options.apiKeys ?? []) {
       if (key.length < 16)
@@ -96,8 +120,9 @@ export class Authenticator {
     if (this.#key === undefined) throw new RoomwireError('unauthenticated', 'this server takes no tokens');
     if (token.length > TOKEN_BYTES) throw new RoomwireError('unauthenticated');
     let claims: Claims;
+    await this.#turn();
     try {
-      ({ payload: claims } = await jwtVerify(token, this.#key, {
+      ({ payload: claims } = await jwtVerify(token, this.#key as KeyObject, {
         algorithms: this.#algorithms,
         currentDate: new Date(this.#wall()),
         clockTolerance: this.#options.clockTolerance ?? 5,
@@ -105,13 +130,25 @@ export class Authenticator {
         ...(this.#options.audience === undefined ? {} : { audience: this.#options.audience }),
       }));
     } catch (error) {
+      // Not the token's fault: its owner may come again.
+      if (error instanceof KeysUnavailable) {
+        throw tooMany(KEYS_RETRY_MS, 'the keys that tokens are checked with cannot be had', error);
+      }
       throw new RoomwireError(error instanceof joseErrors.JWTExpired ? 'token_expired' : 'unauthenticated', undefined, {
         cause: error,
       });
+    } finally {
+      this.#checking--;
+      this.#waiting.shift()?.();
     }
     const user = this.#userOf(claims);
     const expiresAt = typeof claims.exp === 'number' ? claims.exp * 1000 : null;
     return { user, expiresAt, guest: false };
+  }
+
+  async #turn(): Promise<void> {
+    if (this.#checking >= this.#atOnce) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#checking++;
   }
 
   #userOf(claims: Claims): User {
@@ -119,6 +156,7 @@ export class Authenticator {
     try {
       user = (this.#options.user ?? defaultUser)(claims);
     } catch (error) {
+      if (error instanceof RoomwireError) throw error;
       throw new RoomwireError('unauthenticated', 'the token names no user', { cause: error });
     }
     if (typeof user.id !== 'string' || user.id === '' || user.id.length > 200 || typeof user.name !== 'string') {
@@ -131,12 +169,19 @@ export class Authenticator {
 function defaultUser(claims: Claims): User {
   const { sub, name } = claims;
   if (typeof sub !== 'string') throw new TypeError('no sub');
-  const groups = Array.isArray(claims['groups']) ? claims['groups'].filter((group) => typeof group === 'string') : [];
-  return {
-    id: sub,
-    name: typeof name === 'string' ? name.slice(0, 200) : sub,
-    ...(groups.length > 0 ? { groups } : {}),
-  };
+  const lists: Record<string, string[]> = {};
+  for (const claim of ['groups', 'roles', 'rooms']) {
+    const list: unknown = claims[claim];
+    if (Array.isArray(list)) lists[claim] = list.filter((item) => typeof item === 'string');
+  }
+  return { id: sub, name: typeof name === 'string' ? name.slice(0, 200) : sub, ...lists };
+}
+
+function refuseSymmetric(algorithms: readonly string[]): void {
+  // A public key taken as an HMAC secret would let everyone sign: the classic confusion.
+  if (algorithms.some((name) => /^(HS|none)/i.test(name))) {
+    throw new TypeError('auth.algorithms: a public key takes no HS algorithm and never none');
+  }
 }
 
 const animals = ['otter', 'heron', 'lynx', 'wren', 'newt', 'ibex', 'crane', 'vole', 'finch', 'marten', 'tern', 'hare'];
@@ -157,11 +202,16 @@ function digest(text: string): Buffer {
 }
 
 function readPublicKey(pem: string): KeyObject {
+  let key: KeyObject;
   try {
-    return createPublicKey(pem);
+    key = createPublicKey(pem);
   } catch (error) {
     throw new TypeError('auth.publicKey: not a public key in PEM', { cause: error });
   }
+  const bits = key.asymmetricKeyDetails?.modulusLength;
+  if (bits !== undefined && bits < 2048)
+    throw new TypeError(`auth.publicKey: RSA needs 2,048 bits or more, not ${bits}`);
+  return key;
 }
 
 function algorithmsOf(key: KeyObject): string[] {

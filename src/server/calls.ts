@@ -7,9 +7,10 @@ import { encode } from '../protocol/codec.js';
 import type { Contract } from '../protocol/contract.js';
 import { RoomwireError } from '../protocol/errors.js';
 import type { Limits } from '../protocol/limits.js';
-import type { AtomicHandler, CallContext, Later, Log, Transaction, User } from './api.js';
+import type { AtomicHandler, CallContext, CallRule, Later, Log, Transaction, User } from './api.js';
 import type { Hub } from './hub/hub.js';
 import { KeyedCalls } from './keyed-calls.js';
+import { allYes } from './policy.js';
 import { findKey, hashOf, keyId, putKey } from './keys.js';
 import { HandlerContext, LaterAnswer, RunningCall, type Incoming } from './running-call.js';
 import { synchronous } from './hub/transaction.js';
@@ -27,6 +28,8 @@ export interface CallTableOptions {
   /** What every handler's context has beside its own call. */
   readonly context: readonly (readonly [name: string, value: unknown])[];
   readonly after: (ms: number, fn: () => void) => Timer;
+  /** Rules of the program by call, asked before its handler. */
+  readonly rules: Readonly<Record<string, CallRule>>;
 }
 
 export class CallTable {
@@ -36,10 +39,14 @@ export class CallTable {
   readonly #atomic = new Map<string, TransactionHandler>();
   /** Keys of atomic calls that are answered later, while they wait. */
   readonly #waitingKeys = new Map<string, RunningCall>();
+  readonly #rules: [pattern: string, rule: CallRule][];
+  /** By call, once it was made. */
+  readonly #rulesOf = new Map<string, readonly CallRule[]>();
 
   constructor(options: CallTableOptions) {
     this.#options = options;
-    this.#keyed = new KeyedCalls(options.hub, options.limits.keyTtlMs);
+    this.#keyed = new KeyedCalls(options.hub, options.limits);
+    this.#rules = Object.entries(options.rules);
   }
 
   /** Throws when the name is taken or not in the contract: a mistake of the programmer's. */
@@ -53,6 +60,24 @@ export class CallTable {
     this.#atomic.set(name, handler);
   }
 
+  /** `pattern`: a call or `prefix*`. */
+  guard(pattern: string, rule: CallRule): void {
+    this.#rules.push([pattern, rule]);
+    this.#rulesOf.clear();
+  }
+
+  /** The rules for a call that exists. */
+  #guards(name: string): readonly CallRule[] {
+    let rules = this.#rulesOf.get(name);
+    if (rules === undefined) {
+      rules = this.#rules
+        .filter(([pattern]) => (pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern))
+        .map(([, rule]) => rule);
+      this.#rulesOf.set(name, rules);
+    }
+    return rules;
+  }
+
   #claim(name: string): void {
     if (this.#plain.has(name) || this.#atomic.has(name))
       throw new TypeError(`the call '${name}' has a handler already`);
@@ -63,17 +88,30 @@ export class CallTable {
 
   run(call: Incoming): void {
     const { name } = call;
-    const atomic = this.#atomic.get(name);
-    const plain = this.#plain.get(name);
-    if (atomic === undefined && plain === undefined) throw new RoomwireError('unknown_call', `no call '${name}'`);
+    if (!this.#atomic.has(name) && !this.#plain.has(name)) throw new RoomwireError('unknown_call', `no call '${name}'`);
     const schema = this.#options.contract.calls[name]?.input;
     const input = schema === undefined ? call.data : checked(schema, call.data);
 
     const running = new RunningCall(call, this.#options);
+    const rules = this.#guards(name);
+    if (rules.length === 0) return this.#handle(running, input);
+    const { session } = call;
+    const refused = (): void => running.failed(new RoomwireError('forbidden', `you may not call ${name} so`));
+    const verdict = allYes(rules.map((rule) => () => rule({ session, call: name, input })));
+    if (typeof verdict === 'boolean') return verdict ? this.#handle(running, input) : refused();
+    verdict.then(
+      (allowed) => (allowed ? this.#handle(running, input) : refused()),
+      (error: unknown) => running.failed(error),
+    );
+  }
+
+  #handle(running: RunningCall, input: unknown): void {
+    const { name } = running.call;
+    const atomic = this.#atomic.get(name);
     if (atomic !== undefined) return this.#runAtomic(atomic, input, running);
     let result: unknown;
     try {
-      result = this.#runPlain(plain as PlainHandler, input, running);
+      result = this.#runPlain(this.#plain.get(name) as PlainHandler, input, running);
     } catch (error) {
       return running.failed(error);
     }
@@ -91,7 +129,7 @@ export class CallTable {
     hub.perform(
       (tx) => {
         // The session may have ended between the frame and its turn (rule 1).
-        if (tx.ended(session)) throw new RoomwireError('disconnected');
+        if (tx.ended(session) || session.kicked) throw new RoomwireError('disconnected');
         // Cancelled or too late: the client was told so, and nothing must happen any more.
         if (running.unwanted) throw new RoomwireError('cancelled');
         const keyed =
@@ -105,7 +143,13 @@ export class CallTable {
         // The result of a keyed call is stored in the transaction that has its effect.
         const store = (at: Transaction, result: unknown): void => {
           if (keyed === undefined) return;
-          putKey(at, keyed.id, { hash: keyed.hash, until: at.now + limits.keyTtlMs, result: result ?? null });
+          const { id: owner } = session.user;
+          putKey(
+            at,
+            keyed.id,
+            { hash: keyed.hash, owner, until: at.now + limits.keyTtlMs, result: result ?? null },
+            limits,
+          );
         };
         const later = (): Later => {
           if (keyed !== undefined) {

@@ -12,6 +12,7 @@ import type { Limits } from '../protocol/limits.js';
 import { MAX_DEPTH } from '../protocol/read.js';
 import { scanMessage } from '../protocol/scan.js';
 import { ackFrame, nackFrame } from './reply.js';
+import { tooMany } from './rates.js';
 import { Outbox, type OutboxLimit, type OutboxOwner } from './outbox.js';
 import type { ServerSession } from './session.js';
 import type { Socket, SocketEvents, UpgradeInfo } from './transport/transport.js';
@@ -20,6 +21,8 @@ import type { Timer } from './wheel.js';
 /** 31: what a client gets is nested one level deeper than what it sent, `[EVENTS, …, [event, data]]`. */
 const INBOUND_DEPTH = MAX_DEPTH - 1;
 const UNASKED_A_SECOND = 100;
+/** What a client is told to wait for when too much of its own is under way: answers may come before. */
+const WAITING_MS = 100;
 /** Shared by all connections: a message is dispatched to its end before the next is scanned. */
 const starts: number[] = [];
 
@@ -50,6 +53,10 @@ export interface ConnectionOwner {
   /** A scanned frame in `start`–`end`; the bytes die with the call. */
   frame(connection: Connection, bytes: Uint8Array, start: number, end: number): void;
   closed(connection: Connection, code: number, reason: string): void;
+  /** A frame is refused. */
+  refused(connection: Connection, error: RoomwireError): void;
+  /** The server closes it. */
+  closing(connection: Connection, name: CloseName, reason: string): void;
   /** A callback of the engine's threw: a bug. */
   failed(error: unknown): void;
 }
@@ -68,6 +75,8 @@ export class Connection implements SocketEvents, OutboxLimit {
   /** What only HELLO needs; undefined from WELCOME on. */
   #info: UpgradeInfo | undefined;
   // Most connections are idle most of the time: what waits on them exists only while something does.
+  /** Of the monotonic clock. */
+  readonly openedAt: number;
   /** The client's requests by id. */
   #requests: Map<number, PendingRequest> | undefined;
   /** Publishes that must not overtake one that waits for its policy, by topic. */
@@ -89,12 +98,17 @@ export class Connection implements SocketEvents, OutboxLimit {
     this.#info = info;
     this.address = info.address;
     this.outbox = new Outbox(socket, owner.hub, this);
-    this.#lastSeen = owner.monotonic();
+    this.#lastSeen = this.openedAt = owner.monotonic();
     this.#timer = owner.after(owner.limits.helloMs, () => this.close('hello_timeout'));
   }
 
   get open(): boolean {
     return this.state !== 'closed';
+  }
+
+  /** When the last message came, by the monotonic clock: now, for whoever handles its frames. */
+  get lastSeen(): number {
+    return this.#lastSeen;
   }
 
   get bufferedBytes(): number {
@@ -203,7 +217,7 @@ export class Connection implements SocketEvents, OutboxLimit {
   /** Counts a frame that waits for a policy or the store. Throws draining and too_many (rule 4); `settled` takes it back. */
   waits(): void {
     this.accepts();
-    if (this.#waiting >= this.#owner.limits.pendingFrames) throw new RoomwireError('too_many');
+    if (this.#waiting >= this.#owner.limits.pendingFrames) throw tooMany(WAITING_MS);
     this.#waiting++;
   }
 
@@ -219,7 +233,7 @@ export class Connection implements SocketEvents, OutboxLimit {
   begin(id: number, request: PendingRequest): void {
     const requests = (this.#requests ??= new Map<number, PendingRequest>());
     if (requests.has(id)) throw new RoomwireError('duplicate_id');
-    if (requests.size >= this.#owner.limits.pendingCalls) throw new RoomwireError('too_many');
+    if (requests.size >= this.#owner.limits.pendingCalls) throw tooMany(WAITING_MS);
     requests.set(id, request);
   }
 
@@ -248,6 +262,7 @@ export class Connection implements SocketEvents, OutboxLimit {
   }
 
   nack(id: number, error: RoomwireError): void {
+    this.#owner.refused(this, error);
     if (id === 0 && this.#tooManyUnasked()) return;
     this.outbox.push(nackFrame(id, error));
   }
@@ -292,6 +307,7 @@ export class Connection implements SocketEvents, OutboxLimit {
   close(name: CloseName, reason: string = closeTexts[name].meaning, retryAfterMs = 0): void {
     if (!this.open) return;
     const code = closes[name];
+    this.#owner.closing(this, name, reason);
     this.outbox.write();
     this.state = 'closed';
     this.#timer.cancel();

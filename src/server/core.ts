@@ -1,17 +1,21 @@
 /** Puts together what runs once the store is open: hub, calls, sessions, and what a connection needs of them. */
 import { randomBytes } from 'node:crypto';
+import { messageOf } from '../protocol/code-texts.js';
 import type { Contract } from '../protocol/contract.js';
 import type { Limits } from '../protocol/limits.js';
 import type { OpenedStore, Store } from '../store/store.js';
 import type { Log, Plugin, User } from './api.js';
+import { eventOfClose, eventOfError, type Audit, type AuditEvent } from './audit.js';
 import type { Authenticator } from './auth.js';
 import { CallTable } from './calls.js';
 import { Clock, type TimeSource } from './clock.js';
 import type { Connection, ConnectionOwner } from './connection.js';
 import { Dispatcher } from './dispatch.js';
+import type { Doorkeeper } from './doorkeeper.js';
 import { Hub } from './hub/hub.js';
 import type { ServerOptions } from './options.js';
 import type { Policy } from './policy.js';
+import type { Rates } from './rates.js';
 import type { SessionRegistry } from './session.js';
 import { Sessions } from './sessions.js';
 import { Welcomer } from './welcome.js';
@@ -30,6 +34,9 @@ export interface CoreParts {
   readonly wheel: Wheel;
   readonly auth: Authenticator;
   readonly policy: Policy;
+  readonly door: Doorkeeper;
+  readonly rates: Rates;
+  readonly audit: Audit;
   readonly registry: SessionRegistry;
   /** Whether someone without a token is let in as a guest. */
   readonly guests: boolean;
@@ -75,6 +82,7 @@ export function assemble(parts: CoreParts): Core {
     log,
     context: Object.entries(parts.context),
     after,
+    rules: options.callPolicy ?? {},
   });
   const sessions = new Sessions({ hub, registry, auth, wall: () => time.wall(), log, after });
   const pingEvery = options.pingEvery ?? 25_000;
@@ -85,13 +93,20 @@ export function assemble(parts: CoreParts): Core {
     policy,
     auth,
     guests: parts.guests,
+    door: parts.door,
     clock,
     limits,
     node: options.node ?? randomBytes(6).toString('base64url'),
     pingEvery,
     log,
   });
-  const dispatcher = new Dispatcher({ hub, policy, calls, sessions, limits, log });
+  const dispatcher = new Dispatcher({ hub, policy, calls, sessions, limits, rates: parts.rates, log });
+  const { audit } = parts;
+  const note = (connection: Connection, event: AuditEvent | undefined, code: string, reason: string): void => {
+    if (event === undefined) return;
+    const { address, session } = connection;
+    audit.add({ event, address, user: session?.user.id, sid: session?.sid, code, reason });
+  };
   const connectionOwner: ConnectionOwner = {
     hub,
     limits,
@@ -106,6 +121,8 @@ export function assemble(parts: CoreParts): Core {
       parts.closed(connection);
       sessions.closed(connection, code, reason);
     },
+    refused: (connection, error) => note(connection, eventOfError(error), error.name, messageOf(error)),
+    closing: (connection, name, reason) => note(connection, eventOfClose(name), name, reason),
     failed,
   };
   return { hub, clock, calls, sessions, welcomer, connectionOwner };

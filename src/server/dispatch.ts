@@ -17,7 +17,8 @@ import type { Hub } from './hub/hub.js';
 import { hashOf, once } from './keys.js';
 import { checked } from '../protocol/validate.js';
 import type { Policy } from './policy.js';
-import type { ServerSession } from './session.js';
+import type { Rated, Rates } from './rates.js';
+import type { Account, ServerSession } from './session.js';
 import type { Sessions } from './sessions.js';
 
 const MAX_ID = 0x7fff_ffff;
@@ -37,6 +38,7 @@ export interface DispatcherOptions {
   readonly calls: CallTable;
   readonly sessions: Sessions;
   readonly limits: Limits;
+  readonly rates: Rates;
   readonly log: Log;
 }
 
@@ -46,14 +48,16 @@ export class Dispatcher {
   readonly #calls: CallTable;
   readonly #sessions: Sessions;
   readonly #limits: Limits;
+  readonly #rates: Rates;
   readonly #log: Log;
 
-  constructor({ hub, policy, calls, sessions, limits, log }: DispatcherOptions) {
+  constructor({ hub, policy, calls, sessions, limits, rates, log }: DispatcherOptions) {
     this.#hub = hub;
     this.#policy = policy;
     this.#calls = calls;
     this.#sessions = sessions;
     this.#limits = limits;
+    this.#rates = rates;
     this.#log = log;
   }
 
@@ -106,6 +110,11 @@ export class Dispatcher {
     }
   }
 
+  /** Throws too_many: the session or its user does this too often. */
+  #rated(kind: Rated, name: string, connection: Connection, session: ServerSession): void {
+    this.#rates.take(kind, name, session, session.account as Account, connection.lastSeen);
+  }
+
   /** A request whose answer comes later; until then it counts as waiting. */
   #later(connection: Connection, id: number, start: (done: Done, failed: Failed) => void): void {
     connection.waits();
@@ -144,6 +153,7 @@ export class Dispatcher {
       refuse(error);
     };
     try {
+      this.#rated('publishes', topicName, connection, session);
       connection.waits();
     } catch (error) {
       return refuse(error);
@@ -166,7 +176,7 @@ export class Dispatcher {
       };
       const append =
         key === null
-          ? () => this.#hub.publish({ topic: topicName, item, done, failed })
+          ? () => this.#hub.publish({ topic: topicName, item, done, failed, sender: session })
           : () => this.#publishOnce(session, topicName, key, item, done, failed);
       const earlier = connection.publishing(topicName);
       if (!(verdict instanceof Promise) && earlier === undefined) return append();
@@ -193,10 +203,9 @@ export class Dispatcher {
     failed: Failed,
   ): void {
     const scope = ['publish', session.user.id, topic, key];
-    const { keyTtlMs } = this.#limits;
     // Without the sender's session: a retry may come from the user's next one (RW-PUB-5).
     const content = hashOf(item.subarray(0, item.length - session.sidBytes.length));
-    this.#hub.perform((tx) => once(tx, scope, content, keyTtlMs, () => tx.append(topic, item)), done, failed);
+    this.#hub.perform((tx) => once(tx, scope, content, this.#limits, () => tx.append(topic, item)), done, failed);
   }
 
   #volatile(connection: Connection, session: ServerSession, bytes: Uint8Array, length: number): void {
@@ -205,6 +214,7 @@ export class Dispatcher {
     const refuse = (error: unknown): void => connection.nack(0, withTopic(this.#asError(error), topicName));
     let counted = false;
     try {
+      this.#rated('publishes', topicName, connection, session);
       const eventName = this.#name(bytes, length, 2, 'event');
       const slot = this.#name(bytes, length, 3, 'slot');
       const topic = this.#policy.topic(topicName);
@@ -242,6 +252,7 @@ export class Dispatcher {
   #subscribe(connection: Connection, session: ServerSession, bytes: Uint8Array, length: number, id: number): void {
     const topic = this.#name(bytes, length, 2, 'topic');
     const from = length > 3 ? position(decodeScanned(bytes, at[3] as number)) : null;
+    this.#rated('joins', topic, connection, session);
     this.#later(connection, id, (done, failed) => {
       const subscribe = (allowed: boolean): void => {
         // After a policy's await: the client may have gone, and its session come back elsewhere (rule 1).
@@ -264,6 +275,7 @@ export class Dispatcher {
   }
 
   #unsubscribe(connection: Connection, session: ServerSession, topic: string, id: number): void {
+    this.#rated('joins', topic, connection, session);
     if (this.#policy.topic(topic).definition.subscribe === 'by-call') {
       throw new RoomwireError('join_required', 'leave this topic through its call, such as leave:room');
     }
@@ -284,6 +296,7 @@ export class Dispatcher {
     const data = length > 3 ? decodeScanned(this.#data(bytes, 3), 0) : null;
     const options = callOptions(length > 4 ? decodeScanned(bytes, at[4] as number) : null, this.#limits);
     connection.accepts();
+    this.#rated('calls', name, connection, session);
     this.#calls.run({ connection, session, id, name, data, options });
   }
 

@@ -4,19 +4,20 @@
  * between learns `outcome_unknown`, for nobody knows how far the handler came. Used by calls.ts.
  */
 import { RoomwireError } from '../protocol/errors.js';
+import type { Limits } from '../protocol/limits.js';
 import type { Transaction } from './api.js';
 import type { Hub } from './hub/hub.js';
 import { dropKey, findKey, keyId, putKey, type KeyRecord } from './keys.js';
 
 export class KeyedCalls {
   readonly #hub: Hub;
-  readonly #ttlMs: number;
+  readonly #limits: Limits;
   /** Runs of this process by key. */
   readonly #running = new Map<string, Promise<unknown>>();
 
-  constructor(hub: Hub, ttlMs: number) {
+  constructor(hub: Hub, limits: Limits) {
     this.#hub = hub;
-    this.#ttlMs = ttlMs;
+    this.#limits = limits;
   }
 
   run(scope: readonly string[], hash: string, handler: () => Promise<unknown>): Promise<unknown> {
@@ -26,8 +27,8 @@ export class KeyedCalls {
         (tx) => {
           const known = findKey(tx, id, hash);
           if (known !== undefined) return { record: known, isOurs: false };
-          const record = { hash, until: tx.now + this.#ttlMs };
-          putKey(tx, id, record);
+          const record = { hash, owner: scope[1] as string, until: tx.now + this.#limits.keyTtlMs };
+          putKey(tx, id, record, this.#limits);
           return { record, isOurs: true };
         },
         ({ record, isOurs }: { readonly record: KeyRecord; readonly isOurs: boolean }) => {

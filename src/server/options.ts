@@ -5,6 +5,8 @@ import type { Limits } from '../protocol/limits.js';
 import type { Store } from '../store/store.js';
 import type {
   AtomicHandler,
+  AuditLine,
+  CallRule,
   Handler,
   Log,
   Plugin,
@@ -18,6 +20,8 @@ import type {
 } from './api.js';
 import type { AuthOptions } from './auth.js';
 import type { TimeSource } from './clock.js';
+import type { AdmissionOptions } from './doorkeeper.js';
+import type { RateOptions } from './rates.js';
 
 export interface ServerOptions<C extends Contract, U extends User, P extends readonly Plugin[]> {
   readonly contract: C;
@@ -30,6 +34,14 @@ export interface ServerOptions<C extends Contract, U extends User, P extends rea
   readonly limits?: Partial<Limits>;
   /** Rules by topic pattern, on top of the contract. */
   readonly policy?: Readonly<Record<string, TopicRules>>;
+  /** Rules by call or `prefix*`. */
+  readonly callPolicy?: Readonly<Record<string, CallRule>>;
+  /** Narrower rates for namespaces of calls and topics. */
+  readonly rates?: RateOptions;
+  /** Limits for those who have not said who they are yet, trusted proxies, web origins. */
+  readonly admission?: AdmissionOptions;
+  /** Writes the audit trail; it is sampled when flooded. */
+  readonly audit?: (line: AuditLine) => void;
   /** Ms of silence before PING. Default 25,000. */
   readonly pingEvery?: number;
   /** Ms to answer it. Default 10,000. */
@@ -73,7 +85,9 @@ export interface Server<S extends Shape, U extends User, P extends readonly Plug
   transact<T>(work: (tx: Transaction) => T): Promise<T>;
   call(session: Session<U>, name: string, data: unknown, options?: { readonly timeoutMs?: number }): Promise<Value>;
   session(sid: string): Session<U> | undefined;
-  /** Ends a session for good, closing its connection with `kicked`. */
+  /** Sessions of a user, also those in their grace. */
+  sessionsOf(userId: string): readonly Session<U>[];
+  /** Ends a session for good, closing its connection with `kicked` at once: what it asked for and waits is not done. */
   kick(session: Session<U>, reason?: string): Promise<void>;
   /** Opens the store and listens. Rejects with what to do when it cannot. */
   listen(options?: ListenOptions): Promise<{ readonly port: number; readonly host: string; readonly url: string }>;

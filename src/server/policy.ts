@@ -92,6 +92,7 @@ export class Policy {
   maySubscribe(session: Session, name: string): MaybePromise<boolean> {
     const topic = this.topic(name);
     if (topic.definition.subscribe === 'by-call') throw new RoomwireError('join_required');
+    if (topic.definition.subscribe === 'own' && Object.values(topic.params)[0] !== session.user.id) return false;
     const rules: (() => MaybePromise<boolean>)[] = [];
     for (const { subscribe } of topic.rules) {
       if (subscribe !== undefined) rules.push(() => subscribe({ session, topic: name, params: topic.params }));
@@ -112,7 +113,7 @@ export class Policy {
 }
 
 /** Only `true` is yes: a rule that forgets to answer refuses. A promise when one of them is, of whatever make. */
-function allYes(rules: readonly (() => MaybePromise<boolean>)[]): MaybePromise<boolean> {
+export function allYes(rules: readonly (() => MaybePromise<boolean>)[]): MaybePromise<boolean> {
   const answers = rules.map((ask): MaybePromise<boolean> => {
     try {
       return ask();

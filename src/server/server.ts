@@ -4,6 +4,7 @@
  * → outbox.ts → transport. Sessions live in sessions.ts, calls in calls.ts.
  */
 import type { Contract, ShapeOf } from '../protocol/contract.js';
+import { errors } from '../protocol/codes.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { SUBPROTOCOL, type Value } from '../protocol/frames.js';
 import { defaultLimits, type Limits } from '../protocol/limits.js';
@@ -12,6 +13,8 @@ import { checked } from '../protocol/validate.js';
 import { memoryStore } from '../store/memory.js';
 import type { Store } from '../store/store.js';
 import type {
+  AuditEntry,
+  CallRule,
   HttpCaller,
   HttpRequest,
   HttpResponse,
@@ -29,8 +32,10 @@ import { Authenticator, guest } from './auth.js';
 import type { CallTable, PlainHandler, TransactionHandler } from './calls.js';
 import { systemTime, type TimeSource } from './clock.js';
 import { Connection } from './connection.js';
-import { chooseSubprotocol, isLocalOrigin, isLoopback } from './admission.js';
+import { chooseSubprotocol, isAllowedOrigin, isLocalOrigin, isLoopback } from './admission.js';
+import { Audit } from './audit.js';
 import { assemble, type Core } from './core.js';
+import { Doorkeeper } from './doorkeeper.js';
 import { serverItem } from './hub/events-frame.js';
 import type { Hub } from './hub/hub.js';
 import { hashOf, once, sweepKeys } from './keys.js';
@@ -38,9 +43,10 @@ import { quietly, silent } from './log.js';
 import { DEFAULT_CALL_MS } from './running-call.js';
 import type { CloseOptions, ListenOptions, Server, ServerOptions } from './options.js';
 import { Policy } from './policy.js';
+import { Rates, tooMany } from './rates.js';
 import { SessionRegistry, type ServerSession } from './session.js';
 import { chooseTransport } from './transport/choose.js';
-import type { Transport } from './transport/transport.js';
+import type { Transport, UpgradeInfo } from './transport/transport.js';
 import { Wheel, type Timer } from './wheel.js';
 
 export type { ListenOptions, Server, ServerOptions } from './options.js';
@@ -68,6 +74,9 @@ class RoomServer implements PluginHost {
   readonly #wheel: Wheel;
   readonly #auth: Authenticator;
   readonly #policy: Policy;
+  readonly #door: Doorkeeper;
+  readonly #rates: Rates;
+  readonly #audit: Audit;
   readonly #registry = new SessionRegistry();
   readonly #connections = new Set<Connection>();
   readonly #openHooks: (() => void | Promise<void>)[] = [];
@@ -92,9 +101,17 @@ class RoomServer implements PluginHost {
     this.log = quietly(options.log ?? silent);
     this.#store = options.store ?? memoryStore();
     this.#time = options.time ?? systemTime;
-    this.#auth = new Authenticator(options.auth ?? {}, () => this.#time.wall());
+    this.#door = new Doorkeeper(options.admission ?? {}, () => this.#time.monotonic());
+    this.#auth = new Authenticator(options.auth ?? {}, () => this.#time.wall(), this.#door.limits.tokenChecks);
     this.#policy = new Policy(this.contract, options.policy ?? {});
+    this.#rates = new Rates(this.limits, options.rates);
     this.#wheel = new Wheel(this.#time, (error) => this.#failed(error));
+    this.#audit = new Audit({
+      wall: () => this.#time.wall(),
+      after: (ms, fn) => this.#wheel.after(ms, fn),
+      write: options.audit,
+      failed: (error) => this.#failed(error),
+    });
     // Each sees those before it.
     const plugins: Record<string, unknown> = {};
     this.plugins = plugins;
@@ -117,6 +134,7 @@ class RoomServer implements PluginHost {
     return {
       connections: this.#connections.size,
       sessions: this.#registry.size,
+      users: this.#registry.users,
       topics: hub?.topicCount ?? 0,
       ringBytes: hub?.ringBytes ?? 0,
       resets: hub?.resets ?? 0,
@@ -158,7 +176,7 @@ class RoomServer implements PluginHost {
   publish(topic: string, event: string, data: unknown, options?: PublishOptions): Promise<Published> {
     return new Promise((done, failed) => {
       const hub = this.#taking();
-      const { nameBytes, dataBytes, keyTtlMs } = this.limits;
+      const { nameBytes, dataBytes } = this.limits;
       const { schema } = this.#policy.event(this.#policy.topic(topic), event);
       // A character is three bytes at most for its UTF-16 length.
       if (topic.length * 3 > nameBytes && Buffer.byteLength(topic) > nameBytes) {
@@ -170,12 +188,16 @@ class RoomServer implements PluginHost {
       if (key === undefined) return hub.publish({ topic, item, done, failed });
       // No user's: their ids are never empty.
       const scope = ['publish', '', topic, key];
-      hub.perform((tx) => once(tx, scope, hashOf(item), keyTtlMs, () => tx.append(topic, item)), done, failed);
+      hub.perform((tx) => once(tx, scope, hashOf(item), this.limits, () => tx.append(topic, item)), done, failed);
     });
   }
 
   session(sid: string): ServerSession | undefined {
     return this.#registry.get(sid);
+  }
+
+  sessionsOf(userId: string): readonly ServerSession[] {
+    return [...this.#registry.ofUser(userId)];
   }
 
   async call(
@@ -190,10 +212,27 @@ class RoomServer implements PluginHost {
   }
 
   async kick(session: Session, reason?: string): Promise<void> {
+    const kicked = session as ServerSession;
+    kicked.kicked = true;
+    kicked.connection?.close('kicked', reason);
     await this.#open().sessions.end(session as ServerSession, {
       name: 'kicked',
       ...(reason === undefined ? {} : { reason }),
     });
+  }
+
+  guard(call: string, rule: CallRule): void {
+    const register = (calls: CallTable): void => calls.guard(call, rule);
+    if (this.#running === undefined) this.#handlers.push(register);
+    else register(this.#running.calls);
+  }
+
+  audit(entry: AuditEntry): void {
+    this.#audit.add(entry);
+  }
+
+  onAudit(watcher: (entry: AuditEntry) => void): void {
+    this.#audit.watch(watcher);
   }
 
   onSessionEnd(hook: (tx: Transaction, session: Session) => void): void {
@@ -230,7 +269,14 @@ class RoomServer implements PluginHost {
     }
     if (this.#auth.isApiKey(token)) return { kind: 'key', user: { id: 'api-key', name: 'backend' } };
     if (!this.#auth.tokens && this.#guests) return { kind: 'guest', user: guest().user };
-    return { kind: 'user', user: (await this.#auth.verify(token)).user };
+    const wait = Math.max(this.#door.waitsForBadTokens(request.address), this.#door.checksToken());
+    if (wait > 0) throw tooMany(wait, 'too many tokens to check');
+    try {
+      return { kind: 'user', user: (await this.#auth.verify(token)).user };
+    } catch (error) {
+      if (error instanceof RoomwireError && error.code === errors.unauthenticated) this.#door.badToken(request.address);
+      throw error;
+    }
   }
 
   // ---- life ----------------------------------------------------------------------------------------
@@ -264,12 +310,18 @@ class RoomServer implements PluginHost {
           bodyBytes: this.#options.bodyBytes ?? 1024 * 1024,
           maxBufferedBytes: MAX_BUFFERED,
           chooseSubprotocol,
-          open: (socket, info) => {
+          refuses: (info) => this.#refuses(info),
+          open: (socket, upgrade) => {
+            const address = this.#door.addressOf(upgrade.address, upgrade.forwardedFor);
+            const info = { ...upgrade, address };
             const connection = new Connection(socket, info, this.#open().connectionOwner);
             this.#connections.add(connection);
+            this.#door.opened(address);
             if (!info.subprotocols.includes(SUBPROTOCOL)) connection.close('bad_subprotocol');
             else if (this.#guests && !isLocalOrigin(info.origin)) {
               connection.close('forbidden', 'guests come from pages of this machine only');
+            } else if (!isAllowedOrigin(info.origin, info.host, this.#options.admission?.origins)) {
+              connection.close('forbidden', 'pages of this origin may not connect');
             } else if (this.#state !== 'open') connection.close('draining');
             return connection;
           },
@@ -309,7 +361,13 @@ class RoomServer implements PluginHost {
       guests: this.#guests,
       context: { ...this.plugins, publish: this.publish.bind(this), transact: this.transact.bind(this) },
       isDraining,
-      closed: (connection) => this.#connections.delete(connection),
+      door: this.#door,
+      rates: this.#rates,
+      audit: this.#audit,
+      closed: (connection) => {
+        this.#connections.delete(connection);
+        this.#door.closed(connection.address);
+      },
       failed: (error) => this.#failed(error),
     });
     const { hub, sessions, welcomer, calls } = core;
@@ -381,7 +439,20 @@ class RoomServer implements PluginHost {
     return this.#running;
   }
 
-  async #answer(request: HttpRequest): Promise<HttpResponse> {
+  /** Before anything is spent on an upgrade; what a person should read is a close code instead. */
+  #refuses(info: UpgradeInfo): HttpResponse | undefined {
+    const address = this.#door.addressOf(info.address, info.forwardedFor);
+    const refusal = this.#door.refuses(address);
+    if (refusal === undefined) return undefined;
+    const { status, limit, retryAfterMs } = refusal;
+    this.#audit.add({ event: 'limit', address, target: limit });
+    const headers = { 'content-type': 'text/plain', 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) };
+    return { status, headers, body: `${limit}: try again later.\n` };
+  }
+
+  async #answer(received: HttpRequest): Promise<HttpResponse> {
+    const address = this.#door.addressOf(received.address, received.headers['x-forwarded-for']);
+    const request = { ...received, address };
     try {
       for (const hook of this.#requestHooks) {
         const response = await hook(request);

@@ -10,6 +10,7 @@ import type { CloseName } from '../protocol/codes.js';
 import type { RoomwireError } from '../protocol/errors.js';
 import type { Value } from '../protocol/frames.js';
 import type { Outbox } from './outbox.js';
+import type { Spender } from './rates.js';
 import type { Timer } from './wheel.js';
 
 /** What the store keeps of a session. Secrets are kept as hashes: the store's files are no keys. */
@@ -53,14 +54,24 @@ export function opens(record: SessionRecord, secret: string): boolean {
   return record.secrets.some((known) => timingSafeEqual(Buffer.from(known), hash));
 }
 
-export class ServerSession implements Session {
+/** What the sessions of one user share. */
+export interface Account extends Spender {
+  readonly sessions: ServerSession[];
+}
+
+export class ServerSession implements Session, Spender {
   readonly sid: string;
+  buckets: Float64Array | undefined;
   readonly topics = new Set<string>();
   readonly #registry: SessionRegistry;
   #sidBytes: Uint8Array | undefined;
   record: SessionRecord;
+  /** Undefined until it is in the registry. */
+  account: Account | undefined;
   connection: SessionConnection | undefined;
   ended = false;
+  /** It is being ended by the server: what it asked for and has not happened yet must not. */
+  kicked = false;
   /** Grace while there is no connection. */
   graceTimer: Timer | undefined;
   expiryTimer: Timer | undefined;
@@ -97,9 +108,10 @@ export class ServerSession implements Session {
   }
 }
 
-/** All sessions of this server, by id and by topic. */
+/** All sessions of this server, by id, by user and by topic. */
 export class SessionRegistry {
   readonly #bySid = new Map<string, ServerSession>();
+  readonly #byUser = new Map<string, Account>();
   readonly #byTopic = new Map<string, Set<ServerSession>>();
 
   get size(): number {
@@ -115,14 +127,32 @@ export class SessionRegistry {
   }
 
   add(session: ServerSession): void {
+    if (this.#bySid.has(session.sid)) return;
     this.#bySid.set(session.sid, session);
+    const { id } = session.user;
+    let account = this.#byUser.get(id);
+    if (account === undefined) this.#byUser.set(id, (account = { sessions: [], buckets: undefined }));
+    account.sessions.push(session);
+    session.account = account;
+  }
+
+  get users(): number {
+    return this.#byUser.size;
+  }
+
+  /** Sessions of a user, also those in their grace. */
+  ofUser(userId: string): readonly ServerSession[] {
+    return this.#byUser.get(userId)?.sessions ?? [];
   }
 
   remove(session: ServerSession): void {
     for (const topic of session.topics) this.left(session, topic);
     session.topics.clear();
     session.ended = true;
-    this.#bySid.delete(session.sid);
+    if (!this.#bySid.delete(session.sid)) return;
+    const { sessions } = session.account as Account;
+    sessions.splice(sessions.indexOf(session), 1);
+    if (sessions.length === 0) this.#byUser.delete(session.user.id);
   }
 
   inTopic(topic: string): readonly ServerSession[] {

@@ -10,6 +10,8 @@ import { RoomwireError } from '../protocol/errors.js';
 import { Op, TOKEN_ITEM_PREFIX, type Hello, type Position, type TopicStatus, type Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
 import type { Log, Session, Transaction } from './api.js';
+import { tooMany } from './rates.js';
+import type { Doorkeeper } from './doorkeeper.js';
 import { guest, type Authenticator, type Identity } from './auth.js';
 import type { Clock } from './clock.js';
 import type { Connection } from './connection.js';
@@ -29,6 +31,8 @@ import {
 import type { Sessions } from './sessions.js';
 import type { UpgradeInfo } from './transport/transport.js';
 
+/** For one who has too many connections: others of theirs have to end first. */
+const CONNECTION_RETRY_MS = 5_000;
 /** What this server offers beyond the protocol's base (RW-HEL-6). */
 const FEATURES: readonly string[] = [];
 
@@ -40,6 +44,7 @@ export interface WelcomerOptions {
   readonly auth: Authenticator;
   /** Whether someone without a token is let in as a guest. */
   readonly guests: boolean;
+  readonly door: Doorkeeper;
   readonly clock: Clock;
   readonly limits: Limits;
   readonly node: string;
@@ -69,7 +74,9 @@ export class Welcomer {
     }
     const failed = (error: unknown): void => {
       if (!connection.open) return;
-      if (error instanceof RoomwireError) return connection.close(closeFor(error), messageOf(error));
+      if (error instanceof RoomwireError) {
+        return connection.close(closeFor(error), messageOf(error), retryAfter(error));
+      }
       this.#options.log.error({ err: error }, 'HELLO failed');
       connection.close('internal');
     };
@@ -80,11 +87,12 @@ export class Welcomer {
     const { limits, hub } = this.#options;
     const hello = parseHello(data, limits);
     const known = this.#presented(hello);
-    const identity = await this.#identify(hello, connection.info, known);
+    const identity = await this.#identify(hello, connection, known);
     // After any await: is anybody still there? (rule 1)
     if (!connection.open) return;
     // The secret never replaces a token: another user gets a session of its own, and its own verdicts.
     const presented = known?.user.id === identity.user.id ? known : undefined;
+    this.#countUser(identity.user.id, presented);
     const session = presented ?? this.#begin(identity, hello);
     const refused = await this.#refused(session, identity, hello);
     if (!connection.open) return;
@@ -100,18 +108,40 @@ export class Welcomer {
     if (hello.session === undefined) return undefined;
     const [sid, secret] = hello.session;
     const session = this.#options.registry.get(sid);
-    if (session === undefined || session.ended || !opens(session.record, secret)) return undefined;
+    if (session === undefined || session.ended || session.kicked || !opens(session.record, secret)) return undefined;
     // A duplicated tab has the ticket too, but not the instance: it gets a session of its own.
     return session.record.instance === hello.instance ? session : undefined;
   }
 
-  async #identify(hello: Hello, info: UpgradeInfo, presented: ServerSession | undefined): Promise<Identity> {
+  async #identify(hello: Hello, connection: Connection, presented: ServerSession | undefined): Promise<Identity> {
     const { auth, guests } = this.#options;
-    const token = hello.token ?? tokenOf(info);
-    if (token !== undefined && auth.tokens) return auth.verify(token);
+    const token = hello.token ?? tokenOf(connection.info);
+    if (token !== undefined && auth.tokens) return this.#verify(token, connection.address);
     if (!guests) throw new RoomwireError('unauthenticated', 'a token is needed');
     if (presented?.record.guest === true) return { user: presented.user, expiresAt: null, guest: true };
     return guest();
+  }
+
+  async #verify(token: string, address: string): Promise<Identity> {
+    const { auth, door } = this.#options;
+    const wait = Math.max(door.waitsForBadTokens(address), door.checksToken());
+    if (wait > 0) throw tooMany(wait, 'too many tokens to check');
+    try {
+      return await auth.verify(token);
+    } catch (error) {
+      if (error instanceof RoomwireError && error.code === errors.unauthenticated) door.badToken(address);
+      throw error;
+    }
+  }
+
+  /** Throws too_many when the user has as many connections as one may. */
+  #countUser(userId: string, presented: ServerSession | undefined): void {
+    const most = this.#options.door.limits.connectionsPerUser;
+    if (most === 0) return;
+    const sessions = this.#options.registry.ofUser(userId);
+    if (sessions.length < most) return;
+    const connected = sessions.filter((session) => session !== presented && session.connected).length;
+    if (connected >= most) throw tooMany(CONNECTION_RETRY_MS, `you have ${most} connections: close one`);
   }
 
   #begin(identity: Identity, hello: Hello): ServerSession {
@@ -159,7 +189,11 @@ export class Welcomer {
     const stored = ticket === undefined ? undefined : tx.get<SessionRecord>('sessions', session.sid);
     // It may have ended, or another connection used the secret up, since it was looked at.
     const resumed =
-      ticket !== undefined && stored !== undefined && opens(stored, ticket[1]) && opens(session.record, ticket[1]);
+      ticket !== undefined &&
+      stored !== undefined &&
+      !session.kicked &&
+      opens(stored, ticket[1]) &&
+      opens(session.record, ticket[1]);
     const isFresh = session.record.secrets.length === 0;
     const target = resumed || isFresh ? session : this.#begin(identity, hello);
     const secret = newSecret();
@@ -243,6 +277,11 @@ function tokenOf(info: UpgradeInfo): string | undefined {
   return new URLSearchParams(info.query).get('token') ?? undefined;
 }
 
+function retryAfter({ details }: RoomwireError): number {
+  const { retryAfterMs } = (details ?? {}) as { readonly retryAfterMs?: unknown };
+  return typeof retryAfterMs === 'number' ? retryAfterMs : 0;
+}
+
 function closeFor(error: RoomwireError): CloseName {
   switch (error.code) {
     case errors.token_expired:
@@ -254,6 +293,7 @@ function closeFor(error: RoomwireError): CloseName {
     case errors.forbidden:
       return 'forbidden';
     case errors.store_unavailable:
+    case errors.too_many:
       return 'overloaded';
     default:
       return 'internal';

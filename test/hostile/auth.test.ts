@@ -366,7 +366,7 @@ t.test('keys that cannot be safe are refused when the server is made, by a TypeE
   const wrong: readonly (readonly [auth: AuthOptions, message: RegExp])[] = [
     [{ secret: '' }, /auth\.secret: use at least 32 bytes/],
     [{ secret: 'x'.repeat(31) }, /auth\.secret: use at least 32 bytes/],
-    [{ secret, publicKey }, /secret or publicKey, not both/],
+    [{ secret, publicKey }, /one of secret, publicKey and jwksUrl/],
     [{ publicKey: '' }, /auth\.publicKey/],
     [{ publicKey: secret }, /auth\.publicKey/],
     ...['HS256', 'HS384', 'HS512', 'hs256', 'none', 'None'].map(

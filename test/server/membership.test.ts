@@ -306,11 +306,11 @@ t.test('a session that was ended joins nothing any more, also in the same batch'
   const leaving = await client();
   const [sid] = leaving.welcome.session;
   await inOneBatch(store, server, [
-    () => void server.kick(server.session(sid)!),
     async () => {
       leaving.send([Op.CALL, 40, 'keep', { id: '1' }], [Op.SUBSCRIBE, 41, 'chat:1', null]);
       await leaving.barrier();
     },
+    () => void server.kick(server.session(sid)!),
   ]);
   t.equal((await leaving.closed).code, 4007);
   await server.transact((tx) => t.strictSame(tx.list('subscriptions', { limit: 10 }), []));

@@ -59,6 +59,8 @@ function suite(t: Test, engine: Engine): void {
     });
     t.same((await server.peer()).info, {
       address: '127.0.0.1',
+      host: new URL(server.url).host,
+      forwardedFor: undefined,
       path: '/a/b',
       query: 'x=1&y=%20',
       authorization: 'Bearer abc',

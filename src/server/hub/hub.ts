@@ -369,6 +369,7 @@ export class Hub implements OutboxOwner {
 }
 
 function stagePublish(stage: Stage, publish: PublishEntry): Staged {
+  if (publish.sender?.kicked === true) throw new RoomwireError('disconnected');
   const topic = stage.append(publish.topic, publish.item);
   return { publish, topic, offset: topic.topic.head + topic.items.length, effects: null, entry: publish };
 }

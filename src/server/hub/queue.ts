@@ -10,6 +10,8 @@ export interface PublishEntry {
   /** Called after the commit, before the topic's frame goes out (rule 2). */
   readonly done: ((published: Published) => void) | null;
   readonly failed: (error: RoomwireError) => void;
+  /** Kicked before its turn: nothing is published. */
+  readonly sender?: { readonly kicked: boolean };
 }
 
 export interface TransactionEntry {

@@ -39,7 +39,8 @@ export async function ask(
   }
 }
 
-function check(response: HttpResponse): Answer {
+/** Throws for what an engine must not write. */
+export function check(response: HttpResponse): Answer {
   const { status, body } = response;
   if (!Number.isInteger(status) || status < 200 || status > 599)
     throw new RangeError(`HTTP status ${status} is not within 200–599.`);

@@ -41,6 +41,10 @@ export interface UpgradeInfo {
   readonly query: string;
   readonly authorization: string;
   readonly origin: string;
+  /** The Host header. */
+  readonly host: string;
+  /** What proxies say of whom they speak for: X-Forwarded-For. */
+  readonly forwardedFor: string | undefined;
   readonly userAgent: string;
   /** The offered subprotocols in order. */
   readonly subprotocols: readonly string[];
@@ -88,6 +92,8 @@ export interface TransportOptions {
   readonly endMs?: number;
   /** Which of the offered subprotocols to echo; undefined: none. Called in the upgrade. */
   chooseSubprotocol(offered: readonly string[]): string | undefined;
+  /** Called in the upgrade, before anything is spent on it: an answer refuses it. */
+  refuses?(info: UpgradeInfo): HttpResponse | undefined;
   /** A new WebSocket is open. Returns its event sink. */
   open(socket: Socket, info: UpgradeInfo): SocketEvents;
   /** Answers an HTTP request that is no upgrade. Must not reject. */

@@ -5,7 +5,7 @@
  */
 import { STATUS_CODES } from 'node:http';
 import { createServer } from 'node:net';
-import { type Answer, ask, badUpgrade, offeredSubprotocols, plainAddress } from './http-answer.js';
+import { type Answer, ask, badUpgrade, check, offeredSubprotocols, plainAddress } from './http-answer.js';
 import { quietly, Sink } from './sink.js';
 import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, UpgradeInfo } from './transport.js';
 import type { UwsModule, UwsRequest, UwsResponse, UwsWebSocket } from './uws-load.js';
@@ -209,9 +209,13 @@ function upgrade(response: UwsResponse, request: UwsRequest, context: unknown, o
     query: request.getQuery() ?? '',
     authorization: headers['authorization'] ?? '',
     origin: headers['origin'] ?? '',
+    host: headers['host'] ?? '',
+    forwardedFor: headers['x-forwarded-for'],
     userAgent: headers['user-agent'] ?? '',
     subprotocols,
   };
+  const refusal = options.refuses?.(info);
+  if (refusal !== undefined) return write(response, check(refusal), false);
   const chosen = options.chooseSubprotocol(subprotocols) ?? '';
   const data: Data = { info };
   response.upgrade(data, headers['sec-websocket-key'] ?? '', chosen, '', context);

@@ -2,10 +2,10 @@
  * The portable engine: the ws package on node:http. Slower, the same promises: where the engines
  * differ (when `close` is heard, what `queued` means), this one follows uWebSockets.js.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { STATUS_CODES, createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket as NetSocket } from 'node:net';
 import { type ServerOptions, WebSocket, WebSocketServer } from 'ws';
-import { ask, badUpgrade, offeredSubprotocols, plainAddress } from './http-answer.js';
+import { type Answer, ask, badUpgrade, check, offeredSubprotocols, plainAddress } from './http-answer.js';
 import { quietly, Sink } from './sink.js';
 import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, UpgradeInfo } from './transport.js';
 
@@ -114,12 +114,15 @@ export function createWsTransport(options: TransportOptions): Transport {
   });
   server.on('upgrade', (request: IncomingMessage, net: NetSocket, head: Buffer) => {
     try {
-      if (request.headers['sec-websocket-version'] !== '13') return refuse(net);
+      if (request.headers['sec-websocket-version'] !== '13') return refuse(net, badUpgrade);
+      const info = upgradeInfo(request);
+      const refusal = options.refuses?.(info);
+      if (refusal !== undefined) return refuse(net, check(refusal));
       wss.handleUpgrade(request, net, head, (ws) => {
         const socket = new WsSocket(ws, net, { maxBufferedBytes: options.maxBufferedBytes, failed });
         sockets.add(socket);
         net.once('close', () => sockets.delete(socket));
-        if (!socket.sink.start(() => options.open(socket, upgradeInfo(request)))) ws.terminate();
+        if (!socket.sink.start(() => options.open(socket, info))) ws.terminate();
       });
     } catch (error) {
       failed(error);
@@ -162,6 +165,8 @@ function upgradeInfo(request: IncomingMessage): UpgradeInfo {
     ...target(request),
     authorization: headers.authorization ?? '',
     origin: headers.origin ?? '',
+    host: headers.host ?? '',
+    forwardedFor: [headers['x-forwarded-for']].flat().join(',') || undefined,
     userAgent: headers['user-agent'] ?? '',
     subprotocols: offeredSubprotocols(headers['sec-websocket-protocol']),
   };
@@ -214,11 +219,11 @@ function serve(
   if (Number(headers['content-length'] ?? 0) > options.bodyBytes) tooLarge();
 }
 
-function refuse(net: NetSocket): void {
-  const headers = badUpgrade.headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
+function refuse(net: NetSocket, answer: Answer): void {
+  const headers = answer.headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
   net.on('error', () => undefined);
   net.end(
-    `HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: ${badUpgrade.bodyBytes}\r\n${headers}\r\n${String(badUpgrade.body)}`,
+    `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? ''}\r\nconnection: close\r\ncontent-length: ${answer.bodyBytes ?? 0}\r\n${headers}\r\n${String(answer.body)}`,
     () => net.destroy(),
   );
 }

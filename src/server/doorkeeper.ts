@@ -1,0 +1,216 @@
+/**
+ * Who may open one more connection, by address and in all, before anything is known of them but that:
+ * counts, rates of upgrades, and a pause for addresses that keep presenting bad tokens. Used by
+ * server.ts for every upgrade.
+ */
+import { BlockList, isIP } from 'node:net';
+import { spend, waitFor } from './rates.js';
+
+/** What keeps outsiders from using the server up before they have said who they are. 0: no limit. */
+export interface AdmissionOptions {
+  /** Open connections in all. Default 100,000. */
+  readonly connections?: number;
+  /** Open connections of one user. Default 1,000. */
+  readonly connectionsPerUser?: number;
+  /** Open connections from one address. Default 0: many may sit behind one. */
+  readonly connectionsPerAddress?: number;
+  /** Upgrades a second in all. Default 0. */
+  readonly upgradesPerSecond?: number;
+  /** Upgrades a second from one address. Default 0. */
+  readonly upgradesPerSecondPerAddress?: number;
+  /** Tokens checked at once; the others wait their turn. Default 64. */
+  readonly tokenChecks?: number;
+  /** Tokens checked a second in all; above it HELLO is told to come again. Default 0. */
+  readonly tokenChecksPerSecond?: number;
+  /** Bad tokens a second from one address; above it the address has to wait. Default 50. */
+  readonly badTokensPerSecondPerAddress?: number;
+  /** Addresses and networks (`10.0.0.0/8`) of proxies whose X-Forwarded-For is believed. Default none. */
+  readonly trustedProxies?: readonly string[];
+  /** Web origins whose pages may connect. Default: any with a token; only this machine's as a guest. */
+  readonly origins?: readonly string[];
+}
+
+export const defaultAdmission = {
+  connections: 100_000,
+  connectionsPerUser: 1_000,
+  connectionsPerAddress: 0,
+  upgradesPerSecond: 0,
+  upgradesPerSecondPerAddress: 0,
+  tokenChecks: 64,
+  tokenChecksPerSecond: 0,
+  badTokensPerSecondPerAddress: 50,
+} as const;
+
+export interface Refusal {
+  /** Of the upgrade's HTTP answer. */
+  readonly status: 429 | 503;
+  /** The limit's name. */
+  readonly limit: string;
+  readonly retryAfterMs: number;
+}
+
+interface Known {
+  connections: number;
+  upgradesFullAt: number;
+  badTokensFullAt: number;
+}
+
+/** Addresses remembered beside those with open connections; more and the idle ones are forgotten. */
+const REMEMBERED = 50_000;
+const TRY_AGAIN_MS = 1_000;
+
+export class Doorkeeper {
+  readonly limits: Required<Omit<AdmissionOptions, 'trustedProxies' | 'origins'>>;
+  readonly #proxies: BlockList | undefined;
+  readonly #monotonic: () => number;
+  readonly #addresses = new Map<string, Known>();
+  #connections = 0;
+  #upgradesFullAt = 0;
+  #checksFullAt = 0;
+
+  /** Throws a TypeError for a proxy that is no address or network. */
+  constructor(options: AdmissionOptions, monotonic: () => number) {
+    const { trustedProxies = [], origins: _origins, ...limits } = options;
+    const given = Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined));
+    this.limits = { ...defaultAdmission, ...given };
+    this.#monotonic = monotonic;
+    if (trustedProxies.length > 0) this.#proxies = networks(trustedProxies);
+  }
+
+  /** The client's own address: what the nearest proxy that is not trusted told, from the right. */
+  addressOf(peer: string, forwardedFor: string | undefined): string {
+    if (this.#proxies === undefined || forwardedFor === undefined) return peer;
+    let address = peer;
+    for (const hop of forwardedFor.split(',').reverse()) {
+      if (!contains(this.#proxies, address)) break;
+      const next = plain(hop.trim());
+      if (next === undefined) break;
+      address = next;
+    }
+    return address;
+  }
+
+  /** Counts an upgrade; undefined lets it in. */
+  refuses(address: string): Refusal | undefined {
+    const { limits } = this;
+    const now = this.#monotonic();
+    if (limits.connections > 0 && this.#connections >= limits.connections) {
+      return { status: 503, limit: 'connections', retryAfterMs: TRY_AGAIN_MS };
+    }
+    if (limits.upgradesPerSecond > 0) {
+      const wait = waitFor(this.#upgradesFullAt, now, limits.upgradesPerSecond);
+      if (wait > 0) return { status: 503, limit: 'upgradesPerSecond', retryAfterMs: Math.ceil(wait) };
+    }
+    const known = this.#addresses.get(address);
+    if (known !== undefined) {
+      const refusal = this.#refusesAddress(known, now);
+      if (refusal !== undefined) return refusal;
+    }
+    if (limits.upgradesPerSecond > 0) this.#upgradesFullAt = spend(this.#upgradesFullAt, now, limits.upgradesPerSecond);
+    if (limits.upgradesPerSecondPerAddress > 0) {
+      const one = known ?? this.#remember(address, now);
+      one.upgradesFullAt = spend(one.upgradesFullAt, now, limits.upgradesPerSecondPerAddress);
+    }
+    return undefined;
+  }
+
+  #refusesAddress(known: Known, now: number): Refusal | undefined {
+    const { connectionsPerAddress, upgradesPerSecondPerAddress, badTokensPerSecondPerAddress } = this.limits;
+    if (connectionsPerAddress > 0 && known.connections >= connectionsPerAddress) {
+      return { status: 429, limit: 'connectionsPerAddress', retryAfterMs: TRY_AGAIN_MS };
+    }
+    const waits = [
+      ['upgradesPerSecondPerAddress', upgradesPerSecondPerAddress, known.upgradesFullAt],
+      ['badTokensPerSecondPerAddress', badTokensPerSecondPerAddress, known.badTokensFullAt],
+    ] as const;
+    for (const [limit, perSecond, fullAt] of waits) {
+      const wait = perSecond > 0 ? waitFor(fullAt, now, perSecond) : 0;
+      if (wait > 0) return { status: 429, limit, retryAfterMs: Math.ceil(wait) };
+    }
+    return undefined;
+  }
+
+  opened(address: string): void {
+    this.#connections++;
+    if (this.limits.connectionsPerAddress > 0) this.#remember(address, this.#monotonic()).connections++;
+  }
+
+  closed(address: string): void {
+    this.#connections--;
+    if (this.limits.connectionsPerAddress === 0) return;
+    const known = this.#addresses.get(address);
+    if (known !== undefined && known.connections > 0) known.connections--;
+  }
+
+  /** Ms until a token may be checked; 0 counts one. */
+  checksToken(): number {
+    const { tokenChecksPerSecond } = this.limits;
+    if (tokenChecksPerSecond === 0) return 0;
+    const now = this.#monotonic();
+    const wait = waitFor(this.#checksFullAt, now, tokenChecksPerSecond);
+    if (wait === 0) this.#checksFullAt = spend(this.#checksFullAt, now, tokenChecksPerSecond);
+    return Math.ceil(wait);
+  }
+
+  badToken(address: string): void {
+    const perSecond = this.limits.badTokensPerSecondPerAddress;
+    if (perSecond === 0) return;
+    const now = this.#monotonic();
+    const known = this.#remember(address, now);
+    known.badTokensFullAt = spend(known.badTokensFullAt, now, perSecond);
+  }
+
+  /** Whether the address has to wait for its bad tokens; ms. */
+  waitsForBadTokens(address: string): number {
+    const perSecond = this.limits.badTokensPerSecondPerAddress;
+    const known = this.#addresses.get(address);
+    if (perSecond === 0 || known === undefined) return 0;
+    return Math.ceil(waitFor(known.badTokensFullAt, this.#monotonic(), perSecond));
+  }
+
+  #remember(address: string, now: number): Known {
+    let known = this.#addresses.get(address);
+    if (known === undefined) {
+      if (this.#addresses.size >= REMEMBERED) this.#forget(now);
+      this.#addresses.set(address, (known = { connections: 0, upgradesFullAt: 0, badTokensFullAt: 0 }));
+    }
+    return known;
+  }
+
+  /** Whose buckets are full again is as good as unknown. When that is nobody, the ones without connections go. */
+  #forget(now: number): void {
+    const idle = (known: Known): boolean => known.upgradesFullAt <= now && known.badTokensFullAt <= now;
+    for (const all of [false, true]) {
+      for (const [address, known] of this.#addresses) {
+        if (known.connections === 0 && (all || idle(known))) this.#addresses.delete(address);
+      }
+      if (this.#addresses.size < REMEMBERED) return;
+    }
+  }
+}
+
+function networks(list: readonly string[]): BlockList {
+  const blocks = new BlockList();
+  for (const entry of list) {
+    const [address = '', prefix] = entry.split('/');
+    const version = isIP(address);
+    const bits = prefix === undefined ? (version === 4 ? 32 : 128) : Number(prefix);
+    if (version === 0 || !Number.isInteger(bits) || bits < 0 || bits > (version === 4 ? 32 : 128)) {
+      throw new TypeError(`trustedProxies: '${entry}' is no address or network such as 10.0.0.0/8`);
+    }
+    blocks.addSubnet(address, bits, version === 4 ? 'ipv4' : 'ipv6');
+  }
+  return blocks;
+}
+
+function contains(blocks: BlockList, address: string): boolean {
+  const version = isIP(address);
+  return version !== 0 && blocks.check(address, version === 4 ? 'ipv4' : 'ipv6');
+}
+
+/** A hop without its port; undefined for what is no address. */
+function plain(hop: string): string | undefined {
+  const bare =
+    /^\[(.*)\](?::\d+)?$/.exec(hop)?.[1] ?? (/^[\d.]+:\d+$/.test(hop) ? hop.slice(0, hop.indexOf(':')) : hop);
+  return isIP(bare) === 0 ? undefined : bare.toLowerCase();
+}

@@ -1,0 +1,122 @@
+/**
+ * How often a session and its user may do something: calls, publishes, joins. Each is a token bucket
+ * that holds two seconds' worth, kept as the one number of the generic cell rate algorithm (ITU-T
+ * I.371): the time at which the bucket will be full again. Called by dispatch.ts for each request.
+ */
+import { RoomwireError } from '../protocol/errors.js';
+import type { Limits } from '../protocol/limits.js';
+import { topicPattern } from '../protocol/pattern.js';
+
+/** What is counted. A volatile event is a publish; SUBSCRIBE and UNSUBSCRIBE are joins; `join:room` is a call. */
+export type Rated = 'calls' | 'publishes' | 'joins';
+
+/**
+ * Narrower rates for one session, a second, by namespace: a call's name or `prefix*`, a topic pattern.
+ * They hold beside the limits' own.
+ */
+export interface RateOptions {
+  readonly calls?: Readonly<Record<string, number>>;
+  readonly publishes?: Readonly<Record<string, number>>;
+  readonly joins?: Readonly<Record<string, number>>;
+}
+
+/** Seconds' worth that may come at once. */
+const BURST_SECONDS = 2;
+const KINDS: readonly Rated[] = ['calls', 'publishes', 'joins'];
+const NONE: readonly Namespace[] = [];
+/** Names come from outside: what is remembered of them is bounded (rule 4). */
+const REMEMBERED = 10_000;
+
+/** The buckets of a session or user; it has none until it does something. */
+export interface Spender {
+  /** Ms of the monotonic clock, by bucket. */
+  buckets: Float64Array | undefined;
+}
+
+interface Namespace {
+  readonly bucket: number;
+  readonly perSecond: number;
+  matches(name: string): boolean;
+}
+
+/** Ms until one more may come; 0: now. */
+export function waitFor(fullAt: number, now: number, perSecond: number): number {
+  const interval = 1_000 / perSecond;
+  return Math.max(0, fullAt - now - (BURST_SECONDS * perSecond - 1) * interval);
+}
+
+/** The new time at which the bucket is full, after one more. */
+export function spend(fullAt: number, now: number, perSecond: number): number {
+  return Math.max(fullAt, now) + 1_000 / perSecond;
+}
+
+export class Rates {
+  /** A second, by kind; 0: as many as they like. */
+  readonly #session: readonly number[];
+  readonly #user: readonly number[];
+  readonly #namespaces: Readonly<Record<Rated, readonly Namespace[]>>;
+  readonly #found: Readonly<Record<Rated, Map<string, readonly Namespace[]>>> = {
+    calls: new Map(),
+    publishes: new Map(),
+    joins: new Map(),
+  };
+  readonly #size: number;
+
+  /** Throws a TypeError for a malformed pattern or rate. */
+  constructor(limits: Limits, options: RateOptions = {}) {
+    this.#session = [limits.callsPerSecond, limits.publishesPerSecond, limits.joinsPerSecond];
+    this.#user = [limits.userCallsPerSecond, limits.userPublishesPerSecond, limits.userJoinsPerSecond];
+    let bucket = KINDS.length;
+    const namespaces = (kind: Rated): readonly Namespace[] =>
+      Object.entries(options[kind] ?? {}).map(([pattern, perSecond]) => {
+        if (!(perSecond > 0)) throw new TypeError(`rates.${kind}['${pattern}'] must be a number above 0`);
+        return { bucket: bucket++, perSecond, matches: matcher(kind, pattern) };
+      });
+    this.#namespaces = { calls: namespaces('calls'), publishes: namespaces('publishes'), joins: namespaces('joins') };
+    this.#size = bucket;
+  }
+
+  /** Counts one. Throws too_many with `retryAfterMs`, and counts nothing, when a bucket is empty. */
+  take(kind: Rated, name: string, session: Spender, user: Spender, now: number): void {
+    const index = KINDS.indexOf(kind);
+    const perSession = this.#session[index] as number;
+    const perUser = this.#user[index] as number;
+    const namespaces = this.#namespaces[kind].length === 0 ? NONE : this.#namespacesOf(kind, name);
+    const mine = (session.buckets ??= new Float64Array(this.#size));
+    const ours = (user.buckets ??= new Float64Array(KINDS.length));
+    let wait = perSession > 0 ? waitFor(mine[index] as number, now, perSession) : 0;
+    if (perUser > 0) wait = Math.max(wait, waitFor(ours[index] as number, now, perUser));
+    for (const { bucket, perSecond } of namespaces) {
+      wait = Math.max(wait, waitFor(mine[bucket] as number, now, perSecond));
+    }
+    if (wait > 0) throw tooMany(Math.ceil(wait), `too many ${kind}`);
+    if (perSession > 0) mine[index] = spend(mine[index] as number, now, perSession);
+    if (perUser > 0) ours[index] = spend(ours[index] as number, now, perUser);
+    for (const { bucket, perSecond } of namespaces) mine[bucket] = spend(mine[bucket] as number, now, perSecond);
+  }
+
+  #namespacesOf(kind: Rated, name: string): readonly Namespace[] {
+    const known = this.#found[kind];
+    let found = known.get(name);
+    if (found === undefined) {
+      found = this.#namespaces[kind].filter((namespace) => namespace.matches(name));
+      if (known.size >= REMEMBERED) known.clear();
+      known.set(name, found);
+    }
+    return found;
+  }
+}
+
+/** The refusal of what would be taken later: `details.retryAfterMs` says when. */
+export function tooMany(retryAfterMs: number, message?: string, cause?: unknown): RoomwireError {
+  return new RoomwireError('too_many', message, { details: { retryAfterMs }, cause });
+}
+
+function matcher(kind: Rated, pattern: string): (name: string) => boolean {
+  if (kind === 'calls') {
+    const prefix = pattern.endsWith('*') ? pattern.slice(0, -1) : undefined;
+    return (name) => (prefix === undefined ? name === pattern : name.startsWith(prefix));
+  }
+  const topics = topicPattern(pattern);
+  return (name) => topics.match(name) !== undefined;
+}
