@@ -8,9 +8,10 @@ import { publish } from './publish.js';
 import { serve } from './serve.js';
 import { tail } from './tail.js';
 import { token } from './token.js';
+import { topic, why } from './why.js';
 import { version } from './version.js';
 
-const commands: readonly Command[] = [serve, tail, publish, call, load, token, decode];
+const commands: readonly Command[] = [serve, tail, publish, call, why, topic, load, token, decode];
 
 function help(): string {
   const width = Math.max(...commands.map(({ name }) => name.length)) + 2;

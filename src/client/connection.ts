@@ -40,6 +40,8 @@ export class Connection {
   #turn = 0;
   #timer: unknown;
   #heard = 0;
+  /** Something came since the last POSITION. */
+  #news = false;
   #liveSince = 0;
   /** Store time minus own time. */
   #clockLead = 0;
@@ -127,7 +129,7 @@ export class Connection {
           grace,
           agent,
           resume: Object.fromEntries(resume),
-          features: [],
+          features: ['positions'],
         },
       ]);
       // What finds no room here is subscribed anew after WELCOME.
@@ -157,6 +159,7 @@ export class Connection {
         break;
       case Op.PING:
         this.send(encodeFrame([Op.PONG, frame[1]]));
+        this.#tell();
         break;
       case Op.PONG:
         break;
@@ -164,6 +167,7 @@ export class Connection {
         this.#goaway = frame as unknown as GoawayFrame;
         break;
       default:
+        this.#news = true;
         if (this.#live) this.#hooks.frame(frame);
     }
   }
@@ -184,8 +188,18 @@ export class Connection {
     const limit = (this.welcome?.pingEvery ?? 0) + this.#settings.pingTimeout;
     this.#after(Math.max(0, this.#heard + limit - this.#now()), () => {
       if (this.#now() - this.#heard >= limit) this.#ended(closes.ping_timeout, 'no sign of life');
-      else this.#keepAlive();
+      else {
+        this.#tell();
+        this.#keepAlive();
+      }
     });
+  }
+
+  /** Says what was handled, for whoever asks the server why an event did not arrive (RW-POS-6). */
+  #tell(): void {
+    if (!this.#news || !this.welcome?.features.length) return;
+    this.#news = false;
+    this.send(encodeFrame([Op.POSITION, Object.fromEntries(this.#hooks.resume())]));
   }
 
   #ended(code: number, message: string, reaction: Reaction = reactionTo(code)): void {

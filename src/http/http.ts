@@ -1,6 +1,7 @@
 /** The HTTP plugin: health, REST for rooms, publishing for backends and the page, on the server's own port. */
 import type { AuditEvent, HttpRequest, HttpResponse, Plugin, PluginHost } from '../server/api.js';
 import type { RoomsApi } from '../rooms/rooms.js';
+import { adminRoutes } from './admin-routes.js';
 import { pageFile } from './page-files.js';
 import { json, responseTo } from './problem.js';
 import { publishRoute } from './publish-route.js';
@@ -36,7 +37,12 @@ export function http({ page = true, origins = [] }: HttpOptions = {}): Plugin<'h
     name: 'http',
     setup(server) {
       const rooms = server.plugins['rooms'] as RoomsApi | undefined;
-      const routes = [...healthRoutes(server), publishRoute(server), ...(rooms === undefined ? [] : roomRoutes(rooms))];
+      const routes = [
+        ...healthRoutes(server),
+        publishRoute(server),
+        ...adminRoutes(server),
+        ...(rooms === undefined ? [] : roomRoutes(rooms)),
+      ];
       const router = new Router(routes, async (request) => {
         const caller = await server.authenticate(request);
         if (caller.kind === 'key' && !['GET', 'HEAD'].includes(request.method)) {

@@ -7,7 +7,13 @@ import { body, type Route } from './router.js';
 
 const BATCH = 1_000;
 const Name = v.pipe(v.string(), v.minLength(1));
-const Message = v.strictObject({ topic: Name, event: Name, data: v.unknown(), key: v.optional(Name) });
+const Message = v.strictObject({
+  topic: Name,
+  event: Name,
+  data: v.unknown(),
+  key: v.optional(Name),
+  diagnose: v.optional(v.boolean()),
+});
 const Request = v.union([Message, v.strictObject({ messages: v.pipe(v.array(Message), v.maxLength(BATCH)) })]);
 type Message = v.InferOutput<typeof Message>;
 
@@ -19,8 +25,10 @@ export function publishRoute(server: PluginHost): Route {
       if (caller.kind === 'user') throw new RoomwireError('forbidden', 'publishing over HTTP takes an API key');
       const wanted = body(request, Request);
       const header = request.headers['idempotency-key'];
-      const publish = ({ topic, event, data, key }: Message, fallback: string | undefined) =>
-        server.publish(topic, event, data ?? null, { key: key ?? fallback });
+      const publish = async ({ topic, event, data, key, diagnose = false }: Message, fallback: string | undefined) => {
+        const published = await server.publish(topic, event, data ?? null, { key: key ?? fallback });
+        return diagnose ? { ...published, diagnosis: await server.inspect(topic) } : published;
+      };
       if (!('messages' in wanted)) return json(200, await publish(wanted, header));
       // All in one tick, hence one commit and in order; each has its own answer.
       const results = await Promise.all(

@@ -8,9 +8,11 @@ import type { RoomwireError } from '../protocol/errors.js';
 import type { Position, Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
 import type { AuditEntry } from './audit.js';
+import type { TopicReport, WhyReport } from './diagnosis/report.js';
 import type { HttpRequest, HttpResponse } from './transport/transport.js';
 
 export type { AuditEntry, AuditEvent, AuditLine } from './audit.js';
+export type { PublishReport, SubscriberReport, TopicReport, WhyReport } from './diagnosis/report.js';
 export type { HttpRequest, HttpResponse } from './transport/transport.js';
 export type { Timer } from './wheel.js';
 import type { Timer } from './wheel.js';
@@ -206,6 +208,10 @@ export interface PluginHost {
   onAudit(watcher: (entry: AuditEntry) => void): void;
   /** Whether the server takes work: open, not draining, store answering. */
   readonly ready: boolean;
+  /** How a topic stands: who is in it, who is behind, its latest publishes. */
+  inspect(topic: string): Promise<TopicReport>;
+  /** Why a session, or the sessions of a user, did or did not get an event. */
+  why(topic: string, offset: number, sidOrUser: string): Promise<WhyReport>;
   /** What the server holds now; for metrics. */
   stats(): Stats;
 }

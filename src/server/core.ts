@@ -10,6 +10,7 @@ import type { Authenticator } from './auth.js';
 import { CallTable } from './calls.js';
 import { Clock, type TimeSource } from './clock.js';
 import type { Connection, ConnectionOwner } from './connection.js';
+import { Diagnosis } from './diagnosis/diagnosis.js';
 import { Dispatcher } from './dispatch.js';
 import type { Doorkeeper } from './doorkeeper.js';
 import { Hub } from './hub/hub.js';
@@ -54,6 +55,7 @@ export interface Core {
   readonly sessions: Sessions;
   readonly welcomer: Welcomer;
   readonly connectionOwner: ConnectionOwner;
+  readonly diagnosis: Diagnosis;
 }
 
 export function assemble(parts: CoreParts): Core {
@@ -125,5 +127,6 @@ export function assemble(parts: CoreParts): Core {
     closing: (connection, name, reason) => note(connection, eventOfClose(name), name, reason),
     failed,
   };
-  return { hub, clock, calls, sessions, welcomer, connectionOwner };
+  const diagnosis = new Diagnosis({ hub, registry, policy });
+  return { hub, clock, calls, sessions, welcomer, connectionOwner, diagnosis };
 }

@@ -83,7 +83,8 @@ export class Dispatcher {
       if (!known.has(op)) throw new RoomwireError('unknown_op', `unknown opcode ${op}`);
       if (op === Op.PUBLISH) return this.#publish(connection, session, bytes, length, id);
       if (op === Op.VOLATILE) return this.#volatile(connection, session, bytes, length);
-      if (op === Op.POSITION) return;
+      if (op === Op.POSITION)
+        return this.#position(connection, length > 1 ? decodeScanned(bytes, at[1] as number) : null);
       if (id === undefined) throw new RoomwireError('bad_request', 'element 1 must be an id from 1 to 2^31 - 1');
       switch (op) {
         case Op.CALL:
@@ -246,6 +247,20 @@ export class Dispatcher {
       refuse(error);
     } finally {
       if (counted) connection.settled();
+    }
+  }
+
+  /** What the client has handled, for diagnosis (RW-POS-6): of topics it is in, and never more than it was sent. */
+  #position(connection: Connection, positions: Value): void {
+    if (positions === null || typeof positions !== 'object') return;
+    const now = this.#hub.now();
+    for (const [topic, handled] of Object.entries(positions)) {
+      const cursor = connection.outbox.cursors.get(topic);
+      if (cursor === undefined || !Array.isArray(handled) || handled[0] !== cursor.topic.epoch) continue;
+      const offset: unknown = handled[1];
+      if (typeof offset !== 'number' || !(offset > cursor.handled && offset < cursor.next)) continue;
+      cursor.handled = offset;
+      cursor.handledAt = now;
     }
   }
 

@@ -19,6 +19,7 @@ import type {
   User,
 } from './api.js';
 import type { AuthOptions } from './auth.js';
+import type { TopicReport, WhyReport } from './diagnosis/report.js';
 import type { TimeSource } from './clock.js';
 import type { AdmissionOptions } from './doorkeeper.js';
 import type { RateOptions } from './rates.js';
@@ -87,6 +88,10 @@ export interface Server<S extends Shape, U extends User, P extends readonly Plug
   session(sid: string): Session<U> | undefined;
   /** Sessions of a user, also those in their grace. */
   sessionsOf(userId: string): readonly Session<U>[];
+  /** How a topic stands: who is in it, who is behind, its latest publishes. */
+  inspect(topic: string): Promise<TopicReport>;
+  /** Why a session, or the sessions of a user, did or did not get an event. */
+  why(topic: string, offset: number, sidOrUser: string): Promise<WhyReport>;
   /** Ends a session for good, closing its connection with `kicked` at once: what it asked for and waits is not done. */
   kick(session: Session<U>, reason?: string): Promise<void>;
   /** Opens the store and listens. Rejects with what to do when it cannot. */

@@ -40,8 +40,12 @@ export interface OutboxOwner {
   read(topic: string, from: number, maxBytes: number): MaybePromise<readonly LogChunk[]>;
   /** Ask for another `write` at the end of the next tick. */
   again(outbox: Outbox): void;
-  /** A cursor fell out of the log and was told so. */
-  reset(cursor: Cursor): void;
+  /** A cursor fell out of the log and was told so; it had needed `from`. */
+  reset(cursor: Cursor, from: number): void;
+  /** It cannot be fed for the time being. */
+  stalls(cursor: Cursor): void;
+  /** It could not, and has caught up. */
+  caughtUp(cursor: Cursor): void;
 }
 
 export interface OutboxLimit {
@@ -119,6 +123,7 @@ export class Outbox {
   #lags(cursor: Cursor): void {
     if (cursor.lagging) return;
     cursor.lagging = true;
+    if (this.stalled) this.#owner.stalls(cursor);
     this.#lagging.push(cursor);
   }
 
@@ -128,9 +133,9 @@ export class Outbox {
    */
   sendLive(cursor: Cursor, frame: Uint8Array, next: number): void {
     const result = this.#socket.send(frame);
+    if (result !== 'sent') this.#blocked = true;
     if (result !== 'dropped') cursor.next = next;
     else this.#lags(cursor);
-    if (result !== 'sent') this.#blocked = true;
   }
 
   /** Writes what waits, in order, then feeds cursors that are behind; stops at the first sign of backpressure. */
@@ -172,6 +177,7 @@ export class Outbox {
       if (cursor.seen < cursor.topic.volatile.sequence && !this.#feedVolatile(cursor)) return false;
     }
     cursor.lagging = false;
+    if (cursor.stalls !== undefined) this.#owner.caughtUp(cursor);
     return true;
   }
 
@@ -200,6 +206,7 @@ export class Outbox {
     for (const cursor of lagging) {
       cursor.next = cursor.topic.head + 1;
       cursor.lagging = false;
+      if (cursor.stalls !== undefined) this.#owner.caughtUp(cursor);
     }
     lagging.length = 0;
     return true;
@@ -320,8 +327,9 @@ export class Outbox {
     const result = this.#socket.send(encode([Op.RESET, name, epoch, until, 'overrun']));
     if (result !== 'sent') this.#blocked = true;
     if (result === 'dropped') return;
+    const from = cursor.next;
     cursor.next = until + 1;
-    this.#owner.reset(cursor);
+    this.#owner.reset(cursor, from);
   }
 
   #feedVolatile(cursor: Cursor): boolean {

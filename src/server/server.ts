@@ -35,6 +35,7 @@ import { Connection } from './connection.js';
 import { chooseSubprotocol, isAllowedOrigin, isLocalOrigin, isLoopback } from './admission.js';
 import { Audit } from './audit.js';
 import { assemble, type Core } from './core.js';
+import type { TopicReport, WhyReport } from './diagnosis/report.js';
 import { Doorkeeper } from './doorkeeper.js';
 import { serverItem } from './hub/events-frame.js';
 import type { Hub } from './hub/hub.js';
@@ -219,6 +220,14 @@ class RoomServer implements PluginHost {
       name: 'kicked',
       ...(reason === undefined ? {} : { reason }),
     });
+  }
+
+  async inspect(topic: string): Promise<TopicReport> {
+    return this.#open().diagnosis.topic(topic);
+  }
+
+  async why(topic: string, offset: number, sidOrUser: string): Promise<WhyReport> {
+    return this.#open().diagnosis.why(topic, offset, sidOrUser);
   }
 
   guard(call: string, rule: CallRule): void {

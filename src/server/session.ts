@@ -30,6 +30,7 @@ export interface SessionRecord {
 export interface SessionConnection {
   readonly outbox: Outbox;
   readonly open: boolean;
+  readonly bufferedBytes: number;
   nack(id: number, error: RoomwireError): void;
   call(name: string, data: unknown, timeoutMs: number): Promise<Value>;
   close(name: CloseName, reason?: string, retryAfterMs?: number): void;

@@ -84,7 +84,7 @@ export class Sessions {
     session.connection = undefined;
     if (earlier !== undefined) {
       earlier.close('taken_over');
-      hub.detach(earlier.outbox);
+      hub.detach(earlier.outbox, session);
     }
     session.graceTimer?.cancel();
     session.connection = connection;
@@ -126,7 +126,7 @@ export class Sessions {
   /** The connection is gone, however that came. */
   closed(connection: Connection, code: number, reason: string): void {
     const { session } = connection;
-    this.#options.hub.detach(connection.outbox);
+    this.#options.hub.detach(connection.outbox, session);
     this.#options.log.debug({ sid: session?.sid, user: session?.user.id, code, reason }, 'disconnected');
     if (session === undefined || session.connection !== connection) return;
     session.connection = undefined;

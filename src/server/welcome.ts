@@ -34,7 +34,7 @@ import type { UpgradeInfo } from './transport/transport.js';
 /** For one who has too many connections: others of theirs have to end first. */
 const CONNECTION_RETRY_MS = 5_000;
 /** What this server offers beyond the protocol's base (RW-HEL-6). */
-const FEATURES: readonly string[] = [];
+const FEATURES: readonly string[] = ['positions'];
 
 export interface WelcomerOptions {
   readonly hub: Hub;

@@ -106,7 +106,7 @@ t.test(
       return topic;
     });
     const subscriber = { clear: true, sendLive: () => undefined, lag: () => undefined };
-    const cursor = new Cursor(topics[0]!, subscriber, 2);
+    const cursor = new Cursor(topics[0]!, subscriber, { start: 1, since: 0, via: 'subscribed' });
     topics[0]!.add(cursor);
     for (const topic of topics) table.settle(topic);
     t.equal(table.size, 10_001);

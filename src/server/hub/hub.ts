@@ -10,6 +10,7 @@ import { isPromise } from '../../store/promise.js';
 import { StoreError, type MaybePromise, type OpenedStore, type Operation, type Store } from '../../store/store.js';
 import type { Transaction } from '../api.js';
 import type { Clock } from '../clock.js';
+import { addStall, Journal } from '../diagnosis/journal.js';
 import type { Outbox, OutboxOwner } from '../outbox.js';
 import type { ServerSession } from '../session.js';
 import { Committer } from './committer.js';
@@ -72,6 +73,7 @@ export class Hub implements OutboxOwner {
   readonly #idleWaiters: (() => void)[] = [];
   /** RESETs told, for diagnosis. */
   resets = 0;
+  readonly journal = new Journal();
 
   constructor(options: HubOptions) {
     this.#options = options;
@@ -88,6 +90,20 @@ export class Hub implements OutboxOwner {
   /** False while the store does not confirm commits. */
   get healthy(): boolean {
     return this.#committer.healthy;
+  }
+
+  /** Store time, ms. */
+  now(): number {
+    return this.#options.clock.now();
+  }
+
+  /** The topic while it is in memory. */
+  topic(name: string): Topic | undefined {
+    return this.#topics.get(name);
+  }
+
+  topicNames(): IterableIterator<string> {
+    return this.#topics.names();
   }
 
   get topicCount(): number {
@@ -120,6 +136,7 @@ export class Hub implements OutboxOwner {
           now: clock.now(),
           sessionsIn,
           maxTopics: limits.topics,
+          journal: this.journal,
           setVolatile: (topic, key, frame) => this.volatile(topic, key, frame, null),
         });
         const result = synchronous(work(tx));
@@ -151,9 +168,11 @@ export class Hub implements OutboxOwner {
   }
 
   /** A connection is gone: its cursors leave their topics. */
-  detach(outbox: Outbox): void {
+  detach(outbox: Outbox, session: ServerSession | undefined): void {
     outbox.close();
+    const at = this.#options.clock.now();
     for (const cursor of outbox.cursors.values()) {
+      if (session !== undefined) this.journal.ended(cursor, session, { end: cursor.next - 1, why: 'disconnected', at });
       cursor.topic.remove(cursor);
       this.#topics.settle(cursor.topic);
     }
@@ -172,8 +191,23 @@ export class Hub implements OutboxOwner {
     this.#schedule();
   }
 
-  reset(_cursor: Cursor): void {
+  reset(cursor: Cursor, from: number): void {
     this.resets++;
+    const now = this.#options.clock.now();
+    addStall(cursor, { from, since: now, to: cursor.next - 1, until: now, reset: true });
+  }
+
+  stalls(cursor: Cursor): void {
+    const last = cursor.stalls?.at(-1);
+    if (last?.until === null) return;
+    addStall(cursor, { from: cursor.next, since: this.#options.clock.now(), to: null, until: null, reset: false });
+  }
+
+  caughtUp(cursor: Cursor): void {
+    const last = cursor.stalls?.at(-1);
+    if (last?.until !== null) return;
+    last.until = this.#options.clock.now();
+    last.to = cursor.next - 1;
   }
 
   // ---- the tick ------------------------------------------------------------------------------
@@ -271,6 +305,7 @@ export class Hub implements OutboxOwner {
     this.#counter = stage.counter;
     this.#incarnation = stage.incarnation;
     const grown: { readonly entry: StagedTopic; readonly first: number }[] = [];
+    const now = this.#options.clock.now();
     this.#topics.during(() => {
       for (const entry of stage.topics) {
         const { topic, chunks, items } = entry;
@@ -280,6 +315,7 @@ export class Hub implements OutboxOwner {
         if (entry.dropped) topic.ring.chunks.push(...chunks);
         else this.#rings.append(topic.ring, chunks);
         grown.push({ entry, first: topic.head + 1 });
+        for (const chunk of chunks) chunk.at = now;
         topic.head += items.length;
         for (const chunk of chunks) topic.logBytes += chunk.frame.length;
       }
@@ -312,6 +348,7 @@ export class Hub implements OutboxOwner {
   /** One frame, the same bytes for everyone; whoever is not exactly here catches up from the ring. */
   #fanOut({ topic, chunks }: StagedTopic, first: number, alone: boolean): void {
     const { cursors } = topic;
+    for (const chunk of chunks) chunk.matched = cursors.length;
     const frame = alone && chunks.length === 1 ? chunks[0]?.frame : undefined;
     const next = topic.head + 1;
     // No cursor goes meanwhile: engines report a close later, not from within a send.

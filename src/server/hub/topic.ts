@@ -14,9 +14,34 @@ export interface Subscriber {
   lag(cursor: Cursor): void;
 }
 
+/** A time in which a cursor could not be fed, or what it was told to have missed; for diagnosis. */
+export interface Stall {
+  /** The first offset that it waited for. */
+  readonly from: number;
+  /** Store time, ms. */
+  readonly since: number;
+  /** The last offset that came with it; null while it goes on. */
+  to: number | null;
+  until: number | null;
+  /** A RESET stood for these events. */
+  readonly reset: boolean;
+}
+
+/** How a cursor came to where it began. */
+export type Via = 'subscribed' | 'resumed' | 'reset';
+
 export class Cursor {
   readonly topic: Topic;
   readonly outbox: Subscriber;
+  /** Where it began, and when (store time, ms): what came after is its to get. */
+  readonly start: number;
+  readonly since: number;
+  readonly via: Via;
+  /** The latest few. */
+  stalls: Stall[] | undefined;
+  /** The last offset that the client said it has handled (POSITION), and when; 0: none. */
+  handled = 0;
+  handledAt = 0;
   /** The offset this subscriber needs next. It only grows: an event goes out at most once (rule 2). */
   next: number;
   /** The last volatile sequence number it was sent. */
@@ -26,10 +51,17 @@ export class Cursor {
   /** On its outbox's list of those that are behind. */
   lagging = false;
 
-  constructor(topic: Topic, outbox: Subscriber, next: number) {
+  constructor(
+    topic: Topic,
+    outbox: Subscriber,
+    begin: { readonly start: number; readonly since: number; readonly via: Via },
+  ) {
     this.topic = topic;
     this.outbox = outbox;
-    this.next = next;
+    this.start = begin.start;
+    this.next = begin.start + 1;
+    this.since = begin.since;
+    this.via = begin.via;
   }
 
   get behind(): boolean {

@@ -34,6 +34,10 @@ export class TopicTable implements TopicSource {
     return this.#topics.size;
   }
 
+  names(): IterableIterator<string> {
+    return this.#topics.keys();
+  }
+
   get(name: string): Topic | undefined {
     return this.#topics.get(name);
   }

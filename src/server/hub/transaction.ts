@@ -8,6 +8,7 @@ import { errors, type ErrorName } from '../../protocol/codes.js';
 import { RoomwireError } from '../../protocol/errors.js';
 import { Op, type Position, type TopicStatus } from '../../protocol/frames.js';
 import type { Published, Session, Transaction } from '../api.js';
+import type { Journal } from '../diagnosis/journal.js';
 import type { ServerSession, SessionConnection } from '../session.js';
 import { itemOf, serverItem } from './events-frame.js';
 import type { Stage } from './stage.js';
@@ -24,6 +25,8 @@ export interface TransactionOptions {
   readonly sessionsIn: (topic: string) => readonly ServerSession[];
   /** Topics one session may be in. */
   readonly maxTopics: number;
+  /** Where ended subscriptions are noted. */
+  readonly journal: Journal;
   /** A null frame takes the value away. */
   readonly setVolatile: (topic: string, key: string, frame: Uint8Array | null) => void;
 }
@@ -146,7 +149,9 @@ export class HubTransaction implements Transaction {
     const offset = recovered && from !== null ? from[1] : head;
     sessions.enter(session, topic);
     this.#live.set('subscriptions', `${session.sid}\0${topic}`, TRUE);
-    this.effects.push(() => subscribeNow(session, loaded, offset, asking));
+    const via = from === null ? 'subscribed' : recovered ? 'resumed' : 'reset';
+    const begin = { start: offset, since: this.now, via } as const;
+    this.effects.push(() => subscribeNow(session, loaded, begin, asking));
     return { epoch, offset, recovered };
   }
 
@@ -171,10 +176,12 @@ export class HubTransaction implements Transaction {
     if (there.length === 0) return;
     const { topic: loaded } = this.#live.topic(topic);
     const [, until] = this.position(topic);
+    const { journal } = this.#options;
     for (const session of there) {
       this.#live.sessions.leave(session, topic);
       this.#live.set('subscriptions', `${session.sid}\0${topic}`, null);
-      this.effects.push(() => unsubscribeNow(session, loaded, until, code, reason));
+      const leave: Leave = { until, code, reason, at: this.now, journal };
+      this.effects.push(() => unsubscribeNow(session, loaded, leave));
     }
   }
 
@@ -183,23 +190,35 @@ export class HubTransaction implements Transaction {
   }
 }
 
+type Begin = ConstructorParameters<typeof Cursor>[2];
+
+interface Leave {
+  /** The last offset that is still its to get. */
+  readonly until: number;
+  readonly code: number;
+  readonly reason: string;
+  /** Store time, ms. */
+  readonly at: number;
+  readonly journal: Journal;
+}
+
 /** Rule 1: the cursor and SUBSCRIBED are one synchronous block, before the topic's next event. */
-function subscribeNow(session: ServerSession, topic: Topic, offset: number, asking?: SessionConnection): void {
+function subscribeNow(session: ServerSession, topic: Topic, begin: Begin, asking?: SessionConnection): void {
   if (session.ended) return;
   session.enter(topic.name);
   // The connection may have gone, or another come, while the commit was under way.
   const { connection } = session;
   if (connection === undefined || connection.outbox.cursors.has(topic.name)) return;
   const { outbox } = connection;
-  if (connection !== asking) outbox.push(encode([Op.SUBSCRIBED, topic.name, topic.epoch, offset, true]));
-  const cursor = new Cursor(topic, outbox, offset + 1);
+  if (connection !== asking) outbox.push(encode([Op.SUBSCRIBED, topic.name, topic.epoch, begin.start, true]));
+  const cursor = new Cursor(topic, outbox, begin);
   outbox.cursors.set(topic.name, cursor);
   topic.add(cursor);
   if (cursor.behind) outbox.lag(cursor);
 }
 
 /** A leaving subscriber gets the events up to its leave first, whatever its socket does. */
-function unsubscribeNow(session: ServerSession, topic: Topic, until: number, code: number, reason: string): void {
+function unsubscribeNow(session: ServerSession, topic: Topic, { until, code, reason, at, journal }: Leave): void {
   topic.volatile.forget(session.sid);
   if (!session.leave(topic.name)) return;
   const outbox = session.connection?.outbox;
@@ -207,6 +226,7 @@ function unsubscribeNow(session: ServerSession, topic: Topic, until: number, cod
   if (outbox === undefined || cursor === undefined) return;
   outbox.cursors.delete(topic.name);
   cursor.topic.remove(cursor);
+  journal.ended(cursor, session, { end: until, why: reason, at });
   outbox.pushEnding(cursor, until);
   outbox.push(encode([Op.REMOVED, topic.name, code, reason]));
 }

@@ -1,0 +1,157 @@
+/**
+ * What the person on call asks: how does a topic stand, who is behind, and why did this session not
+ * get that event. Reads what hub, sessions and journal know; changes nothing.
+ */
+import { RoomwireError } from '../../protocol/errors.js';
+import type { Hub } from '../hub/hub.js';
+import type { Policy } from '../policy.js';
+import type { ServerSession, SessionRegistry } from '../session.js';
+import { spanOf, type Span } from './journal.js';
+import { similarNames } from './similar.js';
+import type { PublishReport, SubscriberReport, TopicReport, WhyReport } from './report.js';
+import { verdictOf } from './verdict.js';
+
+const SUBSCRIBERS = 100;
+const PUBLISHES = 50;
+const SAMPLES = 10;
+
+export interface DiagnosisParts {
+  readonly hub: Hub;
+  readonly registry: SessionRegistry;
+  readonly policy: Policy;
+}
+
+export class Diagnosis {
+  readonly #hub: Hub;
+  readonly #registry: SessionRegistry;
+  readonly #policy: Policy;
+
+  constructor({ hub, registry, policy }: DiagnosisParts) {
+    this.#hub = hub;
+    this.#registry = registry;
+    this.#policy = policy;
+  }
+
+  async topic(name: string): Promise<TopicReport> {
+    const known = this.#isKnown(name);
+    const [epoch, head] = known ? await this.#hub.transact((tx) => tx.position(name)) : ['', 0];
+    const sessions = this.#registry.inTopic(name);
+    const exists = head > 0 || sessions.length > 0;
+    const report = {
+      topic: name,
+      exists,
+      known,
+      epoch: exists ? epoch : null,
+      head,
+      subscriberCount: sessions.length,
+      subscribers: sessions
+        .map((session) => subscriberReport(session, name, head))
+        .sort((a, b) => b.lag - a.lag)
+        .slice(0, SUBSCRIBERS),
+      publishes: this.#publishes(name),
+    };
+    return exists ? report : { ...report, ...this.#others(name) };
+  }
+
+  #isKnown(name: string): boolean {
+    try {
+      this.#policy.topic(name);
+      return true;
+    } catch (error) {
+      if (error instanceof RoomwireError) return false;
+      throw error;
+    }
+  }
+
+  #others(name: string): Pick<TopicReport, 'topics' | 'samples' | 'similar'> {
+    const samples: string[] = [];
+    for (const topic of this.#hub.topicNames()) {
+      if (samples.push(topic) === SAMPLES) break;
+    }
+    return { topics: this.#hub.topicCount, samples, similar: similarNames(name, this.#hub.topicNames()) };
+  }
+
+  /** Of those that memory still holds. */
+  #publishes(name: string): PublishReport[] {
+    const topic = this.#hub.topic(name);
+    if (topic === undefined) return [];
+    const found: PublishReport[] = [];
+    const needed = topic.cursors.map(({ next }) => next).sort((a, b) => a - b);
+    for (let i = topic.ring.chunks.length - 1; i >= 0 && found.length < PUBLISHES; i--) {
+      const { first, count, at, matched } = topic.ring.chunks[i] as (typeof topic.ring.chunks)[number];
+      // What was read back from the store has lost its time.
+      if (at === undefined) break;
+      for (let offset = first + count - 1; offset >= first && found.length < PUBLISHES; offset--) {
+        const behind = needed.findIndex((next) => next > offset);
+        found.push({ offset, at, matched: matched ?? 0, behind: behind === -1 ? needed.length : behind });
+      }
+    }
+    return found;
+  }
+
+  /** `who`: a session's id or a user's. */
+  async why(name: string, offset: number, who: string): Promise<WhyReport> {
+    const report = await this.topic(name);
+    if (!report.exists) return { verdict: 'no_such_topic', sentence: absentTopic(report), sessions: [] };
+    if (offset > report.head || offset < 1) {
+      const sentence = `${name} has no event ${offset}: its newest is ${report.head}. Was it published to another topic, or refused?`;
+      return { verdict: 'no_such_offset', sentence, sessions: [] };
+    }
+    const spans = this.#spans(name, report.epoch, who);
+    if (spans.size === 0) {
+      const known = this.#registry.get(who) !== undefined || this.#registry.ofUser(who).length > 0;
+      const sentence = known
+        ? `${who} is connected or in its grace, but was never subscribed to ${name} as far as memory reaches.`
+        : `Nobody called ${who} is here, and nothing is remembered of an earlier stay: never connected, or as another user.`;
+      return { verdict: known ? 'never_subscribed' : 'no_such_session', sentence, sessions: [] };
+    }
+    const at = this.#hub.topic(name)?.ring.find(offset)?.at;
+    const sessions = [...spans].map(([sid, of]) => ({
+      sid,
+      ...verdictOf({ topic: name, offset, at, spans: of, session: this.#registry.get(sid) }),
+    }));
+    // Of several devices the one that tells most: who got it, else who may still get it.
+    const [best] = [...sessions].sort((a, b) => b.weight - a.weight);
+    const { verdict, sentence } = best as (typeof sessions)[number];
+    return {
+      verdict,
+      sentence: sessions.length === 1 ? sentence : `${sentence} (${sessions.length} sessions)`,
+      sessions,
+    };
+  }
+
+  /** By session, the oldest first. */
+  #spans(name: string, epoch: string | null, who: string): Map<string, Span[]> {
+    const spans = this.#hub.journal.find({ topic: name, epoch, who });
+    const live = this.#registry.get(who);
+    for (const session of live === undefined ? this.#registry.ofUser(who) : [live]) {
+      const cursor = session.connection?.outbox.cursors.get(name);
+      if (cursor === undefined && !session.topics.has(name)) continue;
+      const of = spans.get(session.sid) ?? [];
+      if (cursor !== undefined) of.push(spanOf(cursor));
+      spans.set(session.sid, of);
+    }
+    return spans;
+  }
+}
+
+function subscriberReport(session: ServerSession, topic: string, head: number): SubscriberReport {
+  const cursor = session.connection?.outbox.cursors.get(topic);
+  return {
+    sid: session.sid,
+    user: session.user.id,
+    connected: cursor !== undefined,
+    cursor: cursor === undefined ? null : cursor.next - 1,
+    lag: cursor === undefined ? 0 : Math.max(0, head + 1 - cursor.next),
+    bufferedBytes: cursor === undefined ? 0 : (session.connection?.bufferedBytes ?? 0),
+    handled: cursor === undefined || cursor.handledAt === 0 ? null : cursor.handled,
+  };
+}
+
+function absentTopic({ topic, known, topics, similar = [] }: TopicReport): string {
+  const what = known
+    ? `Nobody is in ${topic}, and nothing was ever published to it`
+    : `The contract has no topic ${topic}`;
+  const others = similar.length > 0 ? ` Did you mean ${similar.join(' or ')}?` : '';
+  return `${what}; ${topics ?? 0} other topics are in memory.${others}`;
+}

@@ -1,0 +1,77 @@
+/** The answers of diagnosis.ts: how a topic stands, and why an event did or did not arrive. */
+
+export interface Verdict {
+  readonly verdict:
+    | 'never_subscribed'
+    /** Subscribed after the event: it was never its to get. */
+    | 'joined_after'
+    /** Left, kicked or ended before it. */
+    | 'left_before'
+    /** Away: lost its connection before, and its grace still runs. */
+    | 'away'
+    /** Connected, and its socket does not take more. */
+    | 'behind'
+    /** Told by a RESET that it missed it. */
+    | 'reset'
+    /** Written to its socket; whether the client has it is not known. */
+    | 'written'
+    /** The client said it has handled it. */
+    | 'handled';
+  readonly sentence: string;
+  /** Of several sessions, whose verdict tells most. */
+  readonly weight: number;
+}
+
+export interface SubscriberReport {
+  readonly sid: string;
+  readonly user: string;
+  /** False in the grace: it is a member of the topic and will be fed when it is back. */
+  readonly connected: boolean;
+  /** The last offset written to its socket; null while it is not connected. */
+  readonly cursor: number | null;
+  /** Events it still needs. */
+  readonly lag: number;
+  /** Bytes its socket holds. */
+  readonly bufferedBytes: number;
+  /** The last offset the client said it has handled; null: it said nothing. */
+  readonly handled: number | null;
+}
+
+export interface PublishReport {
+  readonly offset: number;
+  /** Store time, ms. */
+  readonly at: number;
+  /** Connected subscribers at that moment. */
+  readonly matched: number;
+  /** Of those there now, who have not been sent it yet. */
+  readonly behind: number;
+}
+
+export interface TopicReport {
+  readonly topic: string;
+  /** Whether anybody is in it or ever published to it. */
+  readonly exists: boolean;
+  /** Whether the contract has such a topic. */
+  readonly known: boolean;
+  readonly epoch: string | null;
+  readonly head: number;
+  /** Sessions in it, also those in their grace. */
+  readonly subscriberCount: number;
+  /** The furthest behind first. */
+  readonly subscribers: readonly SubscriberReport[];
+  /** The newest first. */
+  readonly publishes: readonly PublishReport[];
+  /** Topics in memory, and some of them; names like the one asked for. Only where it does not exist. */
+  readonly topics?: number;
+  readonly samples?: readonly string[];
+  readonly similar?: readonly string[];
+}
+
+export interface WhyReport {
+  /** Such as `behind`; see docs/operating.md. */
+  readonly verdict: Verdict['verdict'] | 'no_such_topic' | 'no_such_offset' | 'no_such_session';
+  /** For a person. */
+  readonly sentence: string;
+  /** One for each session of the user. */
+  readonly sessions: readonly (Verdict & { readonly sid: string })[];
+}
