@@ -41,8 +41,9 @@ interface Namespace {
 
 /** Ms until one more may come; 0: now. */
 export function waitFor(fullAt: number, now: number, perSecond: number): number {
-  const interval = 1_000 / perSecond;
-  return Math.max(0, fullAt - now - (BURST_SECONDS * perSecond - 1) * interval);
+  const wait = fullAt - now - (BURST_SECONDS * perSecond - 1) * (1_000 / perSecond);
+  // Sums of thirds are not whole: a rounding is no wait.
+  return wait > 1e-6 ? wait : 0;
 }
 
 /** The new time at which the bucket is full, after one more. */

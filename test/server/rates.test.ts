@@ -1,0 +1,86 @@
+/** Rates: what comes too often is refused with when to come again, by session, by user and by namespace. */
+import t from 'tap';
+import { Op } from '../../src/protocol/frames.js';
+import { Rates, type RateOptions } from '../../src/server/rates.js';
+import { defaultLimits, type Limits } from '../../src/protocol/limits.js';
+import { ManualTime } from '../support/manual-time.js';
+import { startOpen } from '../support/open-server.js';
+
+const unlimited = {
+  ...defaultLimits,
+  callsPerSecond: 0,
+  publishesPerSecond: 0,
+  joinsPerSecond: 0,
+  userCallsPerSecond: 0,
+  userPublishesPerSecond: 0,
+  userJoinsPerSecond: 0,
+};
+
+function rates(limits: Partial<Limits>, options?: RateOptions) {
+  const table = new Rates({ ...unlimited, ...limits }, options);
+  const session = () => ({ buckets: undefined });
+  return { take: table.take.bind(table), session };
+}
+
+t.test('two seconds worth may come at once, then as many as the rate, and the refusal says when', async (t) => {
+  const { take, session } = rates({ callsPerSecond: 10 });
+  const [one, user] = [session(), session()];
+  const call = (now: number) => take('calls', 'x', one, user, now);
+  for (let i = 0; i < 20; i++) call(1_000);
+  t.throws(() => call(1_000), { code: 201, details: { retryAfterMs: 100 } });
+  t.throws(() => call(1_099), { code: 201, details: { retryAfterMs: 1 } }, 'a refusal costs nothing');
+  call(1_100);
+  t.throws(() => call(1_100), { code: 201, details: { retryAfterMs: 100 } });
+  for (let i = 0; i < 20; i++) call(10_000);
+  t.throws(() => call(10_000), { code: 201 }, 'what was not used does not add up beyond the burst');
+});
+
+t.test('a user with many sessions has one allowance for all, and each kind its own', async (t) => {
+  const { take, session } = rates({ callsPerSecond: 10, userCallsPerSecond: 15 });
+  const [one, two, user] = [session(), session(), session()];
+  for (let i = 0; i < 20; i++) take('calls', 'x', one, user, 0);
+  for (let i = 0; i < 10; i++) take('calls', 'x', two, user, 0);
+  t.throws(() => take('calls', 'x', two, user, 0), { code: 201 });
+  t.doesNotThrow(() => take('publishes', 'chat:1', one, user, 0));
+});
+
+t.test('a namespace has its own, narrower rate beside the others', async (t) => {
+  const { take, session } = rates({ callsPerSecond: 100 }, { calls: { 'lock:*': 1 }, publishes: { 'chat:{id}': 2 } });
+  const [one, user] = [session(), session()];
+  for (let i = 0; i < 2; i++) take('calls', 'lock:acquire', one, user, 0);
+  t.throws(() => take('calls', 'lock:release', one, user, 0), { code: 201, details: { retryAfterMs: 1_000 } });
+  t.doesNotThrow(() => take('calls', 'echo', one, user, 0));
+  for (let i = 0; i < 4; i++) take('publishes', `chat:${i}`, one, user, 0);
+  t.throws(() => take('publishes', 'chat:9', one, user, 0), { code: 201 });
+  t.doesNotThrow(() => take('publishes', 'news:9', one, user, 0));
+  t.throws(() => rates({}, { calls: { x: 0 } }), /must be a number above 0/);
+});
+
+t.test('over the wire a flood is refused frame by frame with retryAfterMs, and taken again after it', async (t) => {
+  const time = new ManualTime();
+  const { client, server } = await startOpen(t, {
+    time,
+    limits: { callsPerSecond: 5, publishesPerSecond: 5, joinsPerSecond: 5 },
+  });
+  const flooder = await client();
+  await flooder.subscribe('chat:1');
+  const limits = flooder.welcome.limits as { callsPerSecond: number };
+  t.equal(limits.callsPerSecond, 5, 'announced');
+  const floods: Record<string, () => Promise<unknown>> = {
+    calls: () => flooder.call('echo', 1),
+    publishes: () => flooder.publish('chat:1', 'message', 1),
+    joins: () => flooder.subscribe('chat:1'),
+  };
+  for (const [kind, once] of Object.entries(floods)) {
+    const results = await Promise.allSettled(Array.from({ length: 12 }, once));
+    const refused = results.filter((result) => result.status === 'rejected').map(({ reason }) => reason as object);
+    t.equal(refused.length, 2, kind);
+    t.match(refused[0], { code: 201, details: { retryAfterMs: 200 } }, kind);
+    time.advance(200);
+    await t.resolves(once(), kind);
+  }
+  time.advance(2_000);
+  flooder.send(...Array.from({ length: 12 }, (_, i) => [Op.VOLATILE, 'chat:1', 'message', `slot${i}`, i]));
+  t.match(await flooder.frame(([op, id]) => op === Op.NACK && id === 0), [Op.NACK, 0, 201]);
+  t.match(server.stats(), { connections: 1 }, 'a flood closes nothing');
+});
