@@ -71,6 +71,8 @@ function kindOf({ type }: Node): Kind {
   return kinds[type] ?? 'file';
 }
 
+const SECRET = /secret|apiKeys/i;
+
 const VALUES: Readonly<Record<Kind, string>> = {
   text: 'TEXT',
   number: 'N',
@@ -132,7 +134,9 @@ export function readSettings(
     const path = v.getDotPath(issue) ?? '';
     const source = sources.get(path) ?? sources.get(path.replace(/\.\d+$/, ''));
     if (source?.startsWith('--') !== true) isUsage = false;
-    return `${source ?? `${file ?? 'config'}: ${path}`}: ${issue.message}`;
+    // What was wrong with a secret is not for the terminal's history.
+    const message = SECRET.test(path) ? 'is not right' : issue.message;
+    return `${source ?? `${file ?? 'config'}: ${path}`}: ${message}`;
   });
   const message = `wrong settings: ${problems.join('; ')}`;
   throw isUsage ? new UsageError(`${problems.join('; ')}. See roomwire serve --help`) : new CommandError(message);
