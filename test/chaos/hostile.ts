@@ -17,6 +17,7 @@ import { createServer } from '../../src/server/server.js';
 import { lmdbStore } from '../../src/store/lmdb.js';
 import { memoryStore } from '../../src/store/memory.js';
 import { random as seeded, type Random } from '../random.js';
+import { unrated } from '../support/unrated.js';
 import { WireClient } from '../support/wire-client.js';
 import { frame as rawFrame, opcodes, RawClient } from '../transport/raw-client.js';
 import type { EngineName, StoreName } from './child.js';
@@ -69,7 +70,7 @@ export async function runHostile(options: HostileOptions): Promise<HostileResult
     plugins: [rooms()] as const,
     store: store === 'lmdb' ? lmdbStore({ path }) : memoryStore(),
     engine,
-    limits: { historyEvents: 200 },
+    limits: { ...unrated, historyEvents: 200 },
     log: {
       debug() {},
       info() {},

@@ -14,6 +14,7 @@ import { memoryStore } from '../../src/store/memory.js';
 import * as v from 'valibot';
 import { random as seeded, type Random } from '../random.js';
 import { ManualTime } from '../support/manual-time.js';
+import { unrated } from '../support/unrated.js';
 import type { EngineName, StoreName } from './child.js';
 import { FaultProxy, type Did } from './fault-proxy.js';
 import { checkLocks, type LockOperation, type LockVerdict } from './history.js';
@@ -109,7 +110,7 @@ class LockRun {
       engine,
       time: this.#time,
       // The run's time is faster than the clients': what waits for them must not be short.
-      limits: { lockMinMs: 1, helloMs: 10_000_000, graceMs: 4_000, graceMaxMs: 4_000, lockWaiters: 5 },
+      limits: { ...unrated, lockMinMs: 1, helloMs: 10_000_000, graceMs: 4_000, graceMaxMs: 4_000, lockWaiters: 5 },
       pingEvery: 10_000_000,
       log: {
         debug() {},
@@ -285,8 +286,6 @@ class LockRun {
         if (response?.ok !== true) return { code: response === undefined ? 204 : 1_000 + response.status };
         return {};
       }
-      // A program does not write through a server that it closed.
-      if (this.#server.ready !== true) return { code: 204 };
       const condition = token === undefined ? {} : { lock: { token, target: guarded } };
       await this.#trace.asking({ op, token, lock }, () =>
         this.#server.plugins.rooms.update(roomId, { frameCount: op }, condition),

@@ -12,6 +12,7 @@ import { createServer } from '../../src/server/server.js';
 import { lmdbStore } from '../../src/store/lmdb.js';
 import { memoryStore } from '../../src/store/memory.js';
 import { SECRET } from '../support/tokens.js';
+import { unrated } from '../support/unrated.js';
 import type { Holdings, ServeOptions } from './child.js';
 
 const { path, store, engine, port, limits, ringBytes } = JSON.parse(process.argv[2] ?? '{}') as ServeOptions;
@@ -28,7 +29,7 @@ const server = createServer({
   plugins: [rooms(), http()] as const,
   store: store === 'lmdb' ? lmdbStore({ path }) : memoryStore(),
   engine,
-  limits,
+  limits: { ...unrated, ...limits },
   ringBytes,
   auth: { secret: SECRET },
   // Often, so that a connection that is dead without a word is noticed within a run.
