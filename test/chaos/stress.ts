@@ -1,5 +1,5 @@
 /**
- * `npm run stress`: chain, locks and hostile frames at scale, on uWebSockets.js with LMDB, and shorter on the other
+ * `npm run stress`: chain, locks, lock handles and hostile frames at scale, on uWebSockets.js with LMDB, and shorter on the other
  * pairs. `--quick` takes under 50 s. Progress goes to stderr; the last line of stdout has the counts. The first
  * complaint of a checker makes the exit code 1 and says how to replay it: `SEED=… npm run stress -- --only <part>`.
  */
@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { environmentSeed } from '../random.js';
 import { runChain } from './chain.js';
 import type { EngineName, StoreName } from './child.js';
+import { runHandles } from './handles.js';
 import { runHostile } from './hostile.js';
 import { runLocks } from './locks.js';
 
@@ -34,15 +35,16 @@ const wanted = ([engine, store]: Pair): boolean =>
 interface Target {
   readonly deliveries: number;
   readonly operations: number;
+  readonly handles: number;
   readonly frames: number;
 }
 const full: readonly [first: Target, others: Target] = [
-  { deliveries: 1_000_000, operations: 100_000, frames: 10_000_000 },
-  { deliveries: 100_000, operations: 10_000, frames: 500_000 },
+  { deliveries: 1_000_000, operations: 100_000, handles: 5_000, frames: 10_000_000 },
+  { deliveries: 100_000, operations: 10_000, handles: 500, frames: 500_000 },
 ];
 const quick: readonly [first: Target, others: Target] = [
-  { deliveries: 40_000, operations: 4_000, frames: 150_000 },
-  { deliveries: 8_000, operations: 1_500, frames: 30_000 },
+  { deliveries: 40_000, operations: 4_000, handles: 150, frames: 150_000 },
+  { deliveries: 8_000, operations: 1_500, handles: 0, frames: 30_000 },
 ];
 
 const began = performance.now();
@@ -167,6 +169,34 @@ async function locks(pair: Pair, operations: number): Promise<void> {
   }
 }
 
+async function handles(pair: Pair, operations: number): Promise<void> {
+  const [engine, store] = pair;
+  // What is tried is what survives a kill, and memory does not.
+  if (store !== 'lmdb' || operations === 0) return;
+  const result = await within((path) =>
+    runHandles({
+      seed: first,
+      engine,
+      path,
+      operations,
+      actors: 10,
+      rooms: 3,
+      kills: Math.ceil(operations / 250),
+      strikes: Math.ceil(operations / 20),
+      progress: (line) => say(`handles ${engine}+${store}: ${line}`),
+    }),
+  );
+  rounds++;
+  totals.operations += result.operations;
+  totals.grants += result.grants;
+  say(
+    `handles ${engine}+${store}: ${result.operations} operations, ${result.grants} grants, ${result.lost} lost, ` +
+      `${result.kept} kept through ${result.kills} kills, ${result.written} writes and ${result.refused} refused ` +
+      `in ${result.seconds.toFixed(1)} s`,
+  );
+  judge(result, 'handles', pair);
+}
+
 async function hostile(pair: Pair, frames: number): Promise<void> {
   const [engine, store] = pair;
   const result = await within((path) =>
@@ -191,8 +221,8 @@ async function hostile(pair: Pair, frames: number): Promise<void> {
   judge(result, 'hostile', pair);
 }
 
-const parts = { chain, locks, hostile };
-const sizes = { chain: 'deliveries', locks: 'operations', hostile: 'frames' } as const;
+const parts = { chain, locks, handles, hostile };
+const sizes = { chain: 'deliveries', locks: 'operations', handles: 'handles', hostile: 'frames' } as const;
 if (values.only !== undefined && !Object.hasOwn(parts, values.only)) {
   process.stderr.write(`--only takes ${Object.keys(parts).join(', ')}\n`);
   process.exit(2);
