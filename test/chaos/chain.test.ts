@@ -18,6 +18,7 @@ t.test('nothing is lost or doubled through faults and kill -9', async (t) => {
     store,
     path: t.testdir(),
     topics: 2,
+    rooms: 1,
     subscribers: 4,
     publishers: 4,
     events: 300,

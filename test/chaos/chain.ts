@@ -1,23 +1,18 @@
 /**
- * Publishers and subscribers (the real SDK) through the fault proxy, against a server that is killed and started again
- * while they work. All that each of them was told is recorded; history.ts judges it. Ends when every publish was
- * answered and every subscriber stands at the last event: bounded by counts.
+ * Publishers and subscribers (the real SDK), of plain topics and in rooms, through the fault proxy, against a server that
+ * is killed and started again while they work. All that each of them was told is recorded; history.ts judges it, and
+ * room-truth.ts the rooms. Ends when every publish was answered and every subscriber stands at the last event: bounded
+ * by counts.
  */
 import { WebSocket } from 'ws';
-import { connect, type Client, type Position, type RoomwireError, type Subscription } from '../../src/client/node.js';
+import { connect, type Client, type RoomwireError } from '../../src/client/node.js';
 import { random as seeded, type Random } from '../random.js';
 import { tokenFor } from '../support/tokens.js';
 import { Child, fixedPort, type EngineName, type StoreName } from './child.js';
 import { FaultProxy, type Did } from './fault-proxy.js';
-import {
-  checkDelivery,
-  type At,
-  type DeliveryVerdict,
-  type SeenEvent,
-  type SeenReset,
-  type SubscriberRecord,
-  type Write,
-} from './history.js';
+import { checkDelivery, type At, type DeliveryVerdict, type Write } from './history.js';
+import { comings, differences } from './room-truth.js';
+import { EVENT, RoomView, View, type Payload, type ViewHooks } from './view.js';
 import { within } from './within.js';
 
 export interface ChainOptions {
@@ -27,6 +22,8 @@ export interface ChainOptions {
   /** Where LMDB keeps its data. */
   readonly path: string;
   readonly topics: number;
+  /** How many of the topics are rooms. */
+  readonly rooms: number;
   /** Clients that only listen, each to every topic. Publishers listen to their own. */
   readonly subscribers: number;
   readonly publishers: number;
@@ -49,16 +46,12 @@ export interface ChainResult extends DeliveryVerdict {
   readonly seconds: number;
 }
 
-interface Payload {
-  readonly w: string;
-  readonly s: number;
-}
-
-const EVENT = 'message';
 /** Publishes of one publisher that wait for their answers. */
 const WINDOW = 32;
 /** Longer than any fault: nothing but a loss makes a wait this long. */
 const PATIENCE_MS = 60_000;
+/** Refusals by a server that has forgotten the room. */
+const NOT_THERE: ReadonlySet<string> = new Set(['not_subscribed', 'not_member', 'join_required', 'room_not_found']);
 
 export async function runChain(options: ChainOptions): Promise<ChainResult> {
   const chain = new Chain(options);
@@ -69,15 +62,11 @@ export async function runChain(options: ChainOptions): Promise<ChainResult> {
   }
 }
 
-/** A subscriber's view of one topic, over all the connections and clients it has had. */
-class View {
-  readonly record: Omit<SubscriberRecord, 'from' | 'seen'> & { from: At; readonly seen: (SeenEvent | SeenReset)[] };
-  at: Position | undefined;
-  subscription: Subscription | undefined;
-
-  constructor(name: string, topic: string) {
-    this.record = { name, topic, from: ['', 0], seen: [] };
-  }
+interface Writer {
+  readonly client: Client;
+  readonly topic: string;
+  readonly name: string;
+  readonly keyed: boolean;
 }
 
 class Chain {
@@ -113,6 +102,7 @@ class Chain {
       store,
       path,
       topics,
+      rooms,
       subscribers,
       publishers,
       events,
@@ -135,17 +125,22 @@ class Chain {
     await this.#child.start();
     this.#proxy = await FaultProxy.start({ target: port, random: this.#random });
 
-    const names = Array.from({ length: topics }, (_, i) => `chat:${i}`);
+    const names = Array.from({ length: topics }, (_, i) => (i < rooms ? `room:${i}` : `chat:${i}`));
+    const hooks: ViewHooks = {
+      delivered: () => this.#delivered(),
+      problem: (text) => this.#problems.push(text),
+      forgets: store !== 'lmdb',
+    };
     for (let i = 0; i < subscribers; i++) {
       const name = `s${i}`;
-      const views = names.map((topic) => new View(name, topic));
+      const views = names.map((topic) => View.of(name, topic, hooks));
       this.#views.push(...views);
       this.#listeners.push({ client: await this.#listen(name, views), views, name });
     }
-    const writers: { client: Client; topic: string; name: string; keyed: boolean }[] = [];
+    const writers: Writer[] = [];
     for (let i = 0; i < publishers; i++) {
       const [name, topic] = [`p${i}`, names[i % topics] as string];
-      const view = new View(name, topic);
+      const view = View.of(name, topic, hooks);
       this.#views.push(view);
       // Some publish without keys: what they are not told of may have happened, once.
       writers.push({ client: await this.#listen(name, [view]), topic, name, keyed: i % 4 !== 3 });
@@ -167,12 +162,8 @@ class Chain {
       names.map(async (topic, i) => {
         const { client } = writers.find((writer) => writer.topic === topic) ?? {};
         if (client === undefined) throw new Error(`nobody publishes to ${topic}`);
-        const { epoch, offset } = await client.publish(
-          topic,
-          EVENT,
-          { w: 'end', s: 0 },
-          { key: `end-${i}`, timeoutMs: PATIENCE_MS },
-        );
+        const options = { key: `end-${i}`, timeoutMs: PATIENCE_MS };
+        const { epoch, offset } = await streamOf(client, topic).publish(EVENT, { w: 'end', s: 0 }, options);
         heads[topic] = [epoch, offset];
         this.#writes.push({ topic, writer: 'end', seq: 0, ack: [epoch, offset] });
       }),
@@ -185,6 +176,8 @@ class Chain {
     // Whoever does not come so far is judged as it is.
     await within(PATIENCE_MS, () => behind().length === 0).catch(() => undefined);
     if (this.#child.crashed) this.#problems.push('the server ended by itself');
+
+    await this.#checkRooms(port);
 
     const verdict = checkDelivery({
       writes: this.#writes,
@@ -231,42 +224,26 @@ class Chain {
   /** A new client that goes on where `views` stand. */
   async #listen(name: string, views: readonly View[]): Promise<Client> {
     const client = await this.#connect(name);
-    await Promise.all(
-      views.map(async (view) => {
-        const { record } = view;
-        const subscription = client.subscribe(record.topic, { from: view.at });
-        view.subscription = subscription;
-        subscription.on('*', (data: unknown, { offset }) => {
-          // Whoever was replaced hears no more of what counts.
-          if (view.subscription !== subscription) return;
-          const { w, s } = data as Payload;
-          const at: Position = [subscription.position?.[0] as string, offset as number];
-          record.seen.push({ at, writer: w, seq: s });
-          view.at = at;
-          this.#delivered();
-        });
-        subscription.on('reset', ({ position }) => {
-          if (view.subscription !== subscription) return;
-          record.seen.push({ reset: position });
-          view.at = position;
-        });
-        subscription.on('removed', ({ code, reason }) => {
-          if (view.subscription === subscription)
-            this.#problems.push(`${name}: removed from ${record.topic}: ${code} ${reason}`);
-        });
-        const ready = await subscription.ready;
-        if (view.at === undefined) {
-          const { position } = ready as { position: Position };
-          view.at = record.from = position;
-        }
-      }),
-    );
+    await Promise.all(views.map((view) => view.open(client)));
     return client;
   }
 
-  async #publishAll(writer: { client: Client; topic: string; name: string; keyed: boolean }): Promise<void> {
+  /** In the end each member has the room as the server has it; what still changes then are leases that end. */
+  async #checkRooms(port: number): Promise<void> {
+    const views = this.#views.filter((view) => view instanceof RoomView);
+    if (views.length === 0) return;
+    const token = await tokenFor(views[0]?.record.name as string);
+    const deadline = performance.now() + PATIENCE_MS / 3;
+    let found: string[];
+    do found = await differences(views, `http://127.0.0.1:${port}`, token);
+    while (found.length > 0 && performance.now() < deadline);
+    this.#problems.push(...found, ...comings(views));
+  }
+
+  async #publishAll(writer: Writer): Promise<void> {
     const { client, topic, name, keyed } = writer;
-    const { events } = this.#options;
+    const { events, store } = this.#options;
+    const stream = streamOf(client, topic);
     let next = 0;
     const publish = async (): Promise<void> => {
       while (next < events) {
@@ -275,17 +252,37 @@ class Chain {
         const payload: Payload = { w: name, s: seq };
         let ack: At | undefined;
         try {
-          const { epoch, offset } = await client.publish(topic, EVENT, payload, { key, timeoutMs: PATIENCE_MS });
+          const { epoch, offset } = await stream.publish(EVENT, payload, { key, timeoutMs: PATIENCE_MS });
           ack = [epoch, offset];
         } catch (error) {
           const { name: code } = error as RoomwireError;
-          if (keyed || code !== 'disconnected') this.#problems.push(`${name}#${seq} was refused: ${String(error)}`);
+          const isGone = store !== 'lmdb' && topic.startsWith('room:') && NOT_THERE.has(code);
+          if (!isGone && (keyed || code !== 'disconnected')) {
+            this.#problems.push(`${name}#${seq} was refused: ${String(error)}`);
+          }
         }
         this.#writes.push({ topic, writer: name, seq, ack });
         this.#answered();
+        // Changes of the room between the events, of its metadata too.
+        if (seq % 50 === 49 && topic.startsWith('room:')) await this.#change(client, topic);
       }
     };
     await Promise.all(Array.from({ length: WINDOW }, publish));
+  }
+
+  /** Whether it comes about is left to the faults; the room says so in any case. */
+  async #change(client: Client, topic: string): Promise<void> {
+    const room = client.room(topic.slice('room:'.length));
+    try {
+      if (this.#random.chance(0.5)) {
+        await room.presenter.take();
+        await room.presenter.release();
+      } else {
+        await room.withLock('trajectory:meta', { ttl: 2_000, wait: 100, msg: 'mine' }, (lock) => lock.message('still'));
+      }
+    } catch {
+      // Held by another, cut, or lost with the server.
+    }
   }
 
   #answered(): void {
@@ -321,7 +318,7 @@ class Chain {
     const listener = this.#listeners[this.#random.below(this.#listeners.length)];
     if (listener === undefined) return;
     const { client, views, name } = listener;
-    for (const view of views) view.subscription = undefined;
+    for (const view of views) view.leave();
     client.close();
     this.#clients.delete(client);
     try {
@@ -330,4 +327,8 @@ class Chain {
       this.#problems.push(`${name} cannot come back: ${String(error)}`);
     }
   }
+}
+
+function streamOf(client: Client, topic: string) {
+  return topic.startsWith('room:') ? client.room(topic.slice('room:'.length)) : client.listen(topic);
 }

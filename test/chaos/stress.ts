@@ -108,6 +108,7 @@ async function chain(pair: Pair, deliveries: number): Promise<void> {
         store,
         path,
         topics,
+        rooms: 1,
         subscribers,
         publishers,
         events,
