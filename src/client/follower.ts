@@ -100,12 +100,14 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     }
   }
 
-  reset({ reason }: ResetInfo): void {
+  reset({ reason }: Pick<ResetInfo, 'reason'>): void {
+    // What was held back came before: the state has it, or it is of an epoch that is over.
+    this.#held &&= [];
     this.again(reason);
   }
 
   removed(error: RoomwireError, lost: boolean): void {
-    if (lost) this.again(error.message);
+    if (lost) this.reset({ reason: error.message });
     // Before the join it is the end of what was left or lost earlier.
     else if (!this.busy || this.#joined) this.end(error);
   }

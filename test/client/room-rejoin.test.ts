@@ -70,6 +70,23 @@ t.test('a reply older than the stream is asked for again', async (t) => {
   t.same(heard, [['overrun', 'e', 50]]);
 });
 
+t.test('what was held back of an epoch that is over is not handed over in the next', async (t) => {
+  const { server, peer, heard, room } = await joinedRoom(t);
+  peer.send([Op.RESET, 'room:demo', 'e', 50, 'overrun'], [Op.EVENTS, 'room:demo', 51, ['chat', 'old', null]]);
+  await peer.call('join:room');
+  server.onHello = (second, _hello, id) => {
+    const topics = { 'room:demo': { epoch: 'e2', offset: 3, recovered: false } };
+    second.send([Op.WELCOME, id, welcome({ resumed: true, topics })], [Op.EVENTS, 'room:demo', 4, ['chat', 4, null]]);
+  };
+  peer.cut();
+  const second = await server.peer(1);
+  const { id } = await second.call('join:room');
+  second.send(...joinFrames(id, { epoch: 'e2', offset: 3, subscribed: false }));
+  await settled(second);
+  t.same(heard, [['overrun', 'e2', 3], 4]);
+  t.equal(room.state.get().status, 'joined');
+});
+
 t.test('a gap joins again', async (t) => {
   const { peer, heard } = await joinedRoom(t);
   peer.send([Op.EVENTS, 'room:demo', 15, ['chat', 15, null]]);
