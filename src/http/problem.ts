@@ -27,6 +27,7 @@ const statuses: Readonly<Partial<Record<ErrorName, number>>> = {
   deadline: 504,
   store_unavailable: 503,
   draining: 503,
+  backend_unavailable: 503,
   handler_failed: 500,
 };
 

@@ -39,6 +39,7 @@ export const errorTexts: Readonly<Record<ErrorName, CodeText>> = {
   disconnected: { meaning: 'The connection ended before the answer.', action: 'Retry after the resume; with a key if the call changes something.' },
   lock_held: { meaning: 'Another holds the lock; details name the holder, the message and the time left.', action: 'Retry later.' },
   draining: { meaning: 'The server is shutting down.', action: 'Retry after the reconnect.' },
+  backend_unavailable: { meaning: 'The application behind the server, which has to answer this, does not.', action: 'Retry with backoff; with a key if the call changes something.' },
   unauthenticated: { meaning: 'A token is needed, or this one is not valid.', action: 'Get a new token.' },
   token_expired: { meaning: 'The token has expired.', action: 'Get a new token.' },
   position_unknown: { meaning: 'The position is not of this epoch, or lies outside the history.', action: 'Refetch state, then go on from the new position.' },

@@ -35,6 +35,7 @@ export const errors = {
   disconnected: 204,
   lock_held: 205,
   draining: 206,
+  backend_unavailable: 207,
   unauthenticated: 300,
   token_expired: 301,
   position_unknown: 400,

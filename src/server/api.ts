@@ -137,9 +137,35 @@ export interface HttpCaller {
   readonly user: User;
 }
 
+/** Somebody whose token is good, before they get their rights. */
+export interface Arrival {
+  /** `connect`: HELLO for a new session; `resume`: for the one they have; `renew`: AUTH with a new token; `http`: a request. */
+  readonly via: 'connect' | 'resume' | 'renew' | 'http';
+  readonly user: User;
+  readonly guest: boolean;
+  /** The session's, where there is one already. */
+  readonly sid: string | undefined;
+  readonly address: string;
+}
+/**
+ * May they come in? Returns the user as whom they do, with the same id (nothing: unchanged), or throws a
+ * RoomwireError: `forbidden` for good, one of 200–299 to come again later.
+ */
+export type ArrivalHook = (arrival: Arrival) => User | void | Promise<User | void>;
+
 export interface TopicRules {
   /** May this session subscribe (or resume)? By default the contract decides. */
   readonly subscribe?: (context: {
+    session: Session;
+    topic: string;
+    params: Readonly<Record<string, string>>;
+  }) => boolean | Promise<boolean>;
+  /**
+   * May a session that comes back stay in this topic? Only for topics the contract keeps to calls: the others are asked
+   * `subscribe`. The session's user is as the new token has it. An error of 200–299 sends the client away, to come
+   * back later with all its topics.
+   */
+  readonly resume?: (context: {
     session: Session;
     topic: string;
     params: Readonly<Record<string, string>>;
@@ -188,12 +214,22 @@ export interface PluginHost {
   kick(session: Session, reason?: string): Promise<void>;
   /** A rule for a call or `prefix*`, beside the program's own. */
   guard(call: string, rule: CallRule): void;
+  /** Rules for the topics of a pattern, beside the program's own. */
+  rule(pattern: string, rules: TopicRules): void;
+  /** Asked before anyone gets the rights of a token: at HELLO, AUTH, and each HTTP request of a user. */
+  onArrival(hook: ArrivalHook): void;
   /** Calls a client; rejects with `disconnected` at once when it is not there. */
   call(session: Session, name: string, data: unknown, options?: { readonly timeoutMs?: number }): Promise<Value>;
   /** Runs in the transaction that ends a session; its topics are still listed. */
   onSessionEnd(hook: (tx: Transaction, session: Session) => void): void;
-  /** Runs in the transaction that resumes a session: may it stay in this topic? Only for topics the contract keeps to calls. */
-  onResume(pattern: string, hook: (tx: Transaction, session: Session, topic: string) => boolean): void;
+  /**
+   * Runs in the transaction that resumes a session: may it stay in this topic? Only for topics the contract keeps to
+   * calls. `refused`: a rule says that it may not; what the plugin keeps of it there ends now.
+   */
+  onResume(
+    pattern: string,
+    hook: (tx: Transaction, session: Session, topic: string, refused: boolean) => boolean,
+  ): void;
   /** Runs once, after the store is open and before the first connection. */
   onOpen(hook: () => void | Promise<void>): void;
   onClose(hook: () => void | Promise<void>): void;

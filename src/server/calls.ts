@@ -100,7 +100,13 @@ export class CallTable {
     const verdict = allYes(rules.map((rule) => () => rule({ session, call: name, input })));
     if (typeof verdict === 'boolean') return verdict ? this.#handle(running, input) : refused();
     verdict.then(
-      (allowed) => (allowed ? this.#handle(running, input) : refused()),
+      (allowed) => {
+        if (!allowed) return refused();
+        // Cancelled or too late: the client was told so, and nothing must happen any more (rule 1).
+        if (running.unwanted) return;
+        if (session.ended || session.kicked) return running.failed(new RoomwireError('disconnected'));
+        this.#handle(running, input);
+      },
       (error: unknown) => running.failed(error),
     );
   }

@@ -6,6 +6,7 @@ import type { Limits } from '../protocol/limits.js';
 import type { OpenedStore, Store } from '../store/store.js';
 import type { Log, Plugin, User } from './api.js';
 import { eventOfClose, eventOfError, type Audit, type AuditEvent } from './audit.js';
+import type { Arrivals } from './arrivals.js';
 import type { Authenticator } from './auth.js';
 import { CallTable } from './calls.js';
 import { Clock, type TimeSource } from './clock.js';
@@ -34,6 +35,7 @@ export interface CoreParts {
   readonly time: TimeSource;
   readonly wheel: Wheel;
   readonly auth: Authenticator;
+  readonly arrivals: Arrivals;
   readonly policy: Policy;
   readonly door: Doorkeeper;
   readonly rates: Rates;
@@ -59,7 +61,7 @@ export interface Core {
 }
 
 export function assemble(parts: CoreParts): Core {
-  const { options, limits, log, opened, time, registry, policy, auth, failed } = parts;
+  const { options, limits, log, opened, time, registry, policy, auth, arrivals, failed } = parts;
   const clock = new Clock(time, opened.meta.time);
   const after = (ms: number, fn: () => void): Timer => parts.wheel.after(ms, fn);
   const hub = new Hub({
@@ -86,7 +88,7 @@ export function assemble(parts: CoreParts): Core {
     after,
     rules: options.callPolicy ?? {},
   });
-  const sessions = new Sessions({ hub, registry, auth, wall: () => time.wall(), log, after });
+  const sessions = new Sessions({ hub, registry, auth, arrivals, wall: () => time.wall(), log, after });
   const pingEvery = options.pingEvery ?? 25_000;
   const welcomer = new Welcomer({
     hub,
@@ -94,6 +96,7 @@ export function assemble(parts: CoreParts): Core {
     registry,
     policy,
     auth,
+    arrivals,
     guests: parts.guests,
     door: parts.door,
     clock,

@@ -30,7 +30,7 @@ const REMEMBERED_EVENTS = 500;
 
 export class Policy {
   readonly #contract: Contract;
-  readonly #rules: readonly (readonly [TopicPattern, TopicRules])[];
+  readonly #rules: (readonly [TopicPattern, TopicRules])[];
   readonly #topics = new Map<string, TopicPolicy | null>();
   /** By definition: the topics of one pattern share their events. */
   readonly #events = new Map<ContractTopic, Map<string, EventPolicy | null>>();
@@ -38,6 +38,12 @@ export class Policy {
   constructor(contract: Contract, rules: Readonly<Record<string, TopicRules>>) {
     this.#contract = contract;
     this.#rules = Object.entries(rules).map(([pattern, rule]) => [topicPattern(pattern), rule]);
+  }
+
+  /** More rules for the topics of a pattern: all of a topic's must agree. */
+  add(pattern: string, rules: TopicRules): void {
+    this.#rules.push([topicPattern(pattern), rules]);
+    this.#topics.clear();
   }
 
   /** Throws unknown_topic, and EncodeError for a name that no frame can carry. */
@@ -96,6 +102,16 @@ export class Policy {
     const rules: (() => MaybePromise<boolean>)[] = [];
     for (const { subscribe } of topic.rules) {
       if (subscribe !== undefined) rules.push(() => subscribe({ session, topic: name, params: topic.params }));
+    }
+    return allYes(rules);
+  }
+
+  /** A topic kept to calls, at a resume: do the rules let the session stay? Whether it is in it is its plugin's to say. */
+  mayStay(session: Session, name: string): MaybePromise<boolean> {
+    const topic = this.topic(name);
+    const rules: (() => MaybePromise<boolean>)[] = [];
+    for (const { resume } of topic.rules) {
+      if (resume !== undefined) rules.push(() => resume({ session, topic: name, params: topic.params }));
     }
     return allYes(rules);
   }

@@ -13,6 +13,7 @@ import { checked } from '../protocol/validate.js';
 import { memoryStore } from '../store/memory.js';
 import type { Store } from '../store/store.js';
 import type {
+  ArrivalHook,
   AuditEntry,
   CallRule,
   HttpCaller,
@@ -25,10 +26,12 @@ import type {
   PublishOptions,
   Session,
   Stats,
+  TopicRules,
   Transaction,
   User,
 } from './api.js';
-import { Authenticator, guest } from './auth.js';
+import { Arrivals } from './arrivals.js';
+import { Authenticator, guest, type Identity } from './auth.js';
 import type { CallTable, PlainHandler, TransactionHandler } from './calls.js';
 import { systemTime, type TimeSource } from './clock.js';
 import { Connection } from './connection.js';
@@ -48,8 +51,10 @@ import { Rates, tooMany } from './rates.js';
 import { SessionRegistry, type ServerSession } from './session.js';
 import { chooseTransport } from './transport/choose.js';
 import type { Transport, UpgradeInfo } from './transport/transport.js';
+import type { ResumeHook } from './welcome.js';
 import { Wheel, type Timer } from './wheel.js';
 
+export { isLoopback } from './admission.js';
 export type { ListenOptions, Server, ServerOptions } from './options.js';
 
 /** A socket's own buffer may hold this much before `send` refuses. */
@@ -74,6 +79,7 @@ class RoomServer implements PluginHost {
   readonly #time: TimeSource;
   readonly #wheel: Wheel;
   readonly #auth: Authenticator;
+  readonly #arrivals = new Arrivals();
   readonly #policy: Policy;
   readonly #door: Doorkeeper;
   readonly #rates: Rates;
@@ -84,7 +90,7 @@ class RoomServer implements PluginHost {
   readonly #closeHooks: (() => void | Promise<void>)[] = [];
   readonly #requestHooks: ((request: HttpRequest) => Promise<HttpResponse | undefined>)[] = [];
   readonly #endHooks: ((tx: Transaction, session: Session) => void)[] = [];
-  readonly #resumeHooks: ((tx: Transaction, session: Session, topic: string) => boolean | undefined)[] = [];
+  readonly #resumeHooks: ResumeHook[] = [];
   /** Handlers registered before the store is open. */
   readonly #handlers: ((calls: CallTable) => void)[] = [];
   readonly #handlerNames = new Set<string>();
@@ -236,6 +242,14 @@ class RoomServer implements PluginHost {
     else register(this.#running.calls);
   }
 
+  rule(pattern: string, rules: TopicRules): void {
+    this.#policy.add(pattern, rules);
+  }
+
+  onArrival(hook: ArrivalHook): void {
+    this.#arrivals.add(hook);
+  }
+
   audit(entry: AuditEntry): void {
     this.#audit.add(entry);
   }
@@ -248,10 +262,13 @@ class RoomServer implements PluginHost {
     this.#endHooks.push(hook);
   }
 
-  onResume(pattern: string, hook: (tx: Transaction, session: Session, topic: string) => boolean): void {
+  onResume(
+    pattern: string,
+    hook: (tx: Transaction, session: Session, topic: string, refused: boolean) => boolean,
+  ): void {
     const matcher = topicPattern(pattern);
-    this.#resumeHooks.push((tx, session, topic) =>
-      matcher.match(topic) === undefined ? undefined : hook(tx, session, topic),
+    this.#resumeHooks.push((tx, session, topic, refused) =>
+      matcher.match(topic) === undefined ? undefined : hook(tx, session, topic, refused),
     );
   }
 
@@ -280,12 +297,16 @@ class RoomServer implements PluginHost {
     if (!this.#auth.tokens && this.#guests) return { kind: 'guest', user: guest().user };
     const wait = Math.max(this.#door.waitsForBadTokens(request.address), this.#door.checksToken());
     if (wait > 0) throw tooMany(wait, 'too many tokens to check');
+    const { address } = request;
+    let identity: Identity;
     try {
-      return { kind: 'user', user: (await this.#auth.verify(token)).user };
+      identity = await this.#auth.verify(token);
     } catch (error) {
-      if (error instanceof RoomwireError && error.code === errors.unauthenticated) this.#door.badToken(request.address);
+      if (error instanceof RoomwireError && error.code === errors.unauthenticated) this.#door.badToken(address);
       throw error;
     }
+    const { user } = await this.#arrivals.admit(identity, { via: 'http', sid: undefined, address });
+    return { kind: 'user', user };
   }
 
   // ---- life ----------------------------------------------------------------------------------------
@@ -365,6 +386,7 @@ class RoomServer implements PluginHost {
       time: this.#time,
       wheel: this.#wheel,
       auth: this.#auth,
+      arrivals: this.#arrivals,
       policy: this.#policy,
       registry: this.#registry,
       guests: this.#guests,

@@ -6,6 +6,7 @@
 import type { CloseName } from '../protocol/codes.js';
 import { RoomwireError } from '../protocol/errors.js';
 import type { Log, Session, Transaction } from './api.js';
+import type { Arrivals } from './arrivals.js';
 import type { Authenticator } from './auth.js';
 import type { Connection } from './connection.js';
 import type { Hub } from './hub/hub.js';
@@ -18,6 +19,7 @@ export interface SessionsOptions {
   readonly hub: Hub;
   readonly registry: SessionRegistry;
   readonly auth: Authenticator;
+  readonly arrivals: Arrivals;
   /** The wall clock, which tokens go by. */
   readonly wall: () => number;
   readonly log: Log;
@@ -196,14 +198,18 @@ export class Sessions {
     done: (reply: { readonly expiresAt: number | null }) => void,
     failed: (error: unknown) => void,
   ): void {
-    const { auth, hub } = this.#options;
+    const { auth, arrivals, hub } = this.#options;
+    const { address } = connection;
     auth
       .verify(token)
       .then((identity) => {
-        if (!connection.open) throw new RoomwireError('disconnected');
         if (identity.user.id !== session.user.id) {
           throw new RoomwireError('forbidden', 'this token names another user');
         }
+        return arrivals.admit(identity, { via: 'renew', sid: session.sid, address });
+      })
+      .then((identity) => {
+        if (!connection.open) throw new RoomwireError('disconnected');
         hub.perform(
           (tx) => {
             if (tx.ended(session)) throw new RoomwireError('disconnected');

@@ -12,6 +12,7 @@ import type { Limits } from '../protocol/limits.js';
 import type { Log, Session, Transaction } from './api.js';
 import { tooMany } from './rates.js';
 import type { Doorkeeper } from './doorkeeper.js';
+import type { Arrivals } from './arrivals.js';
 import { guest, type Authenticator, type Identity } from './auth.js';
 import type { Clock } from './clock.js';
 import type { Connection } from './connection.js';
@@ -42,6 +43,7 @@ export interface WelcomerOptions {
   readonly registry: SessionRegistry;
   readonly policy: Policy;
   readonly auth: Authenticator;
+  readonly arrivals: Arrivals;
   /** Whether someone without a token is let in as a guest. */
   readonly guests: boolean;
   readonly door: Doorkeeper;
@@ -52,16 +54,18 @@ export interface WelcomerOptions {
   readonly log: Log;
 }
 
+/** Answers undefined for topics that are not its own. */
+export type ResumeHook = (tx: Transaction, session: Session, topic: string, refused: boolean) => boolean | undefined;
+
 export class Welcomer {
   readonly #options: WelcomerOptions;
-  readonly #resumeHooks: ((tx: Transaction, session: Session, topic: string) => boolean | undefined)[] = [];
+  readonly #resumeHooks: ResumeHook[] = [];
 
   constructor(options: WelcomerOptions) {
     this.#options = options;
   }
 
-  /** `hook` answers undefined for topics that are not its own. */
-  onResume(hook: (tx: Transaction, session: Session, topic: string) => boolean | undefined): void {
+  onResume(hook: ResumeHook): void {
     this.#resumeHooks.push(hook);
   }
 
@@ -87,12 +91,18 @@ export class Welcomer {
     const { limits, hub } = this.#options;
     const hello = parseHello(data, limits);
     const known = this.#presented(hello);
-    const identity = await this.#identify(hello, connection, known);
+    const verified = await this.#identify(hello, connection, known);
     // After any await: is anybody still there? (rule 1)
     if (!connection.open) return;
     // The secret never replaces a token: another user gets a session of its own, and its own verdicts.
-    const presented = known?.user.id === identity.user.id ? known : undefined;
-    this.#countUser(identity.user.id, presented);
+    const presented = known?.user.id === verified.user.id ? known : undefined;
+    this.#countUser(verified.user.id, presented);
+    const identity = await this.#options.arrivals.admit(verified, {
+      via: presented === undefined ? 'connect' : 'resume',
+      sid: presented?.sid,
+      address: connection.address,
+    });
+    if (!connection.open) return;
     const session = presented ?? this.#begin(identity, hello);
     const refused = await this.#refused(session, identity, hello);
     if (!connection.open) return;
@@ -166,15 +176,22 @@ export class Welcomer {
     // As whom the token names now: what it no longer grants, a resume does not bring back (RW-SES-7).
     const asker = { sid: session.sid, user, connected: true, ended: false, topics: session.topics };
     const refused = new Map<string, number>();
-    for (const topic of new Set([...Object.keys(hello.resume ?? {}), ...session.topics])) {
+    const ask = async (topic: string): Promise<void> => {
+      let isKept = false;
       try {
-        if (this.#byCall(topic)) continue;
-        if (!(await policy.maySubscribe(asker, topic))) refused.set(topic, errors.forbidden);
+        isKept = this.#byCall(topic);
+        if (isKept && !session.topics.has(topic)) return;
+        const allowed = await (isKept ? policy.mayStay(asker, topic) : policy.maySubscribe(asker, topic));
+        if (!allowed) refused.set(topic, errors.forbidden);
       } catch (error) {
+        // Who could not be judged is not taken out of a room: nothing could bring the member back.
+        if (isKept && error instanceof RoomwireError && isLater(error)) throw error;
         if (!(error instanceof RoomwireError)) log.error({ err: error, topic }, 'a policy failed');
         refused.set(topic, error instanceof RoomwireError ? error.code : errors.handler_failed);
       }
-    }
+    };
+    // At once: one that asks far away must not cost its time for each topic.
+    await Promise.all([...new Set([...Object.keys(hello.resume ?? {}), ...session.topics])].map(ask));
     return refused;
   }
 
@@ -232,7 +249,9 @@ export class Welcomer {
   ): TopicStatus {
     let code = refused.get(topic);
     // A topic that a call subscribed is judged by its plugin, and only for who is in it still.
-    if (code === undefined && this.#byCall(topic) && !this.#mayStay(tx, session, topic)) code = errors.join_required;
+    if (tx.isIn(session, topic) || code === undefined) {
+      if (this.#isKept(topic) && !this.#mayStay(tx, session, topic, code !== undefined)) code ??= errors.join_required;
+    }
     if (code === undefined) {
       try {
         const status = tx.subscribeFrom(session, topic, from, connection);
@@ -248,8 +267,18 @@ export class Welcomer {
     return { epoch: '', offset: 0, recovered: false, code };
   }
 
-  #mayStay(tx: HubTransaction, session: ServerSession, topic: string): boolean {
-    return tx.isIn(session, topic) && this.#resumeHooks.every((hook) => hook(tx, session, topic) !== false);
+  /** Like #byCall, also for names no topic can have. */
+  #isKept(topic: string): boolean {
+    try {
+      return this.#byCall(topic);
+    } catch {
+      return false;
+    }
+  }
+
+  #mayStay(tx: HubTransaction, session: ServerSession, topic: string, refused: boolean): boolean {
+    if (!tx.isIn(session, topic)) return false;
+    return this.#resumeHooks.every((hook) => hook(tx, session, topic, refused) !== false);
   }
 }
 
@@ -292,10 +321,12 @@ function closeFor(error: RoomwireError): CloseName {
       return 'hello_expected';
     case errors.forbidden:
       return 'forbidden';
-    case errors.store_unavailable:
-    case errors.too_many:
-      return 'overloaded';
     default:
-      return 'internal';
+      return isLater(error) ? 'overloaded' : 'internal';
   }
+}
+
+/** The class of codes that says: again later. */
+function isLater({ code }: RoomwireError): boolean {
+  return code >= 200 && code < 300;
 }
