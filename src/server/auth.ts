@@ -107,6 +107,10 @@ export class Authenticator {
     return this.tokens || this.#apiKeys.length > 0;
   }
 
+  get clockToleranceMs(): number {
+    return (this.#options.clockTolerance ?? 5) * 1_000;
+  }
+
   /** Constant time in the key's content. */
   isApiKey(key: string): boolean {
     const given = digest(key);
@@ -125,7 +129,7 @@ export class Authenticator {
       ({ payload: claims } = await jwtVerify(token, this.#key as KeyObject, {
         algorithms: this.#algorithms,
         currentDate: new Date(this.#wall()),
-        clockTolerance: this.#options.clockTolerance ?? 5,
+        clockTolerance: this.clockToleranceMs / 1_000,
         ...(this.#options.issuer === undefined ? {} : { issuer: this.#options.issuer }),
         ...(this.#options.audience === undefined ? {} : { audience: this.#options.audience }),
       }));

@@ -122,7 +122,10 @@ export class Sessions {
     session.expiryTimer?.cancel();
     session.expiryTimer = undefined;
     if (expiresAt === null || session.connection === undefined) return;
-    session.expiryTimer = after(expiresAt - wall(), () => session.connection?.close('token_expired'));
+    const left = expiresAt - wall();
+    // Taken because the clocks may differ by so much: it gets what the difference leaves, or it would come again and again.
+    const ms = left > 0 ? left : left + this.#options.auth.clockToleranceMs;
+    session.expiryTimer = after(ms, () => session.connection?.close('token_expired'));
   }
 
   /** The connection is gone, however that came. */

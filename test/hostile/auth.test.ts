@@ -160,6 +160,21 @@ t.test('guests come in on loopback without keys only; elsewhere listening is ref
 });
 
 t.test(
+  'a token that another clock sees expired already is good for what the difference leaves, not for nothing',
+  async (t) => {
+    const time = new ManualTime();
+    const s = await startOpen(t, { time, auth: { secret } });
+    const exp = Math.floor(time.wall() / 1_000) - 2;
+    const client = s.connect();
+    await client.hello({ token: await token('ann', { exp }) });
+    time.advance(1_000);
+    t.equal(await client.call<number>('echo', 1), 1);
+    time.advance(5_000);
+    t.equal((await client.closed).code, 4101);
+  },
+);
+
+t.test(
   'rule 9: a token that expires while connected closes with 4101, at its time; AUTH before that renews',
   async (t) => {
     const s = await startOpen(t, { auth: { secret } });
