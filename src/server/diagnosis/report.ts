@@ -68,7 +68,7 @@ export interface TopicReport {
 }
 
 export interface WhyReport {
-  /** Such as `behind`; see docs/operating.md. */
+  /** Such as `behind`; see docs/http.md. */
   readonly verdict: Verdict['verdict'] | 'no_such_topic' | 'no_such_offset' | 'no_such_session';
   /** For a person. */
   readonly sentence: string;
