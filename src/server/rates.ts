@@ -30,7 +30,7 @@ const REMEMBERED = 10_000;
 /** The buckets of a session or user; it has none until it does something. */
 export interface Spender {
   /** Ms of the monotonic clock, by bucket. */
-  buckets: Float64Array | undefined;
+  buckets: number[] | undefined;
 }
 
 interface Namespace {
@@ -83,8 +83,8 @@ export class Rates {
     const perSession = this.#session[index] as number;
     const perUser = this.#user[index] as number;
     const namespaces = this.#namespaces[kind].length === 0 ? NONE : this.#namespacesOf(kind, name);
-    const mine = (session.buckets ??= new Float64Array(this.#size));
-    const ours = (user.buckets ??= new Float64Array(KINDS.length));
+    const mine = (session.buckets ??= new Array<number>(this.#size).fill(0));
+    const ours = (user.buckets ??= new Array<number>(KINDS.length).fill(0));
     let wait = perSession > 0 ? waitFor(mine[index] as number, now, perSession) : 0;
     if (perUser > 0) wait = Math.max(wait, waitFor(ours[index] as number, now, perUser));
     for (const { bucket, perSecond } of namespaces) {

@@ -62,7 +62,7 @@ export interface Account extends Spender {
 
 export class ServerSession implements Session, Spender {
   readonly sid: string;
-  buckets: Float64Array | undefined;
+  buckets: number[] | undefined;
   readonly topics = new Set<string>();
   readonly #registry: SessionRegistry;
   #sidBytes: Uint8Array | undefined;

@@ -89,7 +89,10 @@ export class HubTransaction implements Transaction {
     const from = options?.from as ServerSession | undefined;
     this.append(
       topic,
-      from === undefined ? serverItem(event, data) : itemOf(encode(event), encode(data, { level: 2 }), from.sidBytes),
+      from === undefined
+        ? serverItem(event, data)
+        : // Not the session's own copy, which is for those that publish often.
+          itemOf(encode(event), encode(data, { level: 2 }), encode(from.sid)),
     );
   }
 
