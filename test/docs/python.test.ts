@@ -11,7 +11,7 @@ import { roomsContract } from '../../src/protocol/rooms-contract.js';
 import { rooms } from '../../src/rooms/rooms.js';
 import { startServer } from '../support/server.js';
 
-const python = spawnSync('python3', ['--version']).status === 0;
+const python = spawnSync('python3', ['--version']).status === 0 || process.env['ROOMWIRE_REQUIRE_PYTHON'] === '1';
 const run = promisify(execFile);
 const text = readFileSync(new URL('../../docs/python.md', import.meta.url), 'utf8');
 const blocks = [...text.matchAll(/```python\n([^]*?)```/g)].map(([, code = '']) => code);
