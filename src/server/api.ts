@@ -8,10 +8,12 @@ import type { RoomwireError } from '../protocol/errors.js';
 import type { Position, Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
 import type { AuditEntry } from './audit.js';
+import type { Counters } from './counters.js';
 import type { TopicReport, WhyReport } from './diagnosis/report.js';
 import type { HttpRequest, HttpResponse } from './transport/transport.js';
 
 export type { AuditEntry, AuditEvent, AuditLine } from './audit.js';
+export type { CallCounts, Counters, Timing } from './counters.js';
 export type { PublishReport, SubscriberReport, TopicReport, WhyReport } from './diagnosis/report.js';
 export type { HttpRequest, HttpResponse } from './transport/transport.js';
 export type { Timer } from './wheel.js';
@@ -238,7 +240,7 @@ export interface PluginHost {
   /** Who sent this HTTP request. Throws a RoomwireError (unauthenticated, token_expired). */
   authenticate(request: HttpRequest): Promise<HttpCaller>;
   readonly log: Log;
-  /** Adds to the audit trail; `time` is added. Never throws. */
+  /** Adds to the audit trail (`time` is added) and, sampled, to the log. Never throws. */
   audit(entry: AuditEntry): void;
   /** Hears every entry, also those that sampling leaves out of the trail. */
   onAudit(watcher: (entry: AuditEntry) => void): void;
@@ -248,8 +250,10 @@ export interface PluginHost {
   inspect(topic: string): Promise<TopicReport>;
   /** Why a session, or the sessions of a user, did or did not get an event. */
   why(topic: string, offset: number, sidOrUser: string): Promise<WhyReport>;
-  /** What the server holds now; for metrics. */
+  /** What the server holds now; for metrics. Looks at every connection. */
   stats(): Stats;
+  /** What was counted since the start. */
+  readonly counts: Readonly<Counters>;
 }
 
 export interface Stats {
@@ -265,6 +269,10 @@ export interface Stats {
   readonly ringBytes: number;
   /** RESETs told since the start: clients too slow for the history. */
   readonly resets: number;
+  /** Connections whose socket takes no more for now. */
+  readonly stalled: number;
+  /** Subscriptions that have not been sent yet what is there for them: slow, or catching up. */
+  readonly behind: number;
 }
 
 /** Structured log lines; pino fits. */

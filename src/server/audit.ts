@@ -5,6 +5,7 @@
  */
 import { errors, type CloseName } from '../protocol/codes.js';
 import type { RoomwireError } from '../protocol/errors.js';
+import { Sampler } from './sampler.js';
 import type { Timer } from './wheel.js';
 
 export type AuditEvent =
@@ -100,12 +101,13 @@ export interface AuditOptions {
 export class Audit {
   readonly #options: AuditOptions;
   readonly #watchers: ((entry: AuditEntry) => void)[] = [];
-  /** In the second that runs. */
-  readonly #written = new Map<AuditEvent, number>();
-  #counting = false;
+  readonly #lines: Sampler<AuditEvent>;
 
   constructor(options: AuditOptions) {
     this.#options = options;
+    const { after } = options;
+    const leftOut = (of: AuditEvent, count: number): void => this.#write({ event: 'sampled', of, count });
+    this.#lines = new Sampler({ most: LINES_A_SECOND, after, leftOut });
   }
 
   /** `watcher` hears every entry. */
@@ -117,35 +119,18 @@ export class Audit {
   add(entry: AuditEntry): void {
     try {
       for (const watcher of this.#watchers) watcher(entry);
-      this.#write(entry);
+      if (this.#options.write !== undefined && this.#lines.takes(entry.event)) this.#write(entry);
     } catch (error) {
       this.#options.failed(error);
     }
   }
 
   #write(entry: AuditEntry): void {
-    const { write, wall, after } = this.#options;
-    if (write === undefined) return;
-    const count = (this.#written.get(entry.event) ?? 0) + 1;
-    this.#written.set(entry.event, count);
-    if (!this.#counting) {
-      this.#counting = true;
-      after(1_000, () => this.#nextSecond());
-    }
-    if (count <= LINES_A_SECOND) write({ time: new Date(wall()).toISOString(), ...entry });
-  }
-
-  #nextSecond(): void {
     const { write, wall, failed } = this.#options;
-    this.#counting = false;
     try {
-      for (const [of, count] of this.#written) {
-        if (count <= LINES_A_SECOND) continue;
-        write?.({ time: new Date(wall()).toISOString(), event: 'sampled', of, count: count - LINES_A_SECOND });
-      }
+      write?.({ time: new Date(wall()).toISOString(), ...entry });
     } catch (error) {
       failed(error);
     }
-    this.#written.clear();
   }
 }

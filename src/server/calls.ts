@@ -8,6 +8,7 @@ import type { Contract } from '../protocol/contract.js';
 import { RoomwireError } from '../protocol/errors.js';
 import type { Limits } from '../protocol/limits.js';
 import type { AtomicHandler, CallContext, CallRule, Later, Log, Transaction, User } from './api.js';
+import type { Counters } from './counters.js';
 import type { Hub } from './hub/hub.js';
 import { KeyedCalls } from './keyed-calls.js';
 import { allYes } from './policy.js';
@@ -25,6 +26,7 @@ export interface CallTableOptions {
   readonly hub: Hub;
   readonly limits: Limits;
   readonly log: Log;
+  readonly counters: Counters;
   /** What every handler's context has beside its own call. */
   readonly context: readonly (readonly [name: string, value: unknown])[];
   readonly after: (ms: number, fn: () => void) => Timer;

@@ -11,6 +11,7 @@ import { Op, type Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
 import { MAX_DEPTH } from '../protocol/read.js';
 import { scanMessage } from '../protocol/scan.js';
+import type { Counters } from './counters.js';
 import { ackFrame, nackFrame } from './reply.js';
 import { tooMany } from './rates.js';
 import { Outbox, type OutboxLimit, type OutboxOwner } from './outbox.js';
@@ -41,6 +42,7 @@ interface PendingCall {
 export interface ConnectionOwner {
   /** Feeds the outbox. */
   readonly hub: OutboxOwner;
+  readonly counters: Counters;
   readonly limits: Limits;
   readonly pingEvery: number;
   readonly pingTimeout: number;
@@ -53,8 +55,8 @@ export interface ConnectionOwner {
   /** A scanned frame in `start`–`end`; the bytes die with the call. */
   frame(connection: Connection, bytes: Uint8Array, start: number, end: number): void;
   closed(connection: Connection, code: number, reason: string): void;
-  /** A frame is refused. */
-  refused(connection: Connection, error: RoomwireError): void;
+  /** A frame is refused; `target`: the call it made, where it is one. */
+  refused(connection: Connection, error: RoomwireError, target?: string): void;
   /** The server closes it. */
   closing(connection: Connection, name: CloseName, reason: string): void;
   /** A callback of the engine's threw: a bug. */
@@ -77,6 +79,10 @@ export class Connection implements SocketEvents, OutboxLimit {
   // Most connections are idle most of the time: what waits on them exists only while something does.
   /** Of the monotonic clock. */
   readonly openedAt: number;
+  /** What came in, for the line in the log at its end. */
+  messages = 0;
+  frames = 0;
+  bytes = 0;
   /** The client's requests by id. */
   #requests: Map<number, PendingRequest> | undefined;
   /** Publishes that must not overtake one that waits for its policy, by topic. */
@@ -109,6 +115,11 @@ export class Connection implements SocketEvents, OutboxLimit {
   /** When the last message came, by the monotonic clock: now, for whoever handles its frames. */
   get lastSeen(): number {
     return this.#lastSeen;
+  }
+
+  /** Ms since the socket opened. */
+  get age(): number {
+    return this.#owner.monotonic() - this.openedAt;
   }
 
   get bufferedBytes(): number {
@@ -165,10 +176,17 @@ export class Connection implements SocketEvents, OutboxLimit {
     if (!this.open) return;
     this.#lastSeen = this.#owner.monotonic();
     this.#pinged = false;
+    const { counters } = this.#owner;
+    this.messages++;
+    this.bytes += bytes.length;
+    counters.messagesIn++;
+    counters.bytesIn += bytes.length;
     if (!binary) return this.close('text_frame');
     if (this.state === 'hello' && bytes.length > this.#owner.limits.helloBytes) return this.close('message_too_large');
     const frames = scanMessage(bytes, starts, INBOUND_DEPTH);
     if (typeof frames !== 'number') return this.close('bad_frame', `frame ${frames.frame}: ${frames.reason}`);
+    this.frames += frames;
+    counters.framesIn += frames;
     if (this.state === 'live') {
       this.confirmSecret?.();
       for (let i = 0; i < frames && this.open; i++) {
@@ -261,8 +279,13 @@ export class Connection implements SocketEvents, OutboxLimit {
     this.outbox.push(ackFrame(id, data));
   }
 
-  nack(id: number, error: RoomwireError): void {
-    this.#owner.refused(this, error);
+  /** A request is answered with NACK by whoever took it. */
+  refused(error: RoomwireError, target?: string): void {
+    this.#owner.refused(this, error, target);
+  }
+
+  nack(id: number, error: RoomwireError, target?: string): void {
+    this.refused(error, target);
     if (id === 0 && this.#tooManyUnasked()) return;
     this.outbox.push(nackFrame(id, error));
   }

@@ -5,12 +5,13 @@ import type { Contract } from '../protocol/contract.js';
 import type { Limits } from '../protocol/limits.js';
 import type { OpenedStore, Store } from '../store/store.js';
 import type { Log, Plugin, User } from './api.js';
-import { eventOfClose, eventOfError, type Audit, type AuditEvent } from './audit.js';
+import { eventOfClose, eventOfError, type AuditEvent } from './audit.js';
 import type { Arrivals } from './arrivals.js';
 import type { Authenticator } from './auth.js';
 import { CallTable } from './calls.js';
 import { Clock, type TimeSource } from './clock.js';
 import type { Connection, ConnectionOwner } from './connection.js';
+import type { Counters } from './counters.js';
 import { Diagnosis } from './diagnosis/diagnosis.js';
 import { Dispatcher } from './dispatch.js';
 import type { Doorkeeper } from './doorkeeper.js';
@@ -18,6 +19,7 @@ import { Hub } from './hub/hub.js';
 import type { ServerOptions } from './options.js';
 import type { Policy } from './policy.js';
 import type { Rates } from './rates.js';
+import type { Refusals } from './refusals.js';
 import type { SessionRegistry } from './session.js';
 import { Sessions } from './sessions.js';
 import { Welcomer } from './welcome.js';
@@ -39,7 +41,8 @@ export interface CoreParts {
   readonly policy: Policy;
   readonly door: Doorkeeper;
   readonly rates: Rates;
-  readonly audit: Audit;
+  readonly refusals: Refusals;
+  readonly counters: Counters;
   readonly registry: SessionRegistry;
   /** Whether someone without a token is let in as a guest. */
   readonly guests: boolean;
@@ -61,7 +64,7 @@ export interface Core {
 }
 
 export function assemble(parts: CoreParts): Core {
-  const { options, limits, log, opened, time, registry, policy, auth, arrivals, failed } = parts;
+  const { options, limits, log, opened, time, registry, policy, auth, arrivals, counters, failed } = parts;
   const clock = new Clock(time, opened.meta.time);
   const after = (ms: number, fn: () => void): Timer => parts.wheel.after(ms, fn);
   const hub = new Hub({
@@ -73,6 +76,7 @@ export function assemble(parts: CoreParts): Core {
     defer: (fn) => void setImmediate(fn),
     after,
     sessionsIn: (topic) => registry.inTopic(topic),
+    counters,
     failed,
     storeFailing: (error) => {
       if (error === undefined) log.info({}, 'the store takes commits again');
@@ -84,6 +88,7 @@ export function assemble(parts: CoreParts): Core {
     hub,
     limits,
     log,
+    counters,
     context: Object.entries(parts.context),
     after,
     rules: options.callPolicy ?? {},
@@ -105,15 +110,14 @@ export function assemble(parts: CoreParts): Core {
     pingEvery,
     log,
   });
-  const dispatcher = new Dispatcher({ hub, policy, calls, sessions, limits, rates: parts.rates, log });
-  const { audit } = parts;
-  const note = (connection: Connection, event: AuditEvent | undefined, code: string, reason: string): void => {
-    if (event === undefined) return;
-    const { address, session } = connection;
-    audit.add({ event, address, user: session?.user.id, sid: session?.sid, code, reason });
-  };
+  const dispatcher = new Dispatcher({ hub, policy, calls, sessions, limits, rates: parts.rates, log, counters });
+  const refused = (
+    { address, session }: Connection,
+    what: { event: AuditEvent | undefined; target?: string | undefined; code: string; reason: string },
+  ): void => parts.refusals.add({ ...what, address, user: session?.user.id, sid: session?.sid });
   const connectionOwner: ConnectionOwner = {
     hub,
+    counters,
     limits,
     pingEvery,
     pingTimeout: options.pingTimeout ?? 10_000,
@@ -124,10 +128,16 @@ export function assemble(parts: CoreParts): Core {
     frame: (connection, bytes, start, end) => dispatcher.frame(connection, bytes, start, end),
     closed: (connection, code, reason) => {
       parts.closed(connection);
+      counters.closed(code);
       sessions.closed(connection, code, reason);
     },
-    refused: (connection, error) => note(connection, eventOfError(error), error.name, messageOf(error)),
-    closing: (connection, name, reason) => note(connection, eventOfClose(name), name, reason),
+    refused: (connection, error, target) =>
+      refused(connection, { event: eventOfError(error), target, code: error.name, reason: messageOf(error) }),
+    closing: (connection, code, reason) => {
+      // Who says goodbye, or is told to come again, was not refused.
+      const event = eventOfClose(code);
+      if (event !== undefined) refused(connection, { event, code, reason });
+    },
     failed,
   };
   const diagnosis = new Diagnosis({ hub, registry, policy });

@@ -12,6 +12,7 @@ import { elements, isNil, readInt, readString } from '../protocol/scan.js';
 import type { Log, Published } from './api.js';
 import type { CallTable } from './calls.js';
 import type { Connection } from './connection.js';
+import type { Counters } from './counters.js';
 import { itemOf } from './hub/events-frame.js';
 import type { Hub } from './hub/hub.js';
 import { hashOf, once } from './keys.js';
@@ -40,6 +41,7 @@ export interface DispatcherOptions {
   readonly limits: Limits;
   readonly rates: Rates;
   readonly log: Log;
+  readonly counters: Counters;
 }
 
 export class Dispatcher {
@@ -50,8 +52,9 @@ export class Dispatcher {
   readonly #limits: Limits;
   readonly #rates: Rates;
   readonly #log: Log;
+  readonly #counters: Counters;
 
-  constructor({ hub, policy, calls, sessions, limits, rates, log }: DispatcherOptions) {
+  constructor({ hub, policy, calls, sessions, limits, rates, log, counters }: DispatcherOptions) {
     this.#hub = hub;
     this.#policy = policy;
     this.#calls = calls;
@@ -59,6 +62,7 @@ export class Dispatcher {
     this.#limits = limits;
     this.#rates = rates;
     this.#log = log;
+    this.#counters = counters;
   }
 
   frame(connection: Connection, bytes: Uint8Array, start: number, end: number): void {
@@ -117,11 +121,11 @@ export class Dispatcher {
   }
 
   /** A request whose answer comes later; until then it counts as waiting. */
-  #later(connection: Connection, id: number, start: (done: Done, failed: Failed) => void): void {
+  #later(connection: Connection, id: number, start: (done: Done, failed: Failed) => void, target?: string): void {
     connection.waits();
     const failed = (error: unknown): void => {
       connection.settled();
-      if (connection.open) connection.nack(id, this.#asError(error));
+      if (connection.open) connection.nack(id, this.#asError(error), target);
     };
     const done = (data: unknown): void => {
       connection.settled();
@@ -147,7 +151,7 @@ export class Dispatcher {
     const refuse = (error: unknown): void => {
       if (!connection.open) return;
       const reason = this.#asError(error);
-      connection.nack(id, id === 0 ? withTopic(reason, topicName) : reason);
+      connection.nack(id, id === 0 ? withTopic(reason, topicName) : reason, topicName);
     };
     const failed = (error: unknown): void => {
       connection.settled();
@@ -212,7 +216,7 @@ export class Dispatcher {
   #volatile(connection: Connection, session: ServerSession, bytes: Uint8Array, length: number): void {
     if (length < 5) throw new RoomwireError('bad_request', 'VOLATILE is [35, topic, event, slot, data]');
     const topicName = this.#name(bytes, length, 1, 'topic');
-    const refuse = (error: unknown): void => connection.nack(0, withTopic(this.#asError(error), topicName));
+    const refuse = (error: unknown): void => connection.nack(0, withTopic(this.#asError(error), topicName), topicName);
     let counted = false;
     try {
       this.#rated('publishes', topicName, connection, session);
@@ -268,7 +272,7 @@ export class Dispatcher {
     const topic = this.#name(bytes, length, 2, 'topic');
     const from = length > 3 ? position(decodeScanned(bytes, at[3] as number)) : null;
     this.#rated('joins', topic, connection, session);
-    this.#later(connection, id, (done, failed) => {
+    const start = (done: Done, failed: Failed): void => {
       const subscribe = (allowed: boolean): void => {
         // After a policy's await: the client may have gone, and its session come back elsewhere (rule 1).
         if (!connection.open) return failed(new RoomwireError('disconnected'));
@@ -286,7 +290,8 @@ export class Dispatcher {
       const verdict = this.#policy.maySubscribe(session, topic);
       if (verdict instanceof Promise) verdict.then(subscribe).catch(failed);
       else subscribe(verdict);
-    });
+    };
+    this.#later(connection, id, start, topic);
   }
 
   #unsubscribe(connection: Connection, session: ServerSession, topic: string, id: number): void {
@@ -294,7 +299,7 @@ export class Dispatcher {
     if (this.#policy.topic(topic).definition.subscribe === 'by-call') {
       throw new RoomwireError('join_required', 'leave this topic through its call, such as leave:room');
     }
-    this.#later(connection, id, (done, failed) =>
+    const start = (done: Done, failed: Failed): void =>
       this.#hub.perform(
         (tx) => {
           if (!tx.isIn(session, topic)) throw new RoomwireError('not_subscribed');
@@ -302,17 +307,23 @@ export class Dispatcher {
         },
         () => done(null),
         failed,
-      ),
-    );
+      );
+    this.#later(connection, id, start, topic);
   }
 
   #call(connection: Connection, session: ServerSession, bytes: Uint8Array, length: number, id: number): void {
     const name = this.#name(bytes, length, 2, 'name');
-    const data = length > 3 ? decodeScanned(this.#data(bytes, 3), 0) : null;
-    const options = callOptions(length > 4 ? decodeScanned(bytes, at[4] as number) : null, this.#limits);
-    connection.accepts();
-    this.#rated('calls', name, connection, session);
-    this.#calls.run({ connection, session, id, name, data, options });
+    try {
+      const data = length > 3 ? decodeScanned(this.#data(bytes, 3), 0) : null;
+      const options = callOptions(length > 4 ? decodeScanned(bytes, at[4] as number) : null, this.#limits);
+      connection.accepts();
+      this.#rated('calls', name, connection, session);
+      this.#calls.run({ connection, session, id, name, data, options });
+    } catch (error) {
+      const refused = this.#asError(error);
+      this.#counters.call(name).refused(refused);
+      connection.nack(id, refused, name);
+    }
   }
 
   /** The bytes of element `index`, which is data. */

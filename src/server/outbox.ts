@@ -8,6 +8,7 @@ import { isPromise } from '../store/promise.js';
 import { concat, encode } from '../protocol/codec.js';
 import { Op } from '../protocol/frames.js';
 import { FRAME_BYTES, sliceChunk } from './hub/events-frame.js';
+import type { Counters } from './counters.js';
 import type { Cursor, Slot } from './hub/topic.js';
 import type { LogChunk, MaybePromise } from '../store/store.js';
 import type { Socket } from './transport/transport.js';
@@ -36,6 +37,7 @@ function nextFrame({ topic, next, seen, index }: Cursor): Uint8Array | undefined
 }
 
 export interface OutboxOwner {
+  readonly counters: Pick<Counters, 'replyBytes' | 'catchUpBytes'>;
   /** Reads chunks of a log that are no longer in the ring. */
   read(topic: string, from: number, maxBytes: number): MaybePromise<readonly LogChunk[]>;
   /** Ask for another `write` at the end of the next tick. */
@@ -91,9 +93,15 @@ export class Outbox {
     return this.#blocked || this.#reading;
   }
 
+  /** Subscriptions that have not been sent what is there for them. */
+  get behind(): number {
+    return this.#lagging.filter((cursor) => cursor.index >= 0 && cursor.behind).length;
+  }
+
   /** Queues a reply or notice. The hub writes it at the end of the tick. */
   push(bytes: Uint8Array): void {
     if (this.#closed) return;
+    this.#owner.counters.replyBytes += bytes.length;
     // A copy for what will wait: the bytes may be in a pool, and must not keep a page of it for long.
     this.#waiting = this.#entries.push(this.stalled ? new Uint8Array(bytes) : bytes);
     this.#waitingBytes += bytes.length + ENTRY_BYTES;
@@ -276,6 +284,7 @@ export class Outbox {
     const bytes = frames.length === 1 ? (frames[0] as Uint8Array) : concat(frames);
     const last = chunks[chunks.length - 1] as LogChunk;
     this.#budget -= bytes.length;
+    this.#owner.counters.catchUpBytes += bytes.length;
     const result = this.#socket.send(bytes);
     if (result !== 'sent') this.#blocked = true;
     if (result === 'dropped') return false;

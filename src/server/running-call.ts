@@ -7,6 +7,7 @@ import { RoomwireError } from '../protocol/errors.js';
 import type { CallOptions, Value } from '../protocol/frames.js';
 import type { Later, Log, Session, Transaction, User } from './api.js';
 import type { Connection, PendingRequest } from './connection.js';
+import type { CallCounts, Counters } from './counters.js';
 import { ackFrame, nackFrame } from './reply.js';
 import type { ServerSession } from './session.js';
 import type { Timer } from './wheel.js';
@@ -49,6 +50,8 @@ export class HandlerContext {
 export class RunningCall implements PendingRequest {
   readonly call: Incoming;
   readonly #log: Log;
+  readonly #counts: CallCounts;
+  readonly #since = performance.now();
   readonly #timer: Timer;
   /** Made when the handler asks for its signal: most do not. */
   #abort: AbortController | undefined;
@@ -60,10 +63,19 @@ export class RunningCall implements PendingRequest {
   /** Throws duplicate_id and too_many. */
   constructor(
     call: Incoming,
-    { after, log }: { readonly after: (ms: number, fn: () => void) => Timer; readonly log: Log },
+    {
+      after,
+      log,
+      counters,
+    }: {
+      readonly after: (ms: number, fn: () => void) => Timer;
+      readonly log: Log;
+      readonly counters: Counters;
+    },
   ) {
     this.call = call;
     this.#log = log;
+    this.#counts = counters.call(call.name);
     call.connection.begin(call.id, this);
     this.#timer = after(call.options.timeoutMs ?? DEFAULT_CALL_MS, () => this.cancel(new RoomwireError('deadline')));
   }
@@ -113,7 +125,10 @@ export class RunningCall implements PendingRequest {
 
   failed(error: unknown): void {
     if (this.#answered) return;
-    this.settle(nackFrame(this.call.id, this.#errorOf(error)));
+    const told = this.#errorOf(error);
+    const { connection, id, name } = this.call;
+    this.#end(nackFrame(id, told), told);
+    if (connection.open) connection.refused(told, name);
     this.#later?.gone();
   }
 
@@ -129,13 +144,18 @@ export class RunningCall implements PendingRequest {
   /** False when it was answered already. */
   settle(reply: Uint8Array): boolean {
     if (this.#answered) return false;
+    this.#end(reply, undefined);
+    return true;
+  }
+
+  #end(reply: Uint8Array, error: RoomwireError | undefined): void {
     this.#answered = true;
+    this.#counts.ended(this.#since, error);
     this.#timer.cancel();
     const { connection, id } = this.call;
     connection.finish(id);
     this.onSettled?.();
     if (connection.open) connection.outbox.push(reply);
-    return true;
   }
 }
 

@@ -38,6 +38,7 @@ import { Connection } from './connection.js';
 import { chooseSubprotocol, isAllowedOrigin, isLocalOrigin, isLoopback } from './admission.js';
 import { Audit } from './audit.js';
 import { assemble, type Core } from './core.js';
+import { Counters } from './counters.js';
 import type { TopicReport, WhyReport } from './diagnosis/report.js';
 import { Doorkeeper } from './doorkeeper.js';
 import { serverItem } from './hub/events-frame.js';
@@ -48,6 +49,7 @@ import { DEFAULT_CALL_MS } from './running-call.js';
 import type { CloseOptions, ListenOptions, Server, ServerOptions } from './options.js';
 import { Policy } from './policy.js';
 import { Rates, tooMany } from './rates.js';
+import { Refusals } from './refusals.js';
 import { SessionRegistry, type ServerSession } from './session.js';
 import { chooseTransport } from './transport/choose.js';
 import type { Transport, UpgradeInfo } from './transport/transport.js';
@@ -84,6 +86,8 @@ class RoomServer implements PluginHost {
   readonly #door: Doorkeeper;
   readonly #rates: Rates;
   readonly #audit: Audit;
+  readonly #refusals: Refusals;
+  readonly counts: Counters;
   readonly #registry = new SessionRegistry();
   readonly #connections = new Set<Connection>();
   readonly #openHooks: (() => void | Promise<void>)[] = [];
@@ -119,6 +123,9 @@ class RoomServer implements PluginHost {
       write: options.audit,
       failed: (error) => this.#failed(error),
     });
+    const after = (ms: number, fn: () => void): Timer => this.#wheel.after(ms, fn);
+    this.#refusals = new Refusals({ audit: this.#audit, log: this.log, after });
+    this.counts = new Counters(Object.keys(this.contract.calls));
     // Each sees those before it.
     const plugins: Record<string, unknown> = {};
     this.plugins = plugins;
@@ -138,13 +145,21 @@ class RoomServer implements PluginHost {
 
   stats(): Stats {
     const hub = this.#running?.hub;
+    let stalled = 0;
+    let behind = 0;
+    for (const { outbox } of this.#connections) {
+      if (outbox.stalled) stalled++;
+      behind += outbox.behind;
+    }
     return {
       connections: this.#connections.size,
       sessions: this.#registry.size,
       users: this.#registry.users,
       topics: hub?.topicCount ?? 0,
       ringBytes: hub?.ringBytes ?? 0,
-      resets: hub?.resets ?? 0,
+      resets: this.counts.resets,
+      stalled,
+      behind,
     };
   }
 
@@ -251,7 +266,7 @@ class RoomServer implements PluginHost {
   }
 
   audit(entry: AuditEntry): void {
-    this.#audit.add(entry);
+    this.#refusals.add(entry);
   }
 
   onAudit(watcher: (entry: AuditEntry) => void): void {
@@ -394,7 +409,8 @@ class RoomServer implements PluginHost {
       isDraining,
       door: this.#door,
       rates: this.#rates,
-      audit: this.#audit,
+      refusals: this.#refusals,
+      counters: this.counts,
       closed: (connection) => {
         this.#connections.delete(connection);
         this.#door.closed(connection.address);
@@ -476,7 +492,7 @@ class RoomServer implements PluginHost {
     const refusal = this.#door.refuses(address);
     if (refusal === undefined) return undefined;
     const { status, limit, retryAfterMs } = refusal;
-    this.#audit.add({ event: 'limit', address, target: limit });
+    this.#refusals.add({ event: 'limit', address, target: limit, reason: 'upgrade refused' });
     const headers = { 'content-type': 'text/plain', 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) };
     return { status, headers, body: `${limit}: try again later.\n` };
   }

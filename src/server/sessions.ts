@@ -91,9 +91,11 @@ export class Sessions {
     session.graceTimer?.cancel();
     session.connection = connection;
     connection.welcomed(session);
+    hub.counters.connected++;
     connection.confirmSecret = () => this.#confirm(session, connection, record.secrets[0] as string);
     this.#watchExpiry(session);
-    log.debug({ sid: session.sid, user: session.user.id, address: connection.address }, 'connected');
+    const { address } = connection;
+    log.info({ user: session.user.id, sid: session.sid, address, resumed: !isNew }, 'connected');
   }
 
   /** The first frame after WELCOME shows that the new secret arrived: the old one is dead. */
@@ -132,7 +134,12 @@ export class Sessions {
   closed(connection: Connection, code: number, reason: string): void {
     const { session } = connection;
     this.#options.hub.detach(connection.outbox, session);
-    this.#options.log.debug({ sid: session?.sid, user: session?.user.id, code, reason }, 'disconnected');
+    const { address, messages, frames, bytes } = connection;
+    const ms = Math.round(connection.age);
+    this.#options.log.info(
+      { user: session?.user.id, sid: session?.sid, address, ms, code, reason, messages, frames, bytes },
+      'disconnected',
+    );
     if (session === undefined || session.connection !== connection) return;
     session.connection = undefined;
     session.expiryTimer?.cancel();

@@ -10,6 +10,7 @@ import { isPromise } from '../../store/promise.js';
 import { StoreError, type MaybePromise, type OpenedStore, type Operation, type Store } from '../../store/store.js';
 import type { Transaction } from '../api.js';
 import type { Clock } from '../clock.js';
+import type { Counters } from '../counters.js';
 import { addStall, Journal } from '../diagnosis/journal.js';
 import type { Outbox, OutboxOwner } from '../outbox.js';
 import type { ServerSession } from '../session.js';
@@ -47,6 +48,7 @@ export interface HubOptions {
   /** Runs `fn` after `ms`. */
   readonly after: (ms: number, fn: () => void) => void;
   readonly sessionsIn: (topic: string) => readonly ServerSession[];
+  readonly counters: Counters;
   /** A bug: something threw that must not. */
   readonly failed: (error: unknown) => void;
   /** The store stopped answering (with why), or answers again (undefined). */
@@ -55,6 +57,7 @@ export interface HubOptions {
 
 export class Hub implements OutboxOwner {
   readonly #options: HubOptions;
+  readonly counters: Counters;
   readonly #store: Store;
   readonly #rings: Rings;
   readonly #topics: TopicTable;
@@ -71,12 +74,11 @@ export class Hub implements OutboxOwner {
   #incarnation: number;
   #probing = false;
   readonly #idleWaiters: (() => void)[] = [];
-  /** RESETs told, for diagnosis. */
-  resets = 0;
   readonly journal = new Journal();
 
   constructor(options: HubOptions) {
     this.#options = options;
+    this.counters = options.counters;
     const { store, opened, limits, ringBytes, after, storeFailing } = options;
     this.#store = store;
     // From the clock, not from 0: versions and tokens must grow for clients that outlive this store's memory.
@@ -192,7 +194,7 @@ export class Hub implements OutboxOwner {
   }
 
   reset(cursor: Cursor, from: number): void {
-    this.resets++;
+    this.counters.resets++;
     const now = this.#options.clock.now();
     addStall(cursor, { from, since: now, to: cursor.next - 1, until: now, reset: true });
   }
@@ -268,6 +270,7 @@ export class Hub implements OutboxOwner {
   #commit(stage: Stage, staged: readonly Staged[]): void {
     const refused = (error: unknown): void => {
       this.#busy = false;
+      this.counters.commitsRefused++;
       for (const { entry } of staged) this.#refuse(entry, error);
       this.#probeLater();
       this.#finish();
@@ -280,7 +283,12 @@ export class Hub implements OutboxOwner {
     }
     if (operations.length === 0 && !stage.metaChanged) return this.#apply(stage, staged);
     const batch = stage.batch(++this.#batch, operations, this.#options.clock.now());
-    this.#committer.commit(batch, () => this.#apply(stage, staged), refused);
+    const since = performance.now();
+    const done = (): void => {
+      this.counters.commit.add(since);
+      this.#apply(stage, staged);
+    };
+    this.#committer.commit(batch, done, refused);
   }
 
   /** A refused batch may have been the last for a while: without a question the server would seem unready for ever. */
@@ -302,6 +310,7 @@ export class Hub implements OutboxOwner {
 
   /** The commit is done: from here to the end it is one synchronous block. */
   #apply(stage: Stage, staged: readonly Staged[]): void {
+    const since = performance.now();
     this.#counter = stage.counter;
     this.#incarnation = stage.incarnation;
     const grown: { readonly entry: StagedTopic; readonly first: number }[] = [];
@@ -326,6 +335,7 @@ export class Hub implements OutboxOwner {
     });
     this.#busy = false;
     this.#finish();
+    this.counters.flush.add(since);
   }
 
   #applyEntry({ publish, topic, offset, effects }: Staged): void {
@@ -346,9 +356,15 @@ export class Hub implements OutboxOwner {
   }
 
   /** One frame, the same bytes for everyone; whoever is not exactly here catches up from the ring. */
-  #fanOut({ topic, chunks }: StagedTopic, first: number, alone: boolean): void {
+  #fanOut({ topic, chunks, items }: StagedTopic, first: number, alone: boolean): void {
     const { cursors } = topic;
-    for (const chunk of chunks) chunk.matched = cursors.length;
+    // Per topic and tick, never per subscriber.
+    this.counters.events += items.length;
+    this.counters.deliveries += items.length * cursors.length;
+    for (const chunk of chunks) {
+      chunk.matched = cursors.length;
+      this.counters.deliveryBytes += chunk.frame.length * cursors.length;
+    }
     const frame = alone && chunks.length === 1 ? chunks[0]?.frame : undefined;
     const next = topic.head + 1;
     // No cursor goes meanwhile: engines report a close later, not from within a send.
