@@ -43,6 +43,11 @@ export const Config = v.strictObject({
   ),
   engine: set(v.picklist(['auto', 'uws', 'ws']), 'auto', 'uws, ws, or auto: uws where it loads'),
   page: set(Flag, true, 'serve the page at /'),
+  metrics: set(
+    v.picklist(['key', 'open', 'off']),
+    'key',
+    'who may read /metrics: key (an API key; guests too), open (everyone) or off (nobody)',
+  ),
   logLevel: set(v.picklist(LEVELS), 'warn', 'what to log on stderr, as JSON lines'),
   audit: unset(Text, 'file to append the audit trail to, as JSON lines; - for stderr'),
   jwtSecret: unset(Text, 'shared secret of HS256 tokens, 32 bytes or more; keep it in the environment'),

@@ -1,7 +1,10 @@
 /** The HTTP plugin: health, REST for rooms, publishing for backends and the page, on the server's own port. */
+import { messageOf } from '../protocol/code-texts.js';
+import { RoomwireError } from '../protocol/errors.js';
 import type { AuditEvent, HttpRequest, HttpResponse, Plugin, PluginHost } from '../server/api.js';
 import type { RoomsApi } from '../rooms/rooms.js';
 import { adminRoutes } from './admin-routes.js';
+import { metricsRoutes, type MetricsAccess } from './metrics.js';
 import { pageFile } from './page-files.js';
 import { json, responseTo } from './problem.js';
 import { publishRoute } from './publish-route.js';
@@ -11,6 +14,8 @@ import { Router, type Route } from './router.js';
 export interface HttpOptions {
   /** Serves the page at `/`. Default true. */
   readonly page?: boolean;
+  /** Who may read `/metrics`: `key` (default; guests too, where there are any), `open`: everyone, `off`: nobody. */
+  readonly metrics?: MetricsAccess;
   /** Web origins whose pages may use this API, such as `https://app.example`. Default none but its own. */
   readonly origins?: readonly string[];
 }
@@ -32,7 +37,7 @@ const EVENTS: Readonly<Record<number, AuditEvent>> = {
 };
 
 /** Put it after `rooms()` in `plugins` to serve their REST too. */
-export function http({ page = true, origins = [] }: HttpOptions = {}): Plugin<'http', undefined> {
+export function http({ page = true, metrics = 'key', origins = [] }: HttpOptions = {}): Plugin<'http', undefined> {
   return {
     name: 'http',
     setup(server) {
@@ -41,6 +46,7 @@ export function http({ page = true, origins = [] }: HttpOptions = {}): Plugin<'h
         ...healthRoutes(server),
         publishRoute(server),
         ...adminRoutes(server),
+        ...metricsRoutes(server, rooms, metrics),
         ...(rooms === undefined ? [] : roomRoutes(rooms)),
       ];
       const router = new Router(routes, async (request) => {
@@ -54,9 +60,8 @@ export function http({ page = true, origins = [] }: HttpOptions = {}): Plugin<'h
         const cors = corsHeaders(request, origins);
         if (cors !== undefined && request.method === 'OPTIONS')
           return { status: 204, headers: { ...cors, ...ALLOWED }, body: '' };
-        const response = await answer(request, router, page);
-        const event = EVENTS[response?.status ?? 0];
-        if (event !== undefined) server.audit({ event, ...placeOf(request), code: String(response?.status) });
+        const { response, reason } = await answer(request, router, page);
+        if (reason !== undefined && response !== undefined) note(server, request, response.status, reason);
         return response && cors ? { ...response, headers: { ...response.headers, ...cors } } : response;
       });
       return undefined;
@@ -68,13 +73,25 @@ function placeOf({ method, path, address }: HttpRequest): { address: string; tar
   return { address, target: `${method} ${path}` };
 }
 
-async function answer(request: HttpRequest, router: Router, page: boolean): Promise<HttpResponse | undefined> {
+/** To the audit trail where it is of interest to security, else to the log alone. */
+function note(server: PluginHost, request: HttpRequest, status: number, reason: string): void {
+  const event = EVENTS[status];
+  if (event !== undefined) server.audit({ event, ...placeOf(request), code: String(status), reason });
+  else server.log.info({ ...placeOf(request), code: String(status), reason }, 'refused');
+}
+
+async function answer(
+  request: HttpRequest,
+  router: Router,
+  page: boolean,
+): Promise<{ readonly response: HttpResponse | undefined; readonly reason?: string }> {
   try {
-    return (await router.answer(request)) ?? (page ? pageFile(request) : undefined) ?? unknownPath(request);
+    const found = (await router.answer(request)) ?? (page ? pageFile(request) : undefined);
+    return { response: found ?? unknownPath(request) };
   } catch (error) {
     const response = responseTo(error);
     if (response === undefined) throw error;
-    return response;
+    return { response, reason: error instanceof RoomwireError ? messageOf(error) : (error as Error).message };
   }
 }
 

@@ -27,6 +27,11 @@ export class LockQueue {
     this.#host = host;
   }
 
+  /** Calls that wait, whatever for. */
+  get length(): number {
+    return this.#calls.size;
+  }
+
   /** Nobody waits after a restart. */
   restore(): Promise<void> {
     return this.#host.transact((tx) => {

@@ -65,6 +65,11 @@ export class Locks {
     }
   }
 
+  /** Every lease has its timer. */
+  get counts(): { readonly lock: number; readonly waiting: number } {
+    return { lock: this.#timers.size, waiting: this.#queue.length };
+  }
+
   /** With `later`, who finds it held may wait in line for `wait` ms, and gets that instead of a lease. */
   acquire(
     tx: Transaction,
@@ -147,7 +152,10 @@ export class Locks {
   forget(tx: Transaction, roomId: string): void {
     const gone = () => new RoomwireError('room_not_found', `no room '${roomId}'`);
     for (const thing of this.#queue.waitedFor(tx, roomId)) this.#queue.remove(tx, thing, () => true, gone);
-    for (const [thing] of heldIn(tx, roomId)) end(tx, thing);
+    for (const [thing] of heldIn(tx, roomId)) {
+      end(tx, thing);
+      this.#unschedule(tx, thing);
+    }
   }
 
   /** The locks of a room as others see them. */
@@ -192,10 +200,7 @@ export class Locks {
   /** Ends a lease. Whoever waits first has it in the same moment: nobody gets in between. */
   #end(tx: Transaction, thing: Thing): void {
     end(tx, thing);
-    tx.afterCommit(() => {
-      this.#timers.get(keyOf(thing))?.cancel();
-      this.#timers.delete(keyOf(thing));
-    });
+    this.#unschedule(tx, thing);
     const next = this.#queue.next(tx, thing);
     if (next === undefined) return announce(tx, thing, undefined);
     const { waiter, later } = next;
@@ -205,6 +210,13 @@ export class Locks {
     // Who gave up in the meantime holds nothing.
     const unclaimed = (): void => void this.#giveBack(thing, held.token);
     later.answer(tx, { ...lease, waited: tx.now - since }, unclaimed);
+  }
+
+  #unschedule(tx: Transaction, thing: Thing): void {
+    tx.afterCommit(() => {
+      this.#timers.get(keyOf(thing))?.cancel();
+      this.#timers.delete(keyOf(thing));
+    });
   }
 
   async #giveBack(thing: Thing, token: number): Promise<void> {

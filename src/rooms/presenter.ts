@@ -17,6 +17,10 @@ export class Presenters {
     return this.#current.get(roomId) ?? null;
   }
 
+  get count(): number {
+    return this.#current.size;
+  }
+
   /** At the start of the server, and when a room is deleted. */
   note(roomId: string, sid: string | null): void {
     if (sid === null) this.#current.delete(roomId);

@@ -92,6 +92,8 @@ export interface RoomsApi {
   kick(roomId: string, userId: string, asker?: Asker): Promise<boolean>;
   /** Session id of a room's presenter, as of the last commit. */
   presenterOf(roomId: string): string | null;
+  /** How many locks are held, rooms have a presenter, and calls wait in line for a lock; for metrics. */
+  holders(): { readonly lock: number; readonly presenter: number; readonly waiting: number };
   locks: {
     list(roomId: string, asker?: Asker): Promise<LockInfo[]>;
     acquire(request: LockRequest, asker?: Asker): Promise<Lease>;
@@ -345,6 +347,10 @@ class Rooms implements RoomsApi {
 
   presenterOf(roomId: string): string | null {
     return this.#presenters.current(roomId);
+  }
+
+  holders() {
+    return { ...this.#locks.counts, presenter: this.#presenters.count };
   }
 
   #lockApi(): RoomsApi['locks'] {
