@@ -6,9 +6,9 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { closes, errors } from '../protocol/codes.js';
-import { RoomwireError } from '../protocol/errors.js';
 import type { RoomsApi } from '../rooms/rooms.js';
 import type { AuditEntry, PluginHost } from '../server/api.js';
+import { requireAdmin } from './admin-routes.js';
 import type { Route } from './router.js';
 import { TimingMetric, type Timings } from './timing-metric.js';
 
@@ -38,7 +38,7 @@ export function metricsRoutes(
       path: '/metrics',
       open: access === 'open',
       async handle({ caller }) {
-        if (caller.kind === 'user') throw new RoomwireError('forbidden', 'metrics take an API key');
+        requireAdmin(caller);
         const headers = { 'content-type': registry.contentType, 'cache-control': 'no-store' };
         return { status: 200, headers, body: await registry.metrics() };
       },
