@@ -50,4 +50,11 @@ export class FakeTimers implements Timers {
     }
     this.#now = end;
   }
+
+  /** Lets `ms` pass as for a machine that slept: what is overdue then fires at once, late. */
+  wake(ms: number): void {
+    this.#now += ms;
+    const overdue = [...this.#timers].filter(({ at }) => at <= this.#now).sort((a, b) => a.at - b.at);
+    for (const timer of overdue) if (this.#timers.delete(timer)) timer.run();
+  }
 }
