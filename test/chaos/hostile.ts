@@ -1,14 +1,16 @@
 /**
- * Hostile frames by the million, through raw sockets: valid frames with parts replaced, and messages with bytes
- * flipped, cut or made up. Each is judged: a message that breaks the encoding does nothing and closes with 4000; in
- * any other every frame that asks gets its one answer, and BYE and a second HELLO close with their codes. Somebody
- * who does nothing wrong is answered throughout.
+ * Hostile frames by the million, through raw sockets: valid frames with parts replaced, messages with bytes flipped,
+ * cut or made up, in fragments and with pings between them, and breaches of the WebSocket framing itself. Each is
+ * judged: a breach ends the connection; a message that breaks the encoding does nothing and closes with 4000; in any
+ * other every frame that asks gets its one answer, and BYE and a second HELLO close with their codes. Somebody who does
+ * nothing wrong is answered throughout.
  */
 import * as v from 'valibot';
 import { concat, decodeAll, encode } from '../../src/protocol/codec.js';
 import { closes } from '../../src/protocol/codes.js';
 import { defineContract } from '../../src/protocol/contract.js';
 import { Op, SUBPROTOCOL, type Value } from '../../src/protocol/frames.js';
+import { defaultLimits } from '../../src/protocol/limits.js';
 import { MAX_DEPTH } from '../../src/protocol/read.js';
 import { roomsContract } from '../../src/protocol/rooms-contract.js';
 import { scanMessage } from '../../src/protocol/scan.js';
@@ -19,6 +21,7 @@ import { memoryStore } from '../../src/store/memory.js';
 import { random as seeded, type Random } from '../random.js';
 import { unrated } from '../support/unrated.js';
 import { WireClient } from '../support/wire-client.js';
+import { breachesOf, type Breach } from '../transport/breaches.js';
 import { frame as rawFrame, opcodes, RawClient } from '../transport/raw-client.js';
 import type { EngineName, StoreName } from './child.js';
 
@@ -41,6 +44,8 @@ export interface HostileResult {
   /** By close code. */
   readonly closes: Readonly<Record<string, number>>;
   readonly answers: number;
+  /** Breaches of the framing. */
+  readonly breaches: number;
   /** Bytes of the heap after all of it, less those after a twentieth. */
   readonly grown: number;
   /** The longest that the bystander waited, ms. */
@@ -83,7 +88,8 @@ export async function runHostile(options: HostileOptions): Promise<HostileResult
   const { port } = await server.listen({ port: 0 });
   const bystander = new WireClient(`ws://127.0.0.1:${port}`);
   await bystander.hello({ instance: 'bystander' });
-  const crowd = Array.from({ length: attackers }, (_, i) => new Attacker(port, seeded(seed + i), batch));
+  const breaches = breachesOf(server.engine, defaultLimits.messageBytes);
+  const crowd = Array.from({ length: attackers }, (_, i) => new Attacker(port, seeded(seed + i), { batch, breaches }));
   const heap = (): number => {
     (globalThis as { gc?: () => void }).gc?.();
     return process.memoryUsage().heapUsed;
@@ -92,7 +98,7 @@ export async function runHostile(options: HostileOptions): Promise<HostileResult
   const attack = async (attacker: Attacker): Promise<void> => {
     while (sent < frames && complaints.length === 0) {
       sent += batch;
-      const complaint = await attacker.message();
+      const complaint = (await attacker.message()) ?? (await attacker.breach());
       if (complaint !== undefined) complain(complaint);
     }
   };
@@ -117,10 +123,11 @@ export async function runHostile(options: HostileOptions): Promise<HostileResult
   for (const attacker of crowd) attacker.leave();
   await bystander.barrier().catch((error: unknown) => complain(`the bystander: ${String(error)}`));
   const counts = new Map<string, number>();
-  let [answers, messages] = [0, 0];
+  let [answers, messages, breached] = [0, 0, 0];
   for (const attacker of crowd) {
     answers += attacker.answers;
     messages += attacker.messages;
+    breached += attacker.breached;
     for (const [code, count] of attacker.closes) counts.set(String(code), (counts.get(String(code)) ?? 0) + count);
   }
   crowd.length = 0;
@@ -135,6 +142,7 @@ export async function runHostile(options: HostileOptions): Promise<HostileResult
     messages,
     closes: Object.fromEntries(counts),
     answers,
+    breaches: breached,
     grown,
     bystanderMs,
     complaints,
@@ -208,16 +216,23 @@ class Attacker {
   readonly closes = new Map<number, number>();
   answers = 0;
   messages = 0;
+  breached = 0;
   readonly #port: number;
   readonly #random: Random;
   readonly #batch: number;
+  readonly #breaches: readonly Breach[];
   #client: RawClient | undefined;
   #id = 1;
 
-  constructor(port: number, random: Random, batch: number) {
+  constructor(
+    port: number,
+    random: Random,
+    { batch, breaches }: { readonly batch: number; readonly breaches: readonly Breach[] },
+  ) {
     this.#port = port;
     this.#random = random;
     this.#batch = batch;
+    this.#breaches = breaches;
   }
 
   leave(): void {
@@ -233,7 +248,7 @@ class Attacker {
     const good = this.#random.chance(0.8);
     const bytes = good ? concat([...parts, encode([Op.PING, stamp])]) : this.#spoil(concat(parts));
     const { close, answers } = expected(bytes);
-    client.send(opcodes.binary, bytes);
+    this.#send(client, bytes);
     // What is whole by chance has no PING of its own.
     if (!good && close === undefined) client.send(opcodes.binary, encode([Op.PING, stamp]));
     const hex = (): string => Buffer.from(bytes.subarray(0, 2_000)).toString('hex');
@@ -242,6 +257,7 @@ class Attacker {
     for (;;) {
       const frame = await inTime(client.next());
       if (frame === 'late') return `nothing came in ${PATIENCE_MS} ms, ${left} answers are missing: ${hex()}`;
+      if (frame?.opcode === opcodes.pong) continue;
       if (frame === undefined || frame.opcode === opcodes.close) {
         const code = frame === undefined ? 1006 : frame.payload.readUInt16BE(0);
         this.closes.set(code, (this.closes.get(code) ?? 0) + 1);
@@ -263,6 +279,50 @@ class Attacker {
       }
       if (close === undefined && ponged && left === 0) return undefined;
     }
+  }
+
+  /** Now and then breaks the framing: nothing of it is heard, and the connection ends. */
+  async breach(): Promise<string | undefined> {
+    const random = this.#random;
+    if (!random.chance(0.1)) return undefined;
+    const [title, bytes] = this.#breaches[random.below(this.#breaches.length)] as Breach;
+    const client = (this.#client ??= await this.#open());
+    this.breached++;
+    this.#client = undefined;
+    // In pieces, as the network may bring it.
+    const at = random.chance(0.5) ? random.below(bytes.length) : 0;
+    if (at > 0) client.write(bytes.subarray(0, at));
+    client.write(bytes.subarray(at));
+    for (;;) {
+      const frame = await inTime(client.next());
+      if (frame === 'late') return `the connection did not end in ${PATIENCE_MS} ms after ${title}`;
+      if (frame === undefined || frame.opcode === opcodes.close) break;
+      // What others publish may be on its way, and the answer to a ping between fragments.
+      if (frame.opcode === opcodes.pong) continue;
+      if (frame.opcode !== opcodes.binary) return `a frame with opcode ${frame.opcode} came after ${title}`;
+      const answered = decodeAll(new Uint8Array(frame.payload)).some(
+        ([op, id]) => op === Op.PONG || ((op === Op.ACK || op === Op.NACK) && id !== 0),
+      );
+      if (answered) return `an answer came after ${title}`;
+    }
+    client.destroy();
+    return undefined;
+  }
+
+  /** A message in one frame, or in fragments with a ping in between. */
+  #send(client: RawClient, bytes: Uint8Array): void {
+    const random = this.#random;
+    if (random.chance(0.8)) return client.send(opcodes.binary, bytes);
+    const cuts = Array.from({ length: 1 + random.below(4) }, () => random.below(bytes.length + 1)).sort(
+      (a, b) => a - b,
+    );
+    let from = 0;
+    for (const [index, to] of cuts.entries()) {
+      client.send(index === 0 ? opcodes.binary : opcodes.continuation, bytes.subarray(from, to), { fin: false });
+      if (random.chance(0.3)) client.send(opcodes.ping, 'between');
+      from = to;
+    }
+    client.send(opcodes.continuation, bytes.subarray(from));
   }
 
   async #open(): Promise<RawClient> {

@@ -216,7 +216,7 @@ async function hostile(pair: Pair, frames: number): Promise<void> {
   totals.frames += result.frames;
   say(
     `hostile ${engine}+${store}: ${result.frames} frames in ${result.messages} messages, ${result.answers} answers, ` +
-      `closes ${JSON.stringify(result.closes)}, the bystander waited ${result.bystanderMs.toFixed(0)} ms at most, ` +
+      `${result.breaches} breaches of the framing, closes ${JSON.stringify(result.closes)}, the bystander waited ${result.bystanderMs.toFixed(0)} ms at most, ` +
       `heap ${(result.grown / 1e6).toFixed(1)} MB more, in ${result.seconds.toFixed(1)} s`,
   );
   judge(result, 'hostile', pair);
