@@ -2,7 +2,6 @@
 import t from 'tap';
 import { connect, type RoomwireError } from '../../src/client/node.js';
 import { errors } from '../../src/protocol/codes.js';
-import { Op } from '../../src/protocol/frames.js';
 import { ManualTime } from '../support/manual-time.js';
 import { startOpen } from '../support/open-server.js';
 import { until } from '../support/until.js';
@@ -49,24 +48,6 @@ t.test('who waits as long as too_many says publishes everything, once and in ord
     Array.from({ length: 60 }, (_, n) => [n + 1, n]),
   );
   t.equal(waited, 4_000, 'two seconds are there from the beginning, the others are waited for');
-});
-
-t.test('a flood is refused one by one, and whoever keeps to the rate beside it is not', async (t) => {
-  const time = new ManualTime();
-  const { client, server } = await startOpen(t, { time, limits: rates });
-  const [reader, writer, other] = [await client(), await client(), await client()];
-  for (const each of [reader, writer, other]) await each.subscribe('chat:1');
-  const frames = Array.from({ length: 200 }, (_, n) => [Op.PUBLISH, 1_000 + n, 'chat:1', 'message', null, n]);
-  writer.send(...frames);
-  const answers = await Promise.allSettled(frames.map(([, id]) => writer.answer(id as number)));
-  t.equal(answers.filter(({ status }) => status === 'fulfilled').length, 20);
-  for (const answer of answers.slice(20)) {
-    t.match(answer, { status: 'rejected', reason: { code: errors.too_many, details: { retryAfterMs: 100 } } });
-  }
-  await other.publish('chat:1', 'message', 'beside it');
-  await reader.event('chat:1', 'message', 21);
-  t.equal(reader.events('chat:1').length, 21, 'what was refused was not published');
-  t.equal(server.session(writer.welcome.session[0])?.connected, true, 'and nobody was closed');
 });
 
 t.test('the SDK tells how long to wait in the details of the error, and a retry then goes through', async (t) => {
