@@ -8,17 +8,23 @@ import type { HttpCaller, User } from '../server/api.js';
 import type { Metadata } from './records.js';
 
 export type RoomAction =
-  'see' | 'create' | 'join' | 'edit' | 'delete' | 'lock' | 'force-release' | 'kick' | 'set-default';
+  'see' | 'create' | 'join' | 'edit' | 'delete' | 'lock' | 'present' | 'force-release' | 'kick' | 'set-default';
+
+/** What was asked outside the transaction came to: yes, no, or why there is no answer. undefined: nothing was asked. */
+export type Verdict = boolean | RoomwireError | undefined;
 
 export interface AccessQuestion {
   readonly action: RoomAction;
   readonly user: User;
+  /** undefined for `set-default` when there is to be none. */
+  readonly roomId: string | undefined;
   /** undefined for `create`. */
   readonly room: Metadata | undefined;
   readonly isMember: boolean;
   readonly isHost: boolean;
   /** Over HTTP, who asks; undefined on the socket. */
   readonly caller: HttpCaller['kind'] | undefined;
+  readonly consulted?: Verdict;
 }
 
 /** Must be synchronous: it is asked inside transactions. */
@@ -35,6 +41,7 @@ export const defaultAccess: Access = ({ action, user, room, isMember, isHost, ca
       return typeof room?.group !== 'string' || isMember || groupsOf(user).includes(room.group);
     case 'edit':
     case 'lock':
+    case 'present':
       return isMember;
     case 'delete':
     case 'force-release':
@@ -54,7 +61,7 @@ export function groupsOf(user: User): readonly string[] {
 export function require(access: Access, question: AccessQuestion): void {
   // The backend's own key may do everything.
   if (question.caller === 'key') return;
-  if (question.room !== undefined && !access({ ...question, action: 'see' })) {
+  if (question.room !== undefined && !access({ ...question, action: 'see', consulted: undefined })) {
     throw new RoomwireError('room_not_found', `no room '${question.room.id}'`);
   }
   if (!access(question)) throw new RoomwireError('forbidden', `you may not ${question.action} here`);

@@ -5,8 +5,8 @@
 import type { ShapeOf } from '../protocol/contract.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { METADATA_TARGET, type roomsContract } from '../protocol/rooms-contract.js';
-import type { HttpCaller, Later, PluginHost, Session, Transaction } from '../server/api.js';
-import type { RoomAction } from './access.js';
+import type { Later, PluginHost, Session, Transaction, User } from '../server/api.js';
+import type { RoomAction, Verdict } from './access.js';
 import { holderOf } from './holder.js';
 import { giveHost, host } from './host.js';
 import type { HeldLock, Locks } from './lock.js';
@@ -14,19 +14,20 @@ import { findMember } from './members.js';
 import type { Membership } from './membership.js';
 import type { Presenters } from './presenter.js';
 import { roomTopic } from './records.js';
+import type { Rules } from './rules.js';
 
 export interface CallParts {
   readonly membership: Membership;
   readonly locks: Locks;
   readonly presenters: Presenters;
   readonly memberPage: (tx: Transaction, roomId: string, after: number) => unknown;
-  /** Throws forbidden or room_not_found. */
-  readonly ask: (tx: Transaction, action: RoomAction, asker: HttpCaller, roomId: string) => void;
+  readonly rules: Rules;
 }
 
 type Calls = ShapeOf<ReturnType<typeof roomsContract>>['calls'];
 
-export function registerCalls(server: PluginHost, { membership, locks, presenters, memberPage, ask }: CallParts): void {
+export function registerCalls(server: PluginHost, parts: CallParts): void {
+  const { membership, locks, presenters, memberPage, rules } = parts;
   /** Inputs were checked against the contract; here they get their types back. */
   const handle = <N extends keyof Calls>(
     name: N,
@@ -35,10 +36,14 @@ export function registerCalls(server: PluginHost, { membership, locks, presenter
     server.handleAtomic(name, (tx, { input, session, later }) => handler(tx, session, input, later));
   };
 
+  /** Throws forbidden or room_not_found. */
+  const ask = (tx: Transaction, action: RoomAction, user: User, { roomId }: { roomId: string }, consulted?: Verdict) =>
+    rules.ask(tx, action, { kind: 'user', user }, roomId, consulted);
+
   /** Throws not_member, or room_not_found where the user may not even know of the room. */
   const requireInside = (tx: Transaction, session: Session, roomId: string): void => {
     if (tx.topics(session).includes(roomTopic(roomId))) return;
-    ask(tx, 'see', { kind: 'user', user: session.user }, roomId);
+    ask(tx, 'see', session.user, { roomId });
     throw new RoomwireError('not_member');
   };
   /** A token is good only in the session that got it: one that leaked opens nothing. */
@@ -52,7 +57,7 @@ export function registerCalls(server: PluginHost, { membership, locks, presenter
 
   handle('join:overview', (tx, session, { group }) => membership.joinOverview(tx, session, group));
   handle('leave:overview', (tx, session, { group }) => membership.leaveOverview(tx, session, group));
-  handle('join:room', (tx, session, { roomId, create }) => membership.join(tx, session, roomId, create));
+  handle('join:room', (tx, session, input) => membership.join(tx, session, input, rules.verdicts(input)));
   handle('leave:room', (tx, session, { roomId }) => membership.leave(tx, session, roomId, 'left'));
   handle('room:members', (tx, session, { roomId, after }) => {
     requireInside(tx, session, roomId);
@@ -61,33 +66,38 @@ export function registerCalls(server: PluginHost, { membership, locks, presenter
 
   handle('lock:acquire', (tx, session, input, later) => {
     requireInside(tx, session, input.roomId);
-    ask(tx, 'lock', { kind: 'user', user: session.user }, input.roomId);
+    ask(tx, 'lock', session.user, input, rules.verdicts(input).lock);
     return locks.acquire(tx, { userId: session.user.id, userName: session.user.name, sid: session.sid }, input, later);
   });
   handle('lock:refresh', (tx, session, input) => locks.refresh(tx, owned(tx, session, input)));
   handle('lock:msg', (tx, session, input) => locks.message(tx, owned(tx, session, input)));
   handle('lock:release', (tx, session, input) => locks.release(tx, owned(tx, session, input)));
 
-  handle('lock:force', (tx, session, { roomId, target = METADATA_TARGET }) => {
+  handle('lock:force', (tx, session, input) => {
+    const { roomId, target = METADATA_TARGET } = input;
     requireInside(tx, session, roomId);
-    ask(tx, 'force-release', { kind: 'user', user: session.user }, roomId);
+    ask(tx, 'force-release', session.user, input, rules.verdicts(input)['force-release']);
     return { target, released: locks.forceRelease(tx, roomId, target, session.user.id) };
   });
 
-  handle('presenter:take', (tx, session, { roomId }) => {
+  handle('presenter:take', (tx, session, input) => {
+    const { roomId } = input;
     requireInside(tx, session, roomId);
+    ask(tx, 'present', session.user, input, rules.verdicts(input).present);
     return presenters.take(tx, roomId, session);
   });
   handle('presenter:release', (tx, session, { roomId }) => {
     requireInside(tx, session, roomId);
     return presenters.release(tx, roomId, session.sid);
   });
-  handle('presenter:give', (tx, session, { roomId, sid }) => {
+  handle('presenter:give', (tx, session, input) => {
+    const { roomId, sid } = input;
     requireInside(tx, session, roomId);
     const to = server.session(sid);
     if (to === undefined || !tx.topics(to).includes(roomTopic(roomId))) {
       throw new RoomwireError('not_member', 'that session is not in this room');
     }
+    ask(tx, 'present', to.user, input, rules.verdicts(input).present);
     return presenters.give(tx, roomId, session.sid, to);
   });
 
@@ -99,9 +109,10 @@ export function registerCalls(server: PluginHost, { membership, locks, presenter
     giveHost(tx, roomId, member);
     return { userId };
   });
-  handle('member:kick', (tx, session, { roomId, userId }) => {
+  handle('member:kick', (tx, session, input) => {
+    const { roomId, userId } = input;
     requireInside(tx, session, roomId);
-    ask(tx, 'kick', { kind: 'user', user: session.user }, roomId);
+    ask(tx, 'kick', session.user, input, rules.verdicts(input).kick);
     return { kicked: membership.kick(tx, roomId, userId) };
   });
 }

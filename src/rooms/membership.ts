@@ -7,13 +7,14 @@ import { RoomwireError } from '../protocol/errors.js';
 import type { Holders, Member, RoomFields } from '../protocol/rooms-contract.js';
 import type { Position } from '../protocol/frames.js';
 import type { PluginHost, Session, Transaction } from '../server/api.js';
-import { groupsOf, require, type Access } from './access.js';
+import { groupsOf, require } from './access.js';
 import { host, hostIfNone, moveHost } from './host.js';
 import type { Locks } from './lock.js';
-import { Crowd } from './crowd.js';
+import type { MemberWatch } from './member-watch.js';
 import { enter, findMember, page, remove, setSids, shownMember } from './members.js';
 import type { Presenters } from './presenter.js';
 import { createRoom, findRoom, getRoom, overviewTopic, roomTopic, type Metadata } from './records.js';
+import type { Rules, Verdicts } from './rules.js';
 
 export interface MembershipOptions {
   /** Whether a session may be in several rooms at once. Default `many`. */
@@ -25,7 +26,6 @@ export interface MembershipOptions {
   /** Ms until the host moves on when the host's sessions ended but the member stays. Default 0. */
   readonly hostGrace: number;
   readonly defaults: Readonly<Record<string, unknown>>;
-  readonly access: Access;
 }
 
 export interface JoinReply {
@@ -48,19 +48,26 @@ export class Membership {
   readonly #host: PluginHost;
   readonly #locks: Locks;
   readonly #presenters: Presenters;
+  readonly #rules: Rules;
   readonly #options: MembershipOptions;
-  readonly #crowd: Crowd;
+  readonly #news: MemberWatch;
 
   constructor(
     pluginHost: PluginHost,
-    holders: { readonly locks: Locks; readonly presenters: Presenters },
+    parts: {
+      readonly locks: Locks;
+      readonly presenters: Presenters;
+      readonly rules: Rules;
+      readonly news: MemberWatch;
+    },
     options: MembershipOptions,
   ) {
     this.#host = pluginHost;
-    this.#locks = holders.locks;
-    this.#presenters = holders.presenters;
+    this.#locks = parts.locks;
+    this.#presenters = parts.presenters;
+    this.#rules = parts.rules;
+    this.#news = parts.news;
     this.#options = options;
-    this.#crowd = new Crowd(pluginHost);
   }
 
   joinOverview(tx: Transaction, session: Session, group: string | undefined) {
@@ -78,22 +85,31 @@ export class Membership {
     return { status: 'left' as const, room: topic };
   }
 
-  join(tx: Transaction, session: Session, roomId: string, create: boolean | RoomFields | undefined): JoinReply {
-    const { access, membership, leaveOverview, defaults } = this.#options;
+  join(
+    tx: Transaction,
+    session: Session,
+    { roomId, create }: { readonly roomId: string; readonly create?: boolean | RoomFields | undefined },
+    verdicts: Verdicts,
+  ): JoinReply {
+    const { membership, leaveOverview, defaults } = this.#options;
+    const { access } = this.#rules;
     const { user } = session;
     const { roomsMade, roomsPerUser, roomMembers } = this.#host.limits;
     const found = findRoom(tx, roomId);
-    const question = { user, isMember: false, isHost: false, caller: undefined };
+    const question = { user, roomId, isMember: false, isHost: false, caller: undefined };
     let created = false;
     if (found !== undefined) {
       const isMember = findMember(tx, roomId, user.id) !== undefined;
-      require(access, { ...question, action: 'join', room: found.metadata, isMember });
+      const isHost = isMember && host(tx, roomId)?.userId === user.id;
+      const { join: consulted } = verdicts;
+      require(access, { ...question, action: 'join', room: found.metadata, isMember, isHost, consulted });
       if (!isMember && found.memberCount >= roomMembers) {
         throw new RoomwireError('limit_reached', `the room has ${roomMembers} members, which is the most`);
       }
     } else if (create !== undefined && create !== false) {
-      require(access, { ...question, action: 'create', room: undefined });
-      createRoom(tx, roomId, create === true ? {} : create, defaults, { userId: user.id, most: roomsMade });
+      this.#rules.askMaker(user, roomId, verdicts);
+      const fields = { ...(create === true ? {} : create), ...(this.#rules.listed(roomId) ? {} : { hidden: true }) };
+      createRoom(tx, roomId, fields, defaults, { userId: user.id, most: roomsMade });
       created = true;
     } else throw new RoomwireError('room_not_found', `no room '${roomId}': join with create to make it`);
 
@@ -105,7 +121,7 @@ export class Membership {
         this.leave(tx, session, other.slice('room:'.length), 'joined another room');
       }
     }
-    const member = enter(tx, this.#crowd, { roomId, session, most: roomsPerUser });
+    const member = enter(tx, this.#news, { roomId, session, most: roomsPerUser });
     hostIfNone(tx, roomId, member);
     tx.subscribe(session, topic);
     return { status: 'joined', room: topic, created, ...this.snapshot(tx, roomId) };
@@ -160,11 +176,11 @@ export class Membership {
     if (member === undefined) return;
     if (member.sids.some((sid) => sid !== session.sid) || memberTtl > 0) {
       const others = member.sids.filter((sid) => sid !== session.sid);
-      const { sids } = setSids(tx, this.#crowd, roomId, member, others);
+      const { sids } = setSids(tx, this.#news, roomId, member, others);
       if (sids.length === 0) tx.afterCommit(() => this.expectBack(roomId, userId));
       return;
     }
-    remove(tx, this.#crowd, roomId, member, reason);
+    remove(tx, this.#news, roomId, member, reason);
     moveHost(tx, roomId, userId);
   }
 
@@ -187,7 +203,7 @@ export class Membership {
     later(memberTtl, (tx) => {
       const member = findMember(tx, roomId, userId);
       if (member === undefined) return;
-      remove(tx, this.#crowd, roomId, member, 'gone');
+      remove(tx, this.#news, roomId, member, 'gone');
       moveHost(tx, roomId, userId);
     });
   }
@@ -202,7 +218,7 @@ export class Membership {
       this.#locks.releaseAllOf(tx, roomId, sid);
       this.#presenters.drop(tx, roomId, sid);
     }
-    remove(tx, this.#crowd, roomId, member, 'kicked');
+    remove(tx, this.#news, roomId, member, 'kicked');
     moveHost(tx, roomId, userId);
     return true;
   }

@@ -6,11 +6,13 @@ import type * as v from 'valibot';
 import { RoomwireError } from '../protocol/errors.js';
 import type { Position } from '../protocol/frames.js';
 import type { Lease, LockInfo, Member, RoomFields } from '../protocol/rooms-contract.js';
-import type { HttpCaller, Plugin, PluginHost, Session, Transaction, User } from '../server/api.js';
-import { defaultAccess, groupsOf, require, type Access, type RoomAction } from './access.js';
+import type { Plugin, PluginHost, Session, Transaction, User } from '../server/api.js';
+import { defaultAccess, groupsOf, type Access, type RoomAction } from './access.js';
 import { host } from './host.js';
 import { registerCalls } from './calls.js';
+import { Crowd } from './crowd.js';
 import { Locks, type HeldLock, type LockRequest } from './lock.js';
+import { MemberWatch, type MembershipHook } from './member-watch.js';
 import { Membership, type MembershipOptions } from './membership.js';
 import { erase, everyone, findMember, page, shownMember } from './members.js';
 import { Presenters } from './presenter.js';
@@ -30,7 +32,11 @@ import {
   type MetadataChanges,
 } from './records.js';
 
+import { Rules, type Asker, type RoomRules } from './rules.js';
+
 export type { Access, AccessQuestion, RoomAction } from './access.js';
+export type { MembershipChange, MembershipHook } from './member-watch.js';
+export type { Asker, Consultation, RoomRules } from './rules.js';
 export type { HeldLock, LockRequest } from './lock.js';
 export type { Metadata, MetadataChanges } from './records.js';
 
@@ -42,9 +48,6 @@ export interface RoomsOptions extends Partial<MembershipOptions> {
   /** Who may do what; see `defaultAccess`. */
   readonly access?: Access;
 }
-
-/** Who asks over HTTP or in the program; undefined: the program itself, which may do everything. */
-export type Asker = HttpCaller | undefined;
 
 /** What a write carries: the version it builds on, the lock it is made under. */
 export interface WriteConditions {
@@ -89,6 +92,7 @@ export interface RoomsApi {
   /** Rejects with not_member. */
   requireMember(session: Session, roomId: string): Promise<void>;
   isMember(roomId: string, userId: string): Promise<boolean>;
+  isHost(roomId: string, userId: string): Promise<boolean>;
   kick(roomId: string, userId: string, asker?: Asker): Promise<boolean>;
   /** Session id of a room's presenter, as of the last commit. */
   presenterOf(roomId: string): string | null;
@@ -102,6 +106,10 @@ export interface RoomsApi {
     /** Whatever its token. False when nobody held it. */
     forceRelease(roomId: string, target?: string, asker?: Asker): Promise<boolean>;
   };
+  /** Runs in the transaction in which a membership begins or ends; it writes only through that. */
+  onMembership(hook: MembershipHook): void;
+  /** Rules of another plugin, asked before the options' `access`. Throws a TypeError the second time. */
+  govern(rules: RoomRules): void;
   readonly options: RoomsOptions;
 }
 
@@ -120,7 +128,8 @@ class Rooms implements RoomsApi {
   readonly #host: PluginHost;
   readonly #locks: Locks;
   readonly #membership: Membership;
-  readonly #access: Access;
+  readonly #rules: Rules;
+  readonly #news: MemberWatch;
   readonly #presenters = new Presenters();
   readonly locks: RoomsApi['locks'];
 
@@ -130,18 +139,18 @@ class Rooms implements RoomsApi {
     }
     this.options = options;
     this.#host = server;
-    this.#access = options.access ?? defaultAccess;
+    this.#rules = new Rules(server, options.access ?? defaultAccess);
+    this.#news = new MemberWatch(new Crowd(server));
     this.#locks = new Locks(server);
     this.#membership = new Membership(
       server,
-      { locks: this.#locks, presenters: this.#presenters },
+      { locks: this.#locks, presenters: this.#presenters, rules: this.#rules, news: this.#news },
       {
         membership: options.membership ?? 'many',
         leaveOverview: options.leaveOverview ?? true,
         memberTtl: options.memberTtl ?? 0,
         hostGrace: options.hostGrace ?? 0,
         defaults: options.defaults ?? {},
-        access: this.#access,
       },
     );
     this.locks = this.#lockApi();
@@ -150,14 +159,16 @@ class Rooms implements RoomsApi {
       locks: this.#locks,
       presenters: this.#presenters,
       memberPage: (tx, roomId, after) => this.#memberPage(tx, roomId, after),
-      ask: (tx, action, asker, roomId) => this.#ask(tx, action, asker, roomId),
+      rules: this.#rules,
     });
     server.onOpen(() => this.#restore());
     server.onSessionEnd((tx, session) => {
       this.#membership.sessionEnded(tx, session);
     });
-    server.onResume('room:{id}', (tx, session, topic) => {
-      const member = findMember(tx, topic.slice('room:'.length), session.user.id);
+    server.onResume('room:{id}', (tx, session, topic, refused) => {
+      const roomId = topic.slice('room:'.length);
+      if (refused) this.#membership.leave(tx, session, roomId, 'forbidden');
+      const member = findMember(tx, roomId, session.user.id);
       return member?.sids.includes(session.sid) === true;
     });
   }
@@ -170,6 +181,10 @@ class Rooms implements RoomsApi {
       const rooms = await this.#host.transact((tx) => listRooms(tx, from, PAGE));
       for (const [roomId, { metadata }] of rooms) {
         this.#presenters.note(roomId, metadata.presenterSid);
+        // The rules may be newer than the room.
+        if (!metadata.hidden && !this.#rules.listed(roomId)) {
+          await this.#host.transact((tx) => updateRoom(tx, roomId, { hidden: true }));
+        }
         await this.#expectMembers(roomId);
       }
       const last = rooms[rooms.length - 1];
@@ -186,18 +201,31 @@ class Rooms implements RoomsApi {
 
   // ---- questions ------------------------------------------------------------------------------------
 
-  /** Throws forbidden or room_not_found. */
-  #ask(tx: Transaction, action: RoomAction, asker: Asker, roomId?: string): void {
-    if (asker === undefined) return;
-    const { kind, user } = asker;
-    const room = roomId === undefined ? undefined : getRoom(tx, roomId).metadata;
-    require(this.#access, {
-      action,
-      user,
-      room,
-      isMember: roomId !== undefined && findMember(tx, roomId, user.id) !== undefined,
-      isHost: roomId !== undefined && host(tx, roomId)?.userId === user.id,
-      caller: kind,
+  onMembership(hook: MembershipHook): void {
+    this.#news.add(hook);
+  }
+
+  govern(rules: RoomRules): void {
+    this.#rules.give(rules);
+  }
+
+  /** A transaction of somebody's, after what has to be asked before it. `ask` throws forbidden or room_not_found. */
+  async #asked<T>(
+    action: RoomAction,
+    asker: Asker,
+    roomId: string,
+    work: (tx: Transaction, ask: () => void) => T,
+  ): Promise<T> {
+    const consulted = await this.#rules.consult(action, asker, roomId);
+    return this.#host.transact((tx) => work(tx, () => this.#rules.ask(tx, action, asker, roomId, consulted)));
+  }
+
+  /** Reads need no question outside: who may see is known at once. */
+  #read<T>(roomId: string, asker: Asker, work: (tx: Transaction) => T): Promise<T> {
+    return this.#host.transact((tx) => {
+      getRoom(tx, roomId);
+      this.#rules.ask(tx, 'see', asker, roomId);
+      return work(tx);
     });
   }
 
@@ -206,7 +234,7 @@ class Rooms implements RoomsApi {
   get(roomId: string, asker?: Asker): Promise<Metadata | undefined> {
     return this.#host.transact((tx) => {
       if (findRoom(tx, roomId) === undefined) return undefined;
-      this.#ask(tx, 'see', asker, roomId);
+      this.#rules.ask(tx, 'see', asker, roomId);
       return getRoom(tx, roomId).metadata;
     });
   }
@@ -245,25 +273,25 @@ class Rooms implements RoomsApi {
   }
 
   snapshot(roomId: string, asker?: Asker) {
-    return this.#host.transact((tx) => {
-      getRoom(tx, roomId);
-      this.#ask(tx, 'see', asker, roomId);
-      return this.#membership.snapshot(tx, roomId);
-    });
+    return this.#read(roomId, asker, (tx) => this.#membership.snapshot(tx, roomId));
   }
 
   create(roomId: string, fields: RoomFields = {}, asker?: Asker): Promise<Metadata> {
-    return this.#host.transact((tx) => {
-      this.#ask(tx, 'create', asker);
+    return this.#asked('create', asker, roomId, (tx, ask) => {
+      ask();
       const maker = asker?.kind === 'user' ? { userId: asker.user.id, most: this.#host.limits.roomsMade } : undefined;
-      return createRoom(tx, roomId, fields, this.options.defaults ?? {}, maker).metadata;
+      const allowed = this.#rules.listed(roomId) ? fields : { ...fields, hidden: true };
+      return createRoom(tx, roomId, allowed, this.options.defaults ?? {}, maker).metadata;
     });
   }
 
   update(roomId: string, changes: MetadataChanges, conditions: WriteConditions = {}, asker?: Asker): Promise<Metadata> {
-    return this.#host.transact((tx) => {
-      this.#mayWrite(tx, roomId, 'edit', conditions, asker);
+    return this.#asked('edit', asker, roomId, (tx, ask) => {
+      this.#mayWrite(tx, roomId, ask, conditions);
       const { metadata } = getRoom(tx, roomId);
+      if (changes.hidden === false && !this.#rules.listed(roomId)) {
+        throw new RoomwireError('forbidden', 'the policy keeps this room out of the lists');
+      }
       // A permanent lock refuses every write but the one that lifts it.
       if (metadata.locked && changes.locked !== false) throw new RoomwireError('room_locked');
       return updateRoom(tx, roomId, changes);
@@ -271,25 +299,22 @@ class Rooms implements RoomsApi {
   }
 
   delete(roomId: string, conditions: WriteConditions = {}, asker?: Asker): Promise<void> {
-    return this.#host.transact((tx) => {
-      this.#mayWrite(tx, roomId, 'delete', conditions, asker);
+    return this.#asked('delete', asker, roomId, (tx, ask) => {
+      this.#mayWrite(tx, roomId, ask, conditions);
       const record = getRoom(tx, roomId);
-      for (const member of everyone(tx, roomId)) erase(tx, roomId, member);
+      for (const member of everyone(tx, roomId)) {
+        erase(tx, roomId, member);
+        this.#news.ended(tx, roomId, member.userId, 'deleted');
+      }
       this.#locks.forget(tx, roomId);
       removeRoom(tx, record);
       tx.afterCommit(() => this.#presenters.note(roomId, null));
     });
   }
 
-  #mayWrite(
-    tx: Transaction,
-    roomId: string,
-    action: RoomAction,
-    { ifVersion, lock }: WriteConditions,
-    asker: Asker,
-  ): void {
+  #mayWrite(tx: Transaction, roomId: string, ask: () => void, { ifVersion, lock }: WriteConditions): void {
     const { metadata } = getRoom(tx, roomId);
-    this.#ask(tx, action, asker, roomId);
+    ask();
     if (ifVersion !== undefined && ifVersion !== metadata.version) {
       throw new RoomwireError('conflict', `the room is at version ${metadata.version}`, {
         details: { version: metadata.version },
@@ -304,17 +329,13 @@ class Rooms implements RoomsApi {
 
   setDefault(roomId: string | null, asker?: Asker): Promise<void> {
     return this.#host.transact((tx) => {
-      this.#ask(tx, 'set-default', asker, roomId ?? undefined);
+      this.#rules.ask(tx, 'set-default', asker, roomId ?? undefined);
       setDefaultRoom(tx, roomId);
     });
   }
 
   members(roomId: string, after = 0, asker?: Asker) {
-    return this.#host.transact((tx) => {
-      getRoom(tx, roomId);
-      this.#ask(tx, 'see', asker, roomId);
-      return this.#memberPage(tx, roomId, after);
-    });
+    return this.#read(roomId, asker, (tx) => this.#memberPage(tx, roomId, after));
   }
 
   #memberPage(tx: Transaction, roomId: string, after: number) {
@@ -337,10 +358,14 @@ class Rooms implements RoomsApi {
     return this.#host.transact((tx) => findMember(tx, roomId, userId) !== undefined);
   }
 
+  isHost(roomId: string, userId: string): Promise<boolean> {
+    return this.#host.transact((tx) => host(tx, roomId)?.userId === userId);
+  }
+
   kick(roomId: string, userId: string, asker?: Asker): Promise<boolean> {
-    return this.#host.transact((tx) => {
+    return this.#asked('kick', asker, roomId, (tx, ask) => {
       getRoom(tx, roomId);
-      this.#ask(tx, 'kick', asker, roomId);
+      ask();
       return this.#membership.kick(tx, roomId, userId);
     });
   }
@@ -360,18 +385,13 @@ class Rooms implements RoomsApi {
       work: (tx: Transaction) => T,
       action: RoomAction = 'lock',
     ): Promise<T> =>
-      this.#host.transact((tx) => {
+      this.#asked(action, asker, roomId, (tx, ask) => {
         getRoom(tx, roomId);
-        this.#ask(tx, action, asker, roomId);
+        ask();
         return work(tx);
       });
     return {
-      list: (roomId, asker) =>
-        this.#host.transact((tx) => {
-          getRoom(tx, roomId);
-          this.#ask(tx, 'see', asker, roomId);
-          return this.#locks.list(tx, roomId);
-        }),
+      list: (roomId, asker) => this.#read(roomId, asker, (tx) => this.#locks.list(tx, roomId)),
       acquire: (request, asker) =>
         run(request.roomId, asker, (tx) => this.#locks.acquire(tx, httpOwner(asker), request) as Lease),
       refresh: (request, asker) => run(request.roomId, asker, (tx) => this.#locks.refresh(tx, request)),
