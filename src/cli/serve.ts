@@ -36,7 +36,10 @@ export const serve = command({
     const log = pino({ level: config.logLevel, redact: SECRETS }, pino.destination({ dest: 2, sync: true }));
     const { data: path, durability, memory, origins } = config;
     const store = memory ? memoryStore() : lmdbStore({ path, durability });
-    const plugins = [rooms(config.rooms), http({ page: config.page, metrics: config.metrics, origins: origins ?? [] })] as const;
+    const plugins = [
+      rooms(config.rooms),
+      http({ page: config.page, metrics: config.metrics, origins: origins ?? [] }),
+    ] as const;
     const presenterOnly: TopicRules = {
       publish: { frame_update: ({ session, params }) => roomsApi().presenterOf(params['id'] ?? '') === session.sid },
     };

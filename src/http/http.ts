@@ -3,7 +3,7 @@ import { messageOf } from '../protocol/code-texts.js';
 import { RoomwireError } from '../protocol/errors.js';
 import type { AuditEvent, HttpRequest, HttpResponse, Plugin, PluginHost } from '../server/api.js';
 import type { RoomsApi } from '../rooms/rooms.js';
-import { adminRoutes } from './admin-routes.js';
+import { adminRoutes, requireAdmin } from './admin-routes.js';
 import { metricsRoutes, type MetricsAccess } from './metrics.js';
 import { pageFile } from './page-files.js';
 import { json, responseTo } from './problem.js';
@@ -111,7 +111,19 @@ function healthRoutes(server: PluginHost): Route[] {
     handle: async () =>
       up() ? json(200, { status: 'ok' }) : json(503, { status: 'unavailable' }, { 'retry-after': '1' }),
   });
-  return [route('/health/live', () => true), route('/health/ready', () => server.ready)];
+  return [
+    route('/health/live', () => true),
+    route('/health/ready', () => server.ready),
+    {
+      method: 'GET',
+      path: '/health/delivery',
+      async handle({ caller }) {
+        requireAdmin(caller);
+        const found = await server.checkDelivery();
+        return json(found.status === 'ok' ? 200 : 503, { ...found, counts: server.stats() });
+      },
+    },
+  ];
 }
 
 function corsHeaders({ headers }: HttpRequest, origins: readonly string[]): Record<string, string> | undefined {

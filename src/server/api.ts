@@ -252,8 +252,40 @@ export interface PluginHost {
   why(topic: string, offset: number, sidOrUser: string): Promise<WhyReport>;
   /** What the server holds now; for metrics. Looks at every connection. */
   stats(): Stats;
+  /**
+   * Publishes an event to a client of the server's own and waits for it, at most 3 s; once a second at most, however
+   * often it is asked. That client's session counts nowhere.
+   */
+  checkDelivery(): Promise<Delivery>;
   /** What was counted since the start. */
   readonly counts: Readonly<Counters>;
+}
+
+/** How far the probe's event came: to the port, past HELLO, into the topic, through the store, to the client. */
+export type DeliveryStage = 'connect' | 'login' | 'subscribe' | 'commit' | 'delivery';
+
+/** What the probe found: see PluginHost.checkDelivery. */
+export interface Delivery {
+  readonly status: 'ok' | 'failing';
+  /** From the publish to the client, ms; while failing: for how long it is awaited. */
+  readonly ms: number;
+  /** The part of it until the commit. */
+  readonly commitMs?: number;
+  /** While failing: where it stands still, and why, as far as it is known. */
+  readonly stage?: DeliveryStage;
+  readonly reason?: string;
+  /** While failing: since when, ISO 8601. */
+  readonly since?: string;
+  /** When an event last arrived, ISO 8601; null: not yet. */
+  readonly lastOk: string | null;
+  readonly store: {
+    readonly name: string;
+    readonly durable: boolean;
+    /** False from a commit that failed to the next that succeeds. */
+    readonly healthy: boolean;
+    /** Ms that the commit under way takes already; null: none is. */
+    readonly committingMs: number | null;
+  };
 }
 
 export interface Stats {

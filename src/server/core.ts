@@ -18,6 +18,7 @@ import type { Doorkeeper } from './doorkeeper.js';
 import { Hub } from './hub/hub.js';
 import type { ServerOptions } from './options.js';
 import type { Policy } from './policy.js';
+import { isProbe, type OwnKey } from './probe/own.js';
 import type { Rates } from './rates.js';
 import type { Refusals } from './refusals.js';
 import type { SessionRegistry } from './session.js';
@@ -40,6 +41,7 @@ export interface CoreParts {
   readonly arrivals: Arrivals;
   readonly policy: Policy;
   readonly door: Doorkeeper;
+  readonly ownKey: OwnKey;
   readonly rates: Rates;
   readonly refusals: Refusals;
   readonly counters: Counters;
@@ -104,6 +106,7 @@ export function assemble(parts: CoreParts): Core {
     arrivals,
     guests: parts.guests,
     door: parts.door,
+    ownKey: parts.ownKey,
     clock,
     limits,
     node: options.node ?? randomBytes(6).toString('base64url'),
@@ -128,7 +131,7 @@ export function assemble(parts: CoreParts): Core {
     frame: (connection, bytes, start, end) => dispatcher.frame(connection, bytes, start, end),
     closed: (connection, code, reason) => {
       parts.closed(connection);
-      counters.closed(code);
+      if (!isProbe(connection.session)) counters.closed(code);
       sessions.closed(connection, code, reason);
     },
     refused: (connection, error, target) =>

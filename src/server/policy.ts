@@ -9,6 +9,7 @@ import { RoomwireError } from '../protocol/errors.js';
 import { eventEntry, topicPattern, type TopicPattern } from '../protocol/pattern.js';
 import type { MaybePromise } from '../store/store.js';
 import type { Session, TopicRules } from './api.js';
+import { OWN_PREFIX } from './probe/own.js';
 
 export interface EventPolicy {
   /** The event's name as MessagePack. */
@@ -61,6 +62,8 @@ export class Policy {
   }
 
   #find(name: string): TopicPolicy | undefined {
+    // The server's own, which no client is in, whatever the contract.
+    if (name.startsWith(OWN_PREFIX)) return undefined;
     for (const definition of this.#contract.topics) {
       const params = definition.match(name);
       if (params === undefined) continue;

@@ -16,6 +16,7 @@ import type {
   ArrivalHook,
   AuditEntry,
   CallRule,
+  Delivery,
   HttpCaller,
   HttpRequest,
   HttpResponse,
@@ -48,6 +49,8 @@ import { quietly, silent } from './log.js';
 import { DEFAULT_CALL_MS } from './running-call.js';
 import type { CloseOptions, ListenOptions, Server, ServerOptions } from './options.js';
 import { Policy } from './policy.js';
+import { OWN_PREFIX, OwnKey } from './probe/own.js';
+import { Probe } from './probe/probe.js';
 import { Rates, tooMany } from './rates.js';
 import { Refusals } from './refusals.js';
 import { SessionRegistry, type ServerSession } from './session.js';
@@ -88,6 +91,10 @@ class RoomServer implements PluginHost {
   readonly #audit: Audit;
   readonly #refusals: Refusals;
   readonly counts: Counters;
+  readonly #ownKey = new OwnKey();
+  /** The probe's own connections: under no limit and in no number. */
+  readonly #probing = new Set<Connection>();
+  #probe: Probe | undefined;
   readonly #registry = new SessionRegistry();
   readonly #connections = new Set<Connection>();
   readonly #openHooks: (() => void | Promise<void>)[] = [];
@@ -151,11 +158,13 @@ class RoomServer implements PluginHost {
       if (outbox.stalled) stalled++;
       behind += outbox.behind;
     }
+    const probes = this.#registry.ofUser(OWN_PREFIX).length;
+    const own = this.#probe !== undefined && hub?.hasTopic(this.#probe.topic) === true ? 1 : 0;
     return {
-      connections: this.#connections.size,
-      sessions: this.#registry.size,
-      users: this.#registry.users,
-      topics: hub?.topicCount ?? 0,
+      connections: this.#connections.size - this.#probing.size,
+      sessions: this.#registry.size - probes,
+      users: this.#registry.users - Math.min(probes, 1),
+      topics: (hub?.topicCount ?? 0) - own,
       ringBytes: hub?.ringBytes ?? 0,
       resets: this.counts.resets,
       stalled,
@@ -361,7 +370,8 @@ class RoomServer implements PluginHost {
             const info = { ...upgrade, address };
             const connection = new Connection(socket, info, this.#open().connectionOwner);
             this.#connections.add(connection);
-            this.#door.opened(address);
+            if (this.#ownKey.isIn(info.authorization)) this.#probing.add(connection);
+            else this.#door.opened(address);
             if (!info.subprotocols.includes(SUBPROTOCOL)) connection.close('bad_subprotocol');
             else if (this.#guests && !isLocalOrigin(info.origin)) {
               connection.close('forbidden', 'guests come from pages of this machine only');
@@ -379,6 +389,7 @@ class RoomServer implements PluginHost {
       const bound = await this.#transport.listen({ host, port });
       this.#state = 'open';
       const shown = host.includes(':') ? `[${host}]` : host;
+      this.#probe = this.#makeProbe(reachable(host), bound);
       return { port: bound, host, url: `http://${shown}:${bound}` };
     } catch (error) {
       this.#state = 'closed';
@@ -408,12 +419,13 @@ class RoomServer implements PluginHost {
       context: { ...this.plugins, publish: this.publish.bind(this), transact: this.transact.bind(this) },
       isDraining,
       door: this.#door,
+      ownKey: this.#ownKey,
       rates: this.#rates,
       refusals: this.#refusals,
       counters: this.counts,
       closed: (connection) => {
         this.#connections.delete(connection);
-        this.#door.closed(connection.address);
+        if (!this.#probing.delete(connection)) this.#door.closed(connection.address);
       },
       failed: (error) => this.#failed(error),
     });
@@ -443,6 +455,7 @@ class RoomServer implements PluginHost {
     this.#transport?.stopListening();
     const { hub } = this.#open();
     await this.#settled(hub, settleMs);
+    this.#probe?.close();
     for (const connection of [...this.#connections]) connection.close('draining', undefined, spreadMs);
     for (const hook of this.#closeHooks) await hook();
     await this.#settled(hub, settleMs);
@@ -452,6 +465,27 @@ class RoomServer implements PluginHost {
     this.#state = 'closed';
     await this.#settled(hub, settleMs);
     await this.#store.close();
+  }
+
+  #makeProbe(host: string, port: number): Probe {
+    const { name, durable } = this.#store;
+    return new Probe({
+      key: this.#ownKey,
+      url: `ws://${host}:${port}/`,
+      hub: this.#open().hub,
+      store: { name, durable },
+      registry: this.#registry,
+      node: this.#options.node,
+      after: (ms, fn) => this.#wheel.after(ms, fn),
+      monotonic: () => this.#time.monotonic(),
+      wall: () => this.#time.wall(),
+    });
+  }
+
+  async checkDelivery(): Promise<Delivery> {
+    this.#taking();
+    if (this.#state !== 'open' || this.#probe === undefined) throw new RoomwireError('draining');
+    return this.#probe.check();
   }
 
   /** Resolves when nothing waits for the store any more, or when it takes too long. */
@@ -488,6 +522,7 @@ class RoomServer implements PluginHost {
 
   /** Before anything is spent on an upgrade; what a person should read is a close code instead. */
   #refuses(info: UpgradeInfo): HttpResponse | undefined {
+    if (this.#ownKey.isIn(info.authorization)) return undefined;
     const address = this.#door.addressOf(info.address, info.forwardedFor);
     const refusal = this.#door.refuses(address);
     if (refusal === undefined) return undefined;
@@ -515,6 +550,13 @@ class RoomServer implements PluginHost {
   #failed(error: unknown): void {
     this.log.error({ err: error }, 'internal error');
   }
+}
+
+/** Where a server that listens on `host` reaches itself. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') ? `[${host}]` : host;
 }
 
 function plain(status: number, body: string): HttpResponse {

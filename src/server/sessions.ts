@@ -10,6 +10,7 @@ import type { Arrivals } from './arrivals.js';
 import type { Authenticator } from './auth.js';
 import type { Connection } from './connection.js';
 import type { Hub } from './hub/hub.js';
+import { isProbe } from './probe/own.js';
 import { ServerSession, type SessionRecord, type SessionRegistry } from './session.js';
 import type { Timer } from './wheel.js';
 
@@ -91,11 +92,11 @@ export class Sessions {
     session.graceTimer?.cancel();
     session.connection = connection;
     connection.welcomed(session);
-    hub.counters.connected++;
+    if (!isProbe(session)) hub.counters.connected++;
     connection.confirmSecret = () => this.#confirm(session, connection, record.secrets[0] as string);
     this.#watchExpiry(session);
     const { address } = connection;
-    log.info({ user: session.user.id, sid: session.sid, address, resumed: !isNew }, 'connected');
+    log[levelOf(session)]({ user: session.user.id, sid: session.sid, address, resumed: !isNew }, 'connected');
   }
 
   /** The first frame after WELCOME shows that the new secret arrived: the old one is dead. */
@@ -136,7 +137,7 @@ export class Sessions {
     this.#options.hub.detach(connection.outbox, session);
     const { address, messages, frames, bytes } = connection;
     const ms = Math.round(connection.age);
-    this.#options.log.info(
+    this.#options.log[levelOf(session)](
       { user: session?.user.id, sid: session?.sid, address, ms, code, reason, messages, frames, bytes },
       'disconnected',
     );
@@ -239,6 +240,11 @@ export class Sessions {
       })
       .catch(failed);
   }
+}
+
+/** The probe comes and goes as it is asked: nobody's business unless they look for it. */
+function levelOf(session: ServerSession | undefined): 'debug' | 'info' {
+  return isProbe(session) ? 'debug' : 'info';
 }
 
 /** Whether an earlier entry of the same batch resumes the session: it does so under a new secret. */

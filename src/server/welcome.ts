@@ -29,6 +29,7 @@ import {
   type SessionRecord,
   type SessionRegistry,
 } from './session.js';
+import { PROBE, type OwnKey } from './probe/own.js';
 import type { Sessions } from './sessions.js';
 import type { UpgradeInfo } from './transport/transport.js';
 
@@ -47,6 +48,7 @@ export interface WelcomerOptions {
   /** Whether someone without a token is let in as a guest. */
   readonly guests: boolean;
   readonly door: Doorkeeper;
+  readonly ownKey: OwnKey;
   readonly clock: Clock;
   readonly limits: Limits;
   readonly node: string;
@@ -96,12 +98,7 @@ export class Welcomer {
     if (!connection.open) return;
     // The secret never replaces a token: another user gets a session of its own, and its own verdicts.
     const presented = known?.user.id === verified.user.id ? known : undefined;
-    this.#countUser(verified.user.id, presented);
-    const identity = await this.#options.arrivals.admit(verified, {
-      via: presented === undefined ? 'connect' : 'resume',
-      sid: presented?.sid,
-      address: connection.address,
-    });
+    const identity = verified === PROBE ? verified : await this.#admit(verified, presented, connection);
     if (!connection.open) return;
     const session = presented ?? this.#begin(identity, hello);
     const refused = await this.#refused(session, identity, hello);
@@ -111,6 +108,13 @@ export class Welcomer {
       (welcome) => connection.outbox.push(welcome),
       failed,
     );
+  }
+
+  async #admit(verified: Identity, presented: ServerSession | undefined, { address }: Connection): Promise<Identity> {
+    if (verified.user.id === PROBE.user.id) throw new RoomwireError('forbidden', "this name is the server's own");
+    this.#countUser(verified.user.id, presented);
+    const via = presented === undefined ? 'connect' : 'resume';
+    return this.#options.arrivals.admit(verified, { via, sid: presented?.sid, address });
   }
 
   /** The session HELLO proves, when it may be resumed: right secret and the same page or process. */
@@ -126,6 +130,7 @@ export class Welcomer {
   async #identify(hello: Hello, connection: Connection, presented: ServerSession | undefined): Promise<Identity> {
     const { auth, guests } = this.#options;
     const token = hello.token ?? tokenOf(connection.info);
+    if (token !== undefined && this.#options.ownKey.opens(token)) return PROBE;
     if (token !== undefined && auth.tokens) return this.#verify(token, connection.address);
     if (!guests) throw new RoomwireError('unauthenticated', 'a token is needed');
     if (presented?.record.guest === true) return { user: presented.user, expiresAt: null, guest: true };

@@ -63,7 +63,7 @@ const forbidden: readonly (readonly [file: string, specifier: string, says: stri
   ['client/a.ts', '../store/free.js', 'client/ may import only protocol'],
   ['client/b.ts', 'node:fs', 'client/ uses no module of Node'],
   ['client/c.ts', 'jose', 'client/ uses no package'],
-  ['client/d.ts', 'ws', 'belongs to server/transport/ws.ts, client/node.ts'],
+  ['client/d.ts', 'ws', 'belongs to server/transport/ws.ts, server/transport/loopback.ts, client/node.ts'],
   ['store/a.ts', '../server/server.js', 'store/ may import only protocol'],
   ['store/b.ts', 'lmdb', 'belongs to store/lmdb*.ts'],
   ['store/c.ts', 'ioredis', 'belongs to store/redis*.ts'],

@@ -70,6 +70,8 @@ export class Hub implements OutboxOwner {
   /** A batch is being staged or committed. */
   #busy = false;
   #batch = 0;
+  /** Of performance.now(). */
+  #committingSince: number | undefined;
   #counter: number;
   #incarnation: number;
   #probing = false;
@@ -110,6 +112,16 @@ export class Hub implements OutboxOwner {
 
   get topicCount(): number {
     return this.#topics.size;
+  }
+
+  /** Whether it is in memory. */
+  hasTopic(name: string): boolean {
+    return this.#topics.get(name) !== undefined;
+  }
+
+  /** Ms that the commit under way takes already; null: none is. */
+  get committingMs(): number | null {
+    return this.#committingSince === undefined ? null : Math.round(performance.now() - this.#committingSince);
   }
 
   /** Bytes of all rings. */
@@ -270,6 +282,7 @@ export class Hub implements OutboxOwner {
   #commit(stage: Stage, staged: readonly Staged[]): void {
     const refused = (error: unknown): void => {
       this.#busy = false;
+      this.#committingSince = undefined;
       this.counters.commitsRefused++;
       for (const { entry } of staged) this.#refuse(entry, error);
       this.#probeLater();
@@ -284,7 +297,9 @@ export class Hub implements OutboxOwner {
     if (operations.length === 0 && !stage.metaChanged) return this.#apply(stage, staged);
     const batch = stage.batch(++this.#batch, operations, this.#options.clock.now());
     const since = performance.now();
+    this.#committingSince = since;
     const done = (): void => {
+      this.#committingSince = undefined;
       this.counters.commit.add(since);
       this.#apply(stage, staged);
     };
