@@ -135,7 +135,9 @@ export class Topics {
         if (topic?.live) this.#reset(topic, [frame[2] as string, frame[3] as number], frame[4] as string);
         break;
       case Op.REMOVED:
-        if (topic) this.#removed(topic, new RoomwireError(frame[2] as number, frame[3] as string));
+        // The end of an earlier subscription: what is asked for now has an answer of its own.
+        if (topic?.asking) topic.live = false;
+        else if (topic) this.#removed(topic, new RoomwireError(frame[2] as number, frame[3] as string));
         break;
       case Op.SUBSCRIBED: {
         const known = topic ?? this.#topic(frame[1] as string);

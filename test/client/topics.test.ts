@@ -226,3 +226,39 @@ t.test('a position whose SUBSCRIBE lost its answer is resumed from, and nothing 
   t.strictSame(resets, []);
   t.strictSame(news.position, ['e', 5]);
 });
+
+t.test('a topic that is left and subscribed again in one breath outlives the REMOVED of the first time', async (t) => {
+  const server = await fakeServer(t);
+  const roomwire = client(t, server);
+  const first = roomwire.subscribe('news');
+  const peer = await server.peer();
+  await answerSubscribe(peer, 'news', 4);
+  await first.ready;
+  first.unsubscribe();
+  const again = roomwire.subscribe('news');
+  const heard: unknown[] = [];
+  again.on('a', (data) => heard.push(data));
+  again.on('reset', () => heard.push('reset'));
+  again.on('removed', () => heard.push('removed'));
+  const [, id] = await peer.take(Op.UNSUBSCRIBE);
+  peer.send([Op.REMOVED, 'news', 0, 'left'], [Op.ACK, id, null]);
+  await answerSubscribe(peer, 'news', 5, true);
+  peer.send([Op.EVENTS, 'news', 6, ['a', 6, null]]);
+  await settled(peer);
+  t.same(heard, [6]);
+  t.same(again.position, ['e', 6]);
+});
+
+t.test('a REMOVED while a SUBSCRIBE waits is not its answer', async (t) => {
+  const server = await fakeServer(t);
+  const roomwire = client(t, server, { onError: () => undefined });
+  const news = roomwire.subscribe('news');
+  const removed: number[] = [];
+  news.on('removed', ({ code }) => removed.push(code));
+  const peer = await server.peer();
+  peer.send([Op.REMOVED, 'news', 0, 'left']);
+  const [, id] = await peer.take(Op.SUBSCRIBE);
+  peer.send([Op.NACK, id, 106, 'no']);
+  await t.rejects(news.ready, { name: 'forbidden' });
+  t.same(removed, [106], 'told once, by the refusal');
+});
