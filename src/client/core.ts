@@ -23,6 +23,7 @@ export class Core implements Context, ConnectionHooks {
   readonly topics: Topics;
   readonly handlers: Handlers;
   readonly overview: Overview;
+  /** By topic. */
   readonly #rooms = new Map<string, FollowedRoom>();
   readonly #renewal: Renewal;
   readonly #unlisten: () => void;
@@ -31,7 +32,7 @@ export class Core implements Context, ConnectionHooks {
     this.settings = settings;
     const send = (bytes: Uint8Array): void => this.connection.send(bytes);
     this.connection = new Connection(settings, this);
-    this.requests = new Requests(settings.timers, send);
+    this.requests = new Requests(settings.timers, send, (topic) => this.#rooms.get(topic as string)?.joining);
     this.topics = new Topics(this.requests);
     this.handlers = new Handlers(send, settings.report);
     this.overview = new Overview(this);
@@ -46,8 +47,9 @@ export class Core implements Context, ConnectionHooks {
   }
 
   room(id: string): FollowedRoom {
-    let room = this.#rooms.get(id);
-    if (!room) this.#rooms.set(id, (room = new FollowedRoom(this, id)));
+    const topic = `room:${id}`;
+    let room = this.#rooms.get(topic);
+    if (!room) this.#rooms.set(topic, (room = new FollowedRoom(this, id)));
     return room;
   }
 

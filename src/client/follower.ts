@@ -71,7 +71,11 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   leave(): Promise<void> {
     const { busy } = this;
     this.#stop();
-    return (this.#leaving = this.#leave(busy));
+    const leaving = this.#leave(busy).finally(() => {
+      // Done with: a rejoin is to be sent before what waits for it.
+      if (this.#leaving === leaving) this.#leaving = undefined;
+    });
+    return (this.#leaving = leaving);
   }
 
   /** Hears nothing from here on. */

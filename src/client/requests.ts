@@ -23,8 +23,9 @@ export interface RequestOptions {
 
 interface Pending {
   readonly bytes: Uint8Array;
+  /** Of a publish. */
+  readonly topic: unknown;
   resend: boolean;
-  sent: boolean;
   /** Ends the wait. */
   answer(error: RoomwireError | undefined, data?: Value): void;
 }
@@ -35,15 +36,24 @@ export class Requests {
   /** The largest message the server takes. */
   messageBytes = Infinity;
   readonly #pending = new Map<number, Pending>();
+  /** Those not sent yet, in the order in which they were made. */
+  #waiting = new Set<Pending>();
   readonly #timers: Timers;
   readonly #send: (bytes: Uint8Array) => void;
+  readonly #joining: (topic: unknown) => Promise<void> | undefined;
   /** 1 is HELLO's. */
   #lastId = 1;
   #live = false;
 
-  constructor(timers: Timers, send: (bytes: Uint8Array) => void) {
+  /** `joining`: the join under way without which the server would refuse a publish to this topic. */
+  constructor(
+    timers: Timers,
+    send: (bytes: Uint8Array) => void,
+    joining: (topic: unknown) => Promise<void> | undefined,
+  ) {
     this.#timers = timers;
     this.#send = send;
+    this.#joining = joining;
   }
 
   /** Rejects with RoomwireError, or with EncodeError when `parts` hold what has no encoding. */
@@ -63,8 +73,9 @@ export class Requests {
 
       let late = false;
       const stop = (error: RoomwireError): void => {
+        const unsent = this.#waiting.has(pending);
         pending.answer(error);
-        if (!pending.sent) return;
+        if (unsent) return;
         this.#send(encodeFrame([Op.CANCEL, id]));
         // The answer may be under way.
         late = true;
@@ -76,10 +87,11 @@ export class Requests {
         timeoutMs !== undefined && this.#timers.setTimeout(() => stop(new RoomwireError('deadline')), timeoutMs);
       const pending: Pending = {
         bytes,
+        topic: op === Op.PUBLISH && parts[0],
         resend,
-        sent: this.#live,
         answer: (error, data = null) => {
           this.#pending.delete(id);
+          this.#waiting.delete(pending);
           this.#timers.clearTimeout(timer);
           signal?.removeEventListener('abort', abort);
           if (error) return reject(error);
@@ -89,8 +101,11 @@ export class Requests {
         },
       };
       signal?.addEventListener('abort', abort);
+      // One topic's publishes leave in the order in which they were made (RW-PUB-2).
+      const behind = pending.topic && [...this.#waiting].some(({ topic }) => topic === pending.topic);
       this.#pending.set(id, pending);
-      if (this.#live) this.#send(bytes);
+      this.#waiting.add(pending);
+      if (!behind) this.#leave(pending);
     });
   }
 
@@ -108,19 +123,28 @@ export class Requests {
   }
 
   flush(): void {
-    for (const pending of this.#pending.values()) {
-      if (!pending.sent) this.#send(pending.bytes);
-      pending.sent = true;
+    for (const pending of this.#waiting) this.#leave(pending);
+  }
+
+  #leave(pending: Pending): void {
+    if (!this.#live) return;
+    const joining = this.#joining(pending.topic);
+    const flush = (): void => this.flush();
+    if (joining) {
+      joining.then(flush, flush);
+      return;
     }
+    this.#waiting.delete(pending);
+    this.#send(pending.bytes);
   }
 
   down(final: boolean): void {
     this.over = final;
     this.#live = false;
     for (const pending of this.#pending.values()) {
-      if (final || (pending.sent && !pending.resend)) pending.answer(new RoomwireError('disconnected'));
-      pending.sent = false;
+      if (final || !(pending.resend || this.#waiting.has(pending))) pending.answer(new RoomwireError('disconnected'));
     }
+    this.#waiting = new Set(this.#pending.values());
   }
 
   #freeId(): number {

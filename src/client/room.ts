@@ -12,7 +12,7 @@ import { Observed } from './observable.js';
 import { isError } from './error-kinds.js';
 import { idleRoom, joinedRoom, reduceRoom, type JoinReply } from './room-state.js';
 import { Stream } from './stream.js';
-import type { CallOptions, EventInfo, Lock, LockOptions, Published, RoomState } from './types.js';
+import type { EventInfo, Lock, LockOptions, RoomState } from './types.js';
 
 export class FollowedRoom extends Stream implements Followed<JoinReply> {
   readonly id: string;
@@ -35,6 +35,11 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
     this.#follower = new Follower(context, this.topic, this);
   }
 
+  /** While it is joined, again or for the first time, the server would refuse what is published. */
+  get joining(): Promise<void> | undefined {
+    return this.#follower.busy;
+  }
+
   async join({ create }: { readonly create?: boolean | RoomFields | undefined } = {}): Promise<RoomState> {
     await this.#follower.follow({ create });
     return this.state.get();
@@ -43,12 +48,6 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
   async leave(): Promise<void> {
     await this.#follower.leave();
     if (!this.#follower.wanted) this.#left('left');
-  }
-
-  override async publish(event: string, data: unknown, options?: CallOptions): Promise<Published> {
-    // While the room is joined again the server would refuse.
-    await this.#follower.busy;
-    return super.publish(event, data, options);
   }
 
   lock(target: string, options?: LockOptions): Promise<HeldLock> {

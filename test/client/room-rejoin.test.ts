@@ -1,7 +1,7 @@
 /** A room whose events were missed is joined again by itself, and the application is told. */
 import t from 'tap';
 import { Op } from '../../src/protocol/frames.js';
-import type { Room } from '../../src/client/types.js';
+import type { Client, Room } from '../../src/client/types.js';
 import { client, fakeServer, live, until, welcome, type FakeServer, type Peer } from './fake-server.js';
 import { joinFrames, letIn, member } from './room-replies.js';
 
@@ -12,6 +12,7 @@ async function settled(peer: Peer): Promise<void> {
 
 interface Joined {
   readonly server: FakeServer;
+  readonly roomwire: Client;
   readonly room: Room;
   readonly peer: Peer;
   readonly heard: unknown[];
@@ -19,7 +20,8 @@ interface Joined {
 
 async function joinedRoom(t: Parameters<typeof fakeServer>[0]): Promise<Joined> {
   const server = await fakeServer(t);
-  const room = client(t, server).room('demo');
+  const roomwire = client(t, server);
+  const room = roomwire.room('demo');
   const heard: unknown[] = [];
   room.on('chat', (data) => heard.push(data));
   room.on('reset', ({ reason, position }) => heard.push([reason, ...position]));
@@ -28,7 +30,7 @@ async function joinedRoom(t: Parameters<typeof fakeServer>[0]): Promise<Joined> 
   const peer = await server.peer();
   await letIn(peer, { offset: 10 });
   await joined;
-  return { server, room, peer, heard };
+  return { server, roomwire, room, peer, heard };
 }
 
 t.test('a recovered room needs nothing else', async (t) => {
@@ -95,26 +97,57 @@ t.test('a gap joins again', async (t) => {
   t.same(heard, [['gap', 'e', 15]]);
 });
 
-t.test('a lost session joins again before anything that waited is sent', async (t) => {
+t.test('a lost session joins again before anything is published that waited', async (t) => {
   const { server, peer, heard, room } = await joinedRoom(t);
   server.onHello = (second, _hello, id) => {
     const topics = { 'room:demo': { epoch: '', offset: 0, recovered: false, code: 107 } };
     second.send([Op.WELCOME, id, welcome({ session: ['s2', 'x'], topics })]);
   };
   const kept = room.publish('chat', 'mine', { key: 'k' });
-  const frame = await peer.take(Op.PUBLISH);
+  const [, keptId] = await peer.take(Op.PUBLISH);
   peer.cut();
+  const second = await server.peer(1);
+  const { id } = await second.call('join:room');
+  const late = room.publish('chat', 'late');
+  await settled(second);
+  t.same(second.frames, [], 'before the join is done the server would refuse');
+  second.send(...joinFrames(id, { epoch: 'e2', offset: 3 }));
+  t.equal((await second.take(Op.PUBLISH))[1], keptId);
+  const [, lateId] = await second.take(Op.PUBLISH);
+  second.send([Op.ACK, keptId, { epoch: 'e2', offset: 4, matched: 1 }]);
+  second.send([Op.ACK, lateId, { epoch: 'e2', offset: 5, matched: 1 }]);
+  t.equal((await kept).offset, 4);
+  t.equal((await late).offset, 5);
+  t.same(heard, [['not resumed', 'e2', 3]]);
+  t.equal(room.state.get().status, 'joined');
+});
+
+t.test('calls that waited come after the rejoin, also of a room that was left once before', async (t) => {
+  const { server, roomwire, peer, room } = await joinedRoom(t);
+  const left = room.leave();
+  peer.send([Op.REMOVED, 'room:demo', 0, 'left'], [Op.ACK, (await peer.call('leave:room')).id, null]);
+  await left;
+  const joined = room.join();
+  await letIn(peer);
+  await joined;
+  server.onHello = (second, _hello, id) => second.send([Op.WELCOME, id, welcome({ session: ['s2', 'x'] })]);
+  peer.cut();
+  await until(roomwire.state, ({ status }) => status === 'offline');
+  room.presenter.take().catch(() => undefined);
   const second = await server.peer(1);
   await second.until(() => second.frames.length === 2);
   t.same(
-    second.frames.map(([op]) => op),
-    [Op.CALL, Op.PUBLISH],
+    second.frames.map(([, , name]) => name),
+    ['join:room', 'presenter:take'],
   );
-  await letIn(second, { epoch: 'e2', offset: 3 });
-  second.send([Op.ACK, frame[1], { epoch: 'e2', offset: 4, matched: 1 }]);
-  t.equal((await kept).offset, 4);
-  t.same(heard, [['not resumed', 'e2', 3]]);
-  t.equal(room.state.get().status, 'joined');
+});
+
+t.test('a publish that waits for a rejoin keeps its deadline', async (t) => {
+  const { peer, room } = await joinedRoom(t);
+  peer.send([Op.RESET, 'room:demo', 'e', 50, 'overrun']);
+  await peer.call('join:room');
+  await t.rejects(room.publish('chat', 'mine', { timeoutMs: 1 }), { name: 'deadline' });
+  t.same(peer.frames, [], 'it was never sent, and so not cancelled');
 });
 
 t.test('a room that is gone is deleted', async (t) => {

@@ -262,3 +262,33 @@ t.test('a REMOVED while a SUBSCRIBE waits is not its answer', async (t) => {
   await t.rejects(news.ready, { name: 'forbidden' });
   t.same(removed, [106], 'told once, by the refusal');
 });
+
+t.test('publishes to one topic leave in order, also one made by a handler of WELCOME’s reset', async (t) => {
+  const server = await fakeServer(t);
+  const roomwire = client(t, server);
+  const news = roomwire.subscribe('news');
+  const peer = await server.peer();
+  await answerSubscribe(peer, 'news', 4);
+  await news.ready;
+  const other = roomwire.publish('other', 'a', 0).catch(() => undefined);
+  await peer.take(Op.PUBLISH);
+  news.on('reset', () => {
+    void news.publish('a', 3).catch(() => undefined);
+    void roomwire.publish('elsewhere', 'a', 4).catch(() => undefined);
+  });
+  server.onHello = (second, _hello, id) => {
+    const topics = { news: { epoch: 'e2', offset: 9, recovered: false } };
+    second.send([Op.WELCOME, id, welcome({ resumed: true, topics })]);
+  };
+  peer.cut();
+  await other;
+  void news.publish('a', 1).catch(() => undefined);
+  void news.publish('a', 2).catch(() => undefined);
+  const second = await server.peer(1);
+  await second.until(() => second.frames.filter(([op]) => op === Op.PUBLISH).length === 4);
+  const published = second.frames.filter(([op, , topic]) => op === Op.PUBLISH && topic === 'news');
+  t.same(
+    published.map((frame) => frame[5]),
+    [1, 2, 3],
+  );
+});
