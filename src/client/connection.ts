@@ -179,6 +179,8 @@ export class Connection {
     this.#liveSince = this.#now();
     this.#clockLead = welcome.time - this.#liveSince;
     this.#keepAlive();
+    // A sign that the new secret is here: a HELLO of an earlier try that comes late opens nothing any more.
+    if (welcome.resumed) this.send(encodeFrame([Op.PING, null]));
     this.#hooks.welcome(welcome);
     if (this.#live)
       this.state.merge({ status: 'live', attempt: 0, reason: undefined, user: welcome.user, sid: welcome.session[0] });
