@@ -163,7 +163,13 @@ class Chain {
         const { client } = writers.find((writer) => writer.topic === topic) ?? {};
         if (client === undefined) throw new Error(`nobody publishes to ${topic}`);
         const options = { key: `end-${i}`, timeoutMs: PATIENCE_MS };
-        const { epoch, offset } = await streamOf(client, topic).publish(EVENT, { w: 'end', s: 0 }, options);
+        const publish = () => streamOf(client, topic).publish(EVENT, { w: 'end', s: 0 }, options);
+        const { epoch, offset } = await publish().catch(async (error: unknown) => {
+          // It had nothing more to say when the server forgot the room: it is joining it again.
+          if (!NOT_THERE.has((error as RoomwireError).name)) throw error;
+          await within(PATIENCE_MS, () => client.room(topic.slice('room:'.length)).state.get().status === 'joined');
+          return publish();
+        });
         heads[topic] = [epoch, offset];
         this.#writes.push({ topic, writer: 'end', seq: 0, ack: [epoch, offset] });
       }),

@@ -18,6 +18,12 @@ export interface ViewHooks {
   readonly forgets: boolean;
 }
 
+interface Removed {
+  readonly code: number;
+  readonly reason: string;
+  readonly listening: () => boolean;
+}
+
 export class View {
   readonly record: Omit<SubscriberRecord, 'from' | 'seen'> & { from: At; readonly seen: (SeenEvent | SeenReset)[] };
   /** The last event, or reset, that it heard of. */
@@ -78,13 +84,13 @@ export class View {
       this.at = position;
     });
     heard.on('removed', ({ code, reason }) => {
-      if (listening()) this.removed(heard, code, reason);
+      if (listening()) this.removed(heard, { code, reason, listening });
     });
   }
 
   protected before(_at: Position): void {}
 
-  protected removed(_heard: Subscription | Room, code: number, reason: string): void {
+  protected removed(_heard: Subscription | Room, { code, reason }: Removed): void {
     this.hooks.problem(`${this.record.name}: removed from ${this.record.topic}: ${code} ${reason}`);
   }
 }
@@ -119,13 +125,15 @@ export class RoomView extends View {
     this.#begins = undefined;
   }
 
-  protected override removed(heard: Room, code: number, reason: string): void {
-    if (!this.hooks.forgets || code !== ROOM_NOT_FOUND) return super.removed(heard, code, reason);
+  protected override removed(heard: Room, ended: Removed): void {
+    if (!this.hooks.forgets || ended.code !== ROOM_NOT_FOUND) return super.removed(heard, ended);
     // What an application does: it makes the room again.
     this.#begins = 'told';
     this.joins++;
     heard.join({ create: true }).catch((error: unknown) => {
-      this.hooks.problem(`${this.record.name} cannot join ${this.roomId} again: ${String(error)}`);
+      // Replaced meanwhile, its client is closed.
+      if (ended.listening())
+        this.hooks.problem(`${this.record.name} cannot join ${this.roomId} again: ${String(error)}`);
     });
   }
 }
