@@ -43,8 +43,8 @@ const full: readonly [first: Target, others: Target] = [
   { deliveries: 100_000, operations: 10_000, handles: 500, frames: 500_000 },
 ];
 const quick: readonly [first: Target, others: Target] = [
-  { deliveries: 40_000, operations: 4_000, handles: 150, frames: 150_000 },
-  { deliveries: 8_000, operations: 1_500, handles: 0, frames: 30_000 },
+  { deliveries: 40_000, operations: 4_000, handles: 100, frames: 100_000 },
+  { deliveries: 8_000, operations: 1_500, handles: 0, frames: 20_000 },
 ];
 
 const began = performance.now();
