@@ -3,7 +3,7 @@
  * scripts/check-imports.mjs (each import as it resolves, and cycles). To allow more, edit it here.
  */
 
-/** What `rooms` and `http` may see of the server: what a user of the package sees. */
+/** What `rooms`, `hooks`, `policy` and `http` may see of the server: what a user of the package sees. */
 export const SERVER_PUBLIC = ['server/server.ts', 'server/api.ts'];
 
 /**
@@ -17,10 +17,16 @@ export const FOLDERS = [
   { folder: 'store', folders: ['protocol'], node: true },
   { folder: 'server', folders: ['protocol', 'store'], node: true },
   { folder: 'rooms', folders: ['protocol', ...SERVER_PUBLIC], node: true },
+  { folder: 'hooks', folders: ['protocol', 'rooms', ...SERVER_PUBLIC], node: true },
+  { folder: 'policy', folders: ['protocol', 'rooms', 'hooks', ...SERVER_PUBLIC], node: true },
   { folder: 'http/page', folders: ['protocol', 'client'], node: false, packages: [] },
   { folder: 'http', folders: ['protocol', 'rooms', ...SERVER_PUBLIC], node: true },
-  { folder: 'cli', folders: ['protocol', 'client', 'store', 'server', 'rooms', 'http', 'index.ts'], node: true },
-  { folder: '', folders: ['protocol', 'store', 'server', 'rooms', 'http'], node: true },
+  {
+    folder: 'cli',
+    folders: ['protocol', 'client', 'store', 'server', 'rooms', 'hooks', 'policy', 'http', 'index.ts'],
+    node: true,
+  },
+  { folder: '', folders: ['protocol', 'store', 'server', 'rooms', 'hooks', 'policy', 'http'], node: true },
 ];
 
 /** Files that may use Node's modules although their folder may not. */

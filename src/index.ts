@@ -10,6 +10,8 @@ export {
   type RoomsApi,
   type RoomsOptions,
 } from './rooms/rooms.js';
+export { hooks, type HooksApi, type HooksOptions, type HooksStats, type Question } from './hooks/hooks.js';
+export { policy, type PolicyGrants, type PolicyOptions, type TopicGrants } from './policy/policy.js';
 export { http, type HttpOptions } from './http/http.js';
 export { memoryStore } from './store/memory.js';
 export { lmdbStore, type LmdbOptions } from './store/lmdb.js';

@@ -1,0 +1,88 @@
+/**
+ * `authorize`: the policy's question to the backend. Answers are remembered for a while, and those who
+ * ask the same at the same time wait for one answer. While the backend is down the stance answers.
+ */
+import { createHash } from 'node:crypto';
+import { RoomwireError } from '../protocol/errors.js';
+import { bodyOf, failureOf, reasonOf, Verdict } from './answers.js';
+import type { Backend } from './backend.js';
+import { plain } from './plain.js';
+import { BackendError } from './post.js';
+import type { Question } from './question.js';
+import { Remembered } from './remembered.js';
+
+export interface AuthorizeOptions {
+  readonly cacheMs: number;
+  readonly whenDown: 'refuse' | 'allow';
+  readonly now: () => number;
+}
+
+const REMEMBERED = 10_000;
+/** Characters of a question that serve as its key; a longer one is hashed. */
+const KEY_LENGTH = 400;
+
+interface Decision {
+  readonly allow: boolean;
+  readonly reason: string | undefined;
+}
+
+export class Authorizer {
+  readonly #backend: Backend;
+  readonly #options: AuthorizeOptions;
+  readonly #known: Remembered<Decision>;
+  readonly #asking = new Map<string, Promise<boolean>>();
+  /** Questions that a remembered answer answered. */
+  remembered = 0;
+  /** Questions that the stance answered, because the backend was down. */
+  allowedWhileDown = 0;
+
+  constructor(backend: Backend, options: AuthorizeOptions) {
+    this.#backend = backend;
+    this.#options = options;
+    this.#known = new Remembered(REMEMBERED, options.now);
+  }
+
+  /** At once where the answer is remembered. Throws, or rejects with, forbidden where there is a reason, and backend_unavailable. */
+  authorize(question: Question): boolean | Promise<boolean> {
+    const body = { ...question, ...('input' in question ? { input: plain(question.input) } : {}) };
+    const text = JSON.stringify(body);
+    const key = text.length <= KEY_LENGTH ? text : createHash('sha256').update(text).digest('base64');
+    const known = this.#known.get(key);
+    if (known !== undefined) {
+      this.remembered++;
+      return decided(known);
+    }
+    let answer = this.#asking.get(key);
+    if (answer === undefined) {
+      answer = this.#ask(key, body).finally(() => this.#asking.delete(key));
+      this.#asking.set(key, answer);
+    }
+    return answer;
+  }
+
+  async #ask(key: string, body: Question): Promise<boolean> {
+    const { cacheMs, whenDown } = this.#options;
+    try {
+      const { allow, reason, ...verdict } = await this.#backend.ask({
+        type: 'authorize',
+        body: { ...body },
+        userId: body.user.id,
+        read: (answer) => bodyOf(Verdict, answer),
+      });
+      const decision = { allow, reason: reasonOf(reason) };
+      this.#known.set(key, decision, verdict.cacheMs ?? cacheMs);
+      return decided(decision);
+    } catch (error) {
+      if (whenDown === 'allow' && error instanceof BackendError && error.down) {
+        this.allowedWhileDown++;
+        return true;
+      }
+      throw failureOf(error);
+    }
+  }
+}
+
+function decided({ allow, reason }: Decision): boolean {
+  if (!allow && reason !== undefined) throw new RoomwireError('forbidden', reason);
+  return allow;
+}

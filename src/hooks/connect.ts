@@ -1,0 +1,72 @@
+/**
+ * `connect`: after the token was found good, the backend lets the user in, with more than the token
+ * knows, or refuses. HTTP requests come too often to be asked about each: for them an answer is
+ * remembered for a while.
+ */
+import { RoomwireError } from '../protocol/errors.js';
+import type { Arrival, User } from '../server/api.js';
+import { Admission, bodyOf, failureOf, reasonOf } from './answers.js';
+import type { Backend } from './backend.js';
+import { BackendError } from './post.js';
+import { Remembered } from './remembered.js';
+
+export interface ConnectOptions {
+  readonly cacheMs: number;
+  readonly whenDown: 'refuse' | 'allow';
+  readonly now: () => number;
+}
+
+const REMEMBERED = 10_000;
+/** Characters of JSON of what a user may become: it is kept with every session. */
+const USER_LENGTH = 8 * 1024;
+
+export class Greeter {
+  readonly #backend: Backend;
+  readonly #options: ConnectOptions;
+  readonly #known: Remembered<User | RoomwireError>;
+
+  constructor(backend: Backend, options: ConnectOptions) {
+    this.#backend = backend;
+    this.#options = options;
+    this.#known = new Remembered(REMEMBERED, options.now);
+  }
+
+  /** Rejects with forbidden, and with backend_unavailable. */
+  async admit(arrival: Arrival): Promise<User> {
+    const key = JSON.stringify(arrival.user);
+    const known = arrival.via === 'http' ? this.#known.get(key) : undefined;
+    const answer = known ?? (await this.#ask(arrival, key));
+    if (answer instanceof RoomwireError) throw answer;
+    return answer;
+  }
+
+  async #ask({ via, user, guest, sid, address }: Arrival, key: string): Promise<User | RoomwireError> {
+    const { cacheMs, whenDown } = this.#options;
+    try {
+      const answer = await this.#backend.ask({
+        type: 'connect',
+        body: { via, user, guest, sid, address },
+        userId: user.id,
+        read: (given) => {
+          const { allow, reason, user: more } = bodyOf(Admission, given);
+          if (!allow) return new RoomwireError('forbidden', reasonOf(reason));
+          return more === undefined ? user : withMore(user, more);
+        },
+      });
+      this.#known.set(key, answer, cacheMs);
+      return answer;
+    } catch (error) {
+      if (whenDown === 'allow' && error instanceof BackendError && error.down) return user;
+      throw failureOf(error);
+    }
+  }
+}
+
+function withMore(user: User, more: Readonly<Record<string, unknown>>): User {
+  const changed = { ...user, ...more, id: user.id };
+  if (typeof changed.name !== 'string') throw new BackendError(false, 'answered a user whose name is no string');
+  if (JSON.stringify(changed).length > USER_LENGTH) {
+    throw new BackendError(false, `answered a user of more than ${USER_LENGTH} characters`);
+  }
+  return changed;
+}
