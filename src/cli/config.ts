@@ -70,6 +70,12 @@ export const Config = v.strictObject({
         'open connections in all; 0: no limit, as with all of these',
       ),
       connectionsPerUser: set(Count, defaultAdmission.connectionsPerUser, 'open connections of one user'),
+      sessions: set(Count, defaultAdmission.sessions, 'sessions in all, with and without a connection'),
+      waitingSessionsPerUser: set(
+        Count,
+        defaultAdmission.waitingSessionsPerUser,
+        'sessions of one user that wait for their connection to come back',
+      ),
       connectionsPerAddress: set(Count, defaultAdmission.connectionsPerAddress, 'open connections from one address'),
       upgradesPerSecond: set(Count, defaultAdmission.upgradesPerSecond, 'new connections a second in all'),
       upgradesPerSecondPerAddress: set(
@@ -87,6 +93,11 @@ export const Config = v.strictObject({
         Count,
         defaultAdmission.badTokensPerSecondPerAddress,
         'bad tokens a second from one address until it has to wait',
+      ),
+      requestsPerSecondPerAddress: set(
+        Count,
+        defaultAdmission.requestsPerSecondPerAddress,
+        'HTTP requests a second from one address, without those that bring an API key',
       ),
     }),
     {},

@@ -25,10 +25,13 @@ export interface Limits {
   publishesPerSecond: number;
   /** SUBSCRIBE and UNSUBSCRIBE of one session a second. */
   joinsPerSecond: number;
+  /** Frames of one session a second that are refused or that no other rate counts; past it the connection closes. */
+  straysPerSecond: number;
   /** The same for all sessions of a user together. */
   userCallsPerSecond: number;
   userPublishesPerSecond: number;
   userJoinsPerSecond: number;
+  userStraysPerSecond: number;
   /** Longest deadline of a call, ms. */
   callMaxMs: number;
   /** Ms a session outlives its connection unless HELLO asks otherwise. */
@@ -76,9 +79,11 @@ export const defaultLimits: Readonly<Limits> = {
   callsPerSecond: 1_000,
   publishesPerSecond: 10_000,
   joinsPerSecond: 500,
+  straysPerSecond: 5_000,
   userCallsPerSecond: 5_000,
   userPublishesPerSecond: 50_000,
   userJoinsPerSecond: 2_500,
+  userStraysPerSecond: 25_000,
   callMaxMs: 120_000,
   graceMs: 15_000,
   graceMaxMs: 300_000,

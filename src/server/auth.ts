@@ -120,12 +120,14 @@ export class Authenticator {
   }
 
   /** Rejects with unauthenticated or token_expired; says nothing about why beyond that. */
-  async verify(token: string): Promise<Identity> {
+  async verify(token: string, wanted: () => boolean = () => true): Promise<Identity> {
     if (this.#key === undefined) throw new RoomwireError('unauthenticated', 'this server takes no tokens');
     if (token.length > TOKEN_BYTES) throw new RoomwireError('unauthenticated');
     let claims: Claims;
     await this.#turn();
     try {
+      // Its peer left in the queue.
+      if (!wanted()) throw new RoomwireError('disconnected');
       ({ payload: claims } = await jwtVerify(token, this.#key as KeyObject, {
         algorithms: this.#algorithms,
         currentDate: new Date(this.#wall()),
@@ -134,6 +136,7 @@ export class Authenticator {
         ...(this.#options.audience === undefined ? {} : { audience: this.#options.audience }),
       }));
     } catch (error) {
+      if (error instanceof RoomwireError) throw error;
       // Not the token's fault: its owner may come again.
       if (error instanceof KeysUnavailable) {
         throw tooMany(KEYS_RETRY_MS, 'the keys that tokens are checked with cannot be had', error);

@@ -5,6 +5,7 @@
  */
 import { encode } from '../protocol/codec.js';
 import type { Contract } from '../protocol/contract.js';
+import { refusal } from './refusal.js';
 import { RoomwireError } from '../protocol/errors.js';
 import type { Limits } from '../protocol/limits.js';
 import type { AtomicHandler, CallContext, CallRule, Later, Log, Transaction, User } from './api.js';
@@ -90,7 +91,7 @@ export class CallTable {
 
   run(call: Incoming): void {
     const { name } = call;
-    if (!this.#atomic.has(name) && !this.#plain.has(name)) throw new RoomwireError('unknown_call', `no call '${name}'`);
+    if (!this.#atomic.has(name) && !this.#plain.has(name)) throw refusal('unknown_call', `no call '${name}'`);
     const schema = this.#options.contract.calls[name]?.input;
     const input = schema === undefined ? call.data : checked(schema, call.data);
 

@@ -14,6 +14,7 @@ import { scanMessage } from '../protocol/scan.js';
 import type { Counters } from './counters.js';
 import { ackFrame, nackFrame } from './reply.js';
 import { tooMany } from './rates.js';
+import { refusal } from './refusal.js';
 import { Outbox, type OutboxLimit, type OutboxOwner } from './outbox.js';
 import type { ServerSession } from './session.js';
 import type { Socket, SocketEvents, UpgradeInfo } from './transport/transport.js';
@@ -22,6 +23,10 @@ import type { Timer } from './wheel.js';
 /** 31: what a client gets is nested one level deeper than what it sent, `[EVENTS, …, [event, data]]`. */
 const INBOUND_DEPTH = MAX_DEPTH - 1;
 const UNASKED_A_SECOND = 100;
+/** A stray frame counts once more for each of these bytes: decoding it costs by its size. */
+const STRAY_BYTES = 64;
+/** What a client is told to wait for that sent too many strays. */
+const STRAYS_MS = 1_000;
 /** What a client is told to wait for when too much of its own is under way: answers may come before. */
 const WAITING_MS = 100;
 /** Shared by all connections: a message is dispatched to its end before the next is scanned. */
@@ -57,6 +62,8 @@ export interface ConnectionOwner {
   closed(connection: Connection, code: number, reason: string): void;
   /** A frame is refused; `target`: the call it made, where it is one. */
   refused(connection: Connection, error: RoomwireError, target?: string): void;
+  /** Counts frames that are refused or that no rate counts; false: too many. */
+  strays(session: ServerSession, weight: number, now: number): boolean;
   /** The server closes it. */
   closing(connection: Connection, name: CloseName, reason: string): void;
   /** A callback of the engine's threw: a bug. */
@@ -72,6 +79,8 @@ export class Connection implements SocketEvents, OutboxLimit {
   /** hello: HELLO is awaited; verifying: it is being answered; live: WELCOME is queued. */
   state: 'hello' | 'verifying' | 'live' | 'closed' = 'hello';
   session: ServerSession | undefined;
+  /** An AUTH is being checked. */
+  renewing = false;
   /** The secret that HELLO was answered with is in use from the next frame on. */
   confirmSecret: (() => void) | undefined;
   /** What only HELLO needs; undefined from WELCOME on. */
@@ -229,7 +238,7 @@ export class Connection implements SocketEvents, OutboxLimit {
 
   /** Throws draining: what comes now would not be answered any more. */
   accepts(): void {
-    if (this.#owner.isDraining()) throw new RoomwireError('draining');
+    if (this.#owner.isDraining()) throw refusal('draining');
   }
 
   /** Counts a frame that waits for a policy or the store. Throws draining and too_many (rule 4); `settled` takes it back. */
@@ -250,7 +259,7 @@ export class Connection implements SocketEvents, OutboxLimit {
   /** Throws duplicate_id and too_many. */
   begin(id: number, request: PendingRequest): void {
     const requests = (this.#requests ??= new Map<number, PendingRequest>());
-    if (requests.has(id)) throw new RoomwireError('duplicate_id');
+    if (requests.has(id)) throw refusal('duplicate_id');
     if (requests.size >= this.#owner.limits.pendingCalls) throw tooMany(WAITING_MS);
     requests.set(id, request);
   }
@@ -286,8 +295,21 @@ export class Connection implements SocketEvents, OutboxLimit {
 
   nack(id: number, error: RoomwireError, target?: string): void {
     this.refused(error, target);
+    if (!this.stray()) return;
     if (id === 0 && this.#tooManyUnasked()) return;
     this.outbox.push(nackFrame(id, error));
+  }
+
+  /**
+   * Counts a frame that is refused, or that no rate counts, by its size. False: there were too many, and the
+   * connection is closed. Answering each would cost more than it costs to send them (RW-LIM-3).
+   */
+  stray(bytes = 0, least = 1): boolean {
+    const { session } = this;
+    const weight = least + Math.floor(bytes / STRAY_BYTES);
+    if (session === undefined || this.#owner.strays(session, weight, this.#lastSeen)) return true;
+    this.close('overloaded', 'too many frames that were refused or asked for nothing', STRAYS_MS);
+    return false;
   }
 
   /** What failed without being waited for is told, but not without end (RW-PUB-4). */
@@ -313,6 +335,11 @@ export class Connection implements SocketEvents, OutboxLimit {
       calls.set(id, { resolve, reject, timer });
       this.outbox.push(frame);
     });
+  }
+
+  /** Whether one of our calls waits for this answer. */
+  awaits(id: number): boolean {
+    return this.#calls?.has(id) === true;
   }
 
   /** The client answered one of our calls; an id we do not wait for is a late answer and means nothing. */

@@ -21,8 +21,9 @@ import type { Policy } from './policy.js';
 import { isProbe, type OwnKey } from './probe/own.js';
 import type { Rates } from './rates.js';
 import type { Refusals } from './refusals.js';
-import type { SessionRegistry } from './session.js';
+import type { Account, SessionRegistry } from './session.js';
 import { Sessions } from './sessions.js';
+import type { TokenCheck } from './token-check.js';
 import { Welcomer } from './welcome.js';
 import type { Timer, Wheel } from './wheel.js';
 
@@ -40,6 +41,7 @@ export interface CoreParts {
   readonly auth: Authenticator;
   readonly arrivals: Arrivals;
   readonly policy: Policy;
+  readonly tokens: TokenCheck;
   readonly door: Doorkeeper;
   readonly ownKey: OwnKey;
   readonly rates: Rates;
@@ -95,7 +97,17 @@ export function assemble(parts: CoreParts): Core {
     after,
     rules: options.callPolicy ?? {},
   });
-  const sessions = new Sessions({ hub, registry, auth, arrivals, wall: () => time.wall(), log, after });
+  const sessions = new Sessions({
+    hub,
+    registry,
+    auth,
+    tokens: parts.tokens,
+    arrivals,
+    waitingPerUser: parts.door.limits.waitingSessionsPerUser,
+    wall: () => time.wall(),
+    log,
+    after,
+  });
   const pingEvery = options.pingEvery ?? 25_000;
   const welcomer = new Welcomer({
     hub,
@@ -105,6 +117,7 @@ export function assemble(parts: CoreParts): Core {
     auth,
     arrivals,
     guests: parts.guests,
+    tokens: parts.tokens,
     door: parts.door,
     ownKey: parts.ownKey,
     clock,
@@ -134,6 +147,7 @@ export function assemble(parts: CoreParts): Core {
       if (!isProbe(connection.session)) counters.closed(code);
       sessions.closed(connection, code, reason);
     },
+    strays: (session, weight, now) => parts.rates.stray(weight, session, session.account as Account, now),
     refused: (connection, error, target) =>
       refused(connection, { event: eventOfError(error), target, code: error.name, reason: messageOf(error) }),
     closing: (connection, code, reason) => {

@@ -19,15 +19,20 @@ import { hashOf, once } from './keys.js';
 import { checked } from '../protocol/validate.js';
 import type { Policy } from './policy.js';
 import type { Rated, Rates } from './rates.js';
+import { refusal } from './refusal.js';
 import type { Account, ServerSession } from './session.js';
 import type { Sessions } from './sessions.js';
 
 const MAX_ID = 0x7fff_ffff;
+/** Checking a token costs as much as so many strays. */
+const AUTH_WEIGHT = 20;
 /** What a client may send after HELLO, beside what `frame` answers first. */
 const known = new Set<number>([
   ...[Op.AUTH, Op.CALL, Op.ACK, Op.NACK, Op.CANCEL],
   ...[Op.SUBSCRIBE, Op.UNSUBSCRIBE, Op.PUBLISH, Op.VOLATILE, Op.POSITION],
 ]);
+/** Opcodes with a rate of their own; answers to our calls are as many as those. */
+const rated = new Set<number>([Op.CALL, Op.SUBSCRIBE, Op.UNSUBSCRIBE, Op.PUBLISH, Op.VOLATILE, Op.ACK, Op.NACK]);
 type Done = (data: unknown) => void;
 type Failed = (error: unknown) => void;
 /** Elements any opcode reads; a frame with more is taken, the rest ignored (RW-FRM-4). */
@@ -69,6 +74,8 @@ export class Dispatcher {
     const length = elements(bytes, start, end, at);
     const op = readInt(bytes, at[0] as number) as number;
     const session = connection.session as ServerSession;
+    // What nothing else counts; requests are counted where they are refused.
+    if (!rated.has(op) && !connection.stray(end - start)) return;
     switch (op) {
       case Op.PING:
         connection.outbox.push(
@@ -84,23 +91,29 @@ export class Dispatcher {
     }
     const id = length > 1 && op !== Op.VOLATILE ? requestId(bytes, at[1] as number, op) : undefined;
     try {
-      if (!known.has(op)) throw new RoomwireError('unknown_op', `unknown opcode ${op}`);
+      if (!known.has(op)) throw refusal('unknown_op', `unknown opcode ${op}`);
       if (op === Op.PUBLISH) return this.#publish(connection, session, bytes, length, id);
       if (op === Op.VOLATILE) return this.#volatile(connection, session, bytes, length);
+      if (op === Op.POSITION && end - start > this.#limits.helloBytes) {
+        throw refusal('too_large', `positions are over ${this.#limits.helloBytes} bytes`);
+      }
       if (op === Op.POSITION)
         return this.#position(connection, length > 1 ? decodeScanned(bytes, at[1] as number) : null);
-      if (id === undefined) throw new RoomwireError('bad_request', 'element 1 must be an id from 1 to 2^31 - 1');
+      if (id === undefined) throw refusal('bad_request', 'element 1 must be an id from 1 to 2^31 - 1');
       switch (op) {
         case Op.CALL:
           return this.#call(connection, session, bytes, length, id);
         case Op.ACK:
-          return connection.answered(id, length > 2 ? decodeScanned(bytes, at[2] as number) : null);
         case Op.NACK:
-          return connection.answered(id, null, errorFrom(decodeScanned(bytes, start) as Value[]));
+          // To nobody's call: a late answer, and not decoded.
+          if (!connection.awaits(id)) return void connection.stray(end - start);
+          if (op === Op.NACK) return connection.answered(id, null, errorFrom(decodeScanned(bytes, start) as Value[]));
+          return connection.answered(id, length > 2 ? decodeScanned(bytes, at[2] as number) : null);
         case Op.CANCEL:
-          return connection.request(id)?.cancel(new RoomwireError('cancelled'));
+          return connection.request(id)?.cancel(refusal('cancelled'));
         case Op.AUTH: {
           const token = need(text(bytes, length, 2), 'token');
+          if (!connection.stray(0, AUTH_WEIGHT)) return;
           return this.#later(connection, id, (done, failed) =>
             this.#sessions.renew(connection, session, token, done, failed),
           );
@@ -145,7 +158,7 @@ export class Dispatcher {
     length: number,
     id: number | undefined,
   ): void {
-    if (id === undefined) throw new RoomwireError('bad_request', 'element 1 must be an id from 0 to 2^31 - 1');
+    if (id === undefined) throw refusal('bad_request', 'element 1 must be an id from 0 to 2^31 - 1');
     const topicName = this.#name(bytes, length, 2, 'topic');
     // A failure of a publish nobody waits for names its topic (RW-PUB-4).
     const refuse = (error: unknown): void => {
@@ -164,7 +177,7 @@ export class Dispatcher {
       return refuse(error);
     }
     try {
-      if (length < 6) throw new RoomwireError('bad_request', 'PUBLISH is [34, id, topic, event, key, data]');
+      if (length < 6) throw refusal('bad_request', 'PUBLISH is [34, id, topic, event, key, data]');
       const eventName = this.#name(bytes, length, 3, 'event');
       const key = isNil(bytes, at[4] as number) ? null : this.#name(bytes, length, 4, 'key');
       const topic = this.#policy.topic(topicName);
@@ -172,7 +185,7 @@ export class Dispatcher {
       const data = this.#data(bytes, 5);
       const verdict = this.#policy.mayPublish(session, topicName, topic, eventName);
       // Before the data is looked at: who may not publish learns nothing of the schema.
-      if (verdict === false) throw refusal(session, topicName);
+      if (verdict === false) throw notYours(session, topicName);
       if (event.schema !== null) checked(event.schema, decodeScanned(data, 0));
       const item = itemOf(event.bytes, data, session.sidBytes);
       const done = (published: Published): void => {
@@ -190,7 +203,7 @@ export class Dispatcher {
       const turn = Promise.allSettled([verdict, earlier]).then(([answer]) => {
         if (!connection.open) return connection.settled();
         if (answer.status === 'rejected') return failed(answer.reason);
-        if (!answer.value) return failed(refusal(session, topicName));
+        if (!answer.value) return failed(notYours(session, topicName));
         append();
       });
       connection.publishes(topicName, turn);
@@ -214,7 +227,7 @@ export class Dispatcher {
   }
 
   #volatile(connection: Connection, session: ServerSession, bytes: Uint8Array, length: number): void {
-    if (length < 5) throw new RoomwireError('bad_request', 'VOLATILE is [35, topic, event, slot, data]');
+    if (length < 5) throw refusal('bad_request', 'VOLATILE is [35, topic, event, slot, data]');
     const topicName = this.#name(bytes, length, 1, 'topic');
     const refuse = (error: unknown): void => connection.nack(0, withTopic(this.#asError(error), topicName), topicName);
     let counted = false;
@@ -226,11 +239,11 @@ export class Dispatcher {
       const event = this.#policy.event(topic, eventName);
       const data = decodeScanned(this.#data(bytes, 4), 0);
       // Whatever a rule says: a value lives as long as its sender is there.
-      if (!session.topics.has(topicName)) throw new RoomwireError('not_subscribed');
+      if (!session.topics.has(topicName)) throw refusal('not_subscribed');
       connection.waits();
       counted = true;
       const verdict = this.#policy.mayPublish(session, topicName, topic, eventName);
-      if (verdict === false) throw refusal(session, topicName);
+      if (verdict === false) throw notYours(session, topicName);
       if (event.schema !== null) checked(event.schema, data);
       const set = (): void => {
         if (!session.topics.has(topicName)) return;
@@ -242,7 +255,7 @@ export class Dispatcher {
       counted = false;
       verdict
         .then((allowed) => {
-          if (!allowed) throw refusal(session, topicName);
+          if (!allowed) throw notYours(session, topicName);
           set();
         })
         .catch(refuse)
@@ -275,8 +288,8 @@ export class Dispatcher {
     const start = (done: Done, failed: Failed): void => {
       const subscribe = (allowed: boolean): void => {
         // After a policy's await: the client may have gone, and its session come back elsewhere (rule 1).
-        if (!connection.open) return failed(new RoomwireError('disconnected'));
-        if (!allowed) return failed(new RoomwireError('forbidden'));
+        if (!connection.open) return failed(refusal('disconnected'));
+        if (!allowed) return failed(refusal('forbidden'));
         this.#hub.perform(
           (tx) => tx.subscribeFrom(session, topic, from, connection),
           (status) => {
@@ -297,12 +310,12 @@ export class Dispatcher {
   #unsubscribe(connection: Connection, session: ServerSession, topic: string, id: number): void {
     this.#rated('joins', topic, connection, session);
     if (this.#policy.topic(topic).definition.subscribe === 'by-call') {
-      throw new RoomwireError('join_required', 'leave this topic through its call, such as leave:room');
+      throw refusal('join_required', 'leave this topic through its call, such as leave:room');
     }
     const start = (done: Done, failed: Failed): void =>
       this.#hub.perform(
         (tx) => {
-          if (!tx.isIn(session, topic)) throw new RoomwireError('not_subscribed');
+          if (!tx.isIn(session, topic)) throw refusal('not_subscribed');
           tx.unsubscribe(session, topic);
         },
         () => done(null),
@@ -330,23 +343,23 @@ export class Dispatcher {
   #data(bytes: Uint8Array, index: number): Uint8Array {
     const data = bytes.subarray(at[index], at[index + 1]);
     if (data.length <= this.#limits.dataBytes) return data;
-    throw new RoomwireError('too_large', `data is over ${this.#limits.dataBytes} bytes`);
+    throw refusal('too_large', `data is over ${this.#limits.dataBytes} bytes`);
   }
 
   /** The string that element `index` must be. */
   #name(bytes: Uint8Array, length: number, index: number, what: string): string {
     const name = need(text(bytes, length, index), what);
-    if (name === '') throw new RoomwireError('bad_request', `${what} must not be empty`);
+    if (name === '') throw refusal('bad_request', `${what} must not be empty`);
     // Bytes, not characters: what counts is what the server keeps. A character is three at most for its UTF-16 length.
     if (name.length * 3 > this.#limits.nameBytes && Buffer.byteLength(name) > this.#limits.nameBytes) {
-      throw new RoomwireError('too_large', `${what} is over ${this.#limits.nameBytes} bytes`);
+      throw refusal('too_large', `${what} is over ${this.#limits.nameBytes} bytes`);
     }
     return name;
   }
 
   #asError(error: unknown): RoomwireError {
     if (error instanceof RoomwireError) return error;
-    if (error instanceof EncodeError) return new RoomwireError('bad_request', error.message, { cause: error });
+    if (error instanceof EncodeError) return refusal('bad_request', error.message, { cause: error });
     this.#log.error({ err: error }, 'a frame could not be handled');
     return new RoomwireError('handler_failed', undefined, { cause: error });
   }
@@ -357,7 +370,7 @@ function text(bytes: Uint8Array, length: number, index: number): string | undefi
 }
 
 function need(value: string | undefined, what: string): string {
-  if (value === undefined) throw new RoomwireError('bad_request', `${what} must be a string`);
+  if (value === undefined) throw refusal('bad_request', `${what} must be a string`);
   return value;
 }
 
@@ -367,15 +380,15 @@ function requestId(bytes: Uint8Array, pos: number, op: number): number | undefin
   return id !== undefined && id <= MAX_ID && (id > 0 || (id === 0 && op === Op.PUBLISH)) ? id : undefined;
 }
 
-function refusal(session: ServerSession, topic: string): RoomwireError {
+function notYours(session: ServerSession, topic: string): RoomwireError {
   return session.topics.has(topic)
-    ? new RoomwireError('forbidden', 'this event is not yours to publish')
-    : new RoomwireError('not_subscribed', 'subscribe to the topic before publishing to it');
+    ? refusal('forbidden', 'this event is not yours to publish')
+    : refusal('not_subscribed', 'subscribe to the topic before publishing to it');
 }
 
 function withTopic(error: RoomwireError, topic: string): RoomwireError {
   const { code, message, details } = error;
-  return new RoomwireError(code, message, {
+  return refusal(code, message, {
     details: { ...(typeof details === 'object' ? details : {}), topic },
     cause: error,
   });
@@ -392,23 +405,23 @@ export function position(value: Value): Position | null {
   ) {
     return [value[0], value[1] as number];
   }
-  throw new RoomwireError('bad_request', 'a position is [epoch, offset] or nil');
+  throw refusal('bad_request', 'a position is [epoch, offset] or nil');
 }
 
 function callOptions(value: Value, limits: Limits): CallOptions {
   if (value === null) return {};
   if (typeof value !== 'object' || Array.isArray(value) || value instanceof Uint8Array) {
-    throw new RoomwireError('bad_request', 'call options are a map');
+    throw refusal('bad_request', 'call options are a map');
   }
   const { key, timeoutMs } = value as { key?: Value; timeoutMs?: Value };
   if (key !== undefined && key !== null && (typeof key !== 'string' || key === '')) {
-    throw new RoomwireError('bad_request', 'key must be a string and not empty');
+    throw refusal('bad_request', 'key must be a string and not empty');
   }
   if (typeof key === 'string' && Buffer.byteLength(key) > limits.nameBytes) {
-    throw new RoomwireError('too_large', `key is over ${limits.nameBytes} bytes`);
+    throw refusal('too_large', `key is over ${limits.nameBytes} bytes`);
   }
   if (timeoutMs !== undefined && timeoutMs !== null && !(typeof timeoutMs === 'number' && timeoutMs > 0)) {
-    throw new RoomwireError('bad_request', 'timeoutMs must be a positive number');
+    throw refusal('bad_request', 'timeoutMs must be a positive number');
   }
   return {
     ...(typeof key === 'string' ? { key } : {}),
@@ -419,5 +432,5 @@ function callOptions(value: Value, limits: Limits): CallOptions {
 /** The error a client answered one of our calls with. */
 function errorFrom([, , code, message, details]: readonly Value[]): RoomwireError {
   const name = typeof code === 'number' ? errorName(code) : undefined;
-  return new RoomwireError(name ?? 'handler_failed', typeof message === 'string' ? message : undefined, { details });
+  return refusal(name ?? 'handler_failed', typeof message === 'string' ? message : undefined, { details });
 }

@@ -12,6 +12,10 @@ export interface AdmissionOptions {
   readonly connections?: number;
   /** Open connections of one user. Default 1,000. */
   readonly connectionsPerUser?: number;
+  /** Sessions in all, with and without a connection. Default 200,000. */
+  readonly sessions?: number;
+  /** Sessions of one user that wait for their connection to come back; the longest waiting ends for one more. Default 1,000. */
+  readonly waitingSessionsPerUser?: number;
   /** Open connections from one address. Default 0: many may sit behind one. */
   readonly connectionsPerAddress?: number;
   /** Upgrades a second in all. Default 0. */
@@ -24,6 +28,8 @@ export interface AdmissionOptions {
   readonly tokenChecksPerSecond?: number;
   /** Bad tokens a second from one address; above it the address has to wait. Default 50. */
   readonly badTokensPerSecondPerAddress?: number;
+  /** HTTP requests a second from one address that bring no API key; health and the page's files are not counted. Default 1,000. */
+  readonly requestsPerSecondPerAddress?: number;
   /** Addresses and networks (`10.0.0.0/8`) of proxies whose X-Forwarded-For is believed. Default none. */
   readonly trustedProxies?: readonly string[];
   /** Web origins whose pages may connect. Default: any with a token; only this machine's as a guest. */
@@ -33,12 +39,15 @@ export interface AdmissionOptions {
 export const defaultAdmission = {
   connections: 100_000,
   connectionsPerUser: 1_000,
+  sessions: 200_000,
+  waitingSessionsPerUser: 1_000,
   connectionsPerAddress: 0,
   upgradesPerSecond: 0,
   upgradesPerSecondPerAddress: 0,
   tokenChecks: 64,
   tokenChecksPerSecond: 0,
   badTokensPerSecondPerAddress: 50,
+  requestsPerSecondPerAddress: 1_000,
 } as const;
 
 export interface Refusal {
@@ -53,6 +62,7 @@ interface Known {
   connections: number;
   upgradesFullAt: number;
   badTokensFullAt: number;
+  requestsFullAt: number;
 }
 
 /** Addresses remembered beside those with open connections; more and the idle ones are forgotten. */
@@ -101,7 +111,7 @@ export class Doorkeeper {
       const wait = waitFor(this.#upgradesFullAt, now, limits.upgradesPerSecond);
       if (wait > 0) return { status: 503, limit: 'upgradesPerSecond', retryAfterMs: Math.ceil(wait) };
     }
-    const known = this.#addresses.get(address);
+    const known = this.#known(address);
     if (known !== undefined) {
       const refusal = this.#refusesAddress(known, now);
       if (refusal !== undefined) return refusal;
@@ -138,7 +148,7 @@ export class Doorkeeper {
   closed(address: string): void {
     this.#connections--;
     if (this.limits.connectionsPerAddress === 0) return;
-    const known = this.#addresses.get(address);
+    const known = this.#known(address);
     if (known !== undefined && known.connections > 0) known.connections--;
   }
 
@@ -149,6 +159,17 @@ export class Doorkeeper {
     const now = this.#monotonic();
     const wait = waitFor(this.#checksFullAt, now, tokenChecksPerSecond);
     if (wait === 0) this.#checksFullAt = spend(this.#checksFullAt, now, tokenChecksPerSecond);
+    return Math.ceil(wait);
+  }
+
+  /** Ms until a request may come from there; 0 counts one. */
+  takesRequest(address: string): number {
+    const perSecond = this.limits.requestsPerSecondPerAddress;
+    if (perSecond === 0) return 0;
+    const now = this.#monotonic();
+    const known = this.#remember(address, now);
+    const wait = waitFor(known.requestsFullAt, now, perSecond);
+    if (wait === 0) known.requestsFullAt = spend(known.requestsFullAt, now, perSecond);
     return Math.ceil(wait);
   }
 
@@ -163,23 +184,28 @@ export class Doorkeeper {
   /** Whether the address has to wait for its bad tokens; ms. */
   waitsForBadTokens(address: string): number {
     const perSecond = this.limits.badTokensPerSecondPerAddress;
-    const known = this.#addresses.get(address);
+    const known = this.#known(address);
     if (perSecond === 0 || known === undefined) return 0;
     return Math.ceil(waitFor(known.badTokensFullAt, this.#monotonic(), perSecond));
   }
 
+  #known(address: string): Known | undefined {
+    return this.#addresses.get(holderOf(address));
+  }
+
   #remember(address: string, now: number): Known {
-    let known = this.#addresses.get(address);
+    let known = this.#known(address);
     if (known === undefined) {
       if (this.#addresses.size >= REMEMBERED) this.#forget(now);
-      this.#addresses.set(address, (known = { connections: 0, upgradesFullAt: 0, badTokensFullAt: 0 }));
+      this.#addresses.set(holderOf(address), (known = newcomer()));
     }
     return known;
   }
 
   /** Whose buckets are full again is as good as unknown. When that is nobody, the ones without connections go. */
   #forget(now: number): void {
-    const idle = (known: Known): boolean => known.upgradesFullAt <= now && known.badTokensFullAt <= now;
+    const idle = ({ upgradesFullAt, badTokensFullAt, requestsFullAt }: Known): boolean =>
+      Math.max(upgradesFullAt, badTokensFullAt, requestsFullAt) <= now;
     for (const all of [false, true]) {
       for (const [address, known] of this.#addresses) {
         if (known.connections === 0 && (all || idle(known))) this.#addresses.delete(address);
@@ -187,6 +213,25 @@ export class Doorkeeper {
       if (this.#addresses.size < REMEMBERED) return;
     }
   }
+}
+
+function newcomer(): Known {
+  return { connections: 0, upgradesFullAt: 0, badTokensFullAt: 0, requestsFullAt: 0 };
+}
+
+/** Whom an address stands for: of IPv6 the network of 64 bits, all of which one household or server has. */
+function holderOf(address: string): string {
+  if (!address.includes(':')) return address;
+  const [head = '', tail] = address.toLowerCase().split('::');
+  const groups = head === '' ? [] : head.split(':');
+  if (tail !== undefined) {
+    const after = tail === '' ? 0 : tail.split(':').length + (tail.includes('.') ? 1 : 0);
+    while (groups.length + after < 8) groups.push('0');
+  }
+  return `${groups
+    .slice(0, 4)
+    .map((group) => group.replace(/^0+(?=.)/, ''))
+    .join(':')}::/64`;
 }
 
 function networks(list: readonly string[]): BlockList {

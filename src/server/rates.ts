@@ -3,9 +3,10 @@
  * that holds two seconds' worth, kept as the one number of the generic cell rate algorithm (ITU-T
  * I.371): the time at which the bucket will be full again. Called by dispatch.ts for each request.
  */
-import { RoomwireError } from '../protocol/errors.js';
+import type { RoomwireError } from '../protocol/errors.js';
 import type { Limits } from '../protocol/limits.js';
 import { topicPattern } from '../protocol/pattern.js';
+import { refusal } from './refusal.js';
 
 /** What is counted. A volatile event is a publish; SUBSCRIBE and UNSUBSCRIBE are joins; `join:room` is a call. */
 export type Rated = 'calls' | 'publishes' | 'joins';
@@ -23,6 +24,8 @@ export interface RateOptions {
 /** Seconds' worth that may come at once. */
 const BURST_SECONDS = 2;
 const KINDS: readonly Rated[] = ['calls', 'publishes', 'joins'];
+/** The bucket of strays, after those. */
+const STRAYS = KINDS.length;
 const NONE: readonly Namespace[] = [];
 /** Names come from outside: what is remembered of them is bounded (rule 4). */
 const REMEMBERED = 10_000;
@@ -65,9 +68,14 @@ export class Rates {
 
   /** Throws a TypeError for a malformed pattern or rate. */
   constructor(limits: Limits, options: RateOptions = {}) {
-    this.#session = [limits.callsPerSecond, limits.publishesPerSecond, limits.joinsPerSecond];
-    this.#user = [limits.userCallsPerSecond, limits.userPublishesPerSecond, limits.userJoinsPerSecond];
-    let bucket = KINDS.length;
+    this.#session = [limits.callsPerSecond, limits.publishesPerSecond, limits.joinsPerSecond, limits.straysPerSecond];
+    this.#user = [
+      limits.userCallsPerSecond,
+      limits.userPublishesPerSecond,
+      limits.userJoinsPerSecond,
+      limits.userStraysPerSecond,
+    ];
+    let bucket = STRAYS + 1;
     const namespaces = (kind: Rated): readonly Namespace[] =>
       Object.entries(options[kind] ?? {}).map(([pattern, perSecond]) => {
         if (!(perSecond > 0)) throw new TypeError(`rates.${kind}['${pattern}'] must be a number above 0`);
@@ -84,7 +92,7 @@ export class Rates {
     const perUser = this.#user[index] as number;
     const namespaces = this.#namespaces[kind].length === 0 ? NONE : this.#namespacesOf(kind, name);
     const mine = (session.buckets ??= new Array<number>(this.#size).fill(0));
-    const ours = (user.buckets ??= new Array<number>(KINDS.length).fill(0));
+    const ours = (user.buckets ??= new Array<number>(STRAYS + 1).fill(0));
     let wait = perSession > 0 ? waitFor(mine[index] as number, now, perSession) : 0;
     if (perUser > 0) wait = Math.max(wait, waitFor(ours[index] as number, now, perUser));
     for (const { bucket, perSecond } of namespaces) {
@@ -94,6 +102,25 @@ export class Rates {
     if (perSession > 0) mine[index] = spend(mine[index] as number, now, perSession);
     if (perUser > 0) ours[index] = spend(ours[index] as number, now, perUser);
     for (const { bucket, perSecond } of namespaces) mine[bucket] = spend(mine[bucket] as number, now, perSecond);
+  }
+
+  /**
+   * Counts `weight` strays: frames that were refused, or that nothing else counts. False: it is too many, and not
+   * to be refused one by one, which costs as much as what is refused.
+   */
+  stray(weight: number, session: Spender, user: Spender, now: number): boolean {
+    const mine = (session.buckets ??= new Array<number>(this.#size).fill(0));
+    const ours = (user.buckets ??= new Array<number>(STRAYS + 1).fill(0));
+    return this.#spendStrays(mine, this.#session, weight, now) && this.#spendStrays(ours, this.#user, weight, now);
+  }
+
+  #spendStrays(buckets: number[], rates: readonly number[], weight: number, now: number): boolean {
+    const perSecond = rates[STRAYS] as number;
+    if (perSecond === 0) return true;
+    const fullAt = buckets[STRAYS] as number;
+    if (waitFor(fullAt, now, perSecond) > 0) return false;
+    buckets[STRAYS] = Math.max(fullAt, now) + (weight * 1_000) / perSecond;
+    return true;
   }
 
   #namespacesOf(kind: Rated, name: string): readonly Namespace[] {
@@ -110,7 +137,7 @@ export class Rates {
 
 /** The refusal of what would be taken later: `details.retryAfterMs` says when. */
 export function tooMany(retryAfterMs: number, message?: string, cause?: unknown): RoomwireError {
-  return new RoomwireError('too_many', message, { details: { retryAfterMs }, cause });
+  return refusal('too_many', message, { details: { retryAfterMs }, cause });
 }
 
 function matcher(kind: Rated, pattern: string): (name: string) => boolean {

@@ -4,7 +4,6 @@
  * → outbox.ts → transport. Sessions live in sessions.ts, calls in calls.ts.
  */
 import type { Contract, ShapeOf } from '../protocol/contract.js';
-import { errors } from '../protocol/codes.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { SUBPROTOCOL, type Value } from '../protocol/frames.js';
 import { defaultLimits, type Limits } from '../protocol/limits.js';
@@ -32,7 +31,7 @@ import type {
   User,
 } from './api.js';
 import { Arrivals } from './arrivals.js';
-import { Authenticator, guest, type Identity } from './auth.js';
+import { Authenticator, guest } from './auth.js';
 import type { CallTable, PlainHandler, TransactionHandler } from './calls.js';
 import { systemTime, type TimeSource } from './clock.js';
 import { Connection } from './connection.js';
@@ -54,6 +53,7 @@ import { Probe } from './probe/probe.js';
 import { Rates, tooMany } from './rates.js';
 import { Refusals } from './refusals.js';
 import { SessionRegistry, type ServerSession } from './session.js';
+import { TokenCheck } from './token-check.js';
 import { chooseTransport } from './transport/choose.js';
 import type { Transport, UpgradeInfo } from './transport/transport.js';
 import type { ResumeHook } from './welcome.js';
@@ -87,6 +87,7 @@ class RoomServer implements PluginHost {
   readonly #arrivals = new Arrivals();
   readonly #policy: Policy;
   readonly #door: Doorkeeper;
+  readonly #tokens: TokenCheck;
   readonly #rates: Rates;
   readonly #audit: Audit;
   readonly #refusals: Refusals;
@@ -121,6 +122,7 @@ class RoomServer implements PluginHost {
     this.#time = options.time ?? systemTime;
     this.#door = new Doorkeeper(options.admission ?? {}, () => this.#time.monotonic());
     this.#auth = new Authenticator(options.auth ?? {}, () => this.#time.wall(), this.#door.limits.tokenChecks);
+    this.#tokens = new TokenCheck(this.#auth, this.#door);
     this.#policy = new Policy(this.contract, options.policy ?? {});
     this.#rates = new Rates(this.limits, options.rates);
     this.#wheel = new Wheel(this.#time, (error) => this.#failed(error));
@@ -313,22 +315,18 @@ class RoomServer implements PluginHost {
       throw new RoomwireError('forbidden', 'guests come from pages of this machine only');
     }
     const token = /^Bearer +(\S+)$/i.exec(request.headers['authorization'] ?? '')?.[1];
+    if (token !== undefined && this.#auth.isApiKey(token)) {
+      return { kind: 'key', user: { id: 'api-key', name: 'backend' } };
+    }
+    const wait = this.#door.takesRequest(request.address);
+    if (wait > 0) throw tooMany(wait, 'too many requests from this address');
     if (token === undefined) {
       if (this.#guests) return { kind: 'guest', user: guest().user };
       throw new RoomwireError('unauthenticated', 'send Authorization: Bearer with an API key or a token');
     }
-    if (this.#auth.isApiKey(token)) return { kind: 'key', user: { id: 'api-key', name: 'backend' } };
     if (!this.#auth.tokens && this.#guests) return { kind: 'guest', user: guest().user };
-    const wait = Math.max(this.#door.waitsForBadTokens(request.address), this.#door.checksToken());
-    if (wait > 0) throw tooMany(wait, 'too many tokens to check');
     const { address } = request;
-    let identity: Identity;
-    try {
-      identity = await this.#auth.verify(token);
-    } catch (error) {
-      if (error instanceof RoomwireError && error.code === errors.unauthenticated) this.#door.badToken(address);
-      throw error;
-    }
+    const identity = await this.#tokens.stranger(token, address);
     const { user } = await this.#arrivals.admit(identity, { via: 'http', sid: undefined, address });
     return { kind: 'user', user };
   }
@@ -418,6 +416,7 @@ class RoomServer implements PluginHost {
       guests: this.#guests,
       context: { ...this.plugins, publish: this.publish.bind(this), transact: this.transact.bind(this) },
       isDraining,
+      tokens: this.#tokens,
       door: this.#door,
       ownKey: this.#ownKey,
       rates: this.#rates,

@@ -58,6 +58,8 @@ export function opens(record: SessionRecord, secret: string): boolean {
 /** What the sessions of one user share. */
 export interface Account extends Spender {
   readonly sessions: ServerSession[];
+  /** Those without a connection, the longest waiting first. */
+  readonly waiting: Set<ServerSession>;
 }
 
 export class ServerSession implements Session, Spender {
@@ -114,6 +116,8 @@ export class SessionRegistry {
   readonly #bySid = new Map<string, ServerSession>();
   readonly #byUser = new Map<string, Account>();
   readonly #byTopic = new Map<string, Set<ServerSession>>();
+  /** What users had spent whose last session ended just now: who says BYE and comes back goes on from there. */
+  readonly #spent = new Map<string, number[]>();
 
   get size(): number {
     return this.#bySid.size;
@@ -132,7 +136,10 @@ export class SessionRegistry {
     this.#bySid.set(session.sid, session);
     const { id } = session.user;
     let account = this.#byUser.get(id);
-    if (account === undefined) this.#byUser.set(id, (account = { sessions: [], buckets: undefined }));
+    if (account === undefined) {
+      account = { sessions: [], waiting: new Set(), buckets: this.#spent.get(id) };
+      this.#byUser.set(id, account);
+    }
     account.sessions.push(session);
     session.account = account;
   }
@@ -151,9 +158,24 @@ export class SessionRegistry {
     session.topics.clear();
     session.ended = true;
     if (!this.#bySid.delete(session.sid)) return;
-    const { sessions } = session.account as Account;
+    const { sessions, waiting, buckets } = session.account as Account;
+    const { id } = session.user;
     sessions.splice(sessions.indexOf(session), 1);
-    if (sessions.length === 0) this.#byUser.delete(session.user.id);
+    waiting.delete(session);
+    if (sessions.length > 0) return;
+    this.#byUser.delete(id);
+    if (buckets !== undefined) this.#spent.set(id, buckets);
+  }
+
+  /** Their buckets are full again. */
+  forgetSpent(userId: string): void {
+    this.#spent.delete(userId);
+  }
+
+  /** How many connections a user has. */
+  connectedOf(userId: string): number {
+    const account = this.#byUser.get(userId);
+    return account === undefined ? 0 : account.sessions.length - account.waiting.size;
   }
 
   inTopic(topic: string): readonly ServerSession[] {

@@ -12,15 +12,24 @@ import type { Connection } from './connection.js';
 import type { Hub } from './hub/hub.js';
 import { isProbe } from './probe/own.js';
 import { ServerSession, type SessionRecord, type SessionRegistry } from './session.js';
+import { tooMany } from './rates.js';
+import type { TokenCheck } from './token-check.js';
 import type { Timer } from './wheel.js';
 
 const PAGE = 1_000;
+/** Longer than any bucket of rates.ts takes to be full again. */
+const SPENT_MS = 5_000;
+/** What a second AUTH is told to wait for. */
+const RENEW_MS = 100;
 
 export interface SessionsOptions {
   readonly hub: Hub;
   readonly registry: SessionRegistry;
-  readonly auth: Authenticator;
   readonly arrivals: Arrivals;
+  readonly auth: Pick<Authenticator, 'clockToleranceMs'>;
+  readonly tokens: TokenCheck;
+  /** Sessions of one user without a connection; 0: any number. */
+  readonly waitingPerUser: number;
   /** The wall clock, which tokens go by. */
   readonly wall: () => number;
   readonly log: Log;
@@ -80,7 +89,7 @@ export class Sessions {
     session.record = record;
     if (!connection.open) {
       // It closed during the commit. A new session's secret was never told: nobody can come back to it.
-      if (session.connection === undefined) this.#startGrace(session, isNew ? 0 : record.graceMs);
+      if (session.connection === undefined) this.#wait(session, isNew ? 0 : record.graceMs);
       return;
     }
     const earlier = session.connection;
@@ -90,6 +99,7 @@ export class Sessions {
       hub.detach(earlier.outbox, session);
     }
     session.graceTimer?.cancel();
+    session.account?.waiting.delete(session);
     session.connection = connection;
     connection.welcomed(session);
     if (!isProbe(session)) hub.counters.connected++;
@@ -144,10 +154,24 @@ export class Sessions {
     if (session === undefined || session.connection !== connection) return;
     session.connection = undefined;
     session.expiryTimer?.cancel();
-    if (!session.ended) this.#startGrace(session);
+    if (!session.ended) this.#wait(session, session.record.graceMs);
+  }
+
+  /** In its grace. Of too many of one user's the one that has waited longest ends: they cost memory, and nobody's connection. */
+  #wait(session: ServerSession, ms: number): void {
+    this.#startGrace(session, ms);
+    const most = this.#options.waitingPerUser;
+    const waiting = session.account?.waiting;
+    if (most === 0 || waiting === undefined || waiting.size <= most) return;
+    for (const longest of waiting) {
+      // Not again by the next one, while its end is on its way.
+      waiting.delete(longest);
+      return void this.#endQuietly(longest);
+    }
   }
 
   #startGrace(session: ServerSession, ms = session.record.graceMs): void {
+    session.account?.waiting.add(session);
     session.graceTimer?.cancel();
     session.graceTimer = this.#options.after(ms, () => {
       if (session.connection === undefined) void this.#endQuietly(session);
@@ -179,6 +203,9 @@ export class Sessions {
     const { hub, registry } = this.#options;
     const ended = (): void => {
       registry.remove(session);
+      if (registry.connectedOf(session.user.id) === 0) {
+        this.#options.after(SPENT_MS, () => registry.forgetSpent(session.user.id));
+      }
       session.graceTimer?.cancel();
       session.expiryTimer?.cancel();
       const { connection } = session;
@@ -209,10 +236,14 @@ export class Sessions {
     done: (reply: { readonly expiresAt: number | null }) => void,
     failed: (error: unknown) => void,
   ): void {
-    const { auth, arrivals, hub } = this.#options;
+    const { arrivals, hub } = this.#options;
     const { address } = connection;
-    auth
-      .verify(token)
+    // One at a time: what waits for its check would come before others' HELLO.
+    if (connection.renewing) throw tooMany(RENEW_MS, 'another AUTH is being checked');
+    connection.renewing = true;
+    this.#options.tokens
+      .renewal(token)
+      .finally(() => (connection.renewing = false))
       .then((identity) => {
         if (identity.user.id !== session.user.id) {
           throw new RoomwireError('forbidden', 'this token names another user');

@@ -31,6 +31,7 @@ import {
 } from './session.js';
 import { PROBE, type OwnKey } from './probe/own.js';
 import type { Sessions } from './sessions.js';
+import type { TokenCheck } from './token-check.js';
 import type { UpgradeInfo } from './transport/transport.js';
 
 /** For one who has too many connections: others of theirs have to end first. */
@@ -47,6 +48,7 @@ export interface WelcomerOptions {
   readonly arrivals: Arrivals;
   /** Whether someone without a token is let in as a guest. */
   readonly guests: boolean;
+  readonly tokens: TokenCheck;
   readonly door: Doorkeeper;
   readonly ownKey: OwnKey;
   readonly clock: Clock;
@@ -61,6 +63,9 @@ export type ResumeHook = (tx: Transaction, session: Session, topic: string, refu
 
 export class Welcomer {
   readonly #options: WelcomerOptions;
+  /** Whose HELLO is being answered: they are not in the registry yet. */
+  readonly #arriving = new Map<string, number>();
+  #arrivingInAll = 0;
   readonly #resumeHooks: ResumeHook[] = [];
 
   constructor(options: WelcomerOptions) {
@@ -103,16 +108,25 @@ export class Welcomer {
     const session = presented ?? this.#begin(identity, hello);
     const refused = await this.#refused(session, identity, hello);
     if (!connection.open) return;
+    // Again: others may have come meanwhile. From here on it counts, though it is in no registry yet.
+    if (verified !== PROBE) this.#countArrival(identity.user.id, presented);
+    const arrived = this.#arrives(identity.user.id);
     hub.perform(
       (tx) => this.#welcome(tx, { connection, id, hello, identity, session, refused }),
-      (welcome) => connection.outbox.push(welcome),
-      failed,
+      (welcome) => {
+        arrived();
+        connection.outbox.push(welcome);
+      },
+      (error) => {
+        arrived();
+        failed(error);
+      },
     );
   }
 
   async #admit(verified: Identity, presented: ServerSession | undefined, { address }: Connection): Promise<Identity> {
     if (verified.user.id === PROBE.user.id) throw new RoomwireError('forbidden', "this name is the server's own");
-    this.#countUser(verified.user.id, presented);
+    this.#countArrival(verified.user.id, presented);
     const via = presented === undefined ? 'connect' : 'resume';
     return this.#options.arrivals.admit(verified, { via, sid: presented?.sid, address });
   }
@@ -131,32 +145,38 @@ export class Welcomer {
     const { auth, guests } = this.#options;
     const token = hello.token ?? tokenOf(connection.info);
     if (token !== undefined && this.#options.ownKey.opens(token)) return PROBE;
-    if (token !== undefined && auth.tokens) return this.#verify(token, connection.address);
+    if (token !== undefined && auth.tokens) {
+      return this.#options.tokens.stranger(token, connection.address, () => connection.open);
+    }
     if (!guests) throw new RoomwireError('unauthenticated', 'a token is needed');
     if (presented?.record.guest === true) return { user: presented.user, expiresAt: null, guest: true };
     return guest();
   }
 
-  async #verify(token: string, address: string): Promise<Identity> {
-    const { auth, door } = this.#options;
-    const wait = Math.max(door.waitsForBadTokens(address), door.checksToken());
-    if (wait > 0) throw tooMany(wait, 'too many tokens to check');
-    try {
-      return await auth.verify(token);
-    } catch (error) {
-      if (error instanceof RoomwireError && error.code === errors.unauthenticated) door.badToken(address);
-      throw error;
+  /** Throws too_many when there are as many sessions, or the user has as many connections, as may be. */
+  #countArrival(userId: string, presented: ServerSession | undefined): void {
+    const { registry, door } = this.#options;
+    const { sessions, connectionsPerUser: most } = door.limits;
+    if (sessions > 0 && presented === undefined && registry.size + this.#arrivingInAll >= sessions) {
+      throw tooMany(CONNECTION_RETRY_MS, 'too many sessions');
+    }
+    const arriving = this.#arriving.get(userId) ?? 0;
+    const connected = registry.connectedOf(userId) - (presented?.connected === true ? 1 : 0);
+    if (most > 0 && connected + arriving >= most) {
+      throw tooMany(CONNECTION_RETRY_MS, `you have ${most} connections: close one`);
     }
   }
 
-  /** Throws too_many when the user has as many connections as one may. */
-  #countUser(userId: string, presented: ServerSession | undefined): void {
-    const most = this.#options.door.limits.connectionsPerUser;
-    if (most === 0) return;
-    const sessions = this.#options.registry.ofUser(userId);
-    if (sessions.length < most) return;
-    const connected = sessions.filter((session) => session !== presented && session.connected).length;
-    if (connected >= most) throw tooMany(CONNECTION_RETRY_MS, `you have ${most} connections: close one`);
+  /** Counts one whose WELCOME is being committed. Answers what takes it back. */
+  #arrives(userId: string): () => void {
+    this.#arriving.set(userId, (this.#arriving.get(userId) ?? 0) + 1);
+    this.#arrivingInAll++;
+    return () => {
+      this.#arrivingInAll--;
+      const others = (this.#arriving.get(userId) as number) - 1;
+      if (others > 0) this.#arriving.set(userId, others);
+      else this.#arriving.delete(userId);
+    };
   }
 
   #begin(identity: Identity, hello: Hello): ServerSession {

@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Limits } from '../../src/protocol/limits.js';
 import type { Stats } from '../../src/server/api.js';
+import type { AdmissionOptions } from '../../src/server/doorkeeper.js';
 import type { Random } from '../random.js';
 
 export type EngineName = 'uws' | 'ws' | 'auto';
@@ -15,9 +16,15 @@ export interface ServeOptions {
   readonly path: string;
   readonly store: StoreName;
   readonly engine: EngineName;
+  /** 0: any free one. */
   readonly port: number;
   readonly limits?: Partial<Limits>;
   readonly ringBytes?: number;
+  readonly admission?: AdmissionOptions;
+  /** Ms; often, so that a connection that is dead without a word is noticed within a run. Default 2,000. */
+  readonly pingEvery?: number;
+  /** Ms. Default 5,000. */
+  readonly pingTimeout?: number;
 }
 
 /** What the server holds, after a collection of garbage. */
@@ -62,7 +69,8 @@ export class Child {
     return this.#process?.pid;
   }
 
-  async start(): Promise<void> {
+  /** Resolves with the port when it listens. */
+  async start(): Promise<number> {
     const program = fileURLToPath(new URL('./serve-child.ts', import.meta.url));
     const child = spawn(
       process.execPath,
@@ -74,8 +82,9 @@ export class Child {
     const died = once(child, 'exit').then(([code, signal]) => {
       throw new Error(`the server ended before it listened: ${code} ${signal}`);
     });
-    await Promise.race([once(createInterface(child.stdout as NodeJS.ReadableStream), 'line'), died]);
+    const [port] = await Promise.race([once(createInterface(child.stdout as NodeJS.ReadableStream), 'line'), died]);
     died.catch(() => undefined);
+    return Number(port);
   }
 
   /** Ended by itself: it should not have. */

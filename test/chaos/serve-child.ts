@@ -15,7 +15,8 @@ import { SECRET } from '../support/tokens.js';
 import { unrated } from '../support/unrated.js';
 import type { Holdings, ServeOptions } from './child.js';
 
-const { path, store, engine, port, limits, ringBytes } = JSON.parse(process.argv[2] ?? '{}') as ServeOptions;
+const options = JSON.parse(process.argv[2] ?? '{}') as ServeOptions;
+const { path, store, engine, port, limits, ringBytes, admission, pingEvery = 2_000, pingTimeout = 5_000 } = options;
 const contract = defineContract({
   use: [roomsContract()],
   topics: {
@@ -32,9 +33,9 @@ const server = createServer({
   limits: { ...unrated, ...limits },
   ringBytes,
   auth: { secret: SECRET },
-  // Often, so that a connection that is dead without a word is noticed within a run.
-  pingEvery: 2_000,
-  pingTimeout: 5_000,
+  admission,
+  pingEvery,
+  pingTimeout,
   log: {
     debug() {},
     info() {},

@@ -400,7 +400,8 @@ t.test(
   'a flood of 10,000 bad frames leaves others answered, and of what has no id 100 a second are told',
   async (t) => {
     const time = new ManualTime();
-    const s = await startOpen(t, { time, limits: { callsPerSecond: 0, publishesPerSecond: 0, joinsPerSecond: 0 } });
+    const unlimited = { callsPerSecond: 0, publishesPerSecond: 0, joinsPerSecond: 0, straysPerSecond: 0 };
+    const s = await startOpen(t, { time, limits: { ...unlimited, userStraysPerSecond: 0 } });
     const other = await bystander(t, s);
     await other.subscribe('chat:1');
     const bad = await s.client();

@@ -82,7 +82,7 @@ export function createWsTransport(options: TransportOptions): Transport {
       highWaterMark: HIGH_WATER_BYTES,
       keepAliveTimeout: 10_000,
       headersTimeout: 10_000,
-      requestTimeout: 60_000,
+      requestTimeout: 30_000,
       connectionsCheckingInterval: 5_000,
     },
     (request, response) => {
