@@ -1,12 +1,11 @@
 /** The HTTP plugin: health, REST for rooms, publishing for backends and the page, on the server's own port. */
-import { messageOf } from '../protocol/code-texts.js';
-import { RoomwireError } from '../protocol/errors.js';
-import type { AuditEvent, HttpRequest, HttpResponse, Plugin, PluginHost } from '../server/api.js';
+import type { AuditEvent, HttpCaller, HttpRequest, HttpResponse, Plugin, PluginHost } from '../server/api.js';
 import type { RoomsApi } from '../rooms/rooms.js';
 import { adminRoutes, requireAdmin } from './admin-routes.js';
 import { metricsRoutes, type MetricsAccess } from './metrics.js';
 import { pageFile } from './page-files.js';
-import { json, responseTo } from './problem.js';
+import { OwnRoutes, type HttpApi } from './own-routes.js';
+import { json, refusalOf, type Answered } from './problem.js';
 import { publishRoute } from './publish-route.js';
 import { roomRoutes } from './room-routes.js';
 import { Router, type Route } from './router.js';
@@ -37,7 +36,7 @@ const EVENTS: Readonly<Record<number, AuditEvent>> = {
 };
 
 /** Put it after `rooms()` in `plugins` to serve their REST too. */
-export function http({ page = true, metrics = 'key', origins = [] }: HttpOptions = {}): Plugin<'http', undefined> {
+export function http({ page = true, metrics = 'key', origins = [] }: HttpOptions = {}): Plugin<'http', HttpApi> {
   return {
     name: 'http',
     setup(server) {
@@ -49,22 +48,24 @@ export function http({ page = true, metrics = 'key', origins = [] }: HttpOptions
         ...metricsRoutes(server, rooms, metrics),
         ...(rooms === undefined ? [] : roomRoutes(rooms)),
       ];
-      const router = new Router(routes, async (request) => {
+      const authenticate = async (request: HttpRequest): Promise<HttpCaller> => {
         const caller = await server.authenticate(request);
         if (caller.kind === 'key' && !['GET', 'HEAD'].includes(request.method)) {
           server.audit({ event: 'admin', user: caller.user.id, ...placeOf(request) });
         }
         return caller;
-      });
+      };
+      const router = new Router(routes, authenticate, (perSecond) => server.rate(perSecond));
+      const own = new OwnRoutes(server, authenticate);
       server.onRequest(async (request) => {
         const cors = corsHeaders(request, origins);
         if (cors !== undefined && request.method === 'OPTIONS')
           return { status: 204, headers: { ...cors, ...ALLOWED }, body: '' };
-        const { response, reason } = await answer(request, router, page);
+        const { response, reason } = await answer(request, [router, own], page);
         if (reason !== undefined && response !== undefined) note(server, request, response.status, reason);
         return response && cors ? { ...response, headers: { ...response.headers, ...cors } } : response;
       });
-      return undefined;
+      return own;
     },
   };
 }
@@ -82,16 +83,19 @@ function note(server: PluginHost, request: HttpRequest, status: number, reason: 
 
 async function answer(
   request: HttpRequest,
-  router: Router,
+  [router, own]: readonly [Router, OwnRoutes],
   page: boolean,
-): Promise<{ readonly response: HttpResponse | undefined; readonly reason?: string }> {
+): Promise<Answered> {
   try {
-    const found = (await router.answer(request)) ?? (page ? pageFile(request) : undefined);
-    return { response: found ?? unknownPath(request) };
+    const found = await router.answer(request);
+    if (found !== undefined) return { response: found };
+    const owned = await own.answer(request);
+    if (owned !== undefined) return owned;
+    return { response: (page ? pageFile(request) : undefined) ?? unknownPath(request) };
   } catch (error) {
-    const response = responseTo(error);
-    if (response === undefined) throw error;
-    return { response, reason: error instanceof RoomwireError ? messageOf(error) : (error as Error).message };
+    const refusal = refusalOf(error);
+    if (refusal === undefined) throw error;
+    return refusal;
   }
 }
 

@@ -66,8 +66,19 @@ export class HttpError extends Error {
   }
 }
 
+/** Writes the body of a refusal in another form; `headers`: those the status asks for, such as Retry-After. */
+export type Refused = (problem: Problem, headers: Readonly<Record<string, string>>) => HttpResponse;
+
+const asProblem: Refused = (problem, headers) => json(problem.status, problem, headers, 'application/problem+json');
+
+/** `reason`: for the log, where it is a refusal. */
+export interface Answered {
+  readonly response: HttpResponse | undefined;
+  readonly reason?: string;
+}
+
 /** undefined for what is no answer but a bug. */
-export function responseTo(error: unknown): HttpResponse | undefined {
+export function refusalOf(error: unknown, refused: Refused = asProblem): Answered | undefined {
   if (error instanceof RoomwireError) {
     const problem = problemOf(error);
     const headers: Record<string, string> = {};
@@ -75,12 +86,11 @@ export function responseTo(error: unknown): HttpResponse | undefined {
     const { retryAfterMs } = (error.details ?? {}) as { readonly retryAfterMs?: unknown };
     if (typeof retryAfterMs === 'number') headers['retry-after'] = String(Math.ceil(retryAfterMs / 1_000));
     else if (problem.status === 503) headers['retry-after'] = '1';
-    return json(problem.status, problem, headers, 'application/problem+json');
+    return { response: refused(problem, headers), reason: problem.detail };
   }
   if (error instanceof HttpError) {
     const { status, message: detail, headers } = error;
-    const problem: Problem = { type: 'about:blank', title: detail, status, detail };
-    return json(status, problem, headers, 'application/problem+json');
+    return { response: refused({ type: 'about:blank', title: detail, status, detail }, headers), reason: detail };
   }
   return undefined;
 }

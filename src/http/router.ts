@@ -1,7 +1,7 @@
 /** Routes: a table of method, path pattern and handler; answers 404 and 405 itself and reads JSON bodies strictly. */
 import type * as v from 'valibot';
 import { checked } from '../protocol/validate.js';
-import type { HttpCaller, HttpRequest, HttpResponse } from '../server/api.js';
+import type { HttpCaller, HttpRequest, HttpResponse, PluginHost } from '../server/api.js';
 import { HttpError } from './problem.js';
 
 export interface RouteContext {
@@ -18,6 +18,8 @@ export interface Route {
   readonly path: string;
   /** Needs no credentials; `caller` is a guest then. */
   readonly open?: boolean;
+  /** Requests a second of one user, or of one address where that is all one knows; not of API keys. */
+  readonly perSecond?: number;
   handle(context: RouteContext): Promise<HttpResponse>;
 }
 
@@ -25,6 +27,8 @@ const NOBODY: HttpCaller = { kind: 'guest', user: { id: '', name: '' } };
 
 interface Compiled {
   readonly route: Route;
+  /** Throws too_many. */
+  readonly take: ((key: string) => void) | undefined;
   readonly regex: RegExp;
   readonly names: readonly string[];
 }
@@ -33,14 +37,20 @@ export class Router {
   readonly #routes: readonly Compiled[];
   readonly #authenticate: (request: HttpRequest) => Promise<HttpCaller>;
 
-  constructor(routes: readonly Route[], authenticate: (request: HttpRequest) => Promise<HttpCaller>) {
+  /** Throws a TypeError for a rate that is not above 0. */
+  constructor(
+    routes: readonly Route[],
+    authenticate: (request: HttpRequest) => Promise<HttpCaller>,
+    rate: PluginHost['rate'],
+  ) {
     this.#routes = routes.map((route) => {
       const names: string[] = [];
       const source = route.path.replace(/:(\w+)/g, (_, name: string) => {
         names.push(name);
         return '([^/]+)';
       });
-      return { route, regex: new RegExp(`^${source}$`), names };
+      const take = route.perSecond === undefined ? undefined : rate(route.perSecond);
+      return { route, take, regex: new RegExp(`^${source}$`), names };
     });
     this.#authenticate = authenticate;
   }
@@ -48,7 +58,7 @@ export class Router {
   /** undefined when no route has this path. Throws HttpError and RoomwireError. */
   async answer(request: HttpRequest): Promise<HttpResponse | undefined> {
     const allowed: string[] = [];
-    for (const { route, regex, names } of this.#routes) {
+    for (const { route, take, regex, names } of this.#routes) {
       const match = regex.exec(request.path);
       if (match === null) continue;
       const method = request.method === 'HEAD' ? 'GET' : request.method;
@@ -58,6 +68,7 @@ export class Router {
       }
       const params = Object.fromEntries(names.map((name, i) => [name, decodePart(match[i + 1] as string)]));
       const caller = route.open === true ? NOBODY : await this.#authenticate(request);
+      if (caller.kind !== 'key') take?.(caller.kind === 'user' ? `user ${caller.user.id}` : `at ${request.address}`);
       return route.handle({ request, params, query: new URLSearchParams(request.query), caller });
     }
     if (allowed.length === 0) return undefined;

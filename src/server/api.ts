@@ -204,6 +204,8 @@ export interface PluginHost {
   now(): number;
   /** A timer on the shared wheel (rule 10). */
   after(ms: number, fn: () => void): Timer;
+  /** Makes a rate by key: what it returns counts one, and throws too_many with `retryAfterMs` when it comes too early. Twice as many may come at once. */
+  rate(perSecond: number): (key: string) => void;
   transact<T>(work: (tx: Transaction) => T): Promise<T>;
   handle(call: string, handler: (context: CallContext<never, User> & Record<string, unknown>) => unknown): void;
   handleAtomic(call: string, handler: AtomicHandler<never, User>): void;

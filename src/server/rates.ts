@@ -44,7 +44,9 @@ interface Namespace {
 
 /** Ms until one more may come; 0: now. */
 export function waitFor(fullAt: number, now: number, perSecond: number): number {
-  const wait = fullAt - now - (BURST_SECONDS * perSecond - 1) * (1_000 / perSecond);
+  // At least one: a bucket that never holds a whole one, at a rate below a half, would let nothing through.
+  const burst = Math.max(1, BURST_SECONDS * perSecond);
+  const wait = fullAt - now - (burst - 1) * (1_000 / perSecond);
   // Sums of thirds are not whole: a rounding is no wait.
   return wait > 1e-6 ? wait : 0;
 }
@@ -132,6 +134,33 @@ export class Rates {
       known.set(name, found);
     }
     return found;
+  }
+}
+
+/** One rate for many keys, such as users or addresses. Keys come from outside: those idle the longest are forgotten (rule 4). */
+export class KeyedRate {
+  readonly #perSecond: number;
+  readonly #now: () => number;
+  /** Ms of the clock at which the key's bucket is full. */
+  readonly #fullAt = new Map<string, number>();
+
+  /** `now`: ms that never go back. Throws a TypeError for a rate that is not above 0. */
+  constructor(perSecond: number, now: () => number) {
+    if (!(perSecond > 0)) throw new TypeError('a rate must be a number above 0');
+    this.#perSecond = perSecond;
+    this.#now = now;
+  }
+
+  /** Counts one. Throws too_many, and counts nothing, when it comes too early. */
+  take(key: string): void {
+    const now = this.#now();
+    const fullAt = this.#fullAt.get(key) ?? 0;
+    const wait = waitFor(fullAt, now, this.#perSecond);
+    if (wait > 0) throw tooMany(Math.ceil(wait), 'too many requests');
+    // The last to come is the last in the map, so that the oldest go first.
+    this.#fullAt.delete(key);
+    this.#fullAt.set(key, spend(fullAt, now, this.#perSecond));
+    if (this.#fullAt.size > REMEMBERED) this.#fullAt.delete(this.#fullAt.keys().next().value as string);
   }
 }
 

@@ -50,7 +50,7 @@ import type { CloseOptions, ListenOptions, Server, ServerOptions } from './optio
 import { Policy } from './policy.js';
 import { OWN_PREFIX, OwnKey } from './probe/own.js';
 import { Probe } from './probe/probe.js';
-import { Rates, tooMany } from './rates.js';
+import { KeyedRate, Rates, tooMany } from './rates.js';
 import { Refusals } from './refusals.js';
 import { SessionRegistry, type ServerSession } from './session.js';
 import { TokenCheck } from './token-check.js';
@@ -182,6 +182,11 @@ class RoomServer implements PluginHost {
 
   after(ms: number, fn: () => void): Timer {
     return this.#wheel.after(ms, fn);
+  }
+
+  rate(perSecond: number): (key: string) => void {
+    const rate = new KeyedRate(perSecond, () => this.#time.monotonic());
+    return (key) => rate.take(key);
   }
 
   handle(name: string, handler: PlainHandler): void {

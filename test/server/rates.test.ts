@@ -1,7 +1,7 @@
 /** Rates: what comes too often is refused with when to come again, by session, by user and by namespace. */
 import t from 'tap';
 import { Op } from '../../src/protocol/frames.js';
-import { Rates, type RateOptions } from '../../src/server/rates.js';
+import { KeyedRate, Rates, type RateOptions } from '../../src/server/rates.js';
 import { defaultLimits, type Limits } from '../../src/protocol/limits.js';
 import { ManualTime } from '../support/manual-time.js';
 import { startOpen } from '../support/open-server.js';
@@ -84,3 +84,20 @@ t.test('over the wire a flood is refused frame by frame with retryAfterMs, and t
   t.match(await flooder.frame(([op, id]) => op === Op.NACK && id === 0), [Op.NACK, 0, 201]);
   t.match(server.stats(), { connections: 1 }, 'a flood closes nothing');
 });
+
+t.test(
+  'a rate by key lets at least one through, however low it is, and forgets the keys idle the longest',
+  async (t) => {
+    let now = 0;
+    const rate = new KeyedRate(0.1, () => now);
+    rate.take('ada');
+    t.throws(() => rate.take('ada'), { code: 201, details: { retryAfterMs: 10_000 } });
+    rate.take('bob');
+    now = 10_000;
+    t.doesNotThrow(() => rate.take('ada'));
+    for (let i = 0; i < 10_000; i++) rate.take(`outsider ${i}`);
+    t.doesNotThrow(() => rate.take('ada'), 'forgotten');
+    t.throws(() => rate.take('outsider 9999'), { code: 201 });
+    t.throws(() => new KeyedRate(0, () => now), /above 0/);
+  },
+);

@@ -1,0 +1,103 @@
+/** Endpoints that a program adds to the server's port: who may call them, how often, and how they refuse. */
+import t from 'tap';
+import * as v from 'valibot';
+import { http } from '../../src/http/http.js';
+import { HttpError, json } from '../../src/http/problem.js';
+import { body, type Route } from '../../src/http/router.js';
+import { RoomwireError } from '../../src/protocol/errors.js';
+import { ManualTime } from '../support/manual-time.js';
+import { startServer, type Test } from '../support/server.js';
+import { SECRET as secret, tokenFor } from '../support/tokens.js';
+
+const apiKey = 'an-api-key-of-the-backend';
+const Order = v.object({ reason: v.string() });
+const routes: readonly Route[] = [
+  {
+    method: 'POST',
+    path: '/orders/:id/close',
+    handle: async ({ request, params, caller }) =>
+      json(200, { id: params['id'], by: caller.user.id, ...body(request, Order) }),
+  },
+  { method: 'GET', path: '/open', open: true, perSecond: 1, handle: async () => json(200, 'hello') },
+  { method: 'GET', path: '/limited', perSecond: 1, handle: async () => json(200, 'hello') },
+  { method: 'GET', path: '/stats', handle: () => Promise.reject(new HttpError(404, 'no such stats')) },
+  { method: 'GET', path: '/room', handle: () => Promise.reject(new RoomwireError('room_not_found', 'no such party')) },
+  { method: 'GET', path: '/bug', handle: () => Promise.reject(new Error('a bug')) },
+];
+
+async function start(t: Test) {
+  const time = new ManualTime();
+  const s = await startServer(t, {
+    plugins: [http({ page: false })] as const,
+    auth: { secret, apiKeys: [apiKey] },
+    time,
+  });
+  s.server.plugins.http.routes(routes);
+  s.server.plugins.http.routes(
+    routes.map((route) => ({ ...route, path: `/own${route.path}` })),
+    { refused: ({ status, detail }, headers) => json(status, { error: detail }, headers) },
+  );
+  const ask = async (path: string, { method = 'GET', token, text }: Ask = {}) => {
+    const headers: Record<string, string> = {};
+    if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
+    if (text !== undefined) headers['content-type'] = 'application/json';
+    const response = await fetch(s.http + path, { method, headers, ...(text === undefined ? {} : { body: text }) });
+    return { status: response.status, headers: response.headers, body: (await response.json()) as unknown };
+  };
+  return { ...s, time, ask };
+}
+interface Ask {
+  readonly method?: string;
+  readonly token?: string;
+  readonly text?: string;
+}
+
+t.test('an endpoint is given the path, the body as checked, and who asks', async (t) => {
+  const { ask } = await start(t);
+  const token = await tokenFor('ada');
+  const answer = await ask('/orders/a%20b/close', { method: 'POST', token, text: '{"reason":"late"}' });
+  t.match(answer, { status: 200, body: { id: 'a b', by: 'ada', reason: 'late' } });
+  t.match(await ask('/orders/1/close', { method: 'POST', text: '{"reason":"late"}' }), { status: 401 });
+  t.match(await ask('/orders/1/close', { token }), { status: 405 });
+  t.match(await ask('/orders/1/close', { method: 'POST', token, text: '{' }), { status: 400 });
+  t.match(await ask('/orders/1/close', { method: 'POST', token, text: '{}' }), { status: 422 });
+  t.match(await ask('/open'), { status: 200, body: 'hello' }, 'an open one asks for nothing');
+});
+
+t.test('what an endpoint throws is answered, in the form the program chose', async (t) => {
+  const { ask, log } = await start(t);
+  const token = await tokenFor('ada');
+  t.match(await ask('/stats', { token }), { status: 404, body: { detail: 'no such stats' } });
+  t.match(await ask('/own/stats', { token }), { status: 404, body: { error: 'no such stats' } });
+  t.match(await ask('/room', { token }), { status: 404, body: { name: 'room_not_found' } });
+  t.match(await ask('/own/room', { token }), { status: 404, body: { error: 'no such party' } });
+  const refused = await ask('/own/room', { token: 'forged' });
+  t.match(refused, { status: 401, body: { error: String } });
+  t.equal(refused.headers.get('www-authenticate'), 'Bearer');
+  t.same(log.errors, []);
+  t.match(await ask('/bug', { token }), { status: 500, body: { detail: 'internal server error' } });
+  t.match(await ask('/own/bug', { token }), { status: 500, body: { error: 'internal server error' } });
+  t.match(log.errors, [{ fields: { path: '/bug' } }, { fields: { path: '/own/bug' } }], 'a bug is in the log');
+});
+
+t.test(
+  'a rate holds for each user by itself, for each address where nobody is known, and not for the backend',
+  async (t) => {
+    const { ask, time } = await start(t);
+    const [ada, bob] = [await tokenFor('ada'), await tokenFor('bob')];
+    const statuses = async (path: string, times: number, token?: string): Promise<number[]> => {
+      const found: number[] = [];
+      for (let i = 0; i < times; i++) found.push((await ask(path, token === undefined ? {} : { token })).status);
+      return found;
+    };
+    t.same(await statuses('/limited', 3, ada), [200, 200, 429]);
+    t.same(await statuses('/limited', 1, bob), [200]);
+    t.same(await statuses('/limited', 5, apiKey), [200, 200, 200, 200, 200]);
+    t.same(await statuses('/open', 3), [200, 200, 429]);
+    const refused = await ask('/own/limited', { token: ada });
+    t.equal(refused.status, 200, 'each endpoint has its own');
+    t.equal((await ask('/open')).headers.get('retry-after'), '1');
+    time.advance(1_000);
+    t.same(await statuses('/limited', 2, ada), [200, 429]);
+  },
+);
