@@ -1,6 +1,6 @@
 /**
- * `npm run stress`: chain, locks, lock handles and hostile frames at scale, on uWebSockets.js with LMDB, and shorter on the other
- * pairs. `--quick` takes under 50 s. Progress goes to stderr; the last line of stdout has the counts. The first
+ * `npm run stress`: chain, locks, lock handles, hostile frames and the model test at scale, on uWebSockets.js with LMDB,
+ * and shorter on the other pairs. `--quick` takes under 50 s. Progress goes to stderr; the last line of stdout has the counts. The first
  * complaint of a checker makes the exit code 1 and says how to replay it: `SEED=… npm run stress -- --only <part>`.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -13,6 +13,7 @@ import type { EngineName, StoreName } from './child.js';
 import { runHandles } from './handles.js';
 import { runHostile } from './hostile.js';
 import { runLocks } from './locks.js';
+import { runModel } from './model/run.js';
 
 const { values } = parseArgs({
   options: {
@@ -37,18 +38,29 @@ interface Target {
   readonly operations: number;
   readonly handles: number;
   readonly frames: number;
+  readonly commands: number;
 }
 const full: readonly [first: Target, others: Target] = [
-  { deliveries: 1_000_000, operations: 100_000, handles: 5_000, frames: 10_000_000 },
-  { deliveries: 100_000, operations: 10_000, handles: 500, frames: 500_000 },
+  { deliveries: 1_000_000, operations: 100_000, handles: 5_000, frames: 10_000_000, commands: 20_000 },
+  { deliveries: 100_000, operations: 10_000, handles: 500, frames: 500_000, commands: 5_000 },
 ];
 const quick: readonly [first: Target, others: Target] = [
-  { deliveries: 40_000, operations: 4_000, handles: 100, frames: 100_000 },
-  { deliveries: 8_000, operations: 1_500, handles: 0, frames: 20_000 },
+  { deliveries: 40_000, operations: 4_000, handles: 100, frames: 100_000, commands: 100 },
+  { deliveries: 8_000, operations: 1_500, handles: 0, frames: 20_000, commands: 50 },
 ];
 
 const began = performance.now();
-const totals = { deliveries: 0, acknowledged: 0, resets: 0, operations: 0, grants: 0, frames: 0, lost: 0, doubled: 0 };
+const totals = {
+  deliveries: 0,
+  acknowledged: 0,
+  resets: 0,
+  operations: 0,
+  grants: 0,
+  frames: 0,
+  commands: 0,
+  lost: 0,
+  doubled: 0,
+};
 let rounds = 0;
 const say = (line: string): void => {
   process.stderr.write(`${((performance.now() - began) / 1000).toFixed(0).padStart(4)} s  ${line}\n`);
@@ -81,10 +93,10 @@ function judge(
 }
 
 function finish(code: number): never {
-  const { deliveries, acknowledged, resets, operations, grants, frames, lost, doubled } = totals;
+  const { deliveries, acknowledged, resets, operations, grants, frames, commands, lost, doubled } = totals;
   process.stdout.write(
     `stress: ${deliveries} deliveries of ${acknowledged} events, ${resets} resets told; ${operations} lock operations, ` +
-      `${grants} grants; ${frames} hostile frames; ${((performance.now() - began) / 1000).toFixed(0)} s; ` +
+      `${grants} grants; ${frames} hostile frames; ${commands} commands of the model; ${((performance.now() - began) / 1000).toFixed(0)} s; ` +
       `lost ${lost}, doubled ${doubled}\n`,
   );
   process.exit(code);
@@ -222,8 +234,38 @@ async function hostile(pair: Pair, frames: number): Promise<void> {
   judge(result, 'hostile', pair);
 }
 
-const parts = { chain, locks, handles, hostile };
-const sizes = { chain: 'deliveries', locks: 'operations', handles: 'handles', hostile: 'frames' } as const;
+async function model(pair: Pair, commands: number): Promise<void> {
+  const [engine, store] = pair;
+  for (let left = commands, round = 0; left > 0; round++) {
+    const result = await within((path) =>
+      runModel({
+        seed: seedOf(round),
+        engine,
+        store,
+        path,
+        runs: values.quick ? 10 : 200,
+        commands: values.quick ? 60 : 200,
+        replay: process.env['MODEL_PATH'],
+      }),
+    );
+    left -= Math.max(1, result.commands);
+    rounds++;
+    totals.commands += result.commands;
+    say(
+      `model ${engine}+${store}: ${result.commands} commands in ${result.runs} runs in ${result.seconds.toFixed(1)} s`,
+    );
+    judge(result, 'model', pair);
+  }
+}
+
+const parts = { chain, locks, handles, hostile, model };
+const sizes = {
+  chain: 'deliveries',
+  locks: 'operations',
+  handles: 'handles',
+  hostile: 'frames',
+  model: 'commands',
+} as const;
 if (values.only !== undefined && !Object.hasOwn(parts, values.only)) {
   process.stderr.write(`--only takes ${Object.keys(parts).join(', ')}\n`);
   process.exit(2);
