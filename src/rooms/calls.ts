@@ -5,7 +5,7 @@
 import type { ShapeOf } from '../protocol/contract.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { METADATA_TARGET, type roomsContract } from '../protocol/rooms-contract.js';
-import type { Later, PluginHost, Session, Transaction, User } from '../server/api.js';
+import type { AtomicOptions, Later, PluginHost, Session, Transaction, User } from '../server/api.js';
 import type { RoomAction, Verdict } from './access.js';
 import { holderOf } from './holder.js';
 import { giveHost, host } from './host.js';
@@ -32,8 +32,9 @@ export function registerCalls(server: PluginHost, parts: CallParts): void {
   const handle = <N extends keyof Calls>(
     name: N,
     handler: (tx: Transaction, session: Session, input: Calls[N]['input'], later: () => Later) => unknown,
+    options?: AtomicOptions,
   ): void => {
-    server.handleAtomic(name, (tx, { input, session, later }) => handler(tx, session, input, later));
+    server.handleAtomic(name, (tx, { input, session, later }) => handler(tx, session, input, later), options);
   };
 
   /** Throws forbidden or room_not_found. */
@@ -55,10 +56,11 @@ export function registerCalls(server: PluginHost, parts: CallParts): void {
     return input;
   };
 
-  handle('join:overview', (tx, session, { group }) => membership.joinOverview(tx, session, group));
-  handle('leave:overview', (tx, session, { group }) => membership.leaveOverview(tx, session, group));
-  handle('join:room', (tx, session, input) => membership.join(tx, session, input, rules.verdicts(input)));
-  handle('leave:room', (tx, session, { roomId }) => membership.leave(tx, session, roomId, 'left'));
+  const perSession = { perSession: true };
+  handle('join:overview', (tx, session, { group }) => membership.joinOverview(tx, session, group), perSession);
+  handle('leave:overview', (tx, session, { group }) => membership.leaveOverview(tx, session, group), perSession);
+  handle('join:room', (tx, session, input) => membership.join(tx, session, input, rules.verdicts(input)), perSession);
+  handle('leave:room', (tx, session, { roomId }) => membership.leave(tx, session, roomId, 'left'), perSession);
   handle('room:members', (tx, session, { roomId, after }) => {
     requireInside(tx, session, roomId);
     return memberPage(tx, roomId, Number(after ?? 0));
@@ -80,12 +82,16 @@ export function registerCalls(server: PluginHost, parts: CallParts): void {
     return { target, released: locks.forceRelease(tx, roomId, target, session.user.id) };
   });
 
-  handle('presenter:take', (tx, session, input) => {
-    const { roomId } = input;
-    requireInside(tx, session, roomId);
-    ask(tx, 'present', session.user, input, rules.verdicts(input).present);
-    return presenters.take(tx, roomId, session);
-  });
+  handle(
+    'presenter:take',
+    (tx, session, input) => {
+      const { roomId } = input;
+      requireInside(tx, session, roomId);
+      ask(tx, 'present', session.user, input, rules.verdicts(input).present);
+      return presenters.take(tx, roomId, session);
+    },
+    perSession,
+  );
   handle('presenter:release', (tx, session, { roomId }) => {
     requireInside(tx, session, roomId);
     return presenters.release(tx, roomId, session.sid);

@@ -114,6 +114,13 @@ export type AtomicHandler<I, U extends User> = (
   tx: Transaction,
   context: { readonly input: I; readonly session: Session<U>; readonly later: () => Later },
 ) => unknown;
+export interface AtomicOptions {
+  /**
+   * What the call does, it does to the session that asks, as one that subscribes it; and a repetition is harmless.
+   * A key means nothing to it (RW-CAL-5): a repetition may come from another session, to which nothing was done yet.
+   */
+  readonly perSession?: boolean;
+}
 
 /**
  * The answer of an atomic handler that comes with another transaction, such as the grant to one who
@@ -208,7 +215,7 @@ export interface PluginHost {
   rate(perSecond: number): (key: string) => void;
   transact<T>(work: (tx: Transaction) => T): Promise<T>;
   handle(call: string, handler: (context: CallContext<never, User> & Record<string, unknown>) => unknown): void;
-  handleAtomic(call: string, handler: AtomicHandler<never, User>): void;
+  handleAtomic(call: string, handler: AtomicHandler<never, User>, options?: AtomicOptions): void;
   publish(topic: string, event: string, data: unknown, options?: PublishOptions): Promise<Published>;
   /** Live session by id. */
   session(sid: string): Session | undefined;

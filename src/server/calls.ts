@@ -8,7 +8,7 @@ import type { Contract } from '../protocol/contract.js';
 import { refusal } from './refusal.js';
 import { RoomwireError } from '../protocol/errors.js';
 import type { Limits } from '../protocol/limits.js';
-import type { AtomicHandler, CallContext, CallRule, Later, Log, Transaction, User } from './api.js';
+import type { AtomicHandler, AtomicOptions, CallContext, CallRule, Later, Log, Transaction, User } from './api.js';
 import type { Counters } from './counters.js';
 import type { Hub } from './hub/hub.js';
 import { KeyedCalls } from './keyed-calls.js';
@@ -40,6 +40,8 @@ export class CallTable {
   readonly #keyed: KeyedCalls;
   readonly #plain = new Map<string, PlainHandler>();
   readonly #atomic = new Map<string, TransactionHandler>();
+  /** Atomic calls to which a key means nothing. */
+  readonly #perSession = new Set<string>();
   /** Keys of atomic calls that are answered later, while they wait. */
   readonly #waitingKeys = new Map<string, RunningCall>();
   readonly #rules: [pattern: string, rule: CallRule][];
@@ -58,9 +60,10 @@ export class CallTable {
     this.#plain.set(name, handler);
   }
 
-  addAtomic(name: string, handler: TransactionHandler): void {
+  addAtomic(name: string, handler: TransactionHandler, { perSession = false }: AtomicOptions = {}): void {
     this.#claim(name);
     this.#atomic.set(name, handler);
+    if (perSession) this.#perSession.add(name);
   }
 
   /** `pattern`: a call or `prefix*`. */
@@ -132,8 +135,8 @@ export class CallTable {
   }
 
   #runAtomic(handler: TransactionHandler, input: unknown, running: RunningCall): void {
-    const { session, data, options } = running.call;
-    const { key } = options;
+    const { session, name, data, options } = running.call;
+    const key = this.#perSession.has(name) ? undefined : options.key;
     const { hub, limits } = this.#options;
     hub.perform(
       (tx) => {

@@ -5,6 +5,7 @@ import type { Limits } from '../protocol/limits.js';
 import type { Store } from '../store/store.js';
 import type {
   AtomicHandler,
+  AtomicOptions,
   AuditLine,
   CallRule,
   Handler,
@@ -81,7 +82,11 @@ export interface Server<S extends Shape, U extends User, P extends readonly Plug
   /** Registers a call's handler. Throws a TypeError when the contract has no such call or it has one already. */
   handle<N extends CallNames<S>>(name: N, handler: Handler<CallInput<S, N>, U, S, PluginApis<P>>): void;
   /** Registers a handler that runs inside a transaction; see Transaction. */
-  handleAtomic<N extends CallNames<S>>(name: N, handler: AtomicHandler<CallInput<S, N>, U>): void;
+  handleAtomic<N extends CallNames<S>>(
+    name: N,
+    handler: AtomicHandler<CallInput<S, N>, U>,
+    options?: AtomicOptions,
+  ): void;
   publish: Publish<S>;
   transact<T>(work: (tx: Transaction) => T): Promise<T>;
   call(session: Session<U>, name: string, data: unknown, options?: { readonly timeoutMs?: number }): Promise<Value>;

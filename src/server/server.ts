@@ -13,6 +13,7 @@ import { memoryStore } from '../store/memory.js';
 import type { Store } from '../store/store.js';
 import type {
   ArrivalHook,
+  AtomicOptions,
   AuditEntry,
   CallRule,
   Delivery,
@@ -193,8 +194,8 @@ class RoomServer implements PluginHost {
     this.#claim(name, (calls) => calls.add(name, handler));
   }
 
-  handleAtomic(name: string, handler: TransactionHandler): void {
-    this.#claim(name, (calls) => calls.addAtomic(name, handler));
+  handleAtomic(name: string, handler: TransactionHandler, options?: AtomicOptions): void {
+    this.#claim(name, (calls) => calls.addAtomic(name, handler, options));
   }
 
   #claim(name: string, register: (calls: CallTable) => void): void {

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { Op } from '../../src/protocol/frames.js';
 import { startRooms } from '../support/rooms.js';
+import { SECRET, tokenFor } from '../support/tokens.js';
 
 t.test('join:room answers metadata, members, holders and the position in one reply', async (t) => {
   const s = await startRooms(t);
@@ -69,4 +70,30 @@ t.test('locks: acquired, refused with the holder, released, acquired with a grea
   t.ok(second.token > lease.token);
   await t.rejects(a.call('lock:refresh', { roomId: 'demo', token: lease.token }), { code: 125 });
   t.same(s.log.errors, []);
+});
+
+t.test('a join with a key joins each session that asks, and so does a leave leave', async (t) => {
+  const s = await startRooms(t, { auth: { secret: SECRET } });
+  const token = await tokenFor('ann');
+  const [first, second] = [await s.client({ token, instance: 'first' }), await s.client({ token, instance: 'second' })];
+  const topicsOf = (client: typeof first) => [...(s.server.session(client.welcome.session[0])?.topics ?? [])];
+  const join = { roomId: 'demo', create: true };
+  await first.call('join:room', join, { key: 'join' });
+  t.match(await second.call('join:room', join, { key: 'join' }), {
+    created: false,
+    members: [{ userId: 'ann', online: 2 }],
+  });
+  t.same(topicsOf(second), ['room:demo']);
+  t.match(await first.call('presenter:take', { roomId: 'demo' }, { key: 'take' }), {
+    presenterSid: first.welcome.session[0],
+  });
+  await t.rejects(second.call('presenter:take', { roomId: 'demo' }, { key: 'take' }), { code: 205 });
+  for (const client of [first, second]) await client.call('leave:room', { roomId: 'demo' }, { key: 'leave' });
+  t.same([...topicsOf(first), ...topicsOf(second)], []);
+  for (const client of [first, second]) {
+    await client.call('join:overview', {}, { key: 'overview' });
+    t.same(topicsOf(client), ['overview:public']);
+    await client.call('leave:overview', {}, { key: 'no overview' });
+    t.same(topicsOf(client), []);
+  }
 });
