@@ -15,7 +15,7 @@ export { policy, type PolicyGrants, type PolicyOptions, type TopicGrants } from 
 export { http, type HttpOptions } from './http/http.js';
 export type { HttpApi, RoutesOptions } from './http/own-routes.js';
 export { HttpError, json, type Problem, type Refused } from './http/problem.js';
-export { body as jsonBody, type Route, type RouteContext } from './http/router.js';
+export { body as jsonBody, type Route, type RouteContext } from './http/own-routes.js';
 export { memoryStore } from './store/memory.js';
 export { lmdbStore, type LmdbOptions } from './store/lmdb.js';
 export type { Store } from './store/store.js';

@@ -9,7 +9,7 @@ import { serve } from './serve.js';
 import { tail } from './tail.js';
 import { token } from './token.js';
 import { topic, why } from './why.js';
-import { version } from './version.js';
+import { version } from '../http/version.js';
 
 const commands: readonly Command[] = [serve, tail, publish, call, why, topic, load, token, decode];
 

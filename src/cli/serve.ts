@@ -11,7 +11,7 @@ import { StoreError } from '../store/store.js';
 import { command, CommandError } from './args.js';
 import { contractWith } from './default-contract.js';
 import { readSettings, settingFlags } from './settings.js';
-import { version } from './version.js';
+import { version } from '../http/version.js';
 
 /** What no log line may hold, whoever writes it. */
 const SECRETS = ['token', 'secret', 'authorization', '*.token', '*.secret', '*.authorization'];

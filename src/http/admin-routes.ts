@@ -1,55 +1,105 @@
 /** For administrators, who hold an API key: who is connected, how topics stand, why an event did not arrive. */
-import { RoomwireError } from '../protocol/errors.js';
-import type { HttpCaller, PluginHost, Session } from '../server/api.js';
-import { HttpError, json } from './problem.js';
-import { queryNumber, type Route, type RouteContext } from './router.js';
+import * as v from 'valibot';
+import type { PluginHost, Session } from '../server/api.js';
+import { Kicked, Session as SessionAnswer, Stats, Topic, User, Why } from './answers.js';
+import { HttpError } from './problem.js';
+import { answering, WholeNumber, type Route } from './route.js';
+
+const Name = v.string();
 
 export function adminRoutes(server: PluginHost): Route[] {
-  const route = (
-    method: Route['method'],
-    path: string,
-    handle: (context: RouteContext) => Promise<unknown>,
-  ): Route => ({
-    method,
-    path,
-    async handle(context) {
-      requireAdmin(context.caller);
-      return json(200, await handle(context));
-    },
-  });
   const kick = async (sessions: readonly Session[]): Promise<{ kicked: number }> => {
     await Promise.all(sessions.map((session) => server.kick(session)));
     return { kicked: sessions.length };
   };
-  const session = ({ params }: RouteContext): Session => {
-    const found = server.session(params['sid'] as string);
+  const session = (sid: string): Session => {
+    const found = server.session(sid);
     if (found === undefined) throw new HttpError(404, 'no such session');
     return found;
   };
 
   return [
-    route('GET', '/api/stats', async () => server.stats()),
-    route('GET', '/api/topics/:topic', ({ params }) => server.inspect(params['topic'] as string)),
-    route('GET', '/api/topics/:topic/why', async ({ params, query }) => {
-      const offset = queryNumber(query, 'offset');
-      const who = query.get('session') ?? query.get('user');
-      if (offset === undefined || who === null) throw new HttpError(400, 'ask with ?offset=N&user=ID or &session=SID');
-      return server.why(params['topic'] as string, offset, who);
+    answering({
+      method: 'GET',
+      path: '/api/stats',
+      id: 'getStats',
+      summary: 'What the server holds now.',
+      for: 'admins',
+      answer: { description: 'counts', schema: Stats },
+      handle: () => server.stats(),
     }),
-    route('GET', '/api/users/:userId', async ({ params }) => {
-      const sessions = server.sessionsOf(params['userId'] as string);
-      const connections = sessions.filter(({ connected }) => connected).length;
-      return { userId: params['userId'], connections, sessions: sessions.map(shown) };
+    answering({
+      method: 'GET',
+      path: '/api/topics/:topic',
+      id: 'inspectTopic',
+      summary: 'How a topic stands: who is in it, who is behind, its latest publishes.',
+      for: 'admins',
+      params: { topic: Name },
+      answer: { description: 'the topic; one that is not there says so', schema: Topic },
+      handle: ({ params }) => server.inspect(params.topic),
     }),
-    route('DELETE', '/api/users/:userId/sessions', ({ params }) => kick(server.sessionsOf(params['userId'] as string))),
-    route('GET', '/api/sessions/:sid', async (context) => shown(session(context))),
-    route('DELETE', '/api/sessions/:sid', (context) => kick([session(context)])),
+    answering({
+      method: 'GET',
+      path: '/api/topics/:topic/why',
+      id: 'explainDelivery',
+      summary: 'Why a user or session did or did not get an event.',
+      for: 'admins',
+      params: { topic: Name },
+      query: { offset: WholeNumber, user: v.optional(Name), session: v.optional(Name) },
+      answer: { description: 'a verdict with a sentence', schema: Why },
+      handle({ params, query: { offset, user, session: sid } }) {
+        const who = sid ?? user;
+        if (who === undefined) throw new HttpError(400, 'ask with ?offset=N&user=ID or &session=SID');
+        return server.why(params.topic, offset, who);
+      },
+    }),
+    answering({
+      method: 'GET',
+      path: '/api/users/:userId',
+      id: 'getUser',
+      summary: 'The sessions of a user.',
+      for: 'admins',
+      params: { userId: Name },
+      answer: { description: 'none where nobody is there', schema: User },
+      handle({ params: { userId } }) {
+        const sessions = server.sessionsOf(userId);
+        const connections = sessions.filter(({ connected }) => connected).length;
+        return { userId, connections, sessions: sessions.map(shown) };
+      },
+    }),
+    answering({
+      method: 'DELETE',
+      path: '/api/users/:userId/sessions',
+      id: 'kickUser',
+      summary: 'Ends all sessions of a user.',
+      for: 'admins',
+      params: { userId: Name },
+      answer: { description: 'how many', schema: Kicked },
+      handle: ({ params }) => kick(server.sessionsOf(params.userId)),
+    }),
+    answering({
+      method: 'GET',
+      path: '/api/sessions/:sid',
+      id: 'getSession',
+      summary: 'A session.',
+      for: 'admins',
+      params: { sid: Name },
+      answer: { description: 'the session', schema: SessionAnswer },
+      problems: [404],
+      handle: ({ params }) => shown(session(params.sid)),
+    }),
+    answering({
+      method: 'DELETE',
+      path: '/api/sessions/:sid',
+      id: 'kickSession',
+      summary: 'Ends a session.',
+      for: 'admins',
+      params: { sid: Name },
+      answer: { description: 'how many: 1', schema: Kicked },
+      problems: [404],
+      handle: ({ params }) => kick([session(params.sid)]),
+    }),
   ];
-}
-
-/** Guests exist only on loopback without keys, where everyone may do everything. Throws forbidden. */
-export function requireAdmin({ kind }: HttpCaller): void {
-  if (kind === 'user') throw new RoomwireError('forbidden', 'this takes an API key');
 }
 
 function shown({ sid, user, connected, topics }: Session): object {

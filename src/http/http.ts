@@ -1,14 +1,16 @@
 /** The HTTP plugin: health, REST for rooms, publishing for backends and the page, on the server's own port. */
 import type { AuditEvent, HttpCaller, HttpRequest, HttpResponse, Plugin, PluginHost } from '../server/api.js';
 import type { RoomsApi } from '../rooms/rooms.js';
-import { adminRoutes, requireAdmin } from './admin-routes.js';
+import { adminRoutes } from './admin-routes.js';
+import { healthRoutes } from './health-routes.js';
 import { metricsRoutes, type MetricsAccess } from './metrics.js';
 import { pageFile } from './page-files.js';
+import { openApiRoute } from './openapi-route.js';
 import { OwnRoutes, type HttpApi } from './own-routes.js';
 import { json, refusalOf, type Answered } from './problem.js';
 import { publishRoute } from './publish-route.js';
 import { roomRoutes } from './room-routes.js';
-import { Router, type Route } from './router.js';
+import { Router } from './router.js';
 
 export interface HttpOptions {
   /** Serves the page at `/`. Default true. */
@@ -41,13 +43,15 @@ export function http({ page = true, metrics = 'key', origins = [] }: HttpOptions
     name: 'http',
     setup(server) {
       const rooms = server.plugins['rooms'] as RoomsApi | undefined;
+      const ofRooms = rooms === undefined ? undefined : roomRoutes(rooms);
       const routes = [
         ...healthRoutes(server),
         publishRoute(server),
         ...adminRoutes(server),
         ...metricsRoutes(server, rooms, metrics),
-        ...(rooms === undefined ? [] : roomRoutes(rooms)),
+        ...(ofRooms?.routes ?? []),
       ];
+      routes.push(openApiRoute(routes, ofRooms?.names ?? {}));
       const authenticate = async (request: HttpRequest): Promise<HttpCaller> => {
         const caller = await server.authenticate(request);
         if (caller.kind === 'key' && !['GET', 'HEAD'].includes(request.method)) {
@@ -104,30 +108,6 @@ function unknownPath({ path }: HttpRequest): HttpResponse | undefined {
   if (!path.startsWith('/api/')) return undefined;
   const detail = 'no such path; see docs/http.md';
   return json(404, { type: 'about:blank', title: detail, status: 404, detail }, {}, 'application/problem+json');
-}
-
-function healthRoutes(server: PluginHost): Route[] {
-  const route = (path: string, up: () => boolean): Route => ({
-    method: 'GET',
-    path,
-    open: true,
-
-    handle: async () =>
-      up() ? json(200, { status: 'ok' }) : json(503, { status: 'unavailable' }, { 'retry-after': '1' }),
-  });
-  return [
-    route('/health/live', () => true),
-    route('/health/ready', () => server.ready),
-    {
-      method: 'GET',
-      path: '/health/delivery',
-      async handle({ caller }) {
-        requireAdmin(caller);
-        const found = await server.checkDelivery();
-        return json(found.status === 'ok' ? 200 : 503, { ...found, counts: server.stats() });
-      },
-    },
-  ];
 }
 
 function corsHeaders({ headers }: HttpRequest, origins: readonly string[]): Record<string, string> | undefined {

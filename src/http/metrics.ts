@@ -8,8 +8,7 @@ import { Counter, Gauge, Registry } from 'prom-client';
 import { closes, errors } from '../protocol/codes.js';
 import type { RoomsApi } from '../rooms/rooms.js';
 import type { AuditEntry, PluginHost } from '../server/api.js';
-import { requireAdmin } from './admin-routes.js';
-import type { Route } from './router.js';
+import { route, type Route } from './route.js';
 import { TimingMetric, type Timings } from './timing-metric.js';
 
 /** Who may read them: holders of an API key (and guests, where guests may do everything), everyone, nobody. */
@@ -33,16 +32,18 @@ export function metricsRoutes(
   addHoldings(registry, server, rooms);
   addProcess(registry, server);
   return [
-    {
+    route({
       method: 'GET',
       path: '/metrics',
-      open: access === 'open',
-      async handle({ caller }) {
-        requireAdmin(caller);
+      id: 'getMetrics',
+      summary: 'Metrics for Prometheus.',
+      for: access === 'open' ? 'everyone' : 'admins',
+      answers: { 200: { description: 'in the text format of Prometheus', type: 'text/plain' } },
+      async handle() {
         const headers = { 'content-type': registry.contentType, 'cache-control': 'no-store' };
         return { status: 200, headers, body: await registry.metrics() };
       },
-    },
+    }),
   ];
 }
 

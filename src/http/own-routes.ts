@@ -2,9 +2,36 @@
  * Endpoints of the program's own, beside roomwire's: same port, same credentials, the same strict reading
  * of bodies. Their refusals can take the form that the program's clients know.
  */
-import type { HttpCaller, HttpRequest, PluginHost } from '../server/api.js';
+import type * as v from 'valibot';
+import { checked } from '../protocol/validate.js';
+import type { HttpCaller, HttpRequest, HttpResponse, PluginHost } from '../server/api.js';
 import { HttpError, refusalOf, type Answered, type Refused } from './problem.js';
-import { Router, type Route } from './router.js';
+import { jsonOf, type Arrived } from './route.js';
+import { Router } from './router.js';
+
+export interface RouteContext extends Arrived {
+  readonly query: URLSearchParams;
+}
+
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** Such as `/api/rooms/:roomId`. */
+  readonly path: string;
+  /** Needs no credentials; `caller` is a guest then. */
+  readonly open?: boolean;
+  /** Requests a second of one user, or of one address where that is all one knows; not of API keys. */
+  readonly perSecond?: number;
+  handle(context: RouteContext): Promise<HttpResponse>;
+}
+
+/** The request's JSON body, checked. `optional`: an empty body counts as `{}`. Throws HttpError and RoomwireError. */
+export function body<S extends v.GenericSchema>(
+  request: HttpRequest,
+  schema: S,
+  { optional = false }: { readonly optional?: boolean } = {},
+): v.InferOutput<S> {
+  return checked(schema, jsonOf(request, optional));
+}
 
 export interface RoutesOptions {
   /** Default: RFC 9457 problem documents, as everywhere else. */
@@ -30,7 +57,14 @@ export class OwnRoutes implements HttpApi {
   }
 
   routes(routes: readonly Route[], { refused }: RoutesOptions = {}): void {
-    const router = new Router(routes, this.#authenticate, (perSecond) => this.#server.rate(perSecond));
+    const routed = routes.map((route) => ({
+      method: route.method,
+      path: route.path,
+      ...(route.open === true ? { for: 'everyone' as const } : {}),
+      ...(route.perSecond === undefined ? {} : { perSecond: route.perSecond }),
+      answer: (arrived: Arrived) => route.handle({ ...arrived, query: new URLSearchParams(arrived.request.query) }),
+    }));
+    const router = new Router(routed, this.#authenticate, (perSecond) => this.#server.rate(perSecond));
     this.#added.push({ router, refused });
   }
 

@@ -2,8 +2,9 @@
 import * as v from 'valibot';
 import { RoomwireError } from '../protocol/errors.js';
 import type { PluginHost } from '../server/api.js';
+import { Problem, Published } from './answers.js';
 import { json, problemOf } from './problem.js';
-import { body, type Route } from './router.js';
+import { route, type Route } from './route.js';
 
 const BATCH = 1_000;
 const Name = v.pipe(v.string(), v.minLength(1));
@@ -16,15 +17,20 @@ const Message = v.strictObject({
 });
 const Request = v.union([Message, v.strictObject({ messages: v.pipe(v.array(Message), v.maxLength(BATCH)) })]);
 type Message = v.InferOutput<typeof Message>;
+const Results = v.object({ results: v.array(v.union([Published, v.object({ error: Problem })])) });
 
 export function publishRoute(server: PluginHost): Route {
-  return {
+  return route({
     method: 'POST',
     path: '/api/publish',
-    async handle({ request, caller }) {
-      if (caller.kind === 'user') throw new RoomwireError('forbidden', 'publishing over HTTP takes an API key');
-      const wanted = body(request, Request);
-      const header = request.headers['idempotency-key'];
+    id: 'publish',
+    summary: 'Publishes one event, or a batch in order and in one commit.',
+    for: 'admins',
+    headers: { 'idempotency-key': v.optional(v.string()) },
+    body: Request,
+    answers: { 200: { description: 'where it is, and how many were there', schema: v.union([Published, Results]) } },
+    problems: [404],
+    async handle({ body: wanted, headers: { 'idempotency-key': header } }) {
       const publish = async ({ topic, event, data, key, diagnose = false }: Message, fallback: string | undefined) => {
         const published = await server.publish(topic, event, data ?? null, { key: key ?? fallback });
         return diagnose ? { ...published, diagnosis: await server.inspect(topic) } : published;
@@ -41,5 +47,5 @@ export function publishRoute(server: PluginHost): Route {
       );
       return json(200, { results });
     },
-  };
+  });
 }

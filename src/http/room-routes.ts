@@ -1,185 +1,192 @@
 /** REST for rooms: the same model and rules as the socket's calls (docs/http.md). */
 import * as v from 'valibot';
-import { LockTarget, RoomFields, RoomId } from '../protocol/rooms-contract.js';
+import {
+  Holders,
+  Lease,
+  LockInfo,
+  Member,
+  TopicPositions,
+  RoomFields,
+  RoomId,
+  RoomMetadata,
+} from '../protocol/rooms-contract.js';
 import type { RoomsApi, WriteConditions } from '../rooms/rooms.js';
-import type { HttpRequest, HttpResponse } from '../server/api.js';
+import type { HttpResponse } from '../server/api.js';
+import { lockRoutes, LockToken } from './lock-routes.js';
 import { HttpError, json } from './problem.js';
-import { checked } from '../protocol/validate.js';
-import { body, queryNumber, type Route, type RouteContext } from './router.js';
+import { answering, route, Switch, WholeNumber, type Answer, type Route } from './route.js';
 
-const Ttl = v.optional(v.pipe(v.number(), v.minValue(1), v.maxValue(Number.MAX_SAFE_INTEGER)));
-const Msg = v.optional(v.nullable(v.pipe(v.string(), v.maxLength(500))));
-const Token = v.optional(v.pipe(v.number(), v.integer()));
 const Nothing: HttpResponse = { status: 204, headers: {}, body: '' };
+const room = { roomId: RoomId };
+const Text = v.optional(v.string());
+const Etag = v.pipe(v.string(), v.regex(/^(\*|"\d{1,16}")$/, 'takes one ETag, such as "17"'));
+const Conditions = {
+  'if-match': v.optional(v.pipe(Etag, v.description('only if the room is at this version'))),
+  'lock-token': LockToken,
+  'lock-target': v.optional(v.pipe(v.string(), v.description('which lock it is; default trajectory:meta'))),
+};
+const DefaultRoom = v.strictObject({ roomId: v.nullable(RoomId) });
+const WRITES = [404, 409, 412, 423];
 
-export function roomRoutes(rooms: RoomsApi): Route[] {
-  const fields = v.strictObject({
-    ...RoomFields.entries,
-    ...v.partial(v.object(rooms.options.metadata ?? {})).entries,
-  });
-  const roomId = ({ params }: RouteContext): string => checked(RoomId, params['roomId']);
-  const target = ({ params }: RouteContext): string => checked(LockTarget, params['target']);
-  const withEtag = (status: number, room: { readonly version: number }, more: object = {}): HttpResponse =>
-    json(status, { room, ...more }, { etag: `"${room.version}"` });
+/** `names`: what its answers are made of, for /openapi.json. */
+export function roomRoutes(rooms: RoomsApi): {
+  readonly routes: readonly Route[];
+  readonly names: Readonly<Record<string, v.GenericSchema>>;
+} {
+  const own = v.object(rooms.options.metadata ?? {}).entries;
+  const fields = v.strictObject({ ...RoomFields.entries, ...v.partial(v.object(own)).entries });
+  const Room = v.object({ ...RoomMetadata.entries, ...own });
+  const OneRoom = v.object({ room: Room });
+  const withEtag = (status: number, metadata: { readonly version: number }, more: object = {}): HttpResponse =>
+    json(status, { room: metadata, ...more }, { etag: `"${metadata.version}"` });
+  const none: Answer = { description: 'done' };
 
-  return [
-    {
+  const routes = [
+    answering({
       method: 'GET',
       path: '/api/rooms',
-      async handle({ query, caller }) {
-        const page = await rooms.list(
-          {
-            after: query.get('cursor') ?? undefined,
-            limit: queryNumber(query, 'limit'),
-            group: query.get('group') ?? undefined,
-            hidden: query.get('hidden') === 'true',
-            search: query.get('search') ?? undefined,
-          },
-          caller,
-        );
-        return json(200, page);
+      id: 'listRooms',
+      summary: 'A page of rooms, ordered by id.',
+      query: { cursor: Text, limit: v.optional(WholeNumber), group: Text, hidden: v.optional(Switch), search: Text },
+      answer: {
+        description: 'a page; `next` is the cursor of the next one',
+        schema: v.object({ rooms: v.array(Room), next: v.nullable(v.string()), positions: TopicPositions }),
       },
-    },
-    {
+      handle: ({ query: { cursor, hidden, ...query }, caller }) =>
+        rooms.list({ ...query, after: cursor, hidden: hidden === 'true' }, caller),
+    }),
+    route({
       method: 'GET',
       path: '/api/rooms/:roomId',
-      async handle(context) {
-        const { metadata, positions, memberCount, holders } = await rooms.snapshot(roomId(context), context.caller);
+      id: 'getRoom',
+      summary: 'A room with its holders.',
+      params: room,
+      headers: { 'if-none-match': Text },
+      answers: {
+        200: {
+          description: 'the room; ETag is its version',
+          schema: v.object({ room: Room, memberCount: v.number(), holders: Holders, positions: TopicPositions }),
+        },
+        304: { description: 'it is still at the version in If-None-Match' },
+      },
+      problems: [404],
+      async handle({ params: { roomId }, headers, caller }) {
+        const { metadata, positions, memberCount, holders } = await rooms.snapshot(roomId, caller);
         const etag = `"${metadata.version}"`;
-        if (context.request.headers['if-none-match'] === etag) return { status: 304, headers: { etag }, body: '' };
+        if (headers['if-none-match'] === etag) return { status: 304, headers: { etag }, body: '' };
         return withEtag(200, metadata, { memberCount, holders, positions });
       },
-    },
-    {
+    }),
+    route({
       method: 'POST',
       path: '/api/rooms/:roomId',
-      async handle(context) {
-        const wanted = body(context.request, fields, { optional: true });
-        const id = roomId(context);
-        const room = await rooms.create(id, wanted, context.caller);
-        const response = withEtag(201, room);
-        return { ...response, headers: { ...response.headers, location: `/api/rooms/${encodeURIComponent(id)}` } };
+      id: 'createRoom',
+      summary: 'Creates a room.',
+      params: room,
+      body: fields,
+      bodyOptional: true,
+      answers: { 201: { description: 'the new room', schema: OneRoom } },
+      problems: [409],
+      async handle({ params: { roomId }, body, caller }) {
+        const made = withEtag(201, await rooms.create(roomId, body, caller));
+        return { ...made, headers: { ...made.headers, location: `/api/rooms/${encodeURIComponent(roomId)}` } };
       },
-    },
-    {
+    }),
+    route({
       method: 'PATCH',
       path: '/api/rooms/:roomId',
-      async handle(context) {
-        const changes = body(context.request, fields);
-        const room = await rooms.update(roomId(context), changes, conditions(context.request), context.caller);
-        return withEtag(200, room);
+      id: 'updateRoom',
+      summary: 'Changes the given fields; what does not really change is not told.',
+      params: room,
+      headers: Conditions,
+      body: fields,
+      answers: { 200: { description: 'the room as it is now', schema: OneRoom } },
+      problems: WRITES,
+      async handle({ params, headers, body, caller }) {
+        return withEtag(200, await rooms.update(params.roomId, body, conditions(headers), caller));
       },
-    },
-    {
+    }),
+    route({
       method: 'DELETE',
       path: '/api/rooms/:roomId',
-      async handle(context) {
-        await rooms.delete(roomId(context), conditions(context.request), context.caller);
+      id: 'deleteRoom',
+      summary: 'Deletes a room; everybody in it is told and removed.',
+      params: room,
+      headers: Conditions,
+      answers: { 204: none },
+      problems: WRITES,
+      async handle({ params, headers, caller }) {
+        await rooms.delete(params.roomId, conditions(headers), caller);
         return Nothing;
       },
-    },
-    {
+    }),
+    answering({
       method: 'GET',
       path: '/api/default-room',
-      async handle() {
-        return json(200, { roomId: await rooms.defaultRoom() });
-      },
-    },
-    {
+      id: 'getDefaultRoom',
+      summary: 'The default room, null for none.',
+      answer: { description: 'its id', schema: DefaultRoom },
+      handle: async () => ({ roomId: await rooms.defaultRoom() }),
+    }),
+    route({
       method: 'PUT',
       path: '/api/default-room',
-      async handle({ request, caller }) {
-        const wanted = body(request, v.strictObject({ roomId: v.nullable(RoomId) }));
-        await rooms.setDefault(wanted.roomId, caller);
-        return json(200, wanted);
+      id: 'setDefaultRoom',
+      summary: 'Makes a room the default one; null: none.',
+      body: DefaultRoom,
+      answers: { 200: { description: 'as asked', schema: DefaultRoom } },
+      problems: [404],
+      async handle({ body, caller }) {
+        await rooms.setDefault(body.roomId, caller);
+        return json(200, body);
       },
-    },
-    {
+    }),
+    answering({
       method: 'GET',
       path: '/api/rooms/:roomId/members',
-      async handle(context) {
-        return json(200, await rooms.members(roomId(context), queryNumber(context.query, 'cursor'), context.caller));
+      id: 'listMembers',
+      summary: 'A page of members in joining order.',
+      params: room,
+      query: { cursor: v.optional(WholeNumber) },
+      answer: {
+        description: 'a page; `next` is the cursor of the next one',
+        schema: v.object({
+          members: v.array(Member),
+          memberCount: v.number(),
+          next: v.nullable(v.string()),
+          positions: TopicPositions,
+        }),
       },
-    },
-    {
+      problems: [404],
+      handle: ({ params, query, caller }) => rooms.members(params.roomId, query.cursor, caller),
+    }),
+    route({
       method: 'DELETE',
       path: '/api/rooms/:roomId/members/:userId',
-      async handle(context) {
-        const kicked = await rooms.kick(roomId(context), context.params['userId'] as string, context.caller);
-        if (!kicked) throw new HttpError(404, 'no such member in this room');
+      id: 'kickMember',
+      summary: 'Removes a user, with all sessions, from a room.',
+      params: { ...room, userId: v.string() },
+      answers: { 204: none },
+      problems: [404],
+      async handle({ params: { roomId, userId }, caller }) {
+        if (!(await rooms.kick(roomId, userId, caller))) throw new HttpError(404, 'no such member in this room');
         return Nothing;
       },
-    },
-    {
-      method: 'GET',
-      path: '/api/rooms/:roomId/locks',
-      async handle(context) {
-        return json(200, { locks: await rooms.locks.list(roomId(context), context.caller) });
-      },
-    },
-    {
-      method: 'POST',
-      path: '/api/rooms/:roomId/locks/:target',
-      async handle(context) {
-        const wanted = body(context.request, v.strictObject({ ttl: Ttl, msg: Msg }), { optional: true });
-        const request = { roomId: roomId(context), target: target(context), ...wanted };
-        return json(201, await rooms.locks.acquire(request, context.caller));
-      },
-    },
-    {
-      method: 'PATCH',
-      path: '/api/rooms/:roomId/locks/:target',
-      async handle(context) {
-        const { token, ...wanted } = body(context.request, v.strictObject({ token: Token, ttl: Ttl, msg: Msg }), {
-          optional: true,
-        });
-        const request = {
-          roomId: roomId(context),
-          target: target(context),
-          token: needToken(context.request, token),
-          ...wanted,
-        };
-        return json(200, await rooms.locks.refresh(request, context.caller));
-      },
-    },
-    {
-      method: 'DELETE',
-      path: '/api/rooms/:roomId/locks/:target',
-      async handle(context) {
-        if (context.query.get('force') === 'true') {
-          await rooms.locks.forceRelease(roomId(context), target(context), context.caller);
-          return Nothing;
-        }
-        const request = { roomId: roomId(context), target: target(context), token: needToken(context.request) };
-        await rooms.locks.release(request, context.caller);
-        return Nothing;
-      },
-    },
+    }),
+    ...lockRoutes(rooms),
   ];
+  return { routes, names: { Room, Member, Holders, Lease, LockInfo } };
 }
 
 /** `Lock-Token` (with `Lock-Target` for another than the metadata's) and `If-Match`. */
-function conditions({ headers }: HttpRequest): WriteConditions {
-  const token = tokenIn(headers['lock-token']);
-  const match = headers['if-match'];
-  const version = match === undefined || match === '*' ? undefined : /^"(\d{1,16})"$/.exec(match)?.[1];
-  if (match !== undefined && match !== '*' && version === undefined) {
-    throw new HttpError(400, 'If-Match takes one ETag, such as "17"');
-  }
+function conditions(headers: {
+  readonly 'if-match'?: string | undefined;
+  readonly 'lock-token'?: number | undefined;
+  readonly 'lock-target'?: string | undefined;
+}): WriteConditions {
+  const { 'if-match': match, 'lock-token': token, 'lock-target': target } = headers;
   return {
-    ifVersion: version === undefined ? undefined : Number(version),
-    lock: token === undefined ? undefined : { token, target: headers['lock-target'] },
+    ifVersion: match === undefined || match === '*' ? undefined : Number(match.slice(1, -1)),
+    lock: token === undefined ? undefined : { token, target },
   };
-}
-
-function tokenIn(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (!/^\d{1,16}$/.test(text)) throw new HttpError(400, 'Lock-Token is a whole number');
-  return Number(text);
-}
-
-function needToken({ headers }: HttpRequest, inBody?: number): number {
-  const token = tokenIn(headers['lock-token']) ?? inBody;
-  if (token === undefined) throw new HttpError(400, "send the lock's token in the header Lock-Token");
-  return token;
 }

@@ -1,32 +1,22 @@
-/** Routes: a table of method, path pattern and handler; answers 404 and 405 itself and reads JSON bodies strictly. */
-import type * as v from 'valibot';
-import { checked } from '../protocol/validate.js';
+/** Finds the route of a request by method and path pattern; answers 404 and 405 itself. */
 import type { HttpCaller, HttpRequest, HttpResponse, PluginHost } from '../server/api.js';
 import { HttpError } from './problem.js';
+import type { Arrived } from './route.js';
 
-export interface RouteContext {
-  readonly request: HttpRequest;
-  /** The path's parts, decoded. */
-  readonly params: Readonly<Record<string, string>>;
-  readonly query: URLSearchParams;
-  readonly caller: HttpCaller;
-}
-
-export interface Route {
+/** What the router needs of a route. */
+export interface Routed {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  /** Such as `/api/rooms/:roomId`. */
   readonly path: string;
-  /** Needs no credentials; `caller` is a guest then. */
-  readonly open?: boolean;
+  readonly for?: 'everyone' | 'known' | 'admins';
   /** Requests a second of one user, or of one address where that is all one knows; not of API keys. */
   readonly perSecond?: number;
-  handle(context: RouteContext): Promise<HttpResponse>;
+  answer(arrived: Arrived): Promise<HttpResponse>;
 }
 
 const NOBODY: HttpCaller = { kind: 'guest', user: { id: '', name: '' } };
 
 interface Compiled {
-  readonly route: Route;
+  readonly route: Routed;
   /** Throws too_many. */
   readonly take: ((key: string) => void) | undefined;
   readonly regex: RegExp;
@@ -39,13 +29,13 @@ export class Router {
 
   /** Throws a TypeError for a rate that is not above 0. */
   constructor(
-    routes: readonly Route[],
+    routes: readonly Routed[],
     authenticate: (request: HttpRequest) => Promise<HttpCaller>,
     rate: PluginHost['rate'],
   ) {
     this.#routes = routes.map((route) => {
       const names: string[] = [];
-      const source = route.path.replace(/:(\w+)/g, (_, name: string) => {
+      const source = route.path.replaceAll('.', '\\.').replace(/:(\w+)/g, (_, name: string) => {
         names.push(name);
         return '([^/]+)';
       });
@@ -67,9 +57,9 @@ export class Router {
         continue;
       }
       const params = Object.fromEntries(names.map((name, i) => [name, decodePart(match[i + 1] as string)]));
-      const caller = route.open === true ? NOBODY : await this.#authenticate(request);
+      const caller = route.for === 'everyone' ? NOBODY : await this.#authenticate(request);
       if (caller.kind !== 'key') take?.(caller.kind === 'user' ? `user ${caller.user.id}` : `at ${request.address}`);
-      return route.handle({ request, params, query: new URLSearchParams(request.query), caller });
+      return route.answer({ request, params, caller });
     }
     if (allowed.length === 0) return undefined;
     const allow = [...new Set(allowed)].join(', ');
@@ -83,33 +73,4 @@ function decodePart(part: string): string {
   } catch {
     throw new HttpError(400, 'the path is not valid percent-encoding');
   }
-}
-
-/** The request's JSON body, checked. `optional`: an empty body counts as `{}`. */
-export function body<S extends v.GenericSchema>(
-  request: HttpRequest,
-  schema: S,
-  { optional = false }: { readonly optional?: boolean } = {},
-): v.InferOutput<S> {
-  if (request.bodyTooLarge) throw new HttpError(413, 'the body is too large');
-  let value: unknown = {};
-  if (request.body.length > 0 || !optional) {
-    const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase();
-    // Also what keeps a foreign page's plain form from writing here.
-    if (type !== 'application/json') throw new HttpError(415, 'send Content-Type: application/json');
-    try {
-      value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(request.body));
-    } catch {
-      throw new HttpError(400, 'the body is not valid JSON');
-    }
-  }
-  return checked(schema, value);
-}
-
-/** A whole number in the query, or undefined when it is not there. */
-export function queryNumber(query: URLSearchParams, name: string): number | undefined {
-  const text = query.get(name);
-  if (text === null) return undefined;
-  if (!/^\d{1,15}$/.test(text)) throw new HttpError(400, `${name} must be a whole number`);
-  return Number(text);
 }

@@ -85,10 +85,10 @@ export const Holders = v.object({
 });
 export type Holders = v.InferOutput<typeof Holders>;
 
-const Positions = v.record(v.string(), v.tuple([v.string(), v.number()]));
-const JoinedOverview = v.object({ status: v.literal('joined'), room: v.string(), positions: Positions });
+export const TopicPositions = v.record(v.string(), v.tuple([v.string(), v.number()]));
+const JoinedOverview = v.object({ status: v.literal('joined'), room: v.string(), positions: TopicPositions });
 const Left = v.object({ status: v.literal('left'), room: v.string() });
-const Lease = v.object({
+export const Lease = v.object({
   target: v.string(),
   token: v.number(),
   expiresAt: v.number(),
@@ -168,7 +168,7 @@ export function roomsContract<const E extends v.ObjectEntries = Record<never, ne
           /** False: `members` is a first page; go on with room:members. */
           complete: v.boolean(),
           holders: Holders,
-          positions: Positions,
+          positions: TopicPositions,
         }),
       },
       'leave:room': { input: v.object({ roomId: RoomId }), output: Left },
@@ -178,7 +178,7 @@ export function roomsContract<const E extends v.ObjectEntries = Record<never, ne
           members: v.array(Member),
           memberCount: v.number(),
           next: v.nullable(v.string()),
-          positions: Positions,
+          positions: TopicPositions,
         }),
       },
       'lock:acquire': {

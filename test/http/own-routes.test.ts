@@ -3,7 +3,7 @@ import t from 'tap';
 import * as v from 'valibot';
 import { http } from '../../src/http/http.js';
 import { HttpError, json } from '../../src/http/problem.js';
-import { body, type Route } from '../../src/http/router.js';
+import { body, type Route } from '../../src/http/own-routes.js';
 import { RoomwireError } from '../../src/protocol/errors.js';
 import { ManualTime } from '../support/manual-time.js';
 import { startServer, type Test } from '../support/server.js';

@@ -1,0 +1,166 @@
+/**
+ * A route is an operation (what /openapi.json shows of it) and its handler. The schemas of the operation
+ * are what each request is checked with before the handler sees it, so that the two cannot drift apart.
+ */
+import * as v from 'valibot';
+import { RoomwireError } from '../protocol/errors.js';
+import { checked } from '../protocol/validate.js';
+import type { HttpCaller, HttpRequest, HttpResponse } from '../server/api.js';
+import { HttpError, json } from './problem.js';
+
+/** Schemas by name; those of the query and the headers take strings. */
+export type Fields = v.ObjectEntries;
+type Checked<F extends Fields> = v.InferOutput<v.ObjectSchema<F, undefined>>;
+
+export interface Answer {
+  readonly description: string;
+  /** Of its JSON; without one the body is empty, or of another `type`. */
+  readonly schema?: v.GenericSchema;
+  readonly type?: string;
+}
+
+export interface Operation {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** Such as `/api/rooms/:roomId`. */
+  readonly path: string;
+  /** A verb and a noun, for generated clients. */
+  readonly id: string;
+  readonly summary: string;
+  /** Who may ask: everyone (no credentials), all that are known (default), or holders of an API key and, where there are any, guests. */
+  readonly for?: 'everyone' | 'known' | 'admins';
+  /** Of the path; wrong ones are refused with 422. */
+  readonly params?: Fields;
+  /** Wrong ones are refused with 400; unknown ones are not looked at. */
+  readonly query?: Fields;
+  /** In lower case; wrong ones are refused with 400. */
+  readonly headers?: Fields;
+  /** JSON, refused with 422 where it does not fit. */
+  readonly body?: v.GenericSchema;
+  /** An empty body counts as `{}`. */
+  readonly bodyOptional?: boolean;
+  /** By status. */
+  readonly answers: Readonly<Record<number, Answer>>;
+  /** Statuses of problem documents beside those that any operation of its kind has. */
+  readonly problems?: readonly number[];
+}
+
+export interface RouteContext<P extends Fields, Q extends Fields, H extends Fields, B> {
+  readonly request: HttpRequest;
+  readonly caller: HttpCaller;
+  readonly params: Checked<P>;
+  readonly query: Checked<Q>;
+  readonly headers: Checked<H>;
+  readonly body: B;
+}
+
+/** A request whose path fits, and who sent it. */
+export interface Arrived {
+  readonly request: HttpRequest;
+  /** The path's parts, decoded. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly caller: HttpCaller;
+}
+
+export interface Route extends Operation {
+  /** Checks, then handles. Rejects with HttpError and RoomwireError. */
+  answer(arrived: Arrived): Promise<HttpResponse>;
+}
+
+type None = Record<never, never>;
+
+export function route<
+  const P extends Fields = None,
+  const Q extends Fields = None,
+  const H extends Fields = None,
+  B extends v.GenericSchema = v.UndefinedSchema<undefined>,
+>({
+  handle,
+  ...operation
+}: Operation & {
+  readonly params?: P;
+  readonly query?: Q;
+  readonly headers?: H;
+  readonly body?: B;
+  readonly handle: (context: RouteContext<P, Q, H, v.InferOutput<B>>) => Promise<HttpResponse>;
+}): Route {
+  const params = v.object(operation.params ?? ({} as P));
+  const query = v.object(operation.query ?? ({} as Q));
+  const headers = v.object(operation.headers ?? ({} as H));
+  const { body, bodyOptional = false } = operation;
+  return {
+    ...operation,
+    async answer({ request, params: parts, caller }) {
+      if (operation.for === 'admins') requireAdmin(caller);
+      return handle({
+        request,
+        caller,
+        params: checked(params, parts),
+        query: fitting(query, queryOf(request)),
+        headers: fitting(headers, request.headers),
+        body: body === undefined ? undefined : checked(body, objectOf(jsonOf(request, bodyOptional))),
+      });
+    },
+  };
+}
+
+/** One whose answer is always 200 with JSON. */
+export function answering<const P extends Fields = None, const Q extends Fields = None>({
+  answer,
+  handle,
+  ...operation
+}: Omit<Operation, 'answers' | 'headers' | 'body'> & {
+  readonly params?: P;
+  readonly query?: Q;
+  readonly answer: Answer;
+  readonly handle: (context: RouteContext<P, Q, None, undefined>) => unknown;
+}): Route {
+  return route<P, Q>({
+    ...operation,
+    answers: { 200: answer },
+    handle: async (context) => json(200, await handle(context)),
+  });
+}
+
+/** Guests exist only on loopback without keys, where everyone may do everything. Throws forbidden. */
+export function requireAdmin({ kind }: HttpCaller): void {
+  if (kind === 'user') throw new RoomwireError('forbidden', 'this takes an API key');
+}
+
+/** A whole number in a query or a header. */
+export const WholeNumber = v.pipe(v.string(), v.regex(/^\d{1,15}$/, 'must be a whole number'), v.transform(Number));
+export const Switch = v.picklist(['true', 'false']);
+
+/** A schema of nothing but optional fields would take a list. */
+function objectOf(value: unknown): unknown {
+  if (Array.isArray(value)) throw new RoomwireError('invalid_data', 'the body must be a JSON object');
+  return value;
+}
+
+/** Query and headers are the request's form, not its content: what is wrong with them is a 400. */
+function fitting<S extends v.GenericSchema>(schema: S, values: Readonly<Record<string, string>>): v.InferOutput<S> {
+  const result = v.safeParse(schema, values, { abortPipeEarly: true });
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  throw new HttpError(400, `${v.getDotPath(issue) ?? ''}: ${issue.message}`);
+}
+
+/** Of a name that comes twice the first counts. */
+function queryOf({ query }: HttpRequest): Record<string, string> {
+  const values = Object.create(null) as Record<string, string>;
+  for (const [name, value] of new URLSearchParams(query)) values[name] ??= value;
+  return values;
+}
+
+/** The request's body. `optional`: an empty one counts as `{}`. */
+export function jsonOf(request: HttpRequest, optional: boolean): unknown {
+  if (request.bodyTooLarge) throw new HttpError(413, 'the body is too large');
+  if (request.body.length === 0 && optional) return {};
+  const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase();
+  // Also what keeps a foreign page's plain form from writing here.
+  if (type !== 'application/json') throw new HttpError(415, 'send Content-Type: application/json');
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(request.body));
+  } catch {
+    throw new HttpError(400, 'the body is not valid JSON');
+  }
+}
