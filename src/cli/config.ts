@@ -21,9 +21,12 @@ const Text = v.pipe(v.string(), v.minLength(1));
 const Flag = v.boolean();
 const List = v.array(Text);
 const Count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
+const Wait = v.pipe(Count, v.minValue(1));
 const Port = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535));
 const Rate = v.pipe(v.number(), v.gtValue(0));
 const Rates = v.record(Text, Rate);
+const Grants = v.array(v.string());
+const Granted = v.optional(Grants);
 const Events = v.record(v.string(), v.picklist(['server', 'subscribers']));
 
 const limitEntries = Object.fromEntries(
@@ -125,5 +128,47 @@ export const Config = v.strictObject({
     {},
     'plain topics by pattern, each event with who may publish it: server or subscribers',
   ),
+  policy: v.optional(
+    v.strictObject({
+      topics: set(
+        v.record(
+          Text,
+          v.strictObject({
+            see: Granted,
+            create: Granted,
+            join: Granted,
+            publish: v.optional(v.record(Text, Grants)),
+            edit: Granted,
+            lock: Granted,
+            present: Granted,
+            administer: Granted,
+          }),
+        ),
+        {},
+        'who may what by topic pattern, as lists of grants; see policy.md',
+      ),
+      calls: set(v.record(Text, Grants), {}, 'who may make which call, by name or prefix*; see policy.md'),
+    }),
+    {},
+  ),
+  hooks: v.optional(
+    v.strictObject({
+      url: unset(Text, 'address of the backend; https, or http on this machine; see hooks.md'),
+      secret: unset(Text, 'secret its requests are signed with, 32 characters or more; keep it in the environment'),
+      events: set(
+        v.array(v.picklist(['connect', 'join', 'leave'])),
+        [],
+        'what it is asked (connect) and told (join, leave)',
+      ),
+      timeoutMs: set(Wait, 2_000, 'ms for one try'),
+      callTimeoutMs: set(Wait, 8_000, 'ms for one try of a call'),
+      retries: set(Count, 2, 'tries after the first'),
+      cacheMs: set(Count, 5_000, "ms an answer to a policy's question is remembered"),
+      whenDown: set(v.picklist(['refuse', 'allow']), 'refuse', 'what connect and authorize come to while it is down'),
+      allowHttp: set(Flag, false, 'take http to another machine, on a network that is trusted'),
+    }),
+    {},
+  ),
+  proxy: set(List, [], 'calls that the backend of hooks answers'),
 });
 export type Config = v.InferOutput<typeof Config>;

@@ -35,8 +35,8 @@ export interface TopicConfig {
   readonly events: Readonly<Record<string, 'server' | 'subscribers'>>;
 }
 
-/** The default contract with the config's topics. Throws a TypeError for a malformed pattern. */
-export function contractWith(topics: Readonly<Record<string, TopicConfig>>): Contract {
+/** The default contract with the config's topics and the calls of its proxy. Throws a TypeError for a malformed pattern. */
+export function contractWith(topics: Readonly<Record<string, TopicConfig>>, calls: readonly string[] = []): Contract {
   const definitions: Record<string, TopicDefinition> = {};
   for (const [pattern, { events }] of Object.entries(topics)) {
     definitions[pattern] = {
@@ -45,5 +45,6 @@ export function contractWith(topics: Readonly<Record<string, TopicConfig>>): Con
       ),
     };
   }
-  return defineContract({ use: [defaultContract as unknown as Contract], topics: definitions });
+  const proxied = Object.fromEntries(calls.map((call) => [call, { input: anything }]));
+  return defineContract({ use: [defaultContract as unknown as Contract], topics: definitions, calls: proxied });
 }

@@ -1,15 +1,18 @@
 /** `roomwire serve`: the server as a program, with rooms, HTTP and the page. */
 import { readFileSync } from 'node:fs';
 import pino from 'pino';
+import { hooks } from '../hooks/hooks.js';
 import { http } from '../http/http.js';
+import { policy } from '../policy/policy.js';
 import { rooms, type RoomsApi } from '../rooms/rooms.js';
-import type { AuditLine, TopicRules } from '../server/api.js';
+import type { AuditLine, Plugin, TopicRules } from '../server/api.js';
 import { createServer } from '../server/server.js';
 import { lmdbStore } from '../store/lmdb.js';
 import { memoryStore } from '../store/memory.js';
 import { StoreError } from '../store/store.js';
 import { command, CommandError } from './args.js';
 import { contractWith } from './default-contract.js';
+import type { Config } from './config.js';
 import { readSettings, settingFlags } from './settings.js';
 import { version } from '../http/version.js';
 
@@ -34,19 +37,15 @@ export const serve = command({
   async run(flags) {
     const config = readSettings(flags, process.env, flags.config);
     const log = pino({ level: config.logLevel, redact: SECRETS }, pino.destination({ dest: 2, sync: true }));
-    const { data: path, durability, memory, origins } = config;
+    const { data: path, durability, memory, origins, page, metrics } = config;
     const store = memory ? memoryStore() : lmdbStore({ path, durability });
-    const plugins = [
-      rooms(config.rooms),
-      http({ page: config.page, metrics: config.metrics, origins: origins ?? [] }),
-    ] as const;
     const presenterOnly: TopicRules = {
       publish: { frame_update: ({ session, params }) => roomsApi().presenterOf(params['id'] ?? '') === session.sid },
     };
     const server = refuseEarly(() =>
       createServer({
-        contract: contractWith(config.topics),
-        plugins,
+        contract: contractWith(config.topics, config.proxy),
+        plugins: [rooms(config.rooms), ...rulers(config), http({ page, metrics, origins: origins ?? [] })] as const,
         store,
         engine: config.engine,
         limits: config.limits,
@@ -66,7 +65,7 @@ export const serve = command({
         },
       }),
     );
-    const roomsApi = (): RoomsApi => server.plugins.rooms;
+    const roomsApi = (): RoomsApi => (server.plugins as unknown as { readonly rooms: RoomsApi }).rooms;
     if (flags['check-config']) {
       process.stdout.write('the settings are right\n');
       return;
@@ -85,6 +84,19 @@ export const serve = command({
     await server.close({ spreadMs: SPREAD_MS });
   },
 });
+
+/** The backend and the policy, which may ask it. Throws a TypeError that says what is missing. */
+function rulers({ hooks: backend, proxy, policy: grants }: Config): Plugin[] {
+  const { url, secret } = backend;
+  if (url === undefined) {
+    if (proxy.length > 0 || backend.events.length > 0) {
+      throw new TypeError('hooks.url is not set: the calls of proxy and the events of hooks have nowhere to go');
+    }
+    return [policy(grants)];
+  }
+  if (secret === undefined) throw new TypeError('hooks.url needs a secret: set ROOMWIRE_HOOKS_SECRET');
+  return [hooks({ ...backend, url, secret, calls: proxy }), policy(grants)];
+}
 
 /** Appends JSON lines; what cannot be written is the log's to tell. */
 function auditTrail(path: string): (line: AuditLine) => void {
