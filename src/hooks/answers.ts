@@ -37,7 +37,7 @@ export type Failure = v.InferOutput<typeof Failure>;
 
 /** The checked body of a 2xx. Throws BackendError. */
 export function bodyOf<S extends v.GenericSchema>(schema: S, answer: Answer): v.InferOutput<S> {
-  if (answer.status >= 300) throw new BackendError(false, `answered ${answer.status}`);
+  if (answer.status >= 300) throw new BackendError('wrong', `answered ${answer.status}`);
   return checkedBody(schema, answer);
 }
 
@@ -47,7 +47,7 @@ export function checkedBody<S extends v.GenericSchema>(schema: S, answer: Answer
   if (result.success) return result.output;
   const [issue] = result.issues;
   throw new BackendError(
-    false,
+    'wrong',
     `answered ${answer.status}, but ${v.getDotPath(issue) ?? 'the body'}: ${issue.message}`,
   );
 }
@@ -60,10 +60,15 @@ export function reasonOf(reason: string | undefined): string | undefined {
   return reason === undefined ? undefined : Buffer.from(reason.slice(0, REASON_LENGTH)).toString();
 }
 
-/** What a client is told when the backend did not answer as it should. */
-export function failureOf(error: unknown): unknown {
+/**
+ * What a client is told when the backend did not answer as it should. A verdict that there is none of
+ * may be asked for again, whatever the trouble: nobody is thrown out for it.
+ */
+export function failureOf(error: unknown, wanted: 'verdict' | 'outcome'): unknown {
   if (!(error instanceof BackendError)) return error;
-  if (!error.down) return new RoomwireError('handler_failed', undefined, { cause: error });
+  if (error.trouble === 'wrong' && wanted === 'outcome') {
+    return new RoomwireError('handler_failed', undefined, { cause: error });
+  }
   const { retryAfterMs } = error;
   return new RoomwireError('backend_unavailable', undefined, {
     cause: error,

@@ -30,7 +30,6 @@ export class Authorizer {
   readonly #backend: Backend;
   readonly #options: AuthorizeOptions;
   readonly #known: Remembered<Decision>;
-  readonly #asking = new Map<string, Promise<boolean>>();
   /** Questions that a remembered answer answered. */
   remembered = 0;
   /** Questions that the stance answered, because the backend was down. */
@@ -52,15 +51,10 @@ export class Authorizer {
       this.remembered++;
       return decided(known);
     }
-    let answer = this.#asking.get(key);
-    if (answer === undefined) {
-      answer = this.#ask(key, body).finally(() => this.#asking.delete(key));
-      this.#asking.set(key, answer);
-    }
-    return answer;
+    return this.#known.together(key, () => this.#ask(key, body)).then(decided);
   }
 
-  async #ask(key: string, body: Question): Promise<boolean> {
+  async #ask(key: string, body: Question): Promise<Decision> {
     const { cacheMs, whenDown } = this.#options;
     try {
       const { allow, reason, ...verdict } = await this.#backend.ask({
@@ -71,13 +65,13 @@ export class Authorizer {
       });
       const decision = { allow, reason: reasonOf(reason) };
       this.#known.set(key, decision, verdict.cacheMs ?? cacheMs);
-      return decided(decision);
+      return decision;
     } catch (error) {
-      if (whenDown === 'allow' && error instanceof BackendError && error.down) {
+      if (whenDown === 'allow' && error instanceof BackendError && error.trouble === 'down') {
         this.allowedWhileDown++;
-        return true;
+        return { allow: true, reason: undefined };
       }
-      throw failureOf(error);
+      throw failureOf(error, 'verdict');
     }
   }
 }

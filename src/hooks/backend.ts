@@ -105,7 +105,7 @@ export class Backend {
   }
 
   /**
-   * Asks, again under the same id while the backend is down and tries are left. Rejects with
+   * Asks, again under the same id while that may help and tries are left. Rejects with
    * BackendError, and with too_many (a RoomwireError) when there is no room.
    */
   async ask<T>({ type, body, userId, id = randomUUID(), isWanted, read, ...options }: Ask<T>): Promise<T> {
@@ -130,7 +130,7 @@ export class Backend {
           return read(await this.#try(id, text, timeoutMs));
         } catch (error) {
           const isLast = tries >= retries || isWanted?.() === false || this.isDown;
-          if (!(error instanceof BackendError) || !error.down || isLast) throw error;
+          if (!(error instanceof BackendError) || error.trouble === 'wrong' || isLast) throw error;
           counts.retries++;
           await this.#pause(Math.max(backoff(tries), error.retryAfterMs));
         }
@@ -161,7 +161,7 @@ export class Backend {
       this.#answered();
       return answer;
     } catch (error) {
-      if (error instanceof BackendError) this.#failedTry(error);
+      this.#failedTry(error);
       throw error;
     } finally {
       const next = this.#queue.shift();
@@ -183,10 +183,10 @@ export class Backend {
     this.#isProbing = false;
   }
 
-  #failedTry(error: BackendError): void {
+  #failedTry(error: unknown): void {
     if (error instanceof CircuitOpen) return;
-    // A wrong answer is one: the backend is there.
-    if (!error.down) return this.#answered();
+    // An answer is one, however wrong: the backend is there for others.
+    if (error instanceof BackendError && error.trouble !== 'down') return this.#answered();
     this.#isProbing = false;
     this.#openUntil = this.#host.now() + OPEN_MS;
     this.#failed++;
@@ -213,7 +213,7 @@ export class Backend {
 
 class CircuitOpen extends BackendError {
   constructor() {
-    super(true, 'the backend does not answer; not asked');
+    super('down', 'the backend does not answer; not asked');
   }
 }
 

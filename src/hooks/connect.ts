@@ -34,8 +34,10 @@ export class Greeter {
   /** Rejects with forbidden, and with backend_unavailable. */
   async admit(arrival: Arrival): Promise<User> {
     const key = JSON.stringify(arrival.user);
-    const known = arrival.via === 'http' ? this.#known.get(key) : undefined;
-    const answer = known ?? (await this.#ask(arrival, key));
+    const isRequest = arrival.via === 'http';
+    const known = isRequest ? this.#known.get(key) : undefined;
+    const ask = (): Promise<User | RoomwireError> => this.#ask(arrival, key);
+    const answer = known ?? (await (isRequest ? this.#known.together(key, ask) : ask()));
     if (answer instanceof RoomwireError) throw answer;
     return answer;
   }
@@ -56,17 +58,17 @@ export class Greeter {
       this.#known.set(key, answer, cacheMs);
       return answer;
     } catch (error) {
-      if (whenDown === 'allow' && error instanceof BackendError && error.down) return user;
-      throw failureOf(error);
+      if (whenDown === 'allow' && error instanceof BackendError && error.trouble === 'down') return user;
+      throw failureOf(error, 'verdict');
     }
   }
 }
 
 function withMore(user: User, more: Readonly<Record<string, unknown>>): User {
   const changed = { ...user, ...more, id: user.id };
-  if (typeof changed.name !== 'string') throw new BackendError(false, 'answered a user whose name is no string');
+  if (typeof changed.name !== 'string') throw new BackendError('wrong', 'answered a user whose name is no string');
   if (JSON.stringify(changed).length > USER_LENGTH) {
-    throw new BackendError(false, `answered a user of more than ${USER_LENGTH} characters`);
+    throw new BackendError('wrong', `answered a user of more than ${USER_LENGTH} characters`);
   }
   return changed;
 }

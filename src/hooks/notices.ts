@@ -120,7 +120,7 @@ export class Notices {
       if (this.#host.now() - notice.at > MAX_AGE_MS) this.#lose('too old');
       else await this.#post(key, notice);
     } catch (error) {
-      const isLater = error instanceof RoomwireError || (error instanceof BackendError && error.down);
+      const isLater = error instanceof RoomwireError || (error instanceof BackendError && error.trouble !== 'wrong');
       if (isLater) again = Math.max(waitAfter(tries), error instanceof BackendError ? error.retryAfterMs : 0);
       else this.#lose('the backend would not have it');
     }
@@ -159,7 +159,7 @@ export class Notices {
       // The waits between are this file's.
       retries: 0,
       read: ({ status }) => {
-        if (status >= 300) throw new BackendError(false, `answered ${status}`);
+        if (status >= 300) throw new BackendError('wrong', `answered ${status}`);
       },
     });
     this.sent++;

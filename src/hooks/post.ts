@@ -1,9 +1,9 @@
 /**
  * One POST to the backend: signed, timed, bounded in what it reads. What comes back is an answer or a
- * BackendError that says whether the backend is down (try again) or wrong (do not). Used by backend.ts.
+ * BackendError that says what the trouble is. Used by backend.ts.
  */
 import { createHmac } from 'node:crypto';
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Timer } from '../server/api.js';
 
@@ -12,18 +12,23 @@ export const ANSWER_BYTES = 1024 * 1024;
 /** The longest wait a backend may ask for with Retry-After, ms. */
 const RETRY_AFTER_MS = 5_000;
 
+/**
+ * What a try that failed says of the backend. `down`: it is not reached, or what is before it says so.
+ * `failed`: it is there and could not answer now; again may help. `wrong`: what it answers is no answer.
+ */
+export type Trouble = 'down' | 'failed' | 'wrong';
+
 export class BackendError extends Error {
   override readonly name = 'BackendError';
-  /** Down: no answer, or one that says to come later. Else it answered what is no answer: again would not help. */
-  readonly down: boolean;
+  readonly trouble: Trouble;
   readonly retryAfterMs: number;
   constructor(
-    down: boolean,
+    trouble: Trouble,
     message: string,
     options: { readonly cause?: unknown; readonly retryAfterMs?: number } = {},
   ) {
     super(message, { cause: options.cause });
-    this.down = down;
+    this.trouble = trouble;
     this.retryAfterMs = options.retryAfterMs ?? 0;
   }
 }
@@ -40,7 +45,7 @@ export function parsed({ status, body }: Answer): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
   } catch (error) {
-    throw new BackendError(false, `answered ${status} with what is not JSON`, { cause: error });
+    throw new BackendError('wrong', `answered ${status} with what is not JSON`, { cause: error });
   }
 }
 
@@ -83,23 +88,38 @@ export class Poster {
       'roomwire-signature': sign(this.#secret, id, timestamp, body),
     };
     return new Promise((resolve, reject) => {
-      const request = this.#url.protocol === 'https:' ? httpsRequest : httpRequest;
-      const sent = request(this.#url, { method: 'POST', agent: this.#agent, headers });
-      const timer = this.#after(timeoutMs, () => fail(new BackendError(true, `no answer within ${timeoutMs} ms`)));
+      let sent: ClientRequest;
+      let isOver = false;
+      let isRepeated = false;
       const fail = (error: unknown): void => {
+        isOver = true;
         timer.cancel();
-        const known = error instanceof BackendError;
-        reject(known ? error : new BackendError(true, (error as Error).message, { cause: error }));
+        const message = (error as Error).message;
+        reject(error instanceof BackendError ? error : new BackendError('down', message, { cause: error }));
         sent.destroy();
       };
-      sent.on('error', fail);
-      sent.on('response', (response) => {
-        read(response).then((answer) => {
-          timer.cancel();
-          resolve(answer);
-        }, fail);
-      });
-      sent.end(body);
+      const timer = this.#after(timeoutMs, () => fail(new BackendError('down', `no answer within ${timeoutMs} ms`)));
+      const send = (): void => {
+        const request = this.#url.protocol === 'https:' ? httpsRequest : httpRequest;
+        sent = request(this.#url, { method: 'POST', agent: this.#agent, headers });
+        let isAnswered = false;
+        sent.on('error', (error: NodeJS.ErrnoException) => {
+          // A kept connection that the backend had just closed: no try of the request's own.
+          const isStale = sent.reusedSocket && !isAnswered && error.code === 'ECONNRESET';
+          if (!isStale || isRepeated || isOver) return fail(error);
+          isRepeated = true;
+          send();
+        });
+        sent.on('response', (response) => {
+          isAnswered = true;
+          read(response).then((answer) => {
+            timer.cancel();
+            resolve(answer);
+          }, fail);
+        });
+        sent.end(body);
+      };
+      send();
     });
   }
 
@@ -114,15 +134,16 @@ async function read(response: IncomingMessage): Promise<Answer> {
   let bytes = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > ANSWER_BYTES) throw new BackendError(false, `answered more than ${ANSWER_BYTES} bytes`);
+    if (bytes > ANSWER_BYTES) throw new BackendError('wrong', `answered more than ${ANSWER_BYTES} bytes`);
     chunks.push(chunk);
   }
+  const isDown = status >= 502 && status <= 504;
   if (status >= 500 || status === 408 || status === 425 || status === 429) {
     const seconds = Number(headers['retry-after'] ?? 0);
     const retryAfterMs = seconds > 0 ? Math.min(seconds * 1_000, RETRY_AFTER_MS) : 0;
-    throw new BackendError(true, `answered ${status}`, { retryAfterMs });
+    throw new BackendError(isDown ? 'down' : 'failed', `answered ${status}`, { retryAfterMs });
   }
   // A redirect could send signed words anywhere: it is an answer like any other, and a wrong one.
-  if (status < 200 || (status >= 300 && status < 400)) throw new BackendError(false, `answered ${status}`);
+  if (status < 200 || (status >= 300 && status < 400)) throw new BackendError('wrong', `answered ${status}`);
   return { status, body: Buffer.concat(chunks) };
 }

@@ -30,7 +30,7 @@ export function proxyCalls(server: PluginHost, backend: Backend, calls: readonly
           read: outcomeOf,
         });
       } catch (error) {
-        throw failureOf(error);
+        throw failureOf(error, 'outcome');
       }
       await publishAll(server, call, outcome.publish);
       if (outcome.error !== undefined) throw errorOf(outcome.error);
@@ -45,7 +45,7 @@ function outcomeOf(answer: Answer): Outcome {
   if (body.length === 0 && status < 300) return { result: null, publish: [] };
   const outcome = status >= 400 && body.length > 0 ? checkedBody(Outcome, answer) : bodyOf(Outcome, answer);
   const isAnswer = outcome.error !== undefined || (status < 300 && 'result' in outcome);
-  if (!isAnswer) throw new BackendError(false, `answered ${status} with neither result nor error`);
+  if (!isAnswer) throw new BackendError('wrong', `answered ${status} with neither result nor error`);
   return outcome;
 }
 

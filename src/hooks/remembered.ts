@@ -1,8 +1,12 @@
-/** Answers for a while, so many at most: the oldest goes first. Used by authorize.ts and connect.ts. */
+/**
+ * Answers for a while, so many at most: the oldest goes first. Those who ask the same at the same time wait
+ * for one answer. Used by authorize.ts and connect.ts.
+ */
 export class Remembered<T> {
   readonly #most: number;
   readonly #now: () => number;
   readonly #answers = new Map<string, { readonly until: number; readonly answer: T }>();
+  readonly #asking = new Map<string, Promise<T>>();
 
   constructor(most: number, now: () => number) {
     this.#most = most;
@@ -22,5 +26,15 @@ export class Remembered<T> {
     if (ms <= 0) return;
     if (this.#answers.size >= this.#most) this.#answers.delete(this.#answers.keys().next().value as string);
     this.#answers.set(key, { until: this.#now() + ms, answer });
+  }
+
+  /** The answer that somebody waits for already, else one that `ask` brings. */
+  together(key: string, ask: () => Promise<T>): Promise<T> {
+    let answer = this.#asking.get(key);
+    if (answer === undefined) {
+      answer = ask().finally(() => this.#asking.delete(key));
+      this.#asking.set(key, answer);
+    }
+    return answer;
   }
 }

@@ -36,6 +36,8 @@ import type { UpgradeInfo } from './transport/transport.js';
 
 /** For one who has too many connections: others of theirs have to end first. */
 const CONNECTION_RETRY_MS = 5_000;
+/** Topics of one resume whose rules are asked at the same time. */
+const ASKED_AT_ONCE = 16;
 /** What this server offers beyond the protocol's base (RW-HEL-6). */
 const FEATURES: readonly string[] = ['positions'];
 
@@ -215,8 +217,12 @@ export class Welcomer {
         refused.set(topic, error instanceof RoomwireError ? error.code : errors.handler_failed);
       }
     };
-    // At once: one that asks far away must not cost its time for each topic.
-    await Promise.all([...new Set([...Object.keys(hello.resume ?? {}), ...session.topics])].map(ask));
+    const topics = new Set([...Object.keys(hello.resume ?? {}), ...session.topics]).values();
+    const askAll = async (): Promise<void> => {
+      for (const topic of topics) await ask(topic);
+    };
+    // Some at once: a rule that asks far away must not cost its time for each topic, nor be flooded.
+    await Promise.all(Array.from({ length: ASKED_AT_ONCE }, askAll));
     return refused;
   }
 

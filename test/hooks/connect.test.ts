@@ -55,6 +55,9 @@ t.test('over HTTP the same users are let in; an answer serves for a while', asyn
   t.equal(await s.rest('ann'), 403, 'what the socket was told counts here at once');
   s.backend.answer(() => ({ allow: true }));
   time.advance(5_100);
+  const before = s.backend.received.length;
+  t.same(await Promise.all([1, 2, 3].map(() => s.rest('eve'))), [200, 200, 200]);
+  t.equal(s.backend.received.length, before + 1, 'those who ask at the same time wait for one answer');
   t.same([await s.rest('ann'), await s.rest('bob')], [200, 200]);
 });
 
@@ -74,6 +77,8 @@ t.test(
     t.match((await s.client({ token: await tokenFor('ann') })).welcome.user, { id: 'ann' });
     t.equal(await s.rest('bob'), 200);
     const wrong: Answering[] = [
+      status(500),
+      status(429),
       status(401),
       ({ response }) => void response.end('welcome!'),
       () => ({ allow: 'yes' }),
@@ -83,7 +88,7 @@ t.test(
     ];
     for (const answering of wrong) {
       s.backend.answer(answering);
-      t.match(await (await s.knock('ann')).closed, { code: 4200 });
+      t.match(await (await s.knock('ann')).closed, { code: 4201 });
     }
   },
 );

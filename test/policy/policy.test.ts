@@ -239,3 +239,15 @@ t.test(
     await back.publish('room:r', 'chat:message:new', { text: '2' });
   },
 );
+
+t.test('a resume with more rooms than one user may ask about at once keeps them all', async (t) => {
+  const time = new ManualTime();
+  const s = await start(t, { topics: { 'room:{id}': { join: ['hook'] } } }, () => ({ allow: true }), { time });
+  const ann = await s.come('ann');
+  const ids = Array.from({ length: 100 }, (_, n) => `r${n}`);
+  for (const roomId of ids) await ann.call('join:room', { roomId, create: true });
+  time.advance(5_100);
+  ann.cut();
+  const back = await s.come('ann', {}, { session: ann.welcome.session });
+  t.equal(Object.values(back.welcome.topics).filter(({ code }) => code === undefined).length, ids.length);
+});
