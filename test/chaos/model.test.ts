@@ -9,7 +9,7 @@ import { environmentSeed } from '../random.js';
 import { engine, storeName } from '../support/server.js';
 import { runModel, type ModelOptions } from './model/run.js';
 
-const { MODEL_RUNS = '40', MODEL_PATH } = process.env;
+const { MODEL_RUNS = '25', MODEL_PATH } = process.env;
 
 function options(t: Test, seed: number): ModelOptions {
   const store = storeName === 'lmdb' ? 'lmdb' : 'memory';
