@@ -25,6 +25,8 @@ const INBOUND_DEPTH = MAX_DEPTH - 1;
 const UNASKED_A_SECOND = 100;
 /** A stray frame counts once more for each of these bytes: decoding it costs by its size. */
 const STRAY_BYTES = 64;
+/** A refusal costs more than to ignore. */
+const REFUSAL_WEIGHT = 2;
 /** What a client is told to wait for that sent too many strays. */
 const STRAYS_MS = 1_000;
 /** What a client is told to wait for when too much of its own is under way: answers may come before. */
@@ -291,11 +293,12 @@ export class Connection implements SocketEvents, OutboxLimit {
   /** A request is answered with NACK by whoever took it. */
   refused(error: RoomwireError, target?: string): void {
     this.#owner.refused(this, error, target);
+    this.stray(0, REFUSAL_WEIGHT);
   }
 
   nack(id: number, error: RoomwireError, target?: string): void {
     this.refused(error, target);
-    if (!this.stray()) return;
+    if (!this.open) return;
     if (id === 0 && this.#tooManyUnasked()) return;
     this.outbox.push(nackFrame(id, error));
   }

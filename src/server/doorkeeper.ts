@@ -28,7 +28,7 @@ export interface AdmissionOptions {
   readonly tokenChecksPerSecond?: number;
   /** Bad tokens a second from one address; above it the address has to wait. Default 50. */
   readonly badTokensPerSecondPerAddress?: number;
-  /** HTTP requests a second from one address that bring no API key; health and the page's files are not counted. Default 1,000. */
+  /** HTTP requests a second from one address that bring no API key. Default 1,000. */
   readonly requestsPerSecondPerAddress?: number;
   /** Addresses and networks (`10.0.0.0/8`) of proxies whose X-Forwarded-For is believed. Default none. */
   readonly trustedProxies?: readonly string[];

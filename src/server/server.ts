@@ -41,7 +41,7 @@ import { Audit } from './audit.js';
 import { assemble, type Core } from './core.js';
 import { Counters } from './counters.js';
 import type { TopicReport, WhyReport } from './diagnosis/report.js';
-import { Doorkeeper } from './doorkeeper.js';
+import { Doorkeeper, type Refusal } from './doorkeeper.js';
 import { serverItem } from './hub/events-frame.js';
 import type { Hub } from './hub/hub.js';
 import { hashOf, once, sweepKeys } from './keys.js';
@@ -51,7 +51,7 @@ import type { CloseOptions, ListenOptions, Server, ServerOptions } from './optio
 import { Policy } from './policy.js';
 import { OWN_PREFIX, OwnKey } from './probe/own.js';
 import { Probe } from './probe/probe.js';
-import { KeyedRate, Rates, tooMany } from './rates.js';
+import { KeyedRate, Rates } from './rates.js';
 import { Refusals } from './refusals.js';
 import { SessionRegistry, type ServerSession } from './session.js';
 import { TokenCheck } from './token-check.js';
@@ -320,12 +320,10 @@ class RoomServer implements PluginHost {
     if (this.#guests && !isLocalOrigin(request.headers['origin'] ?? '')) {
       throw new RoomwireError('forbidden', 'guests come from pages of this machine only');
     }
-    const token = /^Bearer +(\S+)$/i.exec(request.headers['authorization'] ?? '')?.[1];
+    const token = bearerOf(request);
     if (token !== undefined && this.#auth.isApiKey(token)) {
       return { kind: 'key', user: { id: 'api-key', name: 'backend' } };
     }
-    const wait = this.#door.takesRequest(request.address);
-    if (wait > 0) throw tooMany(wait, 'too many requests from this address');
     if (token === undefined) {
       if (this.#guests) return { kind: 'guest', user: guest().user };
       throw new RoomwireError('unauthenticated', 'send Authorization: Bearer with an API key or a token');
@@ -531,8 +529,11 @@ class RoomServer implements PluginHost {
     const address = this.#door.addressOf(info.address, info.forwardedFor);
     const refusal = this.#door.refuses(address);
     if (refusal === undefined) return undefined;
-    const { status, limit, retryAfterMs } = refusal;
-    this.#refusals.add({ event: 'limit', address, target: limit, reason: 'upgrade refused' });
+    return this.#later(address, refusal, 'upgrade refused');
+  }
+
+  #later(address: string, { status, limit, retryAfterMs }: Refusal, reason: string): HttpResponse {
+    this.#refusals.add({ event: 'limit', address, target: limit, reason });
     const headers = { 'content-type': 'text/plain', 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) };
     return { status, headers, body: `${limit}: try again later.\n` };
   }
@@ -540,6 +541,12 @@ class RoomServer implements PluginHost {
   async #answer(received: HttpRequest): Promise<HttpResponse> {
     const address = this.#door.addressOf(received.address, received.headers['x-forwarded-for']);
     const request = { ...received, address };
+    const token = bearerOf(request);
+    const wait = token !== undefined && this.#auth.isApiKey(token) ? 0 : this.#door.takesRequest(address);
+    if (wait > 0) {
+      const refusal: Refusal = { status: 429, limit: 'requestsPerSecondPerAddress', retryAfterMs: wait };
+      return this.#later(address, refusal, 'request refused');
+    }
     try {
       for (const hook of this.#requestHooks) {
         const response = await hook(request);
@@ -562,6 +569,10 @@ function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   if (host === '::') return '[::1]';
   return host.includes(':') ? `[${host}]` : host;
+}
+
+function bearerOf({ headers }: HttpRequest): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(headers['authorization'] ?? '')?.[1];
 }
 
 function plain(status: number, body: string): HttpResponse {
