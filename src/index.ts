@@ -9,6 +9,7 @@ export {
   type RoomAction,
   type RoomsApi,
   type RoomsOptions,
+  type RoomsWithin,
 } from './rooms/rooms.js';
 export { hooks, type HooksApi, type HooksOptions, type HooksStats, type Question } from './hooks/hooks.js';
 export { policy, type PolicyGrants, type PolicyOptions, type TopicGrants } from './policy/policy.js';

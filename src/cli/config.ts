@@ -108,7 +108,11 @@ export const Config = v.strictObject({
   limits: v.optional(v.strictObject(limitEntries), {}),
   rooms: v.optional(
     v.strictObject({
-      membership: set(v.picklist(['one', 'many']), 'many', 'one: joining a room leaves the other in the same step'),
+      membership: set(
+        v.picklist(['one', 'one-per-user', 'many']),
+        'many',
+        'one: joining a room leaves the other in the same step; one-per-user: on all devices',
+      ),
       leaveOverview: set(Flag, true, 'joining a room leaves the overviews'),
       memberTtl: set(Count, 0, "ms a member stays after the last of the user's sessions ended"),
       hostGrace: set(Count, 0, 'ms until the host moves on while its member stays'),

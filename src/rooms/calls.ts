@@ -11,6 +11,7 @@ import { holderOf } from './holder.js';
 import { giveHost, host } from './host.js';
 import type { HeldLock, Locks } from './lock.js';
 import { findMember } from './members.js';
+import type { MemberWatch } from './member-watch.js';
 import type { Membership } from './membership.js';
 import type { Presenters } from './presenter.js';
 import { roomTopic } from './records.js';
@@ -18,6 +19,7 @@ import type { Rules } from './rules.js';
 
 export interface CallParts {
   readonly membership: Membership;
+  readonly news: MemberWatch;
   readonly locks: Locks;
   readonly presenters: Presenters;
   readonly memberPage: (tx: Transaction, roomId: string, after: number) => unknown;
@@ -27,7 +29,7 @@ export interface CallParts {
 type Calls = ShapeOf<ReturnType<typeof roomsContract>>['calls'];
 
 export function registerCalls(server: PluginHost, parts: CallParts): void {
-  const { membership, locks, presenters, memberPage, rules } = parts;
+  const { membership, news, locks, presenters, memberPage, rules } = parts;
   /** Inputs were checked against the contract; here they get their types back. */
   const handle = <N extends keyof Calls>(
     name: N,
@@ -112,7 +114,7 @@ export function registerCalls(server: PluginHost, parts: CallParts): void {
     if (host(tx, roomId)?.userId !== session.user.id) throw new RoomwireError('not_holder', 'you are not the host');
     const member = findMember(tx, roomId, userId);
     if (member === undefined) throw new RoomwireError('not_member', 'that user is not in this room');
-    giveHost(tx, roomId, member);
+    if (giveHost(tx, roomId, member)) news.changed(tx, roomId);
     return { userId };
   });
   handle('member:kick', (tx, session, input) => {

@@ -14,26 +14,27 @@ export function host(tx: Transaction, roomId: string): { userId: string; userNam
   return held === undefined ? null : { userId: held.userId, userName: held.userName };
 }
 
-/** Makes the member host and tells the room. */
-export function giveHost(tx: Transaction, roomId: string, member: MemberRecord): void {
+/** Makes the member host and tells the room. False when they are it already. */
+export function giveHost(tx: Transaction, roomId: string, member: MemberRecord): boolean {
   const thing = hostOf(roomId);
-  if (holderOf(tx, thing)?.userId === member.userId) return;
+  if (holderOf(tx, thing)?.userId === member.userId) return false;
   end(tx, thing);
   grant(tx, thing, { userId: member.userId, userName: member.name, sid: null });
   tellHost(tx, roomId);
+  return true;
 }
 
 /** For a member who came: host, when there is none. */
-export function hostIfNone(tx: Transaction, roomId: string, member: MemberRecord): void {
-  if (host(tx, roomId) === null) giveHost(tx, roomId, member);
+export function hostIfNone(tx: Transaction, roomId: string, member: MemberRecord): boolean {
+  return host(tx, roomId) === null && giveHost(tx, roomId, member);
 }
 
 /**
  * The host `userId` is gone, or not online: it moves on. `onlineOnly`: stay rather than move to
- * someone who is not there either.
+ * someone who is not there either. False when the host stays.
  */
-export function moveHost(tx: Transaction, roomId: string, userId: string, onlineOnly = false): void {
-  if (host(tx, roomId)?.userId !== userId) return;
+export function moveHost(tx: Transaction, roomId: string, userId: string, onlineOnly = false): boolean {
+  if (host(tx, roomId)?.userId !== userId) return false;
   let next: MemberRecord | undefined;
   for (const member of everyone(tx, roomId)) {
     if (member.userId === userId) continue;
@@ -43,10 +44,11 @@ export function moveHost(tx: Transaction, roomId: string, userId: string, online
     }
     next ??= member;
   }
-  if (onlineOnly && !(next !== undefined && next.sids.length > 0)) return;
+  if (onlineOnly && !(next !== undefined && next.sids.length > 0)) return false;
   if (next !== undefined) return giveHost(tx, roomId, next);
   end(tx, hostOf(roomId));
   tellHost(tx, roomId);
+  return true;
 }
 
 function tellHost(tx: Transaction, roomId: string): void {

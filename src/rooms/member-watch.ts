@@ -16,10 +16,13 @@ export interface MembershipChange {
   readonly reason?: string;
 }
 export type MembershipHook = (tx: Transaction, change: MembershipChange) => void;
+/** A room whose members or host changed, once all of the change is written. */
+export type PeopleHook = (tx: Transaction, roomId: string) => void;
 
 export class MemberWatch implements MemberNews {
   readonly #room: MemberNews;
   readonly #hooks: MembershipHook[] = [];
+  readonly #peopleHooks: PeopleHook[] = [];
 
   /** `room`: what tells the room itself. */
   constructor(room: MemberNews) {
@@ -28,6 +31,15 @@ export class MemberWatch implements MemberNews {
 
   add(hook: MembershipHook): void {
     this.#hooks.push(hook);
+  }
+
+  addPeople(hook: PeopleHook): void {
+    this.#peopleHooks.push(hook);
+  }
+
+  /** Whoever changes members or host says so, once, when it is done. */
+  changed(tx: Transaction, roomId: string): void {
+    for (const hook of this.#peopleHooks) hook(tx, roomId);
   }
 
   grown(tx: Transaction, roomId: string, member: Member): void {

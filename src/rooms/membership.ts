@@ -3,22 +3,36 @@
  * what the others see are one moment of the log. `join:room` answers everything in one reply:
  * metadata, members, holders and the position from which events follow.
  */
+import type { ErrorName } from '../protocol/codes.js';
 import { RoomwireError } from '../protocol/errors.js';
 import type { Holders, Member, RoomFields } from '../protocol/rooms-contract.js';
 import type { Position } from '../protocol/frames.js';
-import type { PluginHost, Session, Transaction } from '../server/api.js';
+import type { PluginHost, Session, Timer, Transaction } from '../server/api.js';
 import { groupsOf, require } from './access.js';
 import { host, hostIfNone, moveHost } from './host.js';
 import type { Locks } from './lock.js';
 import type { MemberWatch } from './member-watch.js';
-import { enter, findMember, page, remove, setSids, shownMember } from './members.js';
+import {
+  enter,
+  erase,
+  everyone,
+  findMember,
+  page,
+  remove,
+  setSids,
+  shownMember,
+  type MemberRecord,
+} from './members.js';
 import type { Presenters } from './presenter.js';
 import { createRoom, findRoom, getRoom, overviewTopic, roomTopic, type Metadata } from './records.js';
 import type { Rules, Verdicts } from './rules.js';
 
 export interface MembershipOptions {
-  /** Whether a session may be in several rooms at once. Default `many`. */
-  readonly membership: 'one' | 'many';
+  /**
+   * Whether joining a room leaves the others. Default `many`: it does not. `one`: it leaves those this session is in;
+   * `one-per-user`: those the user is in, on whatever device, also one that sleeps.
+   */
+  readonly membership: 'one' | 'one-per-user' | 'many';
   /** Whether joining a room leaves the overviews. Default true. */
   readonly leaveOverview: boolean;
   /** Ms a member stays after the last of the user's sessions ended. Default 0. */
@@ -41,6 +55,8 @@ export interface JoinReply {
   readonly positions: Readonly<Record<string, Position>>;
 }
 
+/** With `one-per-user`: user id → the room they are in. */
+const ROOM_OF = 'members-room';
 /** Members in the join reply of a room too large to name them all: each of thousands of joins has to look them up. */
 const CROWD_PAGE = 50;
 
@@ -51,6 +67,8 @@ export class Membership {
   readonly #rules: Rules;
   readonly #options: MembershipOptions;
   readonly #news: MemberWatch;
+  /** By room and user who has no session: what will end. */
+  readonly #awaited = new Map<string, Timer[]>();
 
   constructor(
     pluginHost: PluginHost,
@@ -117,14 +135,25 @@ export class Membership {
     for (const other of tx.topics(session)) {
       if (leaveOverview && other.startsWith('overview:')) tx.unsubscribe(session, other, { reason: 'joined a room' });
       // Safely: the old room is left in the same transaction that joins the new one.
-      if (membership === 'one' && other.startsWith('room:') && other !== topic) {
+      if (membership !== 'many' && other.startsWith('room:') && other !== topic) {
         this.leave(tx, session, other.slice('room:'.length), 'joined another room');
       }
     }
+    if (membership === 'one-per-user') this.#settle(tx, user.id, roomId);
+    const isNew = findMember(tx, roomId, user.id) === undefined;
     const member = enter(tx, this.#news, { roomId, session, most: roomsPerUser });
-    hostIfNone(tx, roomId, member);
+    const hosts = hostIfNone(tx, roomId, member);
     tx.subscribe(session, topic);
+    if (isNew || hosts) this.#news.changed(tx, roomId);
     return { status: 'joined', room: topic, created, ...this.snapshot(tx, roomId) };
+  }
+
+  /** The user's one room is another now. */
+  #settle(tx: Transaction, userId: string, roomId: string): void {
+    const previous = tx.get<string>(ROOM_OF, userId);
+    if (previous === roomId) return;
+    if (previous !== undefined) this.takeOut(tx, { roomId: previous, userId }, { reason: 'joined another room' });
+    tx.set(ROOM_OF, userId, roomId);
   }
 
   /** Everything about a room at this point of the batch. */
@@ -180,46 +209,85 @@ export class Membership {
       if (sids.length === 0) tx.afterCommit(() => this.expectBack(roomId, userId));
       return;
     }
+    this.#remove(tx, roomId, member, reason);
+  }
+
+  #remove(tx: Transaction, roomId: string, member: MemberRecord, reason: string): void {
+    const { userId } = member;
     remove(tx, this.#news, roomId, member, reason);
+    this.#forgetRoomOf(tx, roomId, userId);
     moveHost(tx, roomId, userId);
+    this.#news.changed(tx, roomId);
   }
 
   /** Ends the membership of someone who has no session left, when the time is over; the host may move before. */
   expectBack(roomId: string, userId: string): void {
     const { memberTtl, hostGrace } = this.#options;
-    const later = (ms: number, work: (tx: Transaction) => void): void => {
-      this.#host.after(ms, () => {
+    const key = `${roomId}\0${userId}`;
+    // Who was back in between has the whole time anew.
+    for (const timer of this.#awaited.get(key) ?? []) timer.cancel();
+    const timers: Timer[] = [];
+    this.#awaited.set(key, timers);
+    const later = (ms: number, work: (tx: Transaction) => void, done = (): void => undefined): void => {
+      const run = (): void => {
         this.#host
           .transact((tx) => {
             if (findMember(tx, roomId, userId)?.sids.length === 0) work(tx);
           })
+          .then(done)
           .catch((error: unknown) => {
             this.#host.log.warn({ err: error, room: roomId }, 'a membership could not be ended; trying again');
-            later(1_000, work);
+            later(1_000, work, done);
           });
-      });
+      };
+      timers.push(this.#host.after(ms, run));
     };
-    if (hostGrace < memberTtl) later(hostGrace, (tx) => moveHost(tx, roomId, userId, true));
-    later(memberTtl, (tx) => {
+    if (hostGrace < memberTtl) {
+      later(hostGrace, (tx) => {
+        if (moveHost(tx, roomId, userId, true)) this.#news.changed(tx, roomId);
+      });
+    }
+    const end = (tx: Transaction): void => {
       const member = findMember(tx, roomId, userId);
-      if (member === undefined) return;
-      remove(tx, this.#news, roomId, member, 'gone');
-      moveHost(tx, roomId, userId);
+      if (member !== undefined) this.#remove(tx, roomId, member, 'gone');
+    };
+    later(memberTtl, end, () => {
+      if (this.#awaited.get(key) === timers) this.#awaited.delete(key);
     });
   }
 
   /** Removes a user with all its sessions. False when it was no member. */
   kick(tx: Transaction, roomId: string, userId: string): boolean {
+    return this.takeOut(tx, { roomId, userId }, { code: 'forbidden', reason: 'kicked' });
+  }
+
+  takeOut(
+    tx: Transaction,
+    { roomId, userId }: { readonly roomId: string; readonly userId: string },
+    why: { readonly code?: ErrorName; readonly reason: string },
+  ): boolean {
     const member = findMember(tx, roomId, userId);
     if (member === undefined) return false;
     for (const sid of member.sids) {
       const session = this.#host.session(sid);
-      if (session !== undefined) tx.unsubscribe(session, roomTopic(roomId), { code: 'forbidden', reason: 'kicked' });
+      if (session !== undefined) tx.unsubscribe(session, roomTopic(roomId), why);
       this.#locks.releaseAllOf(tx, roomId, sid);
       this.#presenters.drop(tx, roomId, sid);
     }
-    remove(tx, this.#news, roomId, member, 'kicked');
-    moveHost(tx, roomId, userId);
+    this.#remove(tx, roomId, member, why.reason);
     return true;
+  }
+
+  /** Without a word to the room: it is going itself. */
+  dissolve(tx: Transaction, roomId: string): void {
+    for (const member of everyone(tx, roomId)) {
+      erase(tx, roomId, member);
+      this.#forgetRoomOf(tx, roomId, member.userId);
+      this.#news.ended(tx, roomId, member.userId, 'deleted');
+    }
+  }
+
+  #forgetRoomOf(tx: Transaction, roomId: string, userId: string): void {
+    if (this.#options.membership === 'one-per-user' && tx.get(ROOM_OF, userId) === roomId) tx.delete(ROOM_OF, userId);
   }
 }

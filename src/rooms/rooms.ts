@@ -2,19 +2,18 @@
  * The rooms plugin: rooms with members, locks, a presenter and a host, on the server's public API
  * alone. This file is what programs and HTTP use; calls.ts is what clients call.
  */
-import type * as v from 'valibot';
 import { RoomwireError } from '../protocol/errors.js';
-import type { Position } from '../protocol/frames.js';
-import type { Lease, LockInfo, Member, RoomFields } from '../protocol/rooms-contract.js';
+import type { Lease, RoomFields } from '../protocol/rooms-contract.js';
 import type { Plugin, PluginHost, Session, Transaction, User } from '../server/api.js';
-import { defaultAccess, groupsOf, type Access, type RoomAction } from './access.js';
+import { defaultAccess, groupsOf, type RoomAction } from './access.js';
+import type { ListQuery, RoomPage, RoomsApi, RoomsOptions, RoomsWithin, WriteConditions } from './api.js';
 import { host } from './host.js';
 import { registerCalls } from './calls.js';
 import { Crowd } from './crowd.js';
-import { Locks, type HeldLock, type LockRequest } from './lock.js';
-import { MemberWatch, type MembershipHook } from './member-watch.js';
-import { Membership, type MembershipOptions } from './membership.js';
-import { erase, everyone, findMember, page, shownMember } from './members.js';
+import { Locks } from './lock.js';
+import { MemberWatch, type MembershipHook, type PeopleHook } from './member-watch.js';
+import { Membership } from './membership.js';
+import { everyone, findMember, page, shownMember } from './members.js';
 import { Presenters } from './presenter.js';
 import {
   createRoom,
@@ -35,83 +34,11 @@ import {
 import { Rules, type Asker, type RoomRules } from './rules.js';
 
 export type { Access, AccessQuestion, RoomAction } from './access.js';
-export type { MembershipChange, MembershipHook } from './member-watch.js';
+export type { ListQuery, RoomPage, RoomsApi, RoomsOptions, RoomsWithin, WriteConditions } from './api.js';
+export type { MembershipChange, MembershipHook, PeopleHook } from './member-watch.js';
 export type { Asker, Consultation, RoomRules } from './rules.js';
 export type { HeldLock, LockRequest } from './lock.js';
 export type { Metadata, MetadataChanges } from './records.js';
-
-export interface RoomsOptions extends Partial<MembershipOptions> {
-  /** The application's own metadata fields, as given to `roomsContract`: HTTP checks changes with them. */
-  readonly metadata?: v.ObjectEntries;
-  /** Their values in a new room. */
-  readonly defaults?: Readonly<Record<string, unknown>>;
-  /** Who may do what; see `defaultAccess`. */
-  readonly access?: Access;
-}
-
-/** What a write carries: the version it builds on, the lock it is made under. */
-export interface WriteConditions {
-  readonly ifVersion?: number | undefined;
-  readonly lock?: { readonly target?: string | undefined; readonly token: number } | undefined;
-}
-
-export interface RoomPage {
-  readonly rooms: readonly Metadata[];
-  /** Where the next page begins; null: this was the last. */
-  readonly next: string | null;
-  readonly positions: Readonly<Record<string, Position>>;
-}
-
-export interface ListQuery {
-  readonly after?: string | undefined;
-  /** Default 100, at most 1,000. */
-  readonly limit?: number | undefined;
-  /** Rooms of this group instead of the public ones. */
-  readonly group?: string | undefined;
-  /** With hidden rooms, for callers who may do everything. */
-  readonly hidden?: boolean | undefined;
-  /** Part of the id or description, whatever its case. */
-  readonly search?: string | undefined;
-}
-
-export interface RoomsApi {
-  get(roomId: string, asker?: Asker): Promise<Metadata | undefined>;
-  /** A page by id. Positions are taken in the same transaction. */
-  list(query?: ListQuery, asker?: Asker): Promise<RoomPage>;
-  snapshot(roomId: string, asker?: Asker): Promise<ReturnType<Membership['snapshot']>>;
-  create(roomId: string, fields?: RoomFields, asker?: Asker): Promise<Metadata>;
-  update(roomId: string, changes: MetadataChanges, conditions?: WriteConditions, asker?: Asker): Promise<Metadata>;
-  delete(roomId: string, conditions?: WriteConditions, asker?: Asker): Promise<void>;
-  defaultRoom(): Promise<string | null>;
-  setDefault(roomId: string | null, asker?: Asker): Promise<void>;
-  members(
-    roomId: string,
-    after?: number,
-    asker?: Asker,
-  ): Promise<{ members: Member[]; memberCount: number; next: string | null; positions: Record<string, Position> }>;
-  /** Rejects with not_member. */
-  requireMember(session: Session, roomId: string): Promise<void>;
-  isMember(roomId: string, userId: string): Promise<boolean>;
-  isHost(roomId: string, userId: string): Promise<boolean>;
-  kick(roomId: string, userId: string, asker?: Asker): Promise<boolean>;
-  /** Session id of a room's presenter, as of the last commit. */
-  presenterOf(roomId: string): string | null;
-  /** How many locks are held, rooms have a presenter, and calls wait in line for a lock; for metrics. */
-  holders(): { readonly lock: number; readonly presenter: number; readonly waiting: number };
-  locks: {
-    list(roomId: string, asker?: Asker): Promise<LockInfo[]>;
-    acquire(request: LockRequest, asker?: Asker): Promise<Lease>;
-    refresh(request: HeldLock & LockRequest, asker?: Asker): Promise<Lease>;
-    release(request: HeldLock, asker?: Asker): Promise<{ target: string; released: true }>;
-    /** Whatever its token. False when nobody held it. */
-    forceRelease(roomId: string, target?: string, asker?: Asker): Promise<boolean>;
-  };
-  /** Runs in the transaction in which a membership begins or ends; it writes only through that. */
-  onMembership(hook: MembershipHook): void;
-  /** Rules of another plugin, asked before the options' `access`. Throws a TypeError the second time. */
-  govern(rules: RoomRules): void;
-  readonly options: RoomsOptions;
-}
 
 const PROGRAM: User = { id: 'server', name: 'server' };
 const PAGE = 200;
@@ -156,6 +83,7 @@ class Rooms implements RoomsApi {
     this.locks = this.#lockApi();
     registerCalls(server, {
       membership: this.#membership,
+      news: this.#news,
       locks: this.#locks,
       presenters: this.#presenters,
       memberPage: (tx, roomId, after) => this.#memberPage(tx, roomId, after),
@@ -203,6 +131,22 @@ class Rooms implements RoomsApi {
 
   onMembership(hook: MembershipHook): void {
     this.#news.add(hook);
+  }
+
+  onPeople(hook: PeopleHook): void {
+    this.#news.addPeople(hook);
+  }
+
+  within(tx: Transaction): RoomsWithin {
+    const membership = this.#membership;
+    return {
+      join: (session, roomId, { create } = {}) => membership.join(tx, session, { roomId, create }, {}),
+      leave: (session, roomId) => void membership.leave(tx, session, roomId, 'left'),
+      read: (roomId) => (findRoom(tx, roomId) === undefined ? undefined : membership.snapshot(tx, roomId)),
+      isMember: (roomId, userId) => findMember(tx, roomId, userId) !== undefined,
+      remove: (roomId, userId, reason = 'left') => membership.takeOut(tx, { roomId, userId }, { reason }),
+      roomsOf: (session) => roomsIn(tx.topics(session)),
+    };
   }
 
   govern(rules: RoomRules): void {
@@ -302,12 +246,10 @@ class Rooms implements RoomsApi {
     return this.#asked('delete', asker, roomId, (tx, ask) => {
       this.#mayWrite(tx, roomId, ask, conditions);
       const record = getRoom(tx, roomId);
-      for (const member of everyone(tx, roomId)) {
-        erase(tx, roomId, member);
-        this.#news.ended(tx, roomId, member.userId, 'deleted');
-      }
+      this.#membership.dissolve(tx, roomId);
       this.#locks.forget(tx, roomId);
       removeRoom(tx, record);
+      this.#news.changed(tx, roomId);
       tx.afterCommit(() => this.#presenters.note(roomId, null));
     });
   }
@@ -405,6 +347,10 @@ class Rooms implements RoomsApi {
         ),
     };
   }
+}
+
+function roomsIn(topics: readonly string[]): string[] {
+  return topics.filter((topic) => topic.startsWith('room:')).map((topic) => topic.slice('room:'.length));
 }
 
 function httpOwner(asker: Asker) {

@@ -1,0 +1,105 @@
+/** What the rooms plugin gives programs and HTTP, as `server.plugins.rooms` and in every handler's context. */
+import type * as v from 'valibot';
+import type { Position } from '../protocol/frames.js';
+import type { Lease, LockInfo, Member, RoomFields } from '../protocol/rooms-contract.js';
+import type { Session, Transaction } from '../server/api.js';
+import type { Access } from './access.js';
+import type { HeldLock, LockRequest } from './lock.js';
+import type { MembershipHook, PeopleHook } from './member-watch.js';
+import type { JoinReply, Membership, MembershipOptions } from './membership.js';
+import type { Metadata, MetadataChanges } from './records.js';
+import type { Asker, RoomRules } from './rules.js';
+
+export interface RoomsOptions extends Partial<MembershipOptions> {
+  /** The application's own metadata fields, as given to `roomsContract`: HTTP checks changes with them. */
+  readonly metadata?: v.ObjectEntries;
+  /** Their values in a new room. */
+  readonly defaults?: Readonly<Record<string, unknown>>;
+  /** Who may do what; see `defaultAccess`. */
+  readonly access?: Access;
+}
+
+/** What a write carries: the version it builds on, the lock it is made under. */
+export interface WriteConditions {
+  readonly ifVersion?: number | undefined;
+  readonly lock?: { readonly target?: string | undefined; readonly token: number } | undefined;
+}
+
+export interface RoomPage {
+  readonly rooms: readonly Metadata[];
+  /** Where the next page begins; null: this was the last. */
+  readonly next: string | null;
+  readonly positions: Readonly<Record<string, Position>>;
+}
+
+export interface ListQuery {
+  readonly after?: string | undefined;
+  /** Default 100, at most 1,000. */
+  readonly limit?: number | undefined;
+  /** Rooms of this group instead of the public ones. */
+  readonly group?: string | undefined;
+  /** With hidden rooms, for callers who may do everything. */
+  readonly hidden?: boolean | undefined;
+  /** Part of the id or description, whatever its case. */
+  readonly search?: string | undefined;
+}
+
+/** Rooms inside a transaction, such as that of an atomic handler: with its other effects or not at all. */
+export interface RoomsWithin {
+  /** As `join:room`. Throws room_not_found, forbidden, limit_reached. */
+  join(session: Session, roomId: string, options?: { readonly create?: boolean | RoomFields | undefined }): JoinReply;
+  /** As `leave:room`; leaving a room one is not in is no change. */
+  leave(session: Session, roomId: string): void;
+  /** As the transaction has left it so far; undefined when there is no such room. */
+  read(roomId: string): ReturnType<Membership['snapshot']> | undefined;
+  isMember(roomId: string, userId: string): boolean;
+  /** Ends a membership on all the user's devices. False when there was none. */
+  remove(roomId: string, userId: string, reason?: string): boolean;
+  /** The rooms a session is in. */
+  roomsOf(session: Session): string[];
+}
+
+export interface RoomsApi {
+  within(tx: Transaction): RoomsWithin;
+  get(roomId: string, asker?: Asker): Promise<Metadata | undefined>;
+  /** A page by id. Positions are taken in the same transaction. */
+  list(query?: ListQuery, asker?: Asker): Promise<RoomPage>;
+  snapshot(roomId: string, asker?: Asker): Promise<ReturnType<Membership['snapshot']>>;
+  create(roomId: string, fields?: RoomFields, asker?: Asker): Promise<Metadata>;
+  update(roomId: string, changes: MetadataChanges, conditions?: WriteConditions, asker?: Asker): Promise<Metadata>;
+  delete(roomId: string, conditions?: WriteConditions, asker?: Asker): Promise<void>;
+  defaultRoom(): Promise<string | null>;
+  setDefault(roomId: string | null, asker?: Asker): Promise<void>;
+  members(
+    roomId: string,
+    after?: number,
+    asker?: Asker,
+  ): Promise<{ members: Member[]; memberCount: number; next: string | null; positions: Record<string, Position> }>;
+  /** Rejects with not_member. */
+  requireMember(session: Session, roomId: string): Promise<void>;
+  isMember(roomId: string, userId: string): Promise<boolean>;
+  isHost(roomId: string, userId: string): Promise<boolean>;
+  kick(roomId: string, userId: string, asker?: Asker): Promise<boolean>;
+  /** Session id of a room's presenter, as of the last commit. */
+  presenterOf(roomId: string): string | null;
+  /** How many locks are held, rooms have a presenter, and calls wait in line for a lock; for metrics. */
+  holders(): { readonly lock: number; readonly presenter: number; readonly waiting: number };
+  locks: {
+    list(roomId: string, asker?: Asker): Promise<LockInfo[]>;
+    acquire(request: LockRequest, asker?: Asker): Promise<Lease>;
+    refresh(request: HeldLock & LockRequest, asker?: Asker): Promise<Lease>;
+    release(request: HeldLock, asker?: Asker): Promise<{ target: string; released: true }>;
+    /** Whatever its token. False when nobody held it. */
+    forceRelease(roomId: string, target?: string, asker?: Asker): Promise<boolean>;
+  };
+  /** Runs in the transaction in which a membership begins or ends; it writes only through that. */
+  onMembership(hook: MembershipHook): void;
+  /**
+   * Runs in every transaction that changes who is a member of a room or who is its host, once for each change and
+   * when it is complete. A reconnect or a second device is none. A room that is deleted is told too, and reads as undefined.
+   */
+  onPeople(hook: PeopleHook): void;
+  /** Rules of another plugin, asked before the options' `access`. Throws a TypeError the second time. */
+  govern(rules: RoomRules): void;
+  readonly options: RoomsOptions;
+}
