@@ -1,7 +1,7 @@
 import js from '@eslint/js';
 import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
-import { folderRules } from './scripts/eslint-import-rules.mjs';
+import { exampleRules, folderRules } from './scripts/eslint-import-rules.mjs';
 
 export default defineConfig(
   { ignores: ['dist/', 'dist-bench/', '.tap/', 'coverage/', 'data/'] },
@@ -42,6 +42,7 @@ export default defineConfig(
     },
   },
   ...folderRules(),
+  ...exampleRules(),
   {
     files: ['test/**'],
     rules: {

@@ -16,6 +16,14 @@ export function folderRules() {
   ];
 }
 
+/** An example is a program of its own: the package by its name, what comes with it, Node, and its own folder. */
+export function exampleRules() {
+  const message =
+    'An example imports roomwire by its name, valibot, node: and its own files, as a program elsewhere would.';
+  const patterns = [{ regex: '^(?!(roomwire(/client|/protocol)?$|valibot$|node:|\\./))', message }];
+  return [{ files: ['examples/**'], rules: { 'no-restricted-imports': ['error', { patterns }] } }];
+}
+
 function entry(pattern, row) {
   const patterns = [
     { regex: `^(${builtinModules.join('|')})(/|$)`, message: 'Write node: before the names of Node’s modules.' },

@@ -21,4 +21,5 @@ export { memoryStore } from './store/memory.js';
 export { lmdbStore, type LmdbOptions } from './store/lmdb.js';
 export type { Store } from './store/store.js';
 export { RoomwireError } from './protocol/errors.js';
+export { checked } from './protocol/validate.js';
 export { defaultLimits, type Limits } from './protocol/limits.js';

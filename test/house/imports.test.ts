@@ -162,6 +162,23 @@ t.test('ESLint refuses the same imports while one types', async (t) => {
   }
 });
 
+t.test('an example may import what a program elsewhere could, and nothing of this repository', async (t) => {
+  const eslint = new ESLint({ cwd: root });
+  const linter = new Linter();
+  const config = (await eslint.calculateConfigForFile(`${root}examples/party-membership/server.ts`)) as {
+    rules: Linter.RulesRecord;
+  };
+  const rule = config.rules['no-restricted-imports'] ?? 'off';
+  const findings = (specifier: string): number =>
+    linter.verify(`import '${specifier}';`, [{ rules: { 'no-restricted-imports': rule } }]).length;
+  for (const specifier of ['roomwire', 'roomwire/client', 'roomwire/protocol', 'valibot', 'node:fs', './contract.js']) {
+    t.equal(findings(specifier), 0, specifier);
+  }
+  for (const specifier of ['../../src/index.js', '../tms-chat/contract.js', 'roomwire/dist/index.js', 'jose', 'ws']) {
+    t.equal(findings(specifier), 1, specifier);
+  }
+});
+
 function put(tree: Record<string, unknown>, [name = '', ...rest]: readonly string[], content: string): void {
   if (rest.length === 0) tree[name] = content;
   else put((tree[name] ??= {}) as Record<string, unknown>, rest, content);
