@@ -41,8 +41,10 @@ function linesOf(report: TopicReport): string[] {
     const what = known ? 'nobody is in it and nothing was published to it' : 'the contract has no such topic';
     return [`${name}: ${what}`, `topics        ${topics}, such as ${samples.join(', ') || 'none'}`, ...like];
   }
+  const { similar = [] } = report;
   return [
     `${name}  epoch ${epoch ?? ''}  head ${head}  sessions ${subscriberCount}`,
+    ...(similar.length > 0 ? [`nobody is in it; similar: ${similar.join(', ')}`] : []),
     ...subscribers.map(({ sid, user, connected, cursor, lag, bufferedBytes, handled }) =>
       connected
         ? `session       ${sid}  ${user}  at ${cursor ?? 0}, ${lag} behind, ${bufferedBytes} bytes buffered, handled ${handled ?? 'unknown'}`

@@ -60,6 +60,25 @@ t.test('a misspelt topic is answered with how many there are and what it may hav
   t.match(await server.why('nowhere', 1, 'x'), { sentence: /The contract has no topic nowhere/ });
 });
 
+t.test(
+  'a topic that was misspelt when publishing exists by that, and still says what may have been meant',
+  async (t) => {
+    const { client, server } = await startOpen(t);
+    const reader = await client();
+    await reader.subscribe('chat:conversation-17');
+    await server.publish('chat:conversation-71', 'notice', 'an earlier mistake');
+    const { offset, matched } = await server.publish('chat:conversatoin-17', 'notice', 1);
+    t.equal(matched, 0);
+    const report = await server.inspect('chat:conversatoin-17');
+    t.match(report, { exists: true, subscriberCount: 0, publishes: [{ matched: 0 }] });
+    t.same(report.similar, ['chat:conversation-17', 'chat:conversation-71'], 'where somebody is comes first');
+    const { verdict, sentence } = await server.why('chat:conversatoin-17', offset, reader.welcome.user.id);
+    t.equal(verdict, 'never_subscribed');
+    t.match(sentence, /Nobody is in chat:conversatoin-17 at all. Did you mean chat:conversation-17 or/);
+    t.equal((await server.inspect('chat:conversation-17')).similar, undefined);
+  },
+);
+
 t.test('a client that does not read is behind, and then caught up at a time', async (t) => {
   const { client, server } = await startOpen(t, { limits: { historyBytes: 64 * 1024 * 1024 } });
   const [stalled, reading] = [await client(), await client()];

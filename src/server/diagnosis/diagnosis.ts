@@ -14,6 +14,8 @@ import { verdictOf } from './verdict.js';
 const SUBSCRIBERS = 100;
 const PUBLISHES = 50;
 const SAMPLES = 10;
+const SIMILAR = 5;
+const SIMILAR_LOOKED_AT = 50;
 
 export interface DiagnosisParts {
   readonly hub: Hub;
@@ -50,7 +52,7 @@ export class Diagnosis {
         .slice(0, SUBSCRIBERS),
       publishes: this.#publishes(name),
     };
-    return exists ? report : { ...report, ...this.#others(name) };
+    return sessions.length > 0 ? report : { ...report, ...this.#others(name) };
   }
 
   #isKnown(name: string): boolean {
@@ -68,7 +70,12 @@ export class Diagnosis {
     for (const topic of this.#hub.topicNames()) {
       if (samples.push(topic) === SAMPLES) break;
     }
-    return { topics: this.#hub.topicCount, samples, similar: similarNames(name, this.#hub.topicNames()) };
+    const isEmpty = (topic: string): number => (this.#registry.inTopic(topic).length > 0 ? 0 : 1);
+    // Where somebody is comes first: one that was misspelt before is there as well.
+    const similar = similarNames(name, this.#hub.topicNames(), SIMILAR_LOOKED_AT)
+      .sort((a, b) => isEmpty(a) - isEmpty(b))
+      .slice(0, SIMILAR);
+    return { topics: this.#hub.topicCount, samples, similar };
   }
 
   /** Of those that memory still holds. */
@@ -103,7 +110,8 @@ export class Diagnosis {
       const sentence = known
         ? `${who} is connected or in its grace, but was never subscribed to ${name} as far as memory reaches.`
         : `Nobody called ${who} is here, and nothing is remembered of an earlier stay: never connected, or as another user.`;
-      return { verdict: known ? 'never_subscribed' : 'no_such_session', sentence, sessions: [] };
+      const verdict = known ? 'never_subscribed' : 'no_such_session';
+      return { verdict, sentence: `${sentence}${nobodyIn(report)}`, sessions: [] };
     }
     const at = this.#hub.topic(name)?.ring.find(offset)?.at;
     const sessions = [...spans].map(([sid, of]) => ({
@@ -152,6 +160,14 @@ function absentTopic({ topic, known, topics, similar = [] }: TopicReport): strin
   const what = known
     ? `Nobody is in ${topic}, and nothing was ever published to it`
     : `The contract has no topic ${topic}`;
-  const others = similar.length > 0 ? ` Did you mean ${similar.join(' or ')}?` : '';
-  return `${what}; ${topics ?? 0} other topics are in memory.${others}`;
+  return `${what}; ${topics ?? 0} other topics are in memory.${didYouMean(similar)}`;
+}
+
+/** For a topic that was published to though nobody is in it: perhaps its name is wrong. */
+function nobodyIn({ topic, subscriberCount, similar = [] }: TopicReport): string {
+  return subscriberCount > 0 ? '' : ` Nobody is in ${topic} at all.${didYouMean(similar)}`;
+}
+
+function didYouMean(similar: readonly string[]): string {
+  return similar.length > 0 ? ` Did you mean ${similar.join(' or ')}?` : '';
 }

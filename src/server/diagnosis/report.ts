@@ -61,7 +61,7 @@ export interface TopicReport {
   readonly subscribers: readonly SubscriberReport[];
   /** The newest first. */
   readonly publishes: readonly PublishReport[];
-  /** Topics in memory, and some of them; names like the one asked for. Only where it does not exist. */
+  /** Topics in memory, and some of them; names like the one asked for, those that somebody is in first. Only where nobody is in it. */
   readonly topics?: number;
   readonly samples?: readonly string[];
   readonly similar?: readonly string[];
