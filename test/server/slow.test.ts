@@ -95,7 +95,9 @@ t.test(
 );
 
 t.test('rule 4: replies that wait for a socket that does not drain are bounded: close 4203', async (t) => {
-  const { client, server } = await startOpen(t, { limits: { controlBytes: 128 * 1024, straysPerSecond: 0 } });
+  const { client, server } = await startOpen(t, {
+    limits: { controlBytes: 128 * 1024, straysPerSecond: 0, userStraysPerSecond: 0 },
+  });
   const [stalled, other] = [await client(), await client()];
   const [sid] = stalled.welcome.session;
   stalled.socket.pause();
@@ -113,7 +115,9 @@ t.test('rule 4: replies that wait for a socket that does not drain are bounded: 
 t.test(
   'rule 4: a message of ten thousands of tiny requests is answered, and its answers are bounded too',
   async (t) => {
-    const { client } = await startOpen(t, { limits: { controlBytes: 128 * 1024, straysPerSecond: 0 } });
+    const { client } = await startOpen(t, {
+      limits: { controlBytes: 128 * 1024, straysPerSecond: 0, userStraysPerSecond: 0 },
+    });
     const [greedy, other] = [await client(), await client()];
     greedy.send(...Array.from({ length: 60_000 }, () => [Op.PING, null]));
     let code: number | undefined;

@@ -5,7 +5,9 @@ export const unrated = {
   callsPerSecond: 0,
   publishesPerSecond: 0,
   joinsPerSecond: 0,
+  straysPerSecond: 0,
   userCallsPerSecond: 0,
   userPublishesPerSecond: 0,
   userJoinsPerSecond: 0,
+  userStraysPerSecond: 0,
 } as const satisfies Partial<Limits>;
