@@ -20,7 +20,7 @@ export const FOLDERS = [
   { folder: 'hooks', folders: ['protocol', 'rooms', ...SERVER_PUBLIC], node: true },
   { folder: 'policy', folders: ['protocol', 'rooms', 'hooks', ...SERVER_PUBLIC], node: true },
   { folder: 'http/page', folders: ['protocol', 'client'], node: false, packages: [] },
-  { folder: 'http', folders: ['protocol', 'rooms', ...SERVER_PUBLIC], node: true },
+  { folder: 'http', folders: ['protocol', 'rooms', 'hooks', ...SERVER_PUBLIC], node: true },
   {
     folder: 'cli',
     folders: ['protocol', 'client', 'store', 'server', 'rooms', 'hooks', 'policy', 'http', 'index.ts'],

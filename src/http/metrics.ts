@@ -9,6 +9,8 @@ import { closes, errors } from '../protocol/codes.js';
 import type { RoomsApi } from '../rooms/rooms.js';
 import type { AuditEntry, PluginHost } from '../server/api.js';
 import { route, type Route } from './route.js';
+import type { HooksApi } from '../hooks/hooks.js';
+import { addHookMetrics } from './hook-metrics.js';
 import { TimingMetric, type Timings } from './timing-metric.js';
 
 /** Who may read them: holders of an API key (and guests, where guests may do everything), everyone, nobody. */
@@ -31,6 +33,8 @@ export function metricsRoutes(
   addCounts(registry, server);
   addHoldings(registry, server, rooms);
   addProcess(registry, server);
+  const hooks = server.plugins['hooks'] as HooksApi | undefined;
+  if (hooks !== undefined) addHookMetrics(registry, hooks);
   return [
     route({
       method: 'GET',

@@ -104,3 +104,22 @@ t.test('rule 1: who hangs up while the backend thinks leaves nothing behind', as
   await s.client({ token: await tokenFor('bob') });
   t.equal(s.server.stats().sessions, 1);
 });
+
+t.test('/metrics says that the backend is away, before users do', async (t) => {
+  const s = await start(
+    t,
+    () => ({ allow: true }),
+    {},
+    { auth: { secret: SECRET, apiKeys: ['backend-key-0123456789'] } },
+  );
+  const numbers = async (): Promise<string> =>
+    (await fetch(`${s.http}/metrics`, { headers: { authorization: 'Bearer backend-key-0123456789' } })).text();
+  await s.client({ token: await tokenFor('ann') });
+  t.match(await numbers(), /^roomwire_hook_down 0$/m);
+  await s.backend.stop();
+  for (let n = 0; n < 5; n++) await (await s.knock('bob')).closed;
+  const after = await numbers();
+  t.match(after, /^roomwire_hook_down 1$/m);
+  t.match(after, /^roomwire_hook_requests_total\{hook="connect"\} 6$/m);
+  t.match(after, /^roomwire_hook_failures_total\{hook="connect"\} 5$/m);
+});

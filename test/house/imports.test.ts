@@ -76,7 +76,7 @@ const forbidden: readonly (readonly [file: string, specifier: string, says: stri
   ['rooms/c.ts', '../http/free.js', 'rooms/ may import only protocol'],
   ['hooks/a.ts', '../policy/free.js', 'hooks/ may import only protocol, rooms, server/server.ts'],
   ['policy/a.ts', '../server/hub.js', 'policy/ may import only protocol, rooms, hooks, server/server.ts'],
-  ['http/a.ts', '../server/hub.js', 'http/ may import only protocol, rooms, server/server.ts'],
+  ['http/a.ts', '../server/hub.js', 'http/ may import only protocol, rooms, hooks, server/server.ts'],
   ['http/b.ts', '../cli/free.js', 'http/ may import only protocol, rooms'],
   ['http/c.ts', './page/free.js', 'http/ may import only protocol, rooms'],
   ['http/page/a.ts', '../free.js', 'http/page/ may import only protocol, client'],
