@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { RoomwireError } from '../protocol/errors.js';
+import type { User } from '../server/api.js';
 import { bodyOf, failureOf, reasonOf, Verdict } from './answers.js';
 import type { Backend } from './backend.js';
 import { plain } from './plain.js';
@@ -30,6 +31,7 @@ export class Authorizer {
   readonly #backend: Backend;
   readonly #options: AuthorizeOptions;
   readonly #known: Remembered<Decision>;
+  readonly #users = new WeakMap<User, string>();
   /** Questions that a remembered answer answered. */
   remembered = 0;
   /** Questions that the stance answered, because the backend was down. */
@@ -43,15 +45,21 @@ export class Authorizer {
 
   /** At once where the answer is remembered. Throws, or rejects with, forbidden where there is a reason, and backend_unavailable. */
   authorize(question: Question): boolean | Promise<boolean> {
-    const body = { ...question, ...('input' in question ? { input: plain(question.input) } : {}) };
-    const text = JSON.stringify(body);
-    const key = text.length <= KEY_LENGTH ? text : createHash('sha256').update(text).digest('base64');
+    const key = this.#keyOf(question);
     const known = this.#known.get(key);
     if (known !== undefined) {
       this.remembered++;
       return decided(known);
     }
-    return this.#known.together(key, () => this.#ask(key, body)).then(decided);
+    return this.#known.together(key, () => this.#ask(key, question)).then(decided);
+  }
+
+  /** Made for each publish that a hook decides, so the user, who is the same object for long, is read once. */
+  #keyOf({ action, detail, topic, event, call, input, user }: Question): string {
+    let who = this.#users.get(user);
+    if (who === undefined) this.#users.set(user, (who = hash(JSON.stringify(user))));
+    const text = JSON.stringify([action, detail, topic, event, call, plain(input)]);
+    return who + (text.length <= KEY_LENGTH ? text : hash(text));
   }
 
   async #ask(key: string, body: Question): Promise<Decision> {
@@ -74,6 +82,10 @@ export class Authorizer {
       throw failureOf(error, 'verdict');
     }
   }
+}
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('base64');
 }
 
 function decided({ allow, reason }: Decision): boolean {
