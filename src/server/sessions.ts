@@ -3,7 +3,7 @@
  * and the end. Everything others can see happens in transactions, so an end takes its place among
  * the events like any other change. Who calls it: welcome.ts, dispatch.ts, the connections.
  */
-import type { CloseName } from '../protocol/codes.js';
+import { closes, type CloseName } from '../protocol/codes.js';
 import { RoomwireError } from '../protocol/errors.js';
 import type { Log, Session, Transaction } from './api.js';
 import type { Arrivals } from './arrivals.js';
@@ -144,7 +144,7 @@ export class Sessions {
   /** The connection is gone, however that came. */
   closed(connection: Connection, code: number, reason: string): void {
     const { session } = connection;
-    this.#options.hub.detach(connection.outbox, session);
+    this.#options.hub.detach(connection.outbox, session, endOf(session, code));
     const { address, messages, frames, bytes } = connection;
     const ms = Math.round(connection.age);
     this.#options.log[levelOf(session)](
@@ -271,6 +271,12 @@ export class Sessions {
       })
       .catch(failed);
   }
+}
+
+/** How a connection's subscriptions ended, for the question why an event did not arrive: no grace follows a kick or a BYE. */
+function endOf(session: ServerSession | undefined, code: number): string {
+  if (session?.kicked === true) return 'kicked';
+  return code === closes.bye ? 'said goodbye' : 'disconnected';
 }
 
 /** The probe comes and goes as it is asked: nobody's business unless they look for it. */

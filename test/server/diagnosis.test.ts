@@ -146,3 +146,21 @@ t.test('a client that vanished is away while its grace runs, got it when it resu
     sentence: /did not come back within its grace/,
   });
 });
+
+t.test('who was kicked, or said goodbye, left by that, and did not merely lose a connection', async (t) => {
+  const { client, server } = await startOpen(t);
+  const [kicked, gone] = [await client(), await client()];
+  for (const each of [kicked, gone]) await each.subscribe(TOPIC);
+  await server.kick(server.session(kicked.welcome.session[0])!);
+  gone.send([Op.BYE]);
+  await until(() => server.stats().sessions === 0);
+  const { offset } = await server.publish(TOPIC, 'notice', 1);
+  t.match(await server.why(TOPIC, offset, kicked.welcome.session[0]), {
+    verdict: 'left_before',
+    sentence: /its subscription ended at \d{4}-.*\(kicked\)/,
+  });
+  t.match(await server.why(TOPIC, offset, gone.welcome.session[0]), {
+    verdict: 'left_before',
+    sentence: /its subscription ended at \d{4}-.*\(said goodbye\)/,
+  });
+});

@@ -182,11 +182,11 @@ export class Hub implements OutboxOwner {
   }
 
   /** A connection is gone: its cursors leave their topics. */
-  detach(outbox: Outbox, session: ServerSession | undefined): void {
+  detach(outbox: Outbox, session: ServerSession | undefined, why = 'disconnected'): void {
     outbox.close();
     const at = this.#options.clock.now();
     for (const cursor of outbox.cursors.values()) {
-      if (session !== undefined) this.journal.ended(cursor, session, { end: cursor.next - 1, why: 'disconnected', at });
+      if (session !== undefined) this.journal.ended(cursor, session, { end: cursor.next - 1, why, at });
       cursor.topic.remove(cursor);
       this.#topics.settle(cursor.topic);
     }
