@@ -18,6 +18,8 @@ import {
   type Plugin,
   type RouteContext,
   type RoomsWithin,
+  type Session,
+  type Transaction,
 } from 'roomwire';
 import { Code, contract, type RoomInfo } from './contract.js';
 import { usernames } from './usernames.js';
@@ -126,12 +128,13 @@ async function roomInfo(code: string, email: string): Promise<RoomInfo> {
 
 // ---- over the socket ---------------------------------------------------------------------------------
 
-server.handleAtomic('join_room', (tx, { input: { code }, session }): RoomInfo => {
+const join = (tx: Transaction, code: string, session: Session): RoomInfo => {
   const within = parties.within(tx);
   if (within.read(code) === undefined) throw noRoom();
   within.join(session, code);
   return infoIn(within, code) as RoomInfo;
-});
+};
+server.handleAtomic('join_room', (tx, { input, session }) => join(tx, input.code, session), { perSession: true });
 
 server.handleAtomic('leave_room', (tx, { input: { code }, session }) => {
   const within = parties.within(tx);
