@@ -225,8 +225,9 @@ function holderOf(address: string): string {
   const [head = '', tail] = address.toLowerCase().split('::');
   const groups = head === '' ? [] : head.split(':');
   if (tail !== undefined) {
-    const after = tail === '' ? 0 : tail.split(':').length + (tail.includes('.') ? 1 : 0);
-    while (groups.length + after < 8) groups.push('0');
+    const after = tail === '' ? [] : tail.split(':');
+    const missing = 8 - groups.length - after.length - (tail.includes('.') ? 1 : 0);
+    groups.push(...Array.from({ length: missing }, () => '0'), ...after);
   }
   return `${groups
     .slice(0, 4)
