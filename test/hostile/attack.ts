@@ -53,7 +53,7 @@ export interface Attack {
 export type Server = Omit<Partial<ServeOptions>, 'path' | 'store' | 'engine' | 'port'>;
 
 const full = process.env['ROOMWIRE_ATTACKS'] === 'full';
-const QUIET_MS = 1_000;
+const QUIET_MS = 700;
 /** What may be more than before: caches that are full then, of bounded size; pages that the allocator keeps. */
 const HEAP_MARGIN = 12 * 1024 * 1024;
 const RSS_MARGIN = 96 * 1024 * 1024;

@@ -21,16 +21,16 @@ const requests: Readonly<Record<string, readonly [request: string, status: RegEx
   'a path of 1 MB': [`GET /${'p'.repeat(1e6)} HTTP/1.1\r\nHost: x\r\n\r\n`, /^$|431/],
   'an upgrade with 10,000 headers': [`${upgrade}${many(10_000)}\r\n`, /^$|431/],
   'a body over bodyBytes': [
-    `PUT /api/rooms/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\ncontent-length: 2000000\r\n\r\n${'x'.repeat(2e6)}`,
-    /^$|405|413/,
+    `POST /api/publish HTTP/1.1\r\nHost: x\r\ncontent-length: 2000000\r\n\r\n${'x'.repeat(2e6)}`,
+    /^$|401|413/,
   ],
   'a length and chunks (request smuggling)': [
-    'PUT /api/rooms/x HTTP/1.1\r\nHost: x\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n',
+    'POST /api/publish HTTP/1.1\r\nHost: x\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n',
     /^$|400/,
   ],
   'a body that says it is compressed': [
-    'PUT /api/rooms/x HTTP/1.1\r\nHost: x\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nabcd',
-    /401|415|422|400/,
+    'POST /api/publish HTTP/1.1\r\nHost: x\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nabcd',
+    /401/,
   ],
 };
 
