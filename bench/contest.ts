@@ -42,6 +42,8 @@ export interface Contest {
   /** Flags for Node. */
   readonly flags?: readonly string[];
   readonly label: string;
+  /** The server has default rates, and takes tokens signed with this. */
+  readonly secret?: string;
   readonly turn: (turn: Turn) => Promise<void>;
 }
 
@@ -98,7 +100,7 @@ export async function compete(suite: Suite, contest: Contest): Promise<Row[]> {
 
 async function take(
   suite: Suite,
-  { bytes, flags = [], turn }: Contest,
+  { bytes, flags = [], secret, turn }: Contest,
   contestant: Contestant,
   sample: Turn['sample'],
 ): Promise<void> {
@@ -112,7 +114,11 @@ async function take(
   let server: PeerProcess | undefined;
   let load: Generator | undefined;
   try {
-    server = await PeerProcess.start(peer, { bytes, store: directory ?? 'memory' }, { profile: suite.profile, flags });
+    server = await PeerProcess.start(
+      peer,
+      { bytes, store: directory ?? 'memory', secret },
+      { profile: suite.profile, flags },
+    );
     load = new Generator(server);
     await turn(turnOf(suite, { contestant, server, load, sample }));
   } finally {

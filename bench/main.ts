@@ -13,6 +13,7 @@ import { Progress } from './progress.js';
 import type { Row, Work } from './result.js';
 import { table } from './table.js';
 import { gate, judge, targets, verdicts } from './targets.js';
+import { attacked as attacks } from './works/attacks.js';
 import { calls } from './works/calls.js';
 import { decode } from './works/decode.js';
 import { dual } from './works/dual.js';
@@ -36,6 +37,7 @@ const works: Readonly<Record<Work, (suite: Suite) => Promise<Row[]>>> = {
   joins,
   reconnects,
   stalled,
+  attacks,
   memory,
   decode,
   size,

@@ -12,10 +12,13 @@ export const WORKS = [
   'joins',
   'reconnects',
   'stalled',
+  'attacks',
   'memory',
   'decode',
   'size',
 ] as const;
+/** Variants of the work `attacks`. */
+export const ATTACKS = ['bad tokens', 'half-open', 'frame flood', 'publish flood', 'subscribe flood'] as const;
 export type Work = (typeof WORKS)[number];
 
 /** One round's. What a work cannot tell is null. */

@@ -4,7 +4,7 @@
  * path gets there, not a busy machine.
  */
 import type { Peer, StoreName } from './contestants.js';
-import type { Row, Work } from './result.js';
+import { ATTACKS, type Row, type Work } from './result.js';
 
 export interface Target {
   readonly name: string;
@@ -135,6 +135,12 @@ export const targets: readonly Target[] = [
     unit: '× without',
     of: times({ work: 'stalled', variant: 'with stalled' }, { variant: 'none stalled' }),
   },
+  ...ATTACKS.map((variant): Target => ({
+    name: `calls beside ${variant}, p99`,
+    most: 3,
+    unit: '× quiet',
+    of: figure({ work: 'attacks', variant }, 'timesQuiet'),
+  })),
   { name: 'SDK decode, w=256', least: 2e6, unit: 'events/s', of: (rows) => rate(rows, { work: 'decode', w: 256 }) },
   { name: 'SDK, min + gzip', most: 12_288, unit: 'bytes', of: figure({ work: 'size' }, 'minGzipBytes') },
 ];

@@ -11,6 +11,11 @@ import { echoOf } from './requests.js';
 
 const BYTES = 64;
 
+interface Target {
+  readonly port: number;
+  readonly token: string | undefined;
+}
+
 /** Of its calls. */
 export interface Seen {
   readonly calls: number;
@@ -24,15 +29,15 @@ export class Bystander {
   /** Rejects when it failed. */
   readonly #failure: Promise<never>;
 
-  /** Connected. */
-  static async start(port: number): Promise<Bystander> {
-    const bystander = new Bystander(port);
+  /** Connected; with that token, where one is needed. */
+  static async start(port: number, token?: string): Promise<Bystander> {
+    const bystander = new Bystander({ port, token });
     await bystander.#heard();
     return bystander;
   }
 
-  private constructor(port: number) {
-    this.#worker = new Worker(new URL(import.meta.url), { workerData: port });
+  private constructor(target: Target) {
+    this.#worker = new Worker(new URL(import.meta.url), { workerData: target });
     this.#failure = once(this.#worker, 'error').then(([error]) => {
       throw error as Error;
     });
@@ -61,9 +66,10 @@ export class Bystander {
 }
 
 /** The thread. */
-async function standBy(port: number): Promise<void> {
+async function standBy({ port, token }: Target): Promise<void> {
   if (parentPort === null) return;
-  const exchange = await echoOf('roomwire', BYTES);
+  const echo = await echoOf('roomwire', BYTES);
+  const exchange = token === undefined ? echo : { ...echo, wire: { ...echo.wire, path: `/?token=${token}` } };
   const callers = new Callers({ port, failure: new Promise(() => undefined), send: () => undefined });
   await callers.connect(1, () => exchange);
   parentPort.postMessage('ready');
@@ -80,4 +86,4 @@ async function standBy(port: number): Promise<void> {
   }
 }
 
-if (!isMainThread) await standBy(workerData as number);
+if (!isMainThread) await standBy(workerData as Target);

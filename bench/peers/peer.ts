@@ -42,6 +42,8 @@ export interface PeerOptions {
   readonly bytes: number;
   /** `memory`, or a directory for the durable store. */
   readonly store: string;
+  /** For attacks: default rates, and tokens signed with this; else neither. */
+  readonly secret?: string | undefined;
 }
 
 const report = (message: Report): void => void process.send?.(message);

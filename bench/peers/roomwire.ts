@@ -10,12 +10,13 @@ const { rooms } = await loadRooms();
 const unrated = {
   ...{ callsPerSecond: 0, publishesPerSecond: 0, joinsPerSecond: 0 },
   ...{ userCallsPerSecond: 0, userPublishesPerSecond: 0, userJoinsPerSecond: 0 },
+  ...{ straysPerSecond: 0, userStraysPerSecond: 0 },
 };
 
-servePeer(async ({ bytes, store }) => {
+servePeer(async ({ bytes, store, secret }) => {
   const contract = defineContract({
     use: [roomsContract()],
-    topics: { 'bench:{id}': { events: { [event]: v.unknown() } } },
+    topics: { 'bench:{id}': { events: { [event]: { schema: v.unknown(), publish: 'subscribers' } } } },
     calls: { echo: { input: v.unknown() } },
   });
   const server = createServer({
@@ -26,7 +27,9 @@ servePeer(async ({ bytes, store }) => {
     // The clients only count: they would not answer a PING.
     pingEvery: 3_600_000,
     // Rates would measure themselves.
-    limits: { topics: 200_000, ...unrated },
+    // The bystander's calls are not to run into them.
+    limits: secret === undefined ? { topics: 200_000, ...unrated } : { callsPerSecond: 0, userCallsPerSecond: 0 },
+    auth: { secret },
   });
   server.handle('echo', ({ input }) => input);
   const { port } = await server.listen({ port: 0 });

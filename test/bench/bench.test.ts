@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { WORKS } from '../../bench/result.js';
+import { ATTACKS, WORKS } from '../../bench/result.js';
 
 const script = fileURLToPath(new URL('../../bench/run.mjs', import.meta.url));
 
@@ -104,7 +104,7 @@ t.test('every other work runs, and its counts are exact', async (t) => {
   const both = ['roomwire memory', 'roomwire lmdb'];
   for (const work of ['dual', 'rooms', 'topics']) t.strictSame(contestants(work), [...both, ...uws], work);
   for (const work of ['calls', 'joins']) t.strictSame(contestants(work), [...both, ...uws, ...talkers], work);
-  for (const work of ['locks', 'reconnects', 'stalled']) t.strictSame(contestants(work), both, work);
+  for (const work of ['locks', 'reconnects', 'stalled', 'attacks']) t.strictSame(contestants(work), both, work);
   t.strictSame(contestants('memory'), ['roomwire memory', ...uws, ...talkers]);
   for (const work of ['decode', 'size']) t.strictSame(contestants(work), ['roomwire none'], work);
 
@@ -139,6 +139,11 @@ t.test('every other work runs, and its counts are exact', async (t) => {
   for (const { more } of of('reconnects')) t.match(more, { recovered: 40, refused: 0, resets: 0, callsP99Ms: Number });
   for (const { variant, more } of of('stalled')) {
     t.equal(more?.rssPerStalledKiB !== undefined, variant === 'with stalled');
+  }
+  t.strictSame([...new Set(of('attacks').map(({ variant }) => variant))], ['quiet', ...ATTACKS]);
+  for (const { variant, more, deliveries } of of('attacks')) {
+    t.ok(deliveries > 0, `the bystander was answered beside ${variant}`);
+    t.equal(more?.timesQuiet !== undefined, variant !== 'quiet');
   }
   for (const row of of('memory')) {
     t.match(row, { n: 40, perSecond: null, more: { rssPerSessionBytes: Number, heapPerSessionBytes: Number } });
