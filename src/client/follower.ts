@@ -46,6 +46,8 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   #held: [data: Value, info: EventInfo][] | undefined;
   /** The state holds every event up to here. */
   #asOf: Position | undefined;
+  /** The application was told to read anew what came up to this offset: it gets no such event, however late. */
+  #told = -1;
 
   constructor(context: Context, topic: string, followed: Followed<T>) {
     this.topic = topic;
@@ -94,7 +96,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
 
   event(data: Value, info: EventInfo): void {
     if (!this.#held) {
-      this.#followed.event(data, info, this.#includes(info));
+      this.#handOver(data, info);
     } else if (this.#held.push([data, info]) > MAX_HELD_EVENTS) {
       this.#held = [];
       // What came before now does not count as read.
@@ -120,6 +122,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     this.wanted = false;
     this.#abort.abort(reason);
     this.busy = this.#held = this.#missed = this.#asOf = undefined;
+    this.#told = -1;
   }
 
   async #leave(busy: Promise<void> | undefined): Promise<void> {
@@ -143,13 +146,14 @@ export class Follower<T extends { readonly positions: Positions }> implements To
       const missed = this.#missed;
       this.busy = this.#missed = undefined;
       this.#asOf = at;
+      if (missed !== undefined) this.#told = at[1];
       this.#followed.apply(state, at, missed);
-      this.#release(missed !== undefined);
+      this.#release();
     } catch (error) {
       if (signal.aborted) throw error;
       this.busy = undefined;
       if (!this.#asOf || !this.#isTemporary(error)) this.end(error as RoomwireError);
-      else if (this.#missed === undefined) this.#release(false);
+      else if (this.#missed === undefined) this.#release();
       else this.again('');
       throw error;
     }
@@ -188,18 +192,17 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     });
   }
 
-  /** Hands on what was held. Told that it missed events, the application reads those in the state anew. */
-  #release(skip: boolean): void {
+  #release(): void {
     const held = this.#held ?? [];
     this.#held = undefined;
-    for (const [data, info] of held) {
-      const included = this.#includes(info);
-      if (!skip || !included) this.#followed.event(data, info, included);
-    }
+    for (const [data, info] of held) this.#handOver(data, info);
   }
 
-  #includes({ offset }: EventInfo): boolean {
-    return offset !== null && offset <= (this.#asOf?.[1] ?? -1);
+  #handOver(data: Value, info: EventInfo): void {
+    const { offset } = info;
+    if (offset === null) this.#followed.event(data, info, false);
+    // The state may be ahead of the stream.
+    else if (offset > this.#told) this.#followed.event(data, info, offset <= (this.#asOf?.[1] ?? -1));
   }
 
   #isTemporary(error: unknown): boolean {

@@ -118,6 +118,8 @@ export class SessionRegistry {
   readonly #byTopic = new Map<string, Set<ServerSession>>();
   /** What users had spent whose last session ended just now: who says BYE and comes back goes on from there. */
   readonly #spent = new Map<string, number[]>();
+  /** Sessions ended by the server within what would have been their grace: who holds their secret may not know it yet. */
+  readonly #kicked = new Map<string, SessionRecord>();
 
   get size(): number {
     return this.#bySid.size;
@@ -170,6 +172,20 @@ export class SessionRegistry {
   /** Their buckets are full again. */
   forgetSpent(userId: string): void {
     this.#spent.delete(userId);
+  }
+
+  rememberKicked({ sid, record }: ServerSession): void {
+    this.#kicked.set(sid, record);
+  }
+
+  forgetKicked(sid: string): void {
+    this.#kicked.delete(sid);
+  }
+
+  /** Whether this ticket's session was kicked while nobody could be told (RW-SES-10). */
+  wasKicked(sid: string, secret: string): boolean {
+    const record = this.#kicked.get(sid);
+    return record !== undefined && opens(record, secret);
   }
 
   /** How many connections a user has. */

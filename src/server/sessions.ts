@@ -203,6 +203,7 @@ export class Sessions {
     const { hub, registry } = this.#options;
     const ended = (): void => {
       registry.remove(session);
+      if (session.kicked) this.#rememberKicked(session);
       if (registry.connectedOf(session.user.id) === 0) {
         this.#options.after(SPENT_MS, () => registry.forgetSpent(session.user.id));
       }
@@ -226,6 +227,13 @@ export class Sessions {
         reject,
       );
     });
+  }
+
+  /** A client whose connection was dead when it was kicked is told when it comes back; a restart forgets. */
+  #rememberKicked(session: ServerSession): void {
+    const { registry, after } = this.#options;
+    registry.rememberKicked(session);
+    after(session.record.graceMs, () => registry.forgetKicked(session.sid));
   }
 
   /** AUTH: new rights for the same user, in-band. */

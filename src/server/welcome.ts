@@ -99,6 +99,8 @@ export class Welcomer {
   async #answer(connection: Connection, id: number, data: Value, failed: (error: unknown) => void): Promise<void> {
     const { limits, hub } = this.#options;
     const hello = parseHello(data, limits);
+    const { session: ticket } = hello;
+    if (ticket !== undefined && this.#options.registry.wasKicked(...ticket)) return connection.close('kicked');
     const known = this.#presented(hello);
     const verified = await this.#identify(hello, connection, known);
     // After any await: is anybody still there? (rule 1)

@@ -63,6 +63,18 @@ t.test('RESET joins again; events up to the reply are dropped, those after it ha
   t.equal(room.state.get().memberCount, 1, 'bob is counted once');
 });
 
+t.test('after RESET, events that the reply held already are dropped, also when they come after it', async (t) => {
+  const { peer, heard, room } = await joinedRoom(t);
+  peer.send([Op.RESET, 'room:demo', 'e', 50, 'overrun']);
+  const { id } = await peer.call('join:room');
+  // A reply overtakes the events of a subscriber that is behind.
+  peer.send(...joinFrames(id, { offset: 52, subscribed: false }));
+  await until(room.state, ({ status }) => status === 'joined');
+  peer.send([Op.EVENTS, 'room:demo', 51, ['chat', 51, null], ['chat', 52, null], ['chat', 53, null]]);
+  await settled(peer);
+  t.same(heard, [['overrun', 'e', 52], 53]);
+});
+
 t.test('a reply older than the stream is asked for again', async (t) => {
   const { peer, heard } = await joinedRoom(t);
   peer.send([Op.RESET, 'room:demo', 'e', 50, 'overrun']);

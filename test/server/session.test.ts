@@ -236,3 +236,21 @@ t.test('a kick ends the session with 4007, now or in its grace, and rejects when
   t.ok(second.ended);
   await server.kick(second);
 });
+
+t.test('who could not be told of a kick is told at the return, for as long as the grace', async (t) => {
+  const time = new ManualTime();
+  const { client, connect, server } = await startOpen(t, { time, limits: { graceMs: 5_000 } });
+  const away = await client();
+  const { session: ticket } = away.welcome;
+  const session = server.session(ticket[0])!;
+  away.cut();
+  await until(() => !session.connected);
+  await server.kick(session);
+  const back = connect();
+  await t.rejects(back.hello({ session: ticket }));
+  t.match(await back.closed, { code: 4007 });
+  const thief = await client({ session: [ticket[0], 'a guess'] });
+  t.not(thief.welcome.session[0], ticket[0], 'who has not the secret learns nothing');
+  time.advance(5_100);
+  t.equal((await client({ session: ticket })).welcome.resumed, false);
+});
