@@ -72,6 +72,16 @@ t.test('an event that was appended twice is rejected', async (t) => {
   t.match(checkDelivery({ ...history, heads: { [TOPIC]: ['e1', 7] } }), { doubled: 1, complaints: [/doubled: w0#2/] });
 });
 
+t.test('a publish beyond the last event is rejected; what the server does by itself may come later', async (t) => {
+  const beyond = (byServer: boolean): DeliveryHistory => {
+    const later: SeenEvent = { at: ['e1', 7], writer: 'w0', seq: 3, byServer };
+    const history = spoilt((seen) => seen.push(later));
+    return { ...history, writes: [...history.writes, { topic: TOPIC, writer: 'w0', seq: 3 }] };
+  };
+  t.match(checkDelivery(beyond(false)), { complaintCount: 1, complaints: [/w0#3 is beyond the last event/] });
+  t.match(checkDelivery(beyond(true)), { complaintCount: 0 });
+});
+
 t.test('events in another order are rejected', async (t) => {
   const verdict = checkDelivery(
     spoilt((seen) => {
