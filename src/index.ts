@@ -6,16 +6,21 @@ export {
   rooms,
   type Access,
   type AccessQuestion,
+  type OpenRoom,
   type RoomAction,
+  type RoomDocs,
   type RoomsApi,
   type RoomsOptions,
   type RoomsWithin,
+  type WritableRoom,
+  type WriteConditions,
 } from './rooms/rooms.js';
 export { hooks, type HooksApi, type HooksOptions, type HooksStats, type Question } from './hooks/hooks.js';
 export { policy, type PolicyGrants, type PolicyOptions, type TopicGrants } from './policy/policy.js';
 export { http, type HttpOptions } from './http/http.js';
 export type { HttpApi, RoutesOptions } from './http/own-routes.js';
 export { HttpError, json, type Problem, type Refused } from './http/problem.js';
+export { writeConditions } from './http/write-conditions.js';
 export { body as jsonBody, type Route, type RouteContext } from './http/own-routes.js';
 export { memoryStore } from './store/memory.js';
 export { lmdbStore, type LmdbOptions } from './store/lmdb.js';

@@ -10,21 +10,16 @@ import {
   RoomId,
   RoomMetadata,
 } from '../protocol/rooms-contract.js';
-import type { RoomsApi, WriteConditions } from '../rooms/rooms.js';
+import type { RoomsApi } from '../rooms/rooms.js';
 import type { HttpResponse } from '../server/api.js';
-import { lockRoutes, LockToken } from './lock-routes.js';
+import { ConditionHeaders, conditionsIn } from './write-conditions.js';
+import { lockRoutes } from './lock-routes.js';
 import { HttpError, json } from './problem.js';
 import { answering, route, Switch, WholeNumber, type Answer, type Route } from './route.js';
 
 const Nothing: HttpResponse = { status: 204, headers: {}, body: '' };
 const room = { roomId: RoomId };
 const Text = v.optional(v.string());
-const Etag = v.pipe(v.string(), v.regex(/^(\*|"\d{1,16}")$/, 'takes one ETag, such as "17"'));
-const Conditions = {
-  'if-match': v.optional(v.pipe(Etag, v.description('only if the room is at this version'))),
-  'lock-token': LockToken,
-  'lock-target': v.optional(v.pipe(v.string(), v.description('which lock it is; default trajectory:meta'))),
-};
 const DefaultRoom = v.strictObject({ roomId: v.nullable(RoomId) });
 const WRITES = [404, 409, 412, 423];
 
@@ -98,12 +93,12 @@ export function roomRoutes(rooms: RoomsApi): {
       id: 'updateRoom',
       summary: 'Changes the given fields; what does not really change is not told.',
       params: room,
-      headers: Conditions,
+      headers: ConditionHeaders,
       body: fields,
       answers: { 200: { description: 'the room as it is now', schema: OneRoom } },
       problems: WRITES,
       async handle({ params, headers, body, caller }) {
-        return withEtag(200, await rooms.update(params.roomId, body, conditions(headers), caller));
+        return withEtag(200, await rooms.update(params.roomId, body, conditionsIn(headers), caller));
       },
     }),
     route({
@@ -112,11 +107,11 @@ export function roomRoutes(rooms: RoomsApi): {
       id: 'deleteRoom',
       summary: 'Deletes a room; everybody in it is told and removed.',
       params: room,
-      headers: Conditions,
+      headers: ConditionHeaders,
       answers: { 204: none },
       problems: WRITES,
       async handle({ params, headers, caller }) {
-        await rooms.delete(params.roomId, conditions(headers), caller);
+        await rooms.delete(params.roomId, conditionsIn(headers), caller);
         return Nothing;
       },
     }),
@@ -176,17 +171,4 @@ export function roomRoutes(rooms: RoomsApi): {
     ...lockRoutes(rooms),
   ];
   return { routes, names: { Room, Member, Holders, Lease, LockInfo } };
-}
-
-/** `Lock-Token` (with `Lock-Target` for another than the metadata's) and `If-Match`. */
-function conditions(headers: {
-  readonly 'if-match'?: string | undefined;
-  readonly 'lock-token'?: number | undefined;
-  readonly 'lock-target'?: string | undefined;
-}): WriteConditions {
-  const { 'if-match': match, 'lock-token': token, 'lock-target': target } = headers;
-  return {
-    ifVersion: match === undefined || match === '*' ? undefined : Number(match.slice(1, -1)),
-    lock: token === undefined ? undefined : { token, target },
-  };
 }

@@ -137,7 +137,10 @@ function objectOf(value: unknown): unknown {
 }
 
 /** Query and headers are the request's form, not its content: what is wrong with them is a 400. */
-function fitting<S extends v.GenericSchema>(schema: S, values: Readonly<Record<string, string>>): v.InferOutput<S> {
+export function fitting<S extends v.GenericSchema>(
+  schema: S,
+  values: Readonly<Record<string, string>>,
+): v.InferOutput<S> {
   const result = v.safeParse(schema, values, { abortPipeEarly: true });
   if (result.success) return result.output;
   const [issue] = result.issues;

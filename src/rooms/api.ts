@@ -4,6 +4,7 @@ import type { Position } from '../protocol/frames.js';
 import type { Lease, LockInfo, Member, RoomFields } from '../protocol/rooms-contract.js';
 import type { Session, Transaction } from '../server/api.js';
 import type { Access } from './access.js';
+import type { RoomDocs } from './docs.js';
 import type { HeldLock, LockRequest } from './lock.js';
 import type { MembershipHook, PeopleHook } from './member-watch.js';
 import type { JoinReply, Membership, MembershipOptions } from './membership.js';
@@ -15,6 +16,8 @@ export interface RoomsOptions extends Partial<MembershipOptions> {
   readonly metadata?: v.ObjectEntries;
   /** Their values in a new room. */
   readonly defaults?: Readonly<Record<string, unknown>>;
+  /** Fields that the program alone sets, such as a `frameCount` it derives from what it stores; others are refused. */
+  readonly derived?: readonly string[];
   /** Who may do what; see `defaultAccess`. */
   readonly access?: Access;
 }
@@ -22,7 +25,8 @@ export interface RoomsOptions extends Partial<MembershipOptions> {
 /** What a write carries: the version it builds on, the lock it is made under. */
 export interface WriteConditions {
   readonly ifVersion?: number | undefined;
-  readonly lock?: { readonly target?: string | undefined; readonly token: number } | undefined;
+  /** Which lock guards what is written (default trajectory:meta), and its token; without one nobody may hold it. */
+  readonly lock?: { readonly target?: string | undefined; readonly token?: number | undefined } | undefined;
 }
 
 export interface RoomPage {
@@ -44,6 +48,20 @@ export interface ListQuery {
   readonly search?: string | undefined;
 }
 
+/** A room inside a transaction. */
+export interface OpenRoom {
+  readonly tx: Transaction;
+  readonly metadata: Metadata;
+  /** What the program keeps of it: gone with the room. */
+  readonly docs: RoomDocs;
+}
+export interface WritableRoom extends OpenRoom {
+  /** Changes the metadata, told as `room:update` where it is a real change. */
+  readonly change: (changes: MetadataChanges) => Metadata;
+  /** To all in the room, from the server. */
+  readonly publish: (event: string, data: unknown) => void;
+}
+
 /** Rooms inside a transaction, such as that of an atomic handler: with its other effects or not at all. */
 export interface RoomsWithin {
   /** As `join:room`. Throws room_not_found, forbidden, limit_reached. */
@@ -55,6 +73,8 @@ export interface RoomsWithin {
   isMember(roomId: string, userId: string): boolean;
   /** Ends a membership on all the user's devices. False when there was none. */
   remove(roomId: string, userId: string, reason?: string): boolean;
+  /** The room, for a session that is in it. Throws not_member. */
+  inside(session: Session, roomId: string): WritableRoom;
   /** The rooms a session is in. */
   roomsOf(session: Session): string[];
 }
@@ -67,6 +87,13 @@ export interface RoomsApi {
   snapshot(roomId: string, asker?: Asker): Promise<ReturnType<Membership['snapshot']>>;
   create(roomId: string, fields?: RoomFields, asker?: Asker): Promise<Metadata>;
   update(roomId: string, changes: MetadataChanges, conditions?: WriteConditions, asker?: Asker): Promise<Metadata>;
+  /** Reads what the program keeps of a room, in one transaction. Rejects with room_not_found, also for who may not see it. */
+  read<T>(roomId: string, work: (room: OpenRoom) => T, asker?: Asker): Promise<T>;
+  /**
+   * Writes what the program keeps of a room, allowed and refused as `update` is: access to `edit`, the version, the lock, the
+   * permanent lock. `work` runs in the transaction that decides it.
+   */
+  write<T>(roomId: string, work: (room: WritableRoom) => T, conditions?: WriteConditions, asker?: Asker): Promise<T>;
   delete(roomId: string, conditions?: WriteConditions, asker?: Asker): Promise<void>;
   defaultRoom(): Promise<string | null>;
   setDefault(roomId: string | null, asker?: Asker): Promise<void>;

@@ -126,6 +126,7 @@ export class Membership {
       }
     } else if (create !== undefined && create !== false) {
       this.#rules.askMaker(user, roomId, verdicts);
+      if (create !== true) this.#rules.settable(create);
       const fields = { ...(create === true ? {} : create), ...(this.#rules.listed(roomId) ? {} : { hidden: true }) };
       createRoom(tx, roomId, fields, defaults, { userId: user.id, most: roomsMade });
       created = true;

@@ -19,6 +19,8 @@ export interface RoomRecord {
   readonly crowded: boolean;
   /** The user who made it, who has a quota; null: the program or a backend. */
   readonly madeBy: string | null;
+  /** What its documents are kept under; rooms of before there were any have none. */
+  readonly number?: string;
 }
 
 /** Who makes a room, and how many one may. */
@@ -50,6 +52,11 @@ export function getRoom(tx: Transaction, roomId: string): RoomRecord {
   return record;
 }
 
+/** What the documents of a room are kept under: no other room ever has it. */
+export function numberOf({ number, metadata }: RoomRecord): string {
+  return number ?? `before ${metadata.id}`;
+}
+
 export function listRooms(tx: Transaction, after: string, limit: number): [string, RoomRecord][] {
   return tx.list<RoomRecord>(ROOMS, { after, limit });
 }
@@ -78,7 +85,13 @@ export function createRoom(
     presenterSid: null,
     version: tx.version(),
   };
-  const record = { metadata, memberCount: 0, crowded: false, madeBy: maker?.userId ?? null };
+  const record = {
+    metadata,
+    memberCount: 0,
+    crowded: false,
+    madeBy: maker?.userId ?? null,
+    number: String(metadata.version),
+  };
   tx.set(ROOMS, roomId, record);
   announceWhole(tx, metadata, [roomTopic(roomId), listedIn(metadata)]);
   return record;

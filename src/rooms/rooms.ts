@@ -5,8 +5,18 @@
 import { RoomwireError } from '../protocol/errors.js';
 import type { Lease, RoomFields } from '../protocol/rooms-contract.js';
 import type { Plugin, PluginHost, Session, Transaction, User } from '../server/api.js';
-import { defaultAccess, groupsOf, type RoomAction } from './access.js';
-import type { ListQuery, RoomPage, RoomsApi, RoomsOptions, RoomsWithin, WriteConditions } from './api.js';
+import { groupsOf, type RoomAction } from './access.js';
+import type {
+  ListQuery,
+  OpenRoom,
+  RoomPage,
+  RoomsApi,
+  RoomsOptions,
+  RoomsWithin,
+  WritableRoom,
+  WriteConditions,
+} from './api.js';
+import { docsOf, DocsOfGoneRooms } from './docs.js';
 import { host } from './host.js';
 import { registerCalls } from './calls.js';
 import { Crowd } from './crowd.js';
@@ -22,6 +32,7 @@ import {
   getRoom,
   listedIn,
   listRooms,
+  numberOf,
   overviewTopic,
   removeRoom,
   roomTopic,
@@ -34,7 +45,17 @@ import {
 import { Rules, type Asker, type RoomRules } from './rules.js';
 
 export type { Access, AccessQuestion, RoomAction } from './access.js';
-export type { ListQuery, RoomPage, RoomsApi, RoomsOptions, RoomsWithin, WriteConditions } from './api.js';
+export type {
+  ListQuery,
+  OpenRoom,
+  RoomPage,
+  RoomsApi,
+  RoomsOptions,
+  RoomsWithin,
+  WritableRoom,
+  WriteConditions,
+} from './api.js';
+export type { RoomDocs } from './docs.js';
 export type { MembershipChange, MembershipHook, PeopleHook } from './member-watch.js';
 export type { Asker, Consultation, RoomRules } from './rules.js';
 export type { HeldLock, LockRequest } from './lock.js';
@@ -58,6 +79,7 @@ class Rooms implements RoomsApi {
   readonly #rules: Rules;
   readonly #news: MemberWatch;
   readonly #presenters = new Presenters();
+  readonly #gone: DocsOfGoneRooms;
   readonly locks: RoomsApi['locks'];
 
   constructor(server: PluginHost, options: RoomsOptions) {
@@ -66,9 +88,10 @@ class Rooms implements RoomsApi {
     }
     this.options = options;
     this.#host = server;
-    this.#rules = new Rules(server, options.access ?? defaultAccess);
+    this.#rules = new Rules(server, options);
     this.#news = new MemberWatch(new Crowd(server));
     this.#locks = new Locks(server);
+    this.#gone = new DocsOfGoneRooms(server);
     this.#membership = new Membership(
       server,
       { locks: this.#locks, presenters: this.#presenters, rules: this.#rules, news: this.#news },
@@ -103,6 +126,7 @@ class Rooms implements RoomsApi {
 
   async #restore(): Promise<void> {
     await this.#locks.restore();
+    await this.#gone.restore();
     let after = '';
     for (;;) {
       const from = after;
@@ -145,6 +169,10 @@ class Rooms implements RoomsApi {
       read: (roomId) => (findRoom(tx, roomId) === undefined ? undefined : membership.snapshot(tx, roomId)),
       isMember: (roomId, userId) => findMember(tx, roomId, userId) !== undefined,
       remove: (roomId, userId, reason = 'left') => membership.takeOut(tx, { roomId, userId }, { reason }),
+      inside: (session, roomId) => {
+        if (!tx.topics(session).includes(roomTopic(roomId))) throw new RoomwireError('not_member');
+        return writable(opened(tx, roomId));
+      },
       roomsOf: (session) => roomsIn(tx.topics(session)),
     };
   }
@@ -223,6 +251,7 @@ class Rooms implements RoomsApi {
   create(roomId: string, fields: RoomFields = {}, asker?: Asker): Promise<Metadata> {
     return this.#asked('create', asker, roomId, (tx, ask) => {
       ask();
+      if (asker !== undefined) this.#rules.settable(fields);
       const maker = asker?.kind === 'user' ? { userId: asker.user.id, most: this.#host.limits.roomsMade } : undefined;
       const allowed = this.#rules.listed(roomId) ? fields : { ...fields, hidden: true };
       return createRoom(tx, roomId, allowed, this.options.defaults ?? {}, maker).metadata;
@@ -232,6 +261,7 @@ class Rooms implements RoomsApi {
   update(roomId: string, changes: MetadataChanges, conditions: WriteConditions = {}, asker?: Asker): Promise<Metadata> {
     return this.#asked('edit', asker, roomId, (tx, ask) => {
       this.#mayWrite(tx, roomId, ask, conditions);
+      if (asker !== undefined) this.#rules.settable(changes);
       const { metadata } = getRoom(tx, roomId);
       if (changes.hidden === false && !this.#rules.listed(roomId)) {
         throw new RoomwireError('forbidden', 'the policy keeps this room out of the lists');
@@ -242,6 +272,24 @@ class Rooms implements RoomsApi {
     });
   }
 
+  read<T>(roomId: string, work: (room: OpenRoom) => T, asker?: Asker): Promise<T> {
+    return this.#read(roomId, asker, (tx) => work(opened(tx, roomId)));
+  }
+
+  write<T>(
+    roomId: string,
+    work: (room: WritableRoom) => T,
+    conditions: WriteConditions = {},
+    asker?: Asker,
+  ): Promise<T> {
+    return this.#asked('edit', asker, roomId, (tx, ask) => {
+      this.#mayWrite(tx, roomId, ask, conditions);
+      const room = opened(tx, roomId);
+      if (room.metadata.locked) throw new RoomwireError('room_locked');
+      return work(writable(room));
+    });
+  }
+
   delete(roomId: string, conditions: WriteConditions = {}, asker?: Asker): Promise<void> {
     return this.#asked('delete', asker, roomId, (tx, ask) => {
       this.#mayWrite(tx, roomId, ask, conditions);
@@ -249,6 +297,7 @@ class Rooms implements RoomsApi {
       this.#membership.dissolve(tx, roomId);
       this.#locks.forget(tx, roomId);
       removeRoom(tx, record);
+      this.#gone.forget(tx, numberOf(record));
       this.#news.changed(tx, roomId);
       tx.afterCommit(() => this.#presenters.note(roomId, null));
     });
@@ -347,6 +396,20 @@ class Rooms implements RoomsApi {
         ),
     };
   }
+}
+
+function opened(tx: Transaction, roomId: string): OpenRoom {
+  const record = getRoom(tx, roomId);
+  return { tx, metadata: record.metadata, docs: docsOf(tx, numberOf(record)) };
+}
+
+function writable(room: OpenRoom): WritableRoom {
+  const { tx, metadata } = room;
+  return {
+    ...room,
+    change: (changes) => updateRoom(tx, metadata.id, changes),
+    publish: (event, data) => tx.publish(roomTopic(metadata.id), event, data),
+  };
 }
 
 function roomsIn(topics: readonly string[]): string[] {

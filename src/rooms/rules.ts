@@ -5,7 +5,7 @@
  */
 import { RoomwireError } from '../protocol/errors.js';
 import type { HttpCaller, PluginHost, Session, Transaction, User } from '../server/api.js';
-import { require, type Access, type AccessQuestion, type RoomAction, type Verdict } from './access.js';
+import { defaultAccess, require, type Access, type AccessQuestion, type RoomAction, type Verdict } from './access.js';
 import { host } from './host.js';
 import { findMember } from './members.js';
 import { getRoom } from './records.js';
@@ -42,13 +42,18 @@ interface RoomInput {
 export class Rules {
   readonly #host: PluginHost;
   readonly #access: Access;
+  readonly #derived: readonly string[];
   #given: RoomRules | undefined;
   /** By a call's checked input: what was asked before its transaction. */
   readonly #verdicts = new WeakMap<object, Verdicts>();
 
-  constructor(pluginHost: PluginHost, access: Access) {
+  constructor(
+    pluginHost: PluginHost,
+    { access = defaultAccess, derived = [] }: { readonly access?: Access; readonly derived?: readonly string[] },
+  ) {
     this.#host = pluginHost;
     this.#access = access;
+    this.#derived = derived;
   }
 
   /** Throws a TypeError the second time: two rulers would have to agree on which is asked. */
@@ -69,6 +74,12 @@ export class Rules {
 
   listed(roomId: string): boolean {
     return this.#given?.listed(roomId) ?? true;
+  }
+
+  /** Throws forbidden for fields that only the program sets. */
+  settable(fields: object): void {
+    const field = this.#derived.find((name) => (fields as Readonly<Record<string, unknown>>)[name] !== undefined);
+    if (field !== undefined) throw new RoomwireError('forbidden', `${field} is set by the server alone`);
   }
 
   /** Who makes a room by joining it must be let do both. Throws forbidden. */

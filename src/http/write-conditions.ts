@@ -1,0 +1,29 @@
+/** The headers a write to a room is made under, read the same way by roomwire's endpoints and a program's own. */
+import * as v from 'valibot';
+import type { WriteConditions } from '../rooms/rooms.js';
+import type { HttpRequest } from '../server/api.js';
+import { LockToken } from './lock-routes.js';
+import { fitting } from './route.js';
+
+const Etag = v.pipe(v.string(), v.regex(/^(\*|"\d{1,16}")$/, 'takes one ETag, such as "17"'));
+export const ConditionHeaders = {
+  'if-match': v.optional(v.pipe(Etag, v.description('only if the room is at this version'))),
+  'lock-token': LockToken,
+  'lock-target': v.optional(v.pipe(v.string(), v.description('which lock it is; default trajectory:meta'))),
+};
+const Headers = v.object(ConditionHeaders);
+
+/** `Lock-Token` (with `Lock-Target` for another than the metadata's) and `If-Match`. */
+export function conditionsIn(headers: v.InferOutput<typeof Headers>): WriteConditions {
+  const { 'if-match': match, 'lock-token': token, 'lock-target': target } = headers;
+  return {
+    ifVersion: match === undefined || match === '*' ? undefined : Number(match.slice(1, -1)),
+    lock: token === undefined ? undefined : { token, target },
+  };
+}
+
+/** For `rooms.write` in an endpoint of one's own: what is written is guarded by the lock on `target`. Throws HttpError 400. */
+export function writeConditions(request: HttpRequest, target?: string): WriteConditions {
+  const headers = fitting(Headers, request.headers);
+  return { ...conditionsIn(headers), lock: { target, token: headers['lock-token'] } };
+}

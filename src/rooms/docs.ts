@@ -1,0 +1,79 @@
+/**
+ * What a program keeps of a room beside its metadata: frames, messages, bookmarks. It is kept under a number that no
+ * other room ever has, so a later room of the same name starts empty at once, and goes a page a transaction after the
+ * room was deleted: a room full of frames must not keep the others waiting. rooms.ts hands it out.
+ */
+import type { PluginHost, Transaction } from '../server/api.js';
+
+/** Documents of one room. Tables are the program's to name, without `/`. */
+export interface RoomDocs {
+  get<T>(table: string, key: string): T | undefined;
+  /** Throws EncodeError for what is not plain data. */
+  set(table: string, key: string, value: unknown): void;
+  delete(table: string, key: string): void;
+  /** Ordered by the keys' bytes; `after` excludes itself. */
+  list<T>(
+    table: string,
+    options: { readonly prefix?: string; readonly after?: string; readonly limit: number },
+  ): [key: string, value: T][];
+}
+
+const DOCS = 'rooms-docs';
+/** By number: rooms that are gone, whose documents are being deleted. */
+const GONE = 'rooms-docs-gone';
+const PAGE = 200;
+
+export function docsOf(tx: Transaction, number: string): RoomDocs {
+  const prefixOf = (table: string): string => {
+    if (table.includes('/')) throw new TypeError(`the name of a table has no '/': '${table}'`);
+    return `${number}/${table}/`;
+  };
+  return {
+    get: (table, key) => tx.get(DOCS, prefixOf(table) + key),
+    set: (table, key, value) => tx.set(DOCS, prefixOf(table) + key, value),
+    delete: (table, key) => tx.delete(DOCS, prefixOf(table) + key),
+    list<T>(table: string, { prefix = '', after, limit }: { prefix?: string; after?: string; limit: number }) {
+      const own = prefixOf(table);
+      const range = { prefix: own + prefix, limit, ...(after === undefined ? {} : { after: own + after }) };
+      return tx.list<T>(DOCS, range).map(([key, value]): [string, T] => [key.slice(own.length), value]);
+    },
+  };
+}
+
+export class DocsOfGoneRooms {
+  readonly #host: PluginHost;
+
+  constructor(host: PluginHost) {
+    this.#host = host;
+  }
+
+  /** In the transaction that deletes the room. */
+  forget(tx: Transaction, number: string): void {
+    if (tx.list(DOCS, { prefix: `${number}/`, limit: 1 }).length === 0) return;
+    tx.set(GONE, number, true);
+    tx.afterCommit(() => this.#sweep(number));
+  }
+
+  /** Goes on with what an earlier process did not finish. */
+  async restore(): Promise<void> {
+    for (const [number] of await this.#host.transact((tx) => tx.list(GONE, { limit: PAGE }))) this.#sweep(number);
+  }
+
+  #sweep(number: string): void {
+    const page = (): Promise<boolean> =>
+      this.#host.transact((tx) => {
+        const found = tx.list(DOCS, { prefix: `${number}/`, limit: PAGE });
+        for (const [key] of found) tx.delete(DOCS, key);
+        const done = found.length < PAGE;
+        if (done) tx.delete(GONE, number);
+        return done;
+      });
+    const all = async (): Promise<void> => {
+      while (!(await page()));
+    };
+    // The server ends or the store fails: the next start goes on.
+    all().catch((err: unknown) =>
+      this.#host.log.warn({ err }, 'documents of a deleted room stay until the next start'),
+    );
+  }
+}
