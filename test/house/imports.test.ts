@@ -165,18 +165,32 @@ t.test('ESLint refuses the same imports while one types', async (t) => {
 t.test('an example may import what a program elsewhere could, and nothing of this repository', async (t) => {
   const eslint = new ESLint({ cwd: root });
   const linter = new Linter();
-  const config = (await eslint.calculateConfigForFile(`${root}examples/party-membership/server.ts`)) as {
-    rules: Linter.RulesRecord;
+  const findingsIn = async (file: string): Promise<(specifier: string) => number> => {
+    const config = (await eslint.calculateConfigForFile(`${root}examples/${file}`)) as { rules: Linter.RulesRecord };
+    const rule = config.rules['no-restricted-imports'] ?? 'off';
+    return (specifier) =>
+      linter.verify(`import '${specifier}';`, [{ rules: { 'no-restricted-imports': rule } }]).length;
   };
-  const rule = config.rules['no-restricted-imports'] ?? 'off';
-  const findings = (specifier: string): number =>
-    linter.verify(`import '${specifier}';`, [{ rules: { 'no-restricted-imports': rule } }]).length;
-  for (const specifier of ['roomwire', 'roomwire/client', 'roomwire/protocol', 'valibot', 'node:fs', './contract.js']) {
-    t.equal(findings(specifier), 0, specifier);
+  const program = await findingsIn('zndraw-rooms/server.ts');
+  const page = await findingsIn('zndraw-rooms/page/app.tsx');
+  const packages = [
+    'roomwire',
+    'roomwire/client',
+    'roomwire/protocol',
+    'roomwire/react',
+    'valibot',
+    'node:fs',
+    'esbuild',
+  ];
+  for (const specifier of [...packages, './contract.js']) t.equal(program(specifier), 0, specifier);
+  for (const specifier of ['react', 'react-dom/client', './player.js', '../contract.js']) {
+    t.equal(page(specifier), 0, specifier);
   }
   for (const specifier of ['../../src/index.js', '../tms-chat/contract.js', 'roomwire/dist/index.js', 'jose', 'ws']) {
-    t.equal(findings(specifier), 1, specifier);
+    t.equal(program(specifier), 1, specifier);
+    t.equal(page(specifier), 1, specifier);
   }
+  t.equal(page('../server.js'), 1, 'a page runs in a browser');
 });
 
 function put(tree: Record<string, unknown>, [name = '', ...rest]: readonly string[], content: string): void {
