@@ -3,7 +3,7 @@ import { execFile, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import type { ChatMessage, Contract, Frame } from '../../examples/zndraw-rooms/contract.js';
-import { startExample, type Answer, type Asked } from '../support/example.js';
+import { startExample, type Answer } from '../support/example.js';
 import { until } from '../support/until.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
