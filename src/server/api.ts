@@ -231,6 +231,11 @@ export interface PluginHost {
   onArrival(hook: ArrivalHook): void;
   /** Calls a client; rejects with `disconnected` at once when it is not there. */
   call(session: Session, name: string, data: unknown, options?: { readonly timeoutMs?: number }): Promise<Value>;
+  /**
+   * Runs in the transaction that begins a session, not when it is resumed. Where it subscribes the session, SUBSCRIBED follows
+   * WELCOME. `afterCommit` may call the client. What it throws refuses the session.
+   */
+  onSessionStart(hook: (tx: Transaction, session: Session) => void): void;
   /** Runs in the transaction that ends a session; its topics are still listed. */
   onSessionEnd(hook: (tx: Transaction, session: Session) => void): void;
   /**

@@ -102,6 +102,7 @@ class RoomServer implements PluginHost {
   readonly #openHooks: (() => void | Promise<void>)[] = [];
   readonly #closeHooks: (() => void | Promise<void>)[] = [];
   readonly #requestHooks: ((request: HttpRequest) => Promise<HttpResponse | undefined>)[] = [];
+  readonly #startHooks: ((tx: Transaction, session: Session) => void)[] = [];
   readonly #endHooks: ((tx: Transaction, session: Session) => void)[] = [];
   readonly #resumeHooks: ResumeHook[] = [];
   /** Handlers registered before the store is open. */
@@ -290,6 +291,10 @@ class RoomServer implements PluginHost {
     this.#audit.watch(watcher);
   }
 
+  onSessionStart(hook: (tx: Transaction, session: Session) => void): void {
+    this.#startHooks.push(hook);
+  }
+
   onSessionEnd(hook: (tx: Transaction, session: Session) => void): void {
     this.#endHooks.push(hook);
   }
@@ -434,6 +439,7 @@ class RoomServer implements PluginHost {
     });
     const { hub, sessions, welcomer, calls } = core;
     this.#running = core;
+    for (const hook of this.#startHooks) welcomer.onStart(hook);
     for (const hook of this.#endHooks) sessions.onEnd(hook);
     for (const hook of this.#resumeHooks) welcomer.onResume(hook);
     for (const register of this.#handlers.splice(0)) register(calls);

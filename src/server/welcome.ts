@@ -69,6 +69,7 @@ export class Welcomer {
   readonly #arriving = new Map<string, number>();
   #arrivingInAll = 0;
   readonly #resumeHooks: ResumeHook[] = [];
+  readonly #startHooks: ((tx: Transaction, session: Session) => void)[] = [];
 
   constructor(options: WelcomerOptions) {
     this.#options = options;
@@ -76,6 +77,10 @@ export class Welcomer {
 
   onResume(hook: ResumeHook): void {
     this.#resumeHooks.push(hook);
+  }
+
+  onStart(hook: (tx: Transaction, session: Session) => void): void {
+    this.#startHooks.push(hook);
   }
 
   hello(connection: Connection, bytes: Uint8Array, start: number): void {
@@ -117,10 +122,7 @@ export class Welcomer {
     const arrived = this.#arrives(identity.user.id);
     hub.perform(
       (tx) => this.#welcome(tx, { connection, id, hello, identity, session, refused }),
-      (welcome) => {
-        arrived();
-        connection.outbox.push(welcome);
-      },
+      arrived,
       (error) => {
         arrived();
         failed(error);
@@ -233,7 +235,7 @@ export class Welcomer {
     return this.#options.policy.topic(topic).definition.subscribe === 'by-call';
   }
 
-  #welcome(tx: HubTransaction, { connection, id, hello, identity, session, refused }: Answer): Uint8Array {
+  #welcome(tx: HubTransaction, { connection, id, hello, identity, session, refused }: Answer): void {
     const { clock, limits, node, pingEvery, sessions } = this.#options;
     const ticket = hello.session;
     const stored = ticket === undefined ? undefined : tx.get<SessionRecord>('sessions', session.sid);
@@ -256,7 +258,7 @@ export class Welcomer {
     for (const topic of new Set([...Object.keys(hello.resume ?? {}), ...tx.topics(target)])) {
       topics[topic] = this.#resume(tx, target, topic, { from: hello.resume?.[topic] ?? null, connection, refused });
     }
-    return encode([
+    const welcome = encode([
       Op.WELCOME,
       id,
       {
@@ -272,6 +274,10 @@ export class Welcomer {
         topics,
       },
     ]);
+    tx.afterCommit(() => connection.outbox.push(welcome));
+    // After WELCOME, which is the first frame (RW-HEL-3): what they subscribe to is told by SUBSCRIBED.
+    if (resumed || identity === PROBE) return;
+    for (const hook of this.#startHooks) hook(tx, target);
   }
 
   #resume(
