@@ -223,6 +223,11 @@ export interface PluginHost {
   sessionsOf(userId: string): readonly Session[];
   /** Ends a session for good, closing its connection with `kicked` at once: what it asked for and waits is not done. */
   kick(session: Session, reason?: string): Promise<void>;
+  /**
+   * Puts a session into topics as if it had sent SUBSCRIBE: contract and rules decide; all of them, or none. Resolves after
+   * the commit. Rejects with unknown_topic, join_required, forbidden, limit_reached, disconnected.
+   */
+  subscribe(session: Session, topics: readonly string[]): Promise<void>;
   /** A rule for a call or `prefix*`, beside the program's own. */
   guard(call: string, rule: CallRule): void;
   /** Rules for the topics of a pattern, beside the program's own. */

@@ -90,6 +90,11 @@ export interface Server<S extends Shape, U extends User, P extends readonly Plug
   publish: Publish<S>;
   transact<T>(work: (tx: Transaction) => T): Promise<T>;
   call(session: Session<U>, name: string, data: unknown, options?: { readonly timeoutMs?: number }): Promise<Value>;
+  /**
+   * Puts a session into topics as if it had sent SUBSCRIBE: contract and rules decide; all of them, or none. Resolves after
+   * the commit. Rejects with unknown_topic, join_required, forbidden, limit_reached, disconnected.
+   */
+  subscribe(session: Session<U>, topics: readonly string[]): Promise<void>;
   session(sid: string): Session<U> | undefined;
   /** Sessions of a user, also those in their grace. */
   sessionsOf(userId: string): readonly Session<U>[];

@@ -240,6 +240,16 @@ class RoomServer implements PluginHost {
     return [...this.#registry.ofUser(userId)];
   }
 
+  async subscribe(session: Session, topics: readonly string[]): Promise<void> {
+    const verdicts = await Promise.all(topics.map(async (topic) => this.#policy.maySubscribe(session, topic)));
+    const refused = topics.find((_, i) => !verdicts[i]);
+    if (refused !== undefined) throw new RoomwireError('forbidden', `you may not subscribe to '${refused}'`);
+    // One that ended meanwhile is refused by the transaction (rule 1).
+    await this.transact((tx) => {
+      for (const topic of topics) tx.subscribe(session, topic);
+    });
+  }
+
   async call(
     session: Session,
     name: string,
