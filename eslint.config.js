@@ -4,7 +4,7 @@ import tseslint from 'typescript-eslint';
 import { exampleRules, folderRules } from './scripts/eslint-import-rules.mjs';
 
 export default defineConfig(
-  { ignores: ['dist/', 'dist-bench/', '.tap/', 'coverage/', 'data/'] },
+  { ignores: ['**/dist/', 'dist-bench/', '.tap/', 'coverage/', 'data/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   js.configs.recommended,
   {

@@ -56,6 +56,8 @@ export async function startExample<C extends Contract>(
   const url = /http:\/\/\S+/.exec(line)?.[0] ?? '';
   return {
     url,
+    /** The first line that it printed. */
+    line,
     /** What it wrote to stderr: its log. */
     errors,
     child,
