@@ -1,6 +1,6 @@
 /** The answers that several operations share, as schemas: named in /openapi.json (openapi.ts). */
 import * as v from 'valibot';
-import { TopicPositions } from '../protocol/rooms-contract.js';
+import { LockInfo, TopicPositions } from '../protocol/rooms-contract.js';
 
 const Count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const Text = v.string();
@@ -64,6 +64,48 @@ export const Topic = v.object({
   topics: v.optional(Count),
   samples: v.optional(v.array(Text)),
   similar: v.optional(v.array(Text)),
+});
+
+export const Topics = v.object({
+  now: v.number(),
+  total: Count,
+  topics: v.array(
+    v.object({
+      topic: Text,
+      epoch: Text,
+      head: Count,
+      subscribers: Count,
+      behind: Count,
+      perSecond: v.number(),
+      lastAt: v.nullable(v.number()),
+    }),
+  ),
+});
+
+export const History = v.object({
+  topic: Text,
+  epoch: Text,
+  head: Count,
+  events: v.array(
+    v.object({ offset: Count, at: v.nullable(v.number()), event: Text, data: v.unknown(), from: MaybeText }),
+  ),
+});
+
+export const WatchedLocks = v.object({
+  now: v.number(),
+  total: Count,
+  locks: v.array(v.object({ roomId: Text, ...LockInfo.entries, waiting: Count })),
+});
+
+export const ContractShown = v.object({
+  topics: v.array(
+    v.object({
+      pattern: Text,
+      subscribe: v.picklist(['everyone', 'own', 'by-call']),
+      events: v.array(v.object({ event: Text, publish: v.picklist(['server', 'subscribers']) })),
+    }),
+  ),
+  calls: v.array(Text),
 });
 
 export const Why = v.object({

@@ -11,6 +11,7 @@ import { json, refusalOf, type Answered } from './problem.js';
 import { publishRoute } from './publish-route.js';
 import { roomRoutes } from './room-routes.js';
 import { Router } from './router.js';
+import { watchRoutes } from './watch-routes.js';
 
 export interface HttpOptions {
   /** Serves the page at `/`. Default true. */
@@ -48,6 +49,7 @@ export function http({ page = true, metrics = 'key', origins = [] }: HttpOptions
         ...healthRoutes(server),
         publishRoute(server),
         ...adminRoutes(server),
+        ...watchRoutes(server, rooms),
         ...metricsRoutes(server, rooms, metrics),
         ...(ofRooms?.routes ?? []),
       ];

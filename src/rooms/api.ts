@@ -5,7 +5,7 @@ import type { Lease, LockInfo, Member, RoomFields } from '../protocol/rooms-cont
 import type { Session, Transaction } from '../server/api.js';
 import type { Access } from './access.js';
 import type { RoomDocs } from './docs.js';
-import type { HeldLock, LockRequest } from './lock.js';
+import type { HeldLock, LockRequest, WatchedLock } from './lock.js';
 import type { MembershipHook, PeopleHook } from './member-watch.js';
 import type { JoinReply, Membership, MembershipOptions } from './membership.js';
 import type { Metadata, MetadataChanges } from './records.js';
@@ -113,6 +113,8 @@ export interface RoomsApi {
   holders(): { readonly lock: number; readonly presenter: number; readonly waiting: number };
   locks: {
     list(roomId: string, asker?: Asker): Promise<LockInfo[]>;
+    /** Of all rooms, the one held longest first; at most `limit`. `now`: store time, ms. */
+    watch(limit: number): Promise<{ readonly now: number; readonly locks: readonly WatchedLock[] }>;
     acquire(request: LockRequest, asker?: Asker): Promise<Lease>;
     refresh(request: HeldLock & LockRequest, asker?: Asker): Promise<Lease>;
     release(request: HeldLock, asker?: Asker): Promise<{ target: string; released: true }>;

@@ -38,7 +38,7 @@ export function keyOf({ roomId, kind, target = '' }: Thing): string {
   return `${roomId}\0${kind}\0${target}`;
 }
 
-function thingOf(key: string): Thing {
+export function thingOf(key: string): Thing {
   const [roomId = '', kind = 'lock', ...target] = key.split('\0');
   return { roomId, kind: kind as Thing['kind'], target: target.join('\0') };
 }

@@ -51,7 +51,12 @@ export class LockQueue {
   }
 
   isEmpty(tx: Transaction, thing: Thing): boolean {
-    return this.#waiters(tx, thing).length === 0;
+    return this.lengthFor(tx, thing) === 0;
+  }
+
+  /** Calls that wait for this one. */
+  lengthFor(tx: Transaction, thing: Thing): number {
+    return this.#waiters(tx, thing).length;
   }
 
   /** Throws limit_reached. After `waitMs` the waiter is refused with what `refusal` finds then. */

@@ -17,6 +17,7 @@ import {
   recordOf,
   refusal as refused,
   renew,
+  thingOf,
   type Held,
   type Owner,
   type Thing,
@@ -37,6 +38,12 @@ export interface HeldLock {
   readonly roomId: string;
   readonly target?: string | undefined;
   readonly token: number;
+}
+/** A lock of any room, for a person who watches all of them. */
+export interface WatchedLock extends LockInfo {
+  readonly roomId: string;
+  /** Calls in line for it. */
+  readonly waiting: number;
 }
 
 export const DEFAULT_TTL = 30_000;
@@ -163,6 +170,19 @@ export class Locks {
     return heldIn(tx, roomId, 'lock')
       .filter(([, held]) => held.expiresAt === null || held.expiresAt > tx.now)
       .map(([thing, held]) => infoOf(thing, held));
+  }
+
+  /** Of all rooms, the one held longest first; at most `limit`. Every lease has its timer, so nothing else is looked at. */
+  watch(tx: Transaction, limit: number): WatchedLock[] {
+    const found: WatchedLock[] = [];
+    for (const key of this.#timers.keys()) {
+      const thing = thingOf(key);
+      const held = holderOf(tx, thing);
+      if (held === undefined) continue;
+      const { roomId } = thing;
+      if (found.push({ roomId, ...infoOf(thing, held), waiting: this.#queue.lengthFor(tx, thing) }) === limit) break;
+    }
+    return found;
   }
 
   /**

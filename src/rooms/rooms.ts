@@ -58,7 +58,7 @@ export type {
 export type { RoomDocs } from './docs.js';
 export type { MembershipChange, MembershipHook, PeopleHook } from './member-watch.js';
 export type { Asker, Consultation, RoomRules } from './rules.js';
-export type { HeldLock, LockRequest } from './lock.js';
+export type { HeldLock, LockRequest, WatchedLock } from './lock.js';
 export type { Metadata, MetadataChanges } from './records.js';
 
 const PROGRAM: User = { id: 'server', name: 'server' };
@@ -383,6 +383,7 @@ class Rooms implements RoomsApi {
       });
     return {
       list: (roomId, asker) => this.#read(roomId, asker, (tx) => this.#locks.list(tx, roomId)),
+      watch: (limit) => this.#host.transact((tx) => ({ now: tx.now, locks: this.#locks.watch(tx, limit) })),
       acquire: (request, asker) =>
         run(request.roomId, asker, (tx) => this.#locks.acquire(tx, httpOwner(asker), request) as Lease),
       refresh: (request, asker) => run(request.roomId, asker, (tx) => this.#locks.refresh(tx, request)),

@@ -9,12 +9,23 @@ import type { Position, Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
 import type { AuditEntry } from './audit.js';
 import type { Counters } from './counters.js';
-import type { TopicReport, WhyReport } from './diagnosis/report.js';
+import type { HistoryQuery, TopicHistory, TopicList, TopicQuery, TopicReport, WhyReport } from './diagnosis/report.js';
 import type { HttpRequest, HttpResponse } from './transport/transport.js';
 
 export type { AuditEntry, AuditEvent, AuditLine } from './audit.js';
 export type { CallCounts, Counters, Timing } from './counters.js';
-export type { PublishReport, SubscriberReport, TopicReport, WhyReport } from './diagnosis/report.js';
+export type {
+  HistoryQuery,
+  LoggedEvent,
+  PublishReport,
+  SubscriberReport,
+  TopicHistory,
+  TopicLine,
+  TopicList,
+  TopicQuery,
+  TopicReport,
+  WhyReport,
+} from './diagnosis/report.js';
 export type { HttpRequest, HttpResponse } from './transport/transport.js';
 export type { Timer } from './wheel.js';
 import type { Timer } from './wheel.js';
@@ -265,6 +276,10 @@ export interface PluginHost {
   onAudit(watcher: (entry: AuditEntry) => void): void;
   /** Whether the server takes work: open, not draining, store answering. */
   readonly ready: boolean;
+  /** The topics in memory, those with the newest events first, with their rates. */
+  topics(query?: TopicQuery): TopicList;
+  /** Events of a topic's log, for one who is not in it. Rejects with unknown_topic and store_unavailable. */
+  history(topic: string, query?: HistoryQuery): Promise<TopicHistory>;
   /** How a topic stands: who is in it, who is behind, its latest publishes. */
   inspect(topic: string): Promise<TopicReport>;
   /** Why a session, or the sessions of a user, did or did not get an event. */

@@ -40,7 +40,7 @@ import { chooseSubprotocol, isAllowedOrigin, isLocalOrigin, isLoopback } from '.
 import { Audit } from './audit.js';
 import { assemble, type Core } from './core.js';
 import { Counters } from './counters.js';
-import type { TopicReport, WhyReport } from './diagnosis/report.js';
+import type { HistoryQuery, TopicHistory, TopicList, TopicQuery, TopicReport, WhyReport } from './diagnosis/report.js';
 import { Doorkeeper, type Refusal } from './doorkeeper.js';
 import { serverItem } from './hub/events-frame.js';
 import type { Hub } from './hub/hub.js';
@@ -269,6 +269,14 @@ class RoomServer implements PluginHost {
       name: 'kicked',
       ...(reason === undefined ? {} : { reason }),
     });
+  }
+
+  topics(query: TopicQuery = {}): TopicList {
+    return this.#open().diagnosis.topics(query);
+  }
+
+  async history(topic: string, query: HistoryQuery = {}): Promise<TopicHistory> {
+    return this.#open().diagnosis.history(topic, query);
   }
 
   async inspect(topic: string): Promise<TopicReport> {

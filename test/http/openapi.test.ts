@@ -175,6 +175,7 @@ t.test('every operation it lists answers with a status and a content that it lis
   const held = { 'lock-token': JSON.stringify(lease['token']) };
   await call('acquireLock', { ...lock, status: 423 });
   await call('listLocks', { ...room, status: 200 });
+  await call('watchLocks', { status: 200 });
   await call('getRoom', { ...room, status: 200 });
   await call('updateRoom', { ...room, status: 423, body: { frameCount: 5 } });
   await call('updateRoom', { ...room, status: 200, headers: held, body: { frameCount: 5 } });
@@ -196,6 +197,10 @@ t.test('every operation it lists answers with a status and a content that it lis
 
   const topic = `room:${roomId}`;
   await call('getStats', { status: 200 });
+  await call('listTopics', { status: 200, query: '?search=room&limit=5' });
+  await call('readEvents', { status: 200, params: { topic }, query: '?after=1&limit=5' });
+  await call('readEvents', { status: 404, params: { topic: 'nowhere' } });
+  await call('getContract', { status: 200 });
   await call('inspectTopic', { status: 200, params: { topic } });
   await call('inspectTopic', { status: 200, params: { topic: 'room:nobody' } });
   await call('explainDelivery', { status: 200, params: { topic }, query: '?offset=1&user=ann' });

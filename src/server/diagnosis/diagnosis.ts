@@ -6,9 +6,20 @@ import { RoomwireError } from '../../protocol/errors.js';
 import type { Hub } from '../hub/hub.js';
 import type { Policy } from '../policy.js';
 import type { ServerSession, SessionRegistry } from '../session.js';
+import { historyOf } from './history.js';
 import { spanOf, type Span } from './journal.js';
 import { similarNames } from './similar.js';
-import type { PublishReport, SubscriberReport, TopicReport, WhyReport } from './report.js';
+import type {
+  HistoryQuery,
+  PublishReport,
+  SubscriberReport,
+  TopicHistory,
+  TopicList,
+  TopicQuery,
+  TopicReport,
+  WhyReport,
+} from './report.js';
+import { topicList } from './topic-list.js';
 import { verdictOf } from './verdict.js';
 
 const SUBSCRIBERS = 100;
@@ -32,6 +43,16 @@ export class Diagnosis {
     this.#hub = hub;
     this.#registry = registry;
     this.#policy = policy;
+  }
+
+  topics(query: TopicQuery): TopicList {
+    return topicList(this.#hub, query);
+  }
+
+  /** Rejects with unknown_topic and store_unavailable. */
+  async history(name: string, query: HistoryQuery): Promise<TopicHistory> {
+    this.#policy.topic(name);
+    return historyOf(this.#hub, name, query);
   }
 
   async topic(name: string): Promise<TopicReport> {

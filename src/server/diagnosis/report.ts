@@ -1,4 +1,5 @@
-/** The answers of diagnosis.ts: how a topic stands, and why an event did or did not arrive. */
+/** The answers of diagnosis.ts: which topics there are, how one stands, and why an event did or did not arrive. */
+import type { Value } from '../../protocol/frames.js';
 
 export interface Verdict {
   readonly verdict:
@@ -65,6 +66,61 @@ export interface TopicReport {
   readonly topics?: number;
   readonly samples?: readonly string[];
   readonly similar?: readonly string[];
+}
+
+export interface TopicQuery {
+  /** Part of the name, whatever its case. */
+  readonly search?: string | undefined;
+  /** Default 100, at most 500. */
+  readonly limit?: number | undefined;
+}
+
+export interface TopicLine {
+  readonly topic: string;
+  readonly epoch: string;
+  readonly head: number;
+  /** Connected sessions in it. */
+  readonly subscribers: number;
+  /** Of those, who have not been sent yet what is there for them. */
+  readonly behind: number;
+  /** Events a second, over the last ten. */
+  readonly perSecond: number;
+  /** Of its newest event, store time, ms; null: none since the start, as far as memory reaches. */
+  readonly lastAt: number | null;
+}
+
+export interface TopicList {
+  /** Store time, ms. */
+  readonly now: number;
+  /** Topics in memory that fit, listed or not. */
+  readonly total: number;
+  /** Those with the newest events first. */
+  readonly topics: readonly TopicLine[];
+}
+
+export interface HistoryQuery {
+  /** Events after this offset; without it the newest. */
+  readonly after?: number | undefined;
+  /** Default 50, at most 500. */
+  readonly limit?: number | undefined;
+}
+
+export interface LoggedEvent {
+  readonly offset: number;
+  /** Store time, ms; null: memory does not hold it any more. */
+  readonly at: number | null;
+  readonly event: string;
+  readonly data: Value;
+  /** The sender's session; null: the server. */
+  readonly from: string | null;
+}
+
+export interface TopicHistory {
+  readonly topic: string;
+  readonly epoch: string;
+  readonly head: number;
+  /** In order. The first is later than asked for where the history does not reach that far. */
+  readonly events: readonly LoggedEvent[];
 }
 
 export interface WhyReport {

@@ -1,0 +1,81 @@
+/** For a person who watches the server: its topics by their traffic, a topic's events, all locks, the contract. */
+import * as v from 'valibot';
+import type { RoomsApi } from '../rooms/rooms.js';
+import type { LoggedEvent, PluginHost } from '../server/api.js';
+import { ContractShown, History, Topics, WatchedLocks } from './answers.js';
+import { answering, WholeNumber, type Route } from './route.js';
+
+const LOCKS = 200;
+
+export function watchRoutes(server: PluginHost, rooms: RoomsApi | undefined): Route[] {
+  const routes = [
+    answering({
+      method: 'GET',
+      path: '/api/topics',
+      id: 'listTopics',
+      summary: 'The topics in memory with their rates, those with the newest events first.',
+      for: 'admins',
+      query: { search: v.optional(v.string()), limit: v.optional(WholeNumber) },
+      answer: { description: 'at most 500, and how many fit', schema: Topics },
+      handle: ({ query }) => server.topics(query),
+    }),
+    answering({
+      method: 'GET',
+      path: '/api/topics/:topic/events',
+      id: 'readEvents',
+      summary: 'Events of a topic as its log has them; who asks is not in the topic.',
+      for: 'admins',
+      params: { topic: v.string() },
+      query: { after: v.optional(WholeNumber), limit: v.optional(WholeNumber) },
+      answer: { description: 'in order; without `after` the newest', schema: History },
+      problems: [404],
+      async handle({ params, query }) {
+        const history = await server.history(params.topic, query);
+        return { ...history, events: history.events.map(shown) };
+      },
+    }),
+    answering({
+      method: 'GET',
+      path: '/api/contract',
+      id: 'getContract',
+      summary: 'The names of the contract: topics with their events, calls.',
+      for: 'admins',
+      answer: { description: 'who may subscribe and publish, too', schema: ContractShown },
+      handle: () => namesOf(server),
+    }),
+  ];
+  if (rooms === undefined) return routes;
+  const locks = answering({
+    method: 'GET',
+    path: '/api/locks',
+    id: 'watchLocks',
+    summary: 'The locks of all rooms.',
+    for: 'admins',
+    answer: { description: 'the one held longest first, at most 200, and how many there are', schema: WatchedLocks },
+    handle: async () => ({ ...(await rooms.locks.watch(LOCKS)), total: rooms.holders().lock }),
+  });
+  return [...routes, locks];
+}
+
+/** Bytes have no JSON: they become `{"base64": …}`. */
+function shown(event: LoggedEvent): object {
+  return { ...event, data: plain(event.data) };
+}
+
+function plain(value: unknown): unknown {
+  if (value instanceof Uint8Array) return { base64: Buffer.from(value).toString('base64') };
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, plain(part)]));
+}
+
+function namesOf({ contract }: PluginHost): object {
+  return {
+    topics: contract.topics.map(({ pattern, subscribe, events }) => ({
+      pattern,
+      subscribe,
+      events: Object.entries(events).map(([event, { publish }]) => ({ event, publish })),
+    })),
+    calls: Object.keys(contract.calls),
+  };
+}
