@@ -216,6 +216,7 @@ class Chain {
       token: () => token,
       instance: `${name}-${this.#instance++}`,
       grace: 120_000,
+      callTimeoutMs: PATIENCE_MS,
       backoff: { baseMs: 5, maxMs: 100 },
       random: () => this.#random.next(),
       onError: (error) => this.#problems.push(`${name}: ${String(error)}`),
