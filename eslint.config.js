@@ -35,7 +35,7 @@ export default defineConfig(
   { files: ['src/**'], ignores: ['src/cli/**', 'src/http/page/**'], rules: { 'no-console': 'error' } },
   // These run anywhere, so what only Node has is not there.
   {
-    files: ['src/protocol/**', 'src/client/**', 'src/http/page/**'],
+    files: ['src/protocol/**', 'src/client/**', 'src/react/**', 'src/http/page/**'],
     ignores: ['src/client/node.ts'],
     rules: {
       'no-restricted-globals': ['error', 'Buffer', 'process', 'global', 'require', 'setImmediate', 'clearImmediate'],

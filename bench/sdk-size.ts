@@ -6,6 +6,9 @@ import { build } from 'esbuild';
 /** The most it may be, gzipped. */
 export const SDK_BUDGET_BYTES = 12 * 1024;
 export const sdkEntry = fileURLToPath(new URL('../src/client/index.ts', import.meta.url));
+/** The same for what `roomwire/react` adds to it. */
+export const REACT_BUDGET_BYTES = 3.5 * 1024;
+const reactEntry = fileURLToPath(new URL('../src/react/index.ts', import.meta.url));
 
 export interface SdkBundle {
   readonly code: string;
@@ -15,9 +18,19 @@ export interface SdkBundle {
   readonly files: readonly string[];
 }
 
-export async function bundleSdk(): Promise<SdkBundle> {
+export function bundleSdk(): Promise<SdkBundle> {
+  return bundle(sdkEntry, []);
+}
+
+/** The hooks alone: React and the SDK are in the application's bundle already. */
+export function bundleReact(): Promise<SdkBundle> {
+  return bundle(reactEntry, ['react', '../client/*', '../protocol/*']);
+}
+
+async function bundle(entry: string, external: string[]): Promise<SdkBundle> {
   const { outputFiles, metafile } = await build({
-    entryPoints: [sdkEntry],
+    entryPoints: [entry],
+    external,
     bundle: true,
     minify: true,
     platform: 'browser',

@@ -6,6 +6,9 @@
 /** What `rooms`, `hooks`, `policy` and `http` may see of the server: what a user of the package sees. */
 export const SERVER_PUBLIC = ['server/server.ts', 'server/api.ts'];
 
+/** What `react` may see of the client: what a user of the package sees. */
+export const CLIENT_PUBLIC = ['client/index.ts', 'client/types.ts'];
+
 /**
  * `folders`: other folders of src, or single files of them. `node`: whether Node's own modules are
  * allowed. `packages`: the only packages allowed; without it, any that PACKAGE_OWNERS does not give away.
@@ -14,6 +17,7 @@ export const SERVER_PUBLIC = ['server/server.ts', 'server/api.ts'];
 export const FOLDERS = [
   { folder: 'protocol', folders: [], node: false, packages: ['valibot'] },
   { folder: 'client', folders: ['protocol'], node: false, packages: [] },
+  { folder: 'react', folders: ['protocol', ...CLIENT_PUBLIC], node: false, packages: ['react'] },
   { folder: 'store', folders: ['protocol'], node: true },
   { folder: 'server', folders: ['protocol', 'store'], node: true },
   { folder: 'rooms', folders: ['protocol', ...SERVER_PUBLIC], node: true },

@@ -26,6 +26,10 @@ export class SharedClient {
     return this.#core.connection.state;
   }
 
+  now(): number {
+    return this.#core.connection.storeNow();
+  }
+
   get rooms(): Overview {
     return this.#core.overview;
   }

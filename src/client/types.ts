@@ -225,6 +225,8 @@ export interface RoomsStore<M = RoomMetadata> {
 export interface Client<S extends Shape = Shape> {
   readonly state: Observable<ClientState>;
   readonly rooms: RoomsStore<MetadataOf<S>>;
+  /** The store's clock in ms, by which `expiresAt` is meant; of use once the client has been live. */
+  now(): number;
   /** Rejects with RoomwireError: the server's code, `deadline`, `disconnected` or `cancelled`. */
   call<N extends CallNames<S>>(name: N, input: CallInput<S, N>, options?: CallOptions): Promise<CallOutput<S, N>>;
   /** Answers the server's calls of this name. A RoomwireError thrown becomes the answer's code. */

@@ -33,7 +33,11 @@ t.test('what the rules allow passes', async (t) => {
       },
       client: {
         'client.ts': `export { codes } from '../protocol/codes.js';`,
+        'types.ts': 'export type A = 1;',
         'node.ts': `import 'ws';\nimport 'node:net';\nimport './client.js';`,
+      },
+      react: {
+        'hooks.ts': `import 'react';\nimport type { A } from '../client/types.js';\nexport type B = A;`,
       },
       store: { 'lmdb-store.ts': `import 'lmdb';\nimport 'node:fs';\nimport '../protocol/codes.js';` },
       server: {
@@ -64,6 +68,10 @@ const forbidden: readonly (readonly [file: string, specifier: string, says: stri
   ['client/b.ts', 'node:fs', 'client/ uses no module of Node'],
   ['client/c.ts', 'jose', 'client/ uses no package'],
   ['client/d.ts', 'ws', 'belongs to server/transport/ws.ts, server/transport/loopback.ts, client/node.ts'],
+  ['react/a.ts', '../client/free.js', 'react/ may import only protocol, client/index.ts, client/types.ts'],
+  ['react/b.ts', 'node:fs', 'react/ uses no module of Node'],
+  ['react/c.ts', 'react-dom', 'react/ uses only react'],
+  ['client/e.ts', '../react/free.js', 'client/ may import only protocol'],
   ['store/a.ts', '../server/server.js', 'store/ may import only protocol'],
   ['store/b.ts', 'lmdb', 'belongs to store/lmdb*.ts'],
   ['store/c.ts', 'ioredis', 'belongs to store/redis*.ts'],
@@ -89,6 +97,7 @@ t.test('every forbidden import is found', async (t) => {
   const src: Record<string, Record<string, string | Record<string, string>> | string> = {
     protocol: { ...free, 'gone.ts': `import './nowhere.js';\nimport '../../outside.js';` },
     client: { ...free },
+    react: { ...free },
     store: { ...free },
     server: { ...free, 'hub.ts': '', 'server.ts': '', transport: { ...free } },
     rooms: { ...free },
@@ -143,6 +152,8 @@ t.test('ESLint refuses the same imports while one types', async (t) => {
     ['client/node.ts', 'ws'],
     ['client/node.ts', 'node:net'],
     ['client/a.ts', '../protocol/codes.js'],
+    ['react/a.ts', 'react'],
+    ['react/a.ts', '../client/types.js'],
     ['store/lmdb-keys.ts', 'lmdb'],
     ['server/transport/ws.ts', 'ws'],
     ['server/transport/uws-load.ts', 'uws-20.30'],

@@ -1,7 +1,7 @@
 /** The SDK stays small in a browser, and runs under a strict content security policy. */
 import { existsSync } from 'node:fs';
 import t from 'tap';
-import { bundleSdk, SDK_BUDGET_BYTES, sdkEntry } from '../../bench/sdk-size.js';
+import { bundleReact, bundleSdk, REACT_BUDGET_BYTES, SDK_BUDGET_BYTES, sdkEntry } from '../../bench/sdk-size.js';
 
 t.test(
   'the bundled SDK is at most 12 KiB gzipped, without eval and without modules of Node',
@@ -21,3 +21,16 @@ t.test(
     for (const word of [/\bnew Function\b/, /\beval\(/, /["']node:/]) t.notOk(word.test(code), `no ${word.source}`);
   },
 );
+
+t.test('the hooks of roomwire/react add at most 3.5 KiB gzipped, and import React alone', async (t) => {
+  const { code, minBytes, minGzipBytes } = await bundleReact();
+  t.comment(`${minGzipBytes} bytes gzipped, ${minBytes} minified`);
+  t.ok(minBytes > 0, 'there is a bundle');
+  t.ok(minGzipBytes <= REACT_BUDGET_BYTES, `${minGzipBytes} ≤ ${REACT_BUDGET_BYTES} bytes`);
+  const imported = [...code.matchAll(/from"([^"]+)"/g)].map(([, name]) => name);
+  t.same(
+    [...new Set(imported)].sort(),
+    ['../protocol/errors.js', 'react'],
+    'and of the SDK what every bundle of it has',
+  );
+});

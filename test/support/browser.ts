@@ -1,6 +1,8 @@
 /** Debian's chromium for tests of pages: where it is, when to skip, and tabs that remember what they asked for. */
 import { existsSync } from 'node:fs';
 import { chromium, type Page } from 'playwright-core';
+import { decodeAll } from '../../src/protocol/codec.js';
+import { Op } from '../../src/protocol/frames.js';
 
 const CHROMIUM = process.env['ROOMWIRE_CHROMIUM'] ?? '/usr/bin/chromium';
 const REQUIRED = process.env['ROOMWIRE_REQUIRE_BROWSER'] === '1';
@@ -15,6 +17,8 @@ const QUIET = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  // A page that a test makes up comes from nowhere, which may not speak to this machine otherwise.
+  '--disable-features=LocalNetworkAccessChecks',
 ];
 
 export interface Tab {
@@ -25,6 +29,8 @@ export interface Tab {
   readonly requests: string[];
   /** The addresses of the WebSockets that it opened. */
   readonly sockets: string[];
+  /** The calls it sent over them, such as `join:room demo`. A test is told a little after the server. */
+  readonly calls: string[];
 }
 
 /** A browser for this test; each tab has a profile of its own. */
@@ -32,15 +38,29 @@ export async function startBrowser(t: { teardown(fn: () => unknown): void }) {
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET });
   t.teardown(() => browser.close());
   return {
-    async open(url: string): Promise<Tab> {
+    /** `script`: what the page at this address is to be, instead of what the server has there. */
+    async open(url: string, script?: string): Promise<Tab> {
       const context = await browser.newContext();
+      if (script !== undefined) {
+        const code = script.replaceAll('</script', '<\\/script');
+        const body = `<!doctype html><link rel="icon" href="data:,"><body><script>${code}</script>`;
+        await context.route(url, (route) => route.fulfill({ contentType: 'text/html', body }));
+      }
       const page = await context.newPage();
       page.setDefaultTimeout(20_000);
-      const tab: Tab = { page, problems: [], requests: [], sockets: [] };
+      const tab: Tab = { page, problems: [], requests: [], sockets: [], calls: [] };
       page.on('console', (line) => ['error', 'warning'].includes(line.type()) && tab.problems.push(line.text()));
       page.on('pageerror', (error) => tab.problems.push(String(error)));
       page.on('request', (request) => tab.requests.push(`${request.method()} ${new URL(request.url()).pathname}`));
-      page.on('websocket', (socket) => tab.sockets.push(socket.url()));
+      page.on('websocket', (socket) => {
+        tab.sockets.push(socket.url());
+        socket.on('framesent', ({ payload }) => {
+          for (const [op, , name, input] of decodeAll(payload as Buffer)) {
+            const { roomId = '' } = (input ?? {}) as { readonly roomId?: string };
+            if (op === Op.CALL) tab.calls.push(`${name as string} ${roomId}`.trim());
+          }
+        });
+      });
       await page.goto(url);
       return tab;
     },
@@ -54,4 +74,9 @@ export async function says(page: Page, selector: string, text: string | RegExp):
     const all = await page.locator(selector).allInnerTexts();
     throw new Error(`${selector} says ${JSON.stringify(all)}, not ${String(text)}`);
   });
+}
+
+/** Resolves when the condition holds; looks again after a while, which leaves the machine to the browser. */
+export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 20));
 }
