@@ -14,7 +14,7 @@ export interface Flag {
 }
 export type Flags = Readonly<Record<string, Flag>>;
 export type FlagValues<F extends Flags> = {
-  readonly [K in keyof F]: F[K]['type'] extends 'boolean' ? boolean : string | undefined;
+  readonly [K in keyof F]: F[K]['type'] extends 'boolean' ? boolean | undefined : string | undefined;
 };
 
 export interface Command<F extends Flags = Flags> {
@@ -72,7 +72,8 @@ export async function runCommand(definition: Command, args: readonly string[]): 
   for (const [name, flag] of Object.entries(definition.flags)) {
     const given = parsed.values[name] as string | boolean | undefined;
     const fromEnv = flag.env === undefined ? undefined : process.env[flag.env];
-    if (flag.type === 'boolean') values[name] = given ?? (fromEnv !== undefined && fromEnv !== '0' && fromEnv !== '');
+    // A flag that is not there says nothing: what a config file or the environment says counts then.
+    if (flag.type === 'boolean') values[name] = given ?? (fromEnv === undefined ? undefined : !/^0?$/.test(fromEnv));
     else values[name] = given ?? (fromEnv === '' ? undefined : fromEnv) ?? flag.default;
   }
   await definition.run(values as FlagValues<Flags>, positionals);

@@ -69,9 +69,19 @@ t.test('serve prints one line with the page, answers, and stops in order at SIGT
   const { child, url, line } = await serve(t, ['--memory']);
   t.match(line, /^roomwire \d+\.\d+\.\d+ on http:\/\/127\.0\.0\.1:\d+\/ {2}engine (uws|ws), store memory/);
   t.equal((await fetch(`${url}/health/ready`)).status, 200);
+  const page = await fetch(`${url}/`);
+  t.equal(page.status, 200, 'the page that the line names');
+  t.match(await page.text(), '<title>roomwire</title>');
   child.kill('SIGTERM');
   const [code] = (await once(child, 'close')) as [number];
   t.equal(code, 0);
+});
+
+t.test('a flag that is not given leaves the config file its say', async (t) => {
+  const config = join(t.testdir({ 'config.json': '{"memory": true, "page": false}' }), 'config.json');
+  const { url, line } = await serve(t, ['--config', config]);
+  t.match(line, 'store memory');
+  t.equal((await fetch(`${url}/`)).status, 404);
 });
 
 t.test('publish, call and tail talk to a running server', async (t) => {
