@@ -2,7 +2,16 @@
  * The part of the build that tsc does not do: bundles and copies the page, makes the command
  * executable, and removes from dist what no longer has a source.
  */
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -20,22 +29,24 @@ for (const file of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
 if (existsSync(page)) {
   const out = join(dist, 'http', 'page');
   mkdirSync(out, { recursive: true });
-  for (const file of readdirSync(page)) {
-    if (/\.(html|css|svg)$/.test(file)) copyFileSync(join(page, file), join(out, file));
-  }
-  if (existsSync(join(page, 'app.ts'))) {
-    const { build } = await import('esbuild');
-    await build({
-      entryPoints: [join(page, 'app.ts')],
-      outfile: join(out, 'app.js'),
-      bundle: true,
-      minify: true,
-      platform: 'browser',
-      format: 'esm',
-      target: 'es2022',
-      logLevel: 'warning',
-    });
-  }
+  copyFileSync(join(page, 'favicon.svg'), join(out, 'favicon.svg'));
+  writeFileSync(join(out, 'index.html'), whole('index.html'));
+  const { build } = await import('esbuild');
+  await build({
+    entryPoints: [join(page, 'app.ts'), join(page, 'style.css')],
+    outdir: out,
+    bundle: true,
+    minify: true,
+    platform: 'browser',
+    format: 'esm',
+    target: 'es2022',
+    logLevel: 'warning',
+  });
+}
+
+/** A file of HTML with what its comments name in their place: `<!-- panels/wire.html -->`. */
+function whole(file) {
+  return readFileSync(join(page, file), 'utf8').replace(/<!-- (\S+\.html) -->\n/g, (_, part) => whole(part));
 }
 
 if (existsSync(command)) chmodSync(command, 0o755);

@@ -1,77 +1,10 @@
 /** The page at `/` in a real browser: what a newcomer does in two tabs, against a real server. */
-import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { chromium, type Browser, type Page } from 'playwright-core';
 import { SignJWT } from 'jose';
 import t from 'tap';
-import { defaultContract } from '../../src/cli/default-contract.js';
-import { http } from '../../src/http/http.js';
-import { rooms } from '../../src/rooms/rooms.js';
-import { startServer, type Test } from '../support/server.js';
+import { says, skipBrowser as skip } from '../support/browser.js';
+import { startPage as start } from '../support/page.js';
 
-const CHROMIUM = process.env['ROOMWIRE_CHROMIUM'] ?? '/usr/bin/chromium';
-const REQUIRED = process.env['ROOMWIRE_REQUIRE_BROWSER'] === '1';
-const skip = !REQUIRED && !existsSync(CHROMIUM) && `no browser at ${CHROMIUM}`;
 const SECRET = 'a-secret-of-at-least-32-bytes-length!';
-const QUIET = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-
-/** The server gives out the built page: it must not be older than its sources. */
-function buildPage(): void {
-  const root = new URL('../../', import.meta.url);
-  const bundle = new URL('dist/http/page/app.js', root);
-  const newest = Math.max(
-    ...['src/http/page/', 'src/client/', 'src/protocol/'].flatMap((folder) =>
-      readdirSync(new URL(folder, root)).map((file) => statSync(new URL(folder + file, root)).mtimeMs),
-    ),
-  );
-  if (existsSync(bundle) && statSync(bundle).mtimeMs >= newest) return;
-  const run = spawnSync(process.execPath, [fileURLToPath(new URL('scripts/assets.mjs', root))], { encoding: 'utf8' });
-  if (run.status !== 0) throw new Error(`the page could not be built: ${run.stderr}`);
-}
-
-let built = false;
-
-async function start(t: Test, options = {}) {
-  if (!built) buildPage();
-  built = true;
-  const server = await startServer(t, { contract: defaultContract, plugins: [rooms(), http()] as const, ...options });
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET });
-  t.teardown(() => browser.close());
-  return { ...server, openTab: (url: string) => openTab(browser, url) };
-}
-
-/** A tab of its own browser profile, with all that went wrong in it and the sockets it opened. */
-async function openTab(browser: Browser, url: string) {
-  const context = await browser.newContext();
-  const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
-  const problems: string[] = [];
-  const sockets: string[] = [];
-  page.on('console', (line) => ['error', 'warning'].includes(line.type()) && problems.push(line.text()));
-  page.on('pageerror', (error) => problems.push(String(error)));
-  page.on('websocket', (socket) => sockets.push(socket.url()));
-  await page.goto(url);
-  return { page, problems, sockets };
-}
-
-/** Resolves when the element has this text; fails with what it had instead. */
-async function says(page: Page, selector: string, text: string | RegExp): Promise<void> {
-  const found = page.locator(selector).filter({ hasText: text }).first();
-  await found.waitFor({ state: 'visible' }).catch(async () => {
-    const all = await page.locator(selector).allInnerTexts();
-    throw new Error(`${selector} says ${JSON.stringify(all)}, not ${String(text)}`);
-  });
-}
 
 t.test('two tabs see the same room, take turns with its lock, chat and present', { skip }, async (t) => {
   const { http: url, openTab } = await start(t);

@@ -61,7 +61,7 @@ async function scene(t: Test, { mode = '', limits = {}, leaveOverview = true }: 
   const origin = `http://127.0.0.1:${proxy.port}`;
   const address = `${origin}/hooks?server=${encodeURIComponent(origin.replace('http', 'ws'))}&${mode}`;
   const browser = await startBrowser(t);
-  const tab = await browser.open(address, code);
+  const tab = await browser.open(address, { script: code });
   const { page, calls } = tab;
   const shown = (): Promise<Shown[]> => page.evaluate(() => window.app.shown);
   return {

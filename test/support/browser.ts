@@ -1,6 +1,6 @@
 /** Debian's chromium for tests of pages: where it is, when to skip, and tabs that remember what they asked for. */
 import { existsSync } from 'node:fs';
-import { chromium, type Page } from 'playwright-core';
+import { chromium, type BrowserContextOptions, type Page } from 'playwright-core';
 import { decodeAll } from '../../src/protocol/codec.js';
 import { Op } from '../../src/protocol/frames.js';
 
@@ -39,8 +39,9 @@ export async function startBrowser(t: { teardown(fn: () => unknown): void }) {
   t.teardown(() => browser.close());
   return {
     /** `script`: what the page at this address is to be, instead of what the server has there. */
-    async open(url: string, script?: string): Promise<Tab> {
-      const context = await browser.newContext();
+    async open(url: string, options: BrowserContextOptions & { readonly script?: string } = {}): Promise<Tab> {
+      const { script, ...rest } = options;
+      const context = await browser.newContext(rest);
       if (script !== undefined) {
         const code = script.replaceAll('</script', '<\\/script');
         const body = `<!doctype html><link rel="icon" href="data:,"><body><script>${code}</script>`;
@@ -79,4 +80,18 @@ export async function says(page: Page, selector: string, text: string | RegExp):
 /** Resolves when the condition holds; looks again after a while, which leaves the machine to the browser. */
 export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+/** Resolves when the first row of a table that fits has these cells, of which the last may be left out. */
+export async function rowSays(page: Page, row: string, cells: readonly string[]): Promise<void> {
+  const wanted = { row, cells };
+  await page
+    .waitForFunction(({ row, cells }) => {
+      const found = [...(document.querySelector(row)?.children ?? [])].map((cell) => cell.textContent);
+      return cells.every((cell, i) => found[i] === cell);
+    }, wanted)
+    .catch(async () => {
+      const all = await page.locator(row).allInnerTexts();
+      throw new Error(`${row} says ${JSON.stringify(all)}, not ${cells.join(' | ')}`);
+    });
 }

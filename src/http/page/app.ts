@@ -1,29 +1,66 @@
-/** The page: one connection, the room in the address or the overview, and the wire below. */
-import { connect } from '../../client/index.js';
+/** The page: one connection, the room in the address or the overview, and the tools below. */
+import { connect, RoomwireError } from '../../client/index.js';
 import type { Welcome } from '../../protocol/frames.js';
-import type { PageContract } from './contract.js';
+import { Admin } from './admin.js';
+import { CallForm } from './call-form.js';
+import type { FreeClient, PageContract } from './contract.js';
+import { Dock } from './dock.js';
 import { byId, setText } from './dom.js';
+import { Follower } from './follower.js';
+import { Names } from './names.js';
 import { attempt } from './notices.js';
+import { PublishForm } from './publish-form.js';
 import { RoomList } from './room-list.js';
 import { RoomView } from './room-view.js';
 import { hashOf, roomInHash } from './route.js';
 import { savedToken, StatusBar } from './status-bar.js';
+import { StreamPanel } from './stream-panel.js';
 import { tappedWebSocket } from './tap.js';
+import { TopicDetail } from './topic-detail.js';
+import { TopicsPanel } from './topics-panel.js';
 import { WireView } from './wire-view.js';
 
 const TICK_MS = 250;
 
 const wire = new WireView();
+const stream = new StreamPanel();
 /** The server's clock minus ours, as WELCOME told it. */
 let clockLead = 0;
 const token = savedToken();
 const client = connect<PageContract>(location.origin.replace('http', 'ws'), {
   token,
   agent: 'roomwire-page',
+  // What the server refuses is said where it was asked for.
+  onError: (error) => {
+    if (!(error instanceof RoomwireError)) reportError(error);
+  },
   WebSocket: tappedWebSocket((frame) => {
     if (frame.op === 'WELCOME') clockLead = (frame.value[2] as unknown as Welcome).time - frame.at;
     wire.add(frame);
+    stream.seen(frame);
   }),
+});
+
+const free = client as unknown as FreeClient;
+const admin = new Admin(token !== undefined);
+const names = new Names(admin);
+const follower = new Follower(free, admin, stream);
+new PublishForm(free, admin, names);
+new CallForm(free);
+const detail = new TopicDetail(admin, (topic) => {
+  dock.open('stream');
+  void follower.follow(topic);
+});
+const dock = new Dock(admin, {
+  wire,
+  topics: new TopicsPanel(admin, detail),
+  stream: {
+    show() {
+      stream.show();
+      void names.refresh();
+    },
+  },
+  send: { show: () => void names.refresh() },
 });
 
 /** What is shown; undefined: nothing yet. */

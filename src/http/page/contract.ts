@@ -24,6 +24,8 @@ type Shape = {
 export type PageContract = Contract<Shape>;
 export type PageClient = Client<Shape>;
 export type PageRoom = Room<Shape>;
+/** The same client for names that a person types. */
+export type FreeClient = Client;
 
 /** The lock whose holder is part of the room's metadata. */
 export const LOCK_TARGET = 'trajectory:meta';

@@ -38,3 +38,13 @@ export function isAtEnd({ scrollTop, scrollHeight, clientHeight }: HTMLElement):
 export function seconds(ms: number): string {
   return `${Math.max(0, Math.ceil(ms / 1000))} s`;
 }
+
+/** The time of day of a time in ms. */
+export function timeOf(ms: number): string {
+  return new Date(ms).toLocaleTimeString([], { hour12: false });
+}
+
+/** `1 topic`, `2 topics`. */
+export function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? '' : 's'}`;
+}

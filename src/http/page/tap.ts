@@ -70,6 +70,16 @@ export function jsonOf({ direction, op, value }: SeenFrame): string {
   return JSON.stringify(parts, (key, part: unknown) => {
     if (secret && key === 'token' && part !== null) return '…';
     if (secret && key === 'session' && Array.isArray(part)) return [part[0] as string, '…'];
-    return part instanceof Uint8Array ? `<${part.length} bytes>` : part;
+    return shown(part);
   });
+}
+
+/** Any value as JSON, with `indent` spaces. */
+export function jsonText(value: unknown, indent = 0): string {
+  return JSON.stringify(value, (_, part: unknown) => shown(part), indent) ?? '';
+}
+
+/** Bytes have no JSON. */
+function shown(part: unknown): unknown {
+  return part instanceof Uint8Array ? `<${part.length} bytes>` : part;
 }
