@@ -294,6 +294,7 @@ class Rooms implements RoomsApi {
     return this.#asked('delete', asker, roomId, (tx, ask) => {
       this.#mayWrite(tx, roomId, ask, conditions);
       const record = getRoom(tx, roomId);
+      if (record.metadata.locked) throw new RoomwireError('room_locked');
       this.#membership.dissolve(tx, roomId);
       this.#locks.forget(tx, roomId);
       removeRoom(tx, record);

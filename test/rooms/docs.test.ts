@@ -61,6 +61,15 @@ t.test('a write is refused as a change of the room is', async (t) => {
   t.equal(await rooms.read('r', ({ docs }) => docs.get('frames', '0')), 1, 'reading goes on');
 });
 
+t.test('a room that is locked for good cannot be deleted before that is lifted', async (t) => {
+  const { rooms } = (await startRooms(t)).server.plugins;
+  await rooms.create('r', { locked: true });
+  await t.rejects(rooms.delete('r'), { name: 'room_locked' });
+  await rooms.update('r', { locked: false });
+  await rooms.delete('r');
+  t.equal(await rooms.get('r'), undefined);
+});
+
 t.test('only a session that is in a room gets at it inside a call', async (t) => {
   const { server, client } = await startRooms(t);
   const { rooms } = server.plugins;
