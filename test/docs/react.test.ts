@@ -59,7 +59,10 @@ t.test('the application of docs/react.md type-checks, and two people use it as i
   });
   const browser = await startBrowser(t);
   const app = bundle.outputFiles[0]?.text ?? '';
-  const tabs = [await browser.open(`${s.http}/app`, { script: app }), await browser.open(`${s.http}/app`, { script: app })];
+  const tabs = [
+    await browser.open(`${s.http}/app`, { script: app }),
+    await browser.open(`${s.http}/app`, { script: app }),
+  ];
   const [a, b] = tabs.map(({ page }) => page);
   if (!a || !b) throw new Error('two tabs');
   const says = (page: typeof a, text: string) => page.getByText(text).first().waitFor();
