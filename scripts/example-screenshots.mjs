@@ -9,10 +9,12 @@ import { parseArgs } from 'node:util';
 import { root, startBrowser, startExample } from './shots/example.mjs';
 import { party } from './shots/party.mjs';
 import { tms } from './shots/tms.mjs';
+import { zndraw } from './shots/zndraw.mjs';
 
 const SHOTS = {
   'party-membership': { take: party },
   'tms-chat': { take: tms },
+  'zndraw-rooms': { take: zndraw },
 };
 
 const { positionals } = parseArgs({ allowPositionals: true });

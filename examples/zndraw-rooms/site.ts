@@ -10,8 +10,7 @@ const headers = {
   'cache-control': 'no-cache',
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
-  'content-security-policy':
-    "default-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+  'content-security-policy': "default-src 'self'; frame-ancestors 'none'; base-uri 'none'",
 };
 
 export async function site(server: App): Promise<void> {
@@ -29,7 +28,9 @@ export async function site(server: App): Promise<void> {
     logLevel: 'warning',
   });
   const script = bundle.outputFiles[0]?.contents ?? new Uint8Array();
-  const [html, style] = await Promise.all(['index.html', 'style.css'].map((file) => readFile(new URL(file, folder))));
+  const [html, style, icon] = await Promise.all(
+    ['index.html', 'style.css', 'favicon.svg'].map((file) => readFile(new URL(file, folder))),
+  );
   const file = (path: string, type: string, body: Uint8Array | undefined): Route => ({
     method: 'GET',
     path,
@@ -44,5 +45,6 @@ export async function site(server: App): Promise<void> {
     ...['/', '/rooms', '/rooms/:roomId', '/rooms/:roomId/:userId'].map((path) => file(path, 'text/html', html)),
     file('/app.js', 'text/javascript', script),
     file('/style.css', 'text/css', style),
+    file('/favicon.svg', 'image/svg+xml', icon),
   ]);
 }

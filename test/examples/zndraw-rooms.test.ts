@@ -121,6 +121,25 @@ t.test(
   },
 );
 
+t.test('an answer has a hundred frames, or fewer where they are large', async (t) => {
+  const { person } = await start(t);
+  const ann = await person('ann');
+  await ann.post('/api/rooms/small');
+  for (let i = 0; i < 2; i++)
+    await ann.post('/api/rooms/small/frames', atoms(...Array.from({ length: 75 }, (_, x) => x)));
+  const length = async (path: string): Promise<unknown> => ((await ann.get(path)).body['frames'] as unknown[]).length;
+  t.equal(await length('/api/rooms/small/frames'), 100);
+  t.equal(await length('/api/rooms/small/frames?from=100'), 50);
+  t.equal(await length('/api/rooms/small/frames?from=150'), 0);
+  await ann.post('/api/rooms/large');
+  const large = { positions: Array.from({ length: 5_000 }, () => [0, 0, 0]), numbers: Array(5_000).fill(1) };
+  for (let i = 0; i < 3; i++) await ann.post('/api/rooms/large/frames', { frames: Array(5).fill(large) });
+  t.equal(await length('/api/rooms/large/frames'), 10);
+  t.equal(await length('/api/rooms/large/frames?from=10'), 5);
+  const tooLarge = await ann.post('/api/rooms/large/frames', { frames: Array(100).fill(large) });
+  t.equal(tooLarge.status, 413);
+});
+
 t.test('a permanently locked room takes no more, until that is lifted', async (t) => {
   const { person } = await start(t);
   const ann = await person('ann');

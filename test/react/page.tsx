@@ -6,6 +6,7 @@ import { StrictMode, useState, type ReactNode } from 'react';
 import { flushSync } from 'react-dom';
 import { createRoot } from 'react-dom/client';
 import { connect, type Client } from '../../src/client/index.js';
+import type { Contract as AnyContract } from '../../src/protocol/contract.js';
 import type { roomContract } from '../support/rooms.js';
 import {
   RoomwireProvider,
@@ -93,7 +94,8 @@ function ChatWidget({ widget, id }: { widget: string; id: string }) {
 }
 
 function ConnectionWidget({ widget }: { widget: string }) {
-  window.app.client = useClient();
+  // Of no contract in particular, whichever an example has registered.
+  window.app.client = useClient<AnyContract>();
   return show({ widget, ...useConnection() });
 }
 
