@@ -4,15 +4,18 @@ import type { Page } from 'playwright-core';
 import type { Contract } from '../../examples/zndraw-rooms/contract.js';
 import { skipBrowser as skip, says, startBrowser } from '../support/browser.js';
 import { startExample } from '../support/example.js';
+import { freePort } from '../support/free-port.js';
+import { until } from '../support/until.js';
 
 /** Three frames of a molecule of water, which widens. */
 const XYZ = [0.9, 1, 1.1].map((at) => `3\nwater\nO 0 0 0\nH ${at} 0.3 0\nH -${at} 0.3 0\n`).join('');
 
-async function start(t: Parameters<typeof startExample>[0]) {
-  const { url } = await startExample<Contract>(t, 'zndraw-rooms');
+async function start(t: Parameters<typeof startExample>[0], options: Parameters<typeof startExample>[2] = {}) {
+  const program = await startExample<Contract>(t, 'zndraw-rooms', options);
+  const { url } = program;
   const browser = await startBrowser(t);
   return {
-    url,
+    ...program,
     /** A tab of somebody who has signed in. */
     async person(name: string, path = '/rooms') {
       const tab = await browser.open(url + path);
@@ -229,6 +232,56 @@ t.test('the default room is starred for all, and the first page of whoever comes
     t.equal(sockets.length, 1);
     t.same(problems, []);
   }
+});
+
+t.test(
+  'the rooms page joins the overview, a room page its room, and each is left for the other',
+  { skip },
+  async (t) => {
+    const { person } = await start(t);
+    const alice = await person('alice');
+    const { page, calls } = alice;
+    const times = (call: string): number => calls.filter((made) => made === call).length;
+    await until(() => times('join:overview') === 1);
+    await page.fill('#new-room', 'one');
+    await page.press('#new-room', 'Enter');
+    await joined(page);
+    await until(() => times('join:room one') === 1);
+    await page.click('[data-testid=back]');
+    await says(page, '[data-testid=rooms-status]', 'live');
+    await until(() => times('join:overview') === 2 && times('leave:room one') === 1);
+    t.equal(times('join:room one'), 1, 'with all its parts, the page joined it once');
+    t.equal(alice.sockets.length, 1);
+  },
+);
+
+t.test('pages go on by themselves after the program was restarted, where they were', { skip }, async (t) => {
+  const args = ['--data', t.testdir(), '--port', String(await freePort())];
+  const options = { args, env: { JWT_SECRET: 'a-secret-of-at-least-32-bytes-length!' } };
+  const { person, child, gone: ended } = await start(t, options);
+  const { page, problems } = await person('alice', '/rooms/demo');
+  await page.getByText('Create it').click();
+  await joined(page);
+  await upload(page, 'water.xyz', XYZ);
+  await says(page, '[data-testid=frame]', '0 / 3');
+  await page.getByLabel('Frame', { exact: true }).fill('2');
+  problems.length = 0;
+  child.kill('SIGTERM');
+  await ended;
+  await says(page, '.connection', 'offline');
+  const { ask } = await startExample<Contract>(t, 'zndraw-rooms', options);
+  await says(page, '.connection', 'live');
+  await joined(page);
+  await says(page, '[data-testid=frame]', '2 / 3');
+  const login = await ask('/api/login', { method: 'POST', body: { userName: 'bob' } });
+  const frames = [{ positions: [[0, 0, 0]], numbers: [6] }];
+  await ask('/api/rooms/demo/frames', { method: 'POST', token: String(login.body['token']), body: { frames } });
+  await says(page, '[data-testid=frame]', '2 / 4');
+  // The browser says so of each try while nobody listens.
+  t.same(
+    problems.filter((problem) => !problem.includes('ERR_CONNECTION_REFUSED')),
+    [],
+  );
 });
 
 t.test('a token that is good no longer asks for a name again', { skip }, async (t) => {
