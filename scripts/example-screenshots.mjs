@@ -6,12 +6,16 @@
  */
 import { mkdirSync, statSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { chats } from './shots/chats.mjs';
+import { election } from './shots/election.mjs';
 import { root, startBrowser, startExample } from './shots/example.mjs';
 import { party } from './shots/party.mjs';
 import { tms } from './shots/tms.mjs';
 import { zndraw } from './shots/zndraw.mjs';
 
 const SHOTS = {
+  'chat-dashboard': { take: chats },
+  'election-updates': { take: election, args: ['--backend-port', '0'] },
   'party-membership': { take: party },
   'tms-chat': { take: tms },
   'zndraw-rooms': { take: zndraw },

@@ -12,9 +12,9 @@ export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const SECRET = 'a-secret-for-screenshots-and-nothing-else';
 export const KEY = 'the-key-of-the-backend';
 
-/** Resolves to its address and how to end it. */
+/** Resolves to its address, the line that said it, and how to end it. */
 export async function startExample(name, args = []) {
-  const env = { ...process.env, JWT_SECRET: SECRET, API_KEY: KEY };
+  const env = { ...process.env, JWT_SECRET: SECRET, API_KEY: KEY, WEBHOOK_SECRET: KEY };
   const command = [`${root}scripts/example.mjs`, name, '--port', '0', ...args];
   const child = spawn(process.execPath, command, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const errors = [];
@@ -24,7 +24,7 @@ export async function startExample(name, args = []) {
     const [line] = await Promise.race([once(lines, 'line'), once(child, 'exit')]);
     if (typeof line !== 'string') throw new Error(`examples/${name} ended by itself:\n${errors.join('\n')}`);
     const [url] = /http:\/\/[\w.:]+/.exec(line) ?? [];
-    if (url !== undefined) return { url, stop: () => child.kill() };
+    if (url !== undefined) return { url, line, stop: () => child.kill() };
   }
 }
 

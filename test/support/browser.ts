@@ -25,6 +25,8 @@ export interface Tab {
   readonly page: Page;
   /** Errors and warnings of its console, and what it threw. */
   readonly problems: string[];
+  /** All lines of its console. */
+  readonly said: string[];
   /** Every request that it made over HTTP, such as `GET /api/dashboard/`. */
   readonly requests: string[];
   /** The addresses of the WebSockets that it opened. */
@@ -38,9 +40,15 @@ export async function startBrowser(t: { teardown(fn: () => unknown): void }) {
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET });
   t.teardown(() => browser.close());
   return {
-    /** `script`: what the page at this address is to be, instead of what the server has there. */
-    async open(url: string, options: BrowserContextOptions & { readonly script?: string } = {}): Promise<Tab> {
-      const { script, ...rest } = options;
+    /**
+     * `script`: what the page at this address is to be, instead of what the server has there. `clock`: the page's timers run on
+     * `page.clock`, which can be moved on.
+     */
+    async open(
+      url: string,
+      options: BrowserContextOptions & { readonly script?: string; readonly clock?: boolean } = {},
+    ): Promise<Tab> {
+      const { script, clock = false, ...rest } = options;
       const context = await browser.newContext(rest);
       if (script !== undefined) {
         const code = script.replaceAll('</script', '<\\/script');
@@ -49,8 +57,9 @@ export async function startBrowser(t: { teardown(fn: () => unknown): void }) {
       }
       const page = await context.newPage();
       page.setDefaultTimeout(20_000);
-      const tab: Tab = { page, problems: [], requests: [], sockets: [], calls: [] };
+      const tab: Tab = { page, problems: [], said: [], requests: [], sockets: [], calls: [] };
       page.on('console', (line) => ['error', 'warning'].includes(line.type()) && tab.problems.push(line.text()));
+      page.on('console', (line) => tab.said.push(line.text()));
       page.on('pageerror', (error) => tab.problems.push(String(error)));
       page.on('request', (request) => tab.requests.push(`${request.method()} ${new URL(request.url()).pathname}`));
       page.on('websocket', (socket) => {
@@ -62,6 +71,7 @@ export async function startBrowser(t: { teardown(fn: () => unknown): void }) {
           }
         });
       });
+      if (clock) await page.clock.install();
       await page.goto(url);
       return tab;
     },
