@@ -56,6 +56,13 @@ try {
   await ann.locator('#refusal').waitFor();
   await ann.locator('[data-testid=chat-message]').nth(3).waitFor();
   await ann.fill('#lock-message', '');
+  const queue = (waiting) => ({ topic: 'room:water-box', event: 'queue:update', data: { waiting } });
+  const note = (id) => ({ topic: `user:${id}`, event: 'note', data: { unread: 1 } });
+  await ask('POST', 'publish', { messages: Array.from({ length: 120 }, (_, i) => queue(i)) });
+  await ask('POST', 'publish', { messages: [note('ann'), note('bob')] });
+  await ann.click('#tab-topics');
+  await ann.click('[data-topic="room:crystal-growth"] button');
+  await ann.locator('[data-testid=subscriber]').nth(2).waitFor();
   await ann.locator('#room-title').click();
   mkdirSync(dirname(file), { recursive: true });
   await ann.screenshot({ path: file });

@@ -79,7 +79,7 @@ t.test('two tabs see the same room, take turns with its lock, chat and present',
     await says(b, `[data-testid=frame][data-op=${op}]`, op);
   }
   await b.click('#delete');
-  await b.click('#delete-confirm');
+  await b.click('#confirm-yes');
   for (const page of [a, b]) {
     await page.locator('#welcome').waitFor({ state: 'visible' });
     await says(page, '#rooms-status', 'live');
@@ -155,7 +155,7 @@ t.test('a server that wants a token says so, and lets in who types one', { skip 
   await page.press('#create-name', 'Enter');
   await says(page, '[data-testid=member]', /Ann.*you.*host/s);
   await page.click('#delete');
-  await page.click('#delete-confirm');
+  await page.click('#confirm-yes');
   await says(page, '[data-testid=notice]', 'You deleted anns');
   t.notOk(await server.plugins.rooms.get('anns'));
   t.notMatch(await page.innerText('#wire-log'), token, 'the token is not shown');

@@ -69,6 +69,46 @@ export interface Names {
   readonly calls: readonly string[];
 }
 
+export interface WatchedLock {
+  readonly roomId: string;
+  readonly target: string;
+  readonly userId: string;
+  readonly userName: string;
+  /** Null: held over HTTP. */
+  readonly sid: string | null;
+  readonly msg: string | null;
+  /** When it was taken, seconds. */
+  readonly timestamp: number;
+  /** Store time, ms. */
+  readonly expiresAt: number;
+  /** Calls in line for it. */
+  readonly waiting: number;
+}
+
+export interface WatchedLocks {
+  readonly now: number;
+  readonly total: number;
+  readonly locks: readonly WatchedLock[];
+}
+
+export interface Why {
+  readonly verdict: string;
+  readonly sentence: string;
+  readonly sessions: readonly { readonly sid: string; readonly sentence: string }[];
+}
+
+/** A session. */
+export interface WhoIsHere {
+  readonly sid: string;
+  readonly user: { readonly id: string; readonly name: string };
+  readonly connected: boolean;
+  readonly topics: readonly string[];
+}
+
+export interface Who {
+  readonly sessions: readonly WhoIsHere[];
+}
+
 export interface Published {
   readonly offset: number;
   readonly matched: number;

@@ -7,6 +7,7 @@ import type { FreeClient, PageContract } from './contract.js';
 import { Dock } from './dock.js';
 import { byId, setText } from './dom.js';
 import { Follower } from './follower.js';
+import { HoldersPanel } from './holders-panel.js';
 import { Names } from './names.js';
 import { attempt } from './notices.js';
 import { PublishForm } from './publish-form.js';
@@ -18,6 +19,7 @@ import { StreamPanel } from './stream-panel.js';
 import { tappedWebSocket } from './tap.js';
 import { TopicDetail } from './topic-detail.js';
 import { TopicsPanel } from './topics-panel.js';
+import { WhyPanel } from './why-panel.js';
 import { WireView } from './wire-view.js';
 
 const TICK_MS = 250;
@@ -47,9 +49,17 @@ const names = new Names(admin);
 const follower = new Follower(free, admin, stream);
 new PublishForm(free, admin, names);
 new CallForm(free);
-const detail = new TopicDetail(admin, (topic) => {
-  dock.open('stream');
-  void follower.follow(topic);
+const holders = new HoldersPanel(admin);
+const why = new WhyPanel(admin);
+const detail = new TopicDetail(admin, {
+  follow(topic) {
+    dock.open('stream');
+    void follower.follow(topic);
+  },
+  why(question) {
+    dock.open('why');
+    why.open(question);
+  },
 });
 const dock = new Dock(admin, {
   wire,
@@ -61,6 +71,8 @@ const dock = new Dock(admin, {
     },
   },
   send: { show: () => void names.refresh() },
+  locks: holders,
+  why,
 });
 
 /** What is shown; undefined: nothing yet. */
@@ -76,6 +88,7 @@ const list = new RoomList(client, (roomId) => {
 });
 const view = new RoomView({
   client,
+  admin,
   token,
   now: () => Date.now() + clockLead,
   back: () => (location.hash = '#/'),
@@ -144,5 +157,6 @@ addEventListener('pagehide', ({ persisted }) => {
 setInterval(() => {
   bar.tick();
   view.tick();
+  holders.tick();
 }, TICK_MS);
 show();

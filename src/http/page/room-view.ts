@@ -1,10 +1,13 @@
 /** One open room: joined when it is opened, left when another is, drawn anew with every change of its state. */
 import { RoomwireError, type Member, type RemovedInfo, type RoomState } from '../../client/index.js';
 import { errors } from '../../protocol/codes.js';
+import type { Admin } from './admin.js';
 import { Chat } from './chat.js';
+import { confirmed } from './confirm.js';
 import type { PageClient, PageRoom } from './contract.js';
 import { byId, h, setText } from './dom.js';
 import { LockPanel } from './lock-panel.js';
+import { MemberLag } from './member-lag.js';
 import { attempt, notice, textOf } from './notices.js';
 import { pillsOf } from './pills.js';
 import { PresenterPanel } from './presenter.js';
@@ -13,6 +16,7 @@ import { hashOf } from './route.js';
 
 export interface RoomViewOptions {
   readonly client: PageClient;
+  readonly admin: Admin;
   readonly token: string | undefined;
   /** Store time in ms. */
   readonly now: () => number;
@@ -28,6 +32,7 @@ export class RoomView {
   readonly #chat: Chat;
   readonly #lock: LockPanel;
   readonly #presenter: PresenterPanel;
+  readonly #lag: MemberLag;
   /** Of everyone seen in this room: who left is no longer in its state. */
   readonly #names = new Map<string, string>();
   #room: PageRoom | undefined;
@@ -35,21 +40,14 @@ export class RoomView {
   #stop: (() => void)[] = [];
 
   constructor(options: RoomViewOptions) {
-    const { client, now, back } = options;
+    const { client, admin, now, back } = options;
     this.#options = options;
     this.#chat = new Chat(client);
     this.#lock = new LockPanel(now);
     this.#presenter = new PresenterPanel(client);
+    this.#lag = new MemberLag(admin, () => this.#draw());
     byId('leave', HTMLButtonElement).addEventListener('click', back);
-    const dialog = byId('delete-dialog', HTMLDialogElement);
-    byId('delete', HTMLButtonElement).addEventListener('click', () => {
-      setText(byId('delete-title', HTMLElement), `Delete ${this.#room?.id ?? ''} for everyone?`);
-      dialog.returnValue = '';
-      dialog.showModal();
-    });
-    dialog.addEventListener('close', () => {
-      if (dialog.returnValue === 'delete') attempt(() => this.#delete());
-    });
+    byId('delete', HTMLButtonElement).addEventListener('click', () => attempt(() => this.#delete()));
   }
 
   async open(roomId: string, create: boolean): Promise<void> {
@@ -72,7 +70,9 @@ export class RoomView {
     this.#draw();
     try {
       await room.join({ create });
-      if (room === this.#room) this.#draw();
+      if (room !== this.#room) return;
+      this.#lag.open(room.topic);
+      this.#draw();
     } catch (error) {
       if (room !== this.#room) return;
       this.close();
@@ -92,6 +92,7 @@ export class RoomView {
     this.#chat.close();
     this.#lock.close();
     this.#presenter.close();
+    this.#lag.close();
     this.#names.clear();
     const { status } = room.state.get();
     // Without a connection there is nobody to tell; the server ends the membership by itself.
@@ -114,7 +115,9 @@ export class RoomView {
 
   async #delete(): Promise<void> {
     const room = this.#room;
-    if (room === undefined) return;
+    if (room === undefined || !(await confirmed(`Delete ${room.id} for everyone?`, 'Delete'))) return;
+    // Another one was opened meanwhile, by the address.
+    if (room !== this.#room) return;
     this.#deleting = true;
     try {
       await deleteRoom(room.id, { token: this.#options.token, lockToken: this.#lock.token });
@@ -153,17 +156,21 @@ export class RoomView {
   #member({ userId, name, online }: Member, state: RoomState): HTMLElement {
     this.#names.set(userId, name);
     const isMe = userId === this.#options.client.state.get().user?.id;
+    const lag = this.#lag.of(userId);
     const badges = [
       isMe ? h('span', { class: 'pill' }, 'you') : undefined,
       state.host?.userId === userId ? h('span', { class: 'pill blue' }, 'host') : undefined,
       state.presenter?.userId === userId ? h('span', { class: 'pill green' }, 'presenter') : undefined,
+      lag > 0
+        ? h('span', { class: 'pill yellow', title: 'events it has not been sent yet' }, `${lag} behind`)
+        : undefined,
       online > 1 ? h('span', { class: 'pill' }, `${online} sessions`) : undefined,
     ];
     return h(
       'li',
       { 'data-testid': 'member', 'data-user': userId, class: online > 0 ? '' : 'away' },
       h('span', { class: 'dot', role: 'img', 'aria-label': online > 0 ? 'online' : 'away' }),
-      h('span', { class: 'name' }, name),
+      h('span', { class: 'name', title: userId }, name),
       ...badges,
     );
   }

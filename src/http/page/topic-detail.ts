@@ -4,8 +4,17 @@ import { topicPath, type Subscriber, type TopicReport } from './answers.js';
 import { byId, count, h, setText, timeOf } from './dom.js';
 import { KeyedRows, type Row } from './keyed-rows.js';
 import { Poll } from './poll.js';
+import type { Question } from './why-panel.js';
 
 type Publish = TopicReport['publishes'][number];
+
+/** Where its buttons lead. */
+export interface TopicActions {
+  readonly follow: (topic: string) => void;
+  readonly why: (question: Question) => void;
+}
+
+type Ask = (question: Omit<Question, 'topic'>) => void;
 
 export class TopicDetail {
   readonly #admin: Admin;
@@ -16,13 +25,20 @@ export class TopicDetail {
   readonly #listeners: (() => void)[] = [];
   #topic: string | undefined;
 
-  constructor(admin: Admin, follow: (topic: string) => void) {
+  constructor(admin: Admin, { follow, why }: TopicActions) {
     this.#admin = admin;
-    this.#sessions = new KeyedRows(byId('topic-sessions', HTMLTableSectionElement), ({ sid }) => sid, sessionRow);
+    const ask = (question: Omit<Question, 'topic'>): void => {
+      if (this.#topic !== undefined) why({ topic: this.#topic, ...question });
+    };
+    this.#sessions = new KeyedRows(
+      byId('topic-sessions', HTMLTableSectionElement),
+      ({ sid }) => sid,
+      (sid) => sessionRow(sid, ask),
+    );
     this.#publishes = new KeyedRows(
       byId('topic-publishes', HTMLTableSectionElement),
       ({ offset }) => String(offset),
-      publishRow,
+      (offset) => publishRow(offset, ask),
     );
     byId('topic-close', HTMLButtonElement).addEventListener('click', () => this.open(undefined));
     byId('topic-follow', HTMLButtonElement).addEventListener('click', () => {
@@ -82,21 +98,15 @@ export class TopicDetail {
   }
 }
 
-function sessionRow(sid: string): Row<Subscriber> {
+function sessionRow(sid: string, ask: Ask): Row<Subscriber> {
   const user = h('td', {});
+  const why = h('button', { type: 'button', class: 'link', title: 'Why did it not get an event?' }, sid);
+  why.addEventListener('click', () => ask({ who: sid }));
   const lag = h('td', {});
   const buffered = h('td', { class: 'number' });
   const handled = h('td', { class: 'number' });
   return {
-    element: h(
-      'tr',
-      { 'data-testid': 'subscriber', 'data-sid': sid },
-      user,
-      h('td', {}, h('code', {}, sid)),
-      lag,
-      buffered,
-      handled,
-    ),
+    element: h('tr', { 'data-testid': 'subscriber', 'data-sid': sid }, user, h('td', {}, why), lag, buffered, handled),
     show(one) {
       setText(user, one.user);
       setText(lag, one.connected ? (one.lag === 0 ? 'has all' : `${one.lag} behind`) : 'away, in its grace');
@@ -107,12 +117,14 @@ function sessionRow(sid: string): Row<Subscriber> {
   };
 }
 
-function publishRow(offset: string): Row<Publish> {
+function publishRow(offset: string, ask: Ask): Row<Publish> {
+  const why = h('button', { type: 'button', class: 'link', title: 'Why did somebody not get it?' }, offset);
+  why.addEventListener('click', () => ask({ offset: Number(offset) }));
   const at = h('td', {});
   const matched = h('td', { class: 'number' });
   const behind = h('td', { class: 'number' });
   return {
-    element: h('tr', { 'data-testid': 'publish' }, h('th', { scope: 'row' }, offset), at, matched, behind),
+    element: h('tr', { 'data-testid': 'publish' }, h('th', { scope: 'row' }, why), at, matched, behind),
     show(one) {
       setText(at, timeOf(one.at));
       setText(matched, String(one.matched));
