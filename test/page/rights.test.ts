@@ -32,11 +32,13 @@ t.test('a bad key says what to do, a good one opens the tools and is nowhere but
     await page.press('#admin-key', 'Enter');
     await says(page, '#admin-text', answer);
     t.equal(await page.inputValue('#admin-key'), '');
+    t.equal(await page.evaluate(() => document.activeElement?.id), 'admin-key', 'ready for another one');
   }
   await page.fill('#admin-key', API_KEY);
   await page.press('#admin-key', 'Enter');
   await says(page, '[data-topic="room:demo"]', 'room:demo');
   t.ok(await page.locator('#admin-form').isHidden());
+  t.equal(await page.evaluate(() => document.activeElement?.id), 'tab-topics', 'the focus is not lost');
   const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]));
   t.notMatch(kept, API_KEY);
   t.notMatch(await page.content(), API_KEY);

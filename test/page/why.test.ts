@@ -23,7 +23,7 @@ t.test('a user’s topics are proposed, and each event of one is answered by a c
   await page.click('[data-testid=why-event][data-offset="2"] button');
   await says(page, '#why-answer', /joined after.*event 2 of room:demo.*Joined after: it subscribed at/);
   await says(page, '#why-answer', 'it has to fetch what is from before it joined');
-  t.equal(await page.getAttribute('[data-testid=why-event][data-offset="2"]', 'aria-selected'), 'true');
+  t.equal(await page.getAttribute('[data-testid=why-event][data-offset="2"]', 'aria-current'), 'true');
   t.same(problems, []);
 });
 

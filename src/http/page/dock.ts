@@ -19,6 +19,8 @@ export class Dock {
   readonly #dock = byId('dock', HTMLElement);
   readonly #hide = byId('dock-hide', HTMLButtonElement);
   #open: string | undefined;
+  /** A key was given and not answered yet: the focus was in the form. */
+  #tried = false;
 
   /** `panels` by the id of their element; the first one is open where nothing is remembered. */
   constructor(admin: Admin, panels: Readonly<Record<string, Panel>>) {
@@ -87,7 +89,9 @@ export class Dock {
     onSubmit(byId('admin-form', HTMLFormElement), () => {
       const key = input.value.trim();
       input.value = '';
-      if (key !== '') this.#admin.useKey(key);
+      if (key === '') return;
+      this.#tried = true;
+      this.#admin.useKey(key);
     });
     byId('forget-key', HTMLButtonElement).addEventListener('click', () => this.#admin.forgetKey());
     this.#admin.subscribe(() => {
@@ -109,6 +113,10 @@ export class Dock {
     }
     setText(byId('admin-text', HTMLElement), refused ? why : '');
     byId('admin-form', HTMLFormElement).hidden = !refused;
+    if (!this.#tried || rights === 'unknown') return;
+    this.#tried = false;
+    if (refused) byId('admin-key', HTMLInputElement).focus();
+    else this.#tabs.find((tab) => nameOf(tab) === this.#open)?.focus();
   }
 }
 

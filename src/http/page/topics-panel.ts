@@ -105,7 +105,7 @@ export class TopicsPanel implements Panel {
         setText(behind, String(line.behind));
         behind.classList.toggle('warned', line.behind > 0);
         setText(newest, line.lastAt === null ? '' : timeOf(line.lastAt));
-        element.setAttribute('aria-selected', String(topic === this.#detail.topic));
+        element.setAttribute('aria-current', String(topic === this.#detail.topic));
       },
     };
   }

@@ -164,7 +164,7 @@ export class WhyPanel implements Panel {
 
   #mark(): void {
     for (const row of byId('why-events', HTMLElement).children) {
-      row.setAttribute('aria-selected', String((row as HTMLElement).dataset['offset'] === this.#offset.value));
+      row.setAttribute('aria-current', String((row as HTMLElement).dataset['offset'] === this.#offset.value));
     }
   }
 }

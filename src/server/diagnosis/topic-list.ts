@@ -17,28 +17,40 @@ export function topicList(hub: Hub, { search = '', limit = 100 }: TopicQuery): T
   const most = Math.min(Math.max(1, limit), 500);
   const needle = search.toLowerCase();
   const now = hub.now();
-  let total = 0;
-  let found: { readonly topic: Topic; readonly lastAt: number }[] = [];
-  const shorten = (): void => {
-    found = found.sort((a, b) => b.lastAt - a.lastAt || byName(a.topic, b.topic)).slice(0, most);
-  };
+  const fitting: Topic[] = [];
   for (const name of hub.topicNames()) {
-    if (name.startsWith(OWN_PREFIX) || !name.toLowerCase().includes(needle)) continue;
-    const topic = hub.topic(name) as Topic;
-    total++;
-    // One pass, and never more at once than twice what is asked for.
-    if (found.push({ topic, lastAt: topic.ring.chunks.at(-1)?.at ?? 0 }) >= most * 2) shorten();
+    if (name.startsWith(OWN_PREFIX) || (needle !== '' && !name.toLowerCase().includes(needle))) continue;
+    fitting.push(hub.topic(name) as Topic);
   }
-  shorten();
-  return { now, total, topics: found.map(({ topic, lastAt }) => lineOf(topic, lastAt, now)) };
+  const topics = newest(fitting, most).map((topic) => lineOf(topic, now));
+  return { now, total: fitting.length, topics };
+}
+
+/** Store time of its newest event; 0 for none since the start. */
+function lastAt({ ring }: Topic): number {
+  return ring.chunks.at(-1)?.at ?? 0;
+}
+
+/** The loop waits meanwhile, and there may be many: their times alone are sorted, by the engine, and then the few. */
+function newest(topics: readonly Topic[], most: number): Topic[] {
+  let found = topics;
+  if (topics.length > most) {
+    const times = Float64Array.from(topics, lastAt).sort();
+    const least = times[times.length - most] as number;
+    const above = topics.filter((topic) => lastAt(topic) > least);
+    const equal = topics.filter((topic) => lastAt(topic) === least);
+    found = [...above, ...equal.slice(0, most - above.length)];
+  }
+  return [...found].sort((a, b) => lastAt(b) - lastAt(a) || byName(a, b));
 }
 
 function byName(a: Topic, b: Topic): number {
   return b.cursors.length - a.cursors.length || (a.name < b.name ? -1 : 1);
 }
 
-function lineOf(topic: Topic, lastAt: number, now: number): TopicLine {
+function lineOf(topic: Topic, now: number): TopicLine {
   const { name, epoch, head, cursors, ring } = topic;
+  const at = lastAt(topic);
   let behind = 0;
   for (const { next } of cursors) if (next <= head) behind++;
   return {
@@ -48,7 +60,7 @@ function lineOf(topic: Topic, lastAt: number, now: number): TopicLine {
     subscribers: cursors.length,
     behind,
     perSecond: rateOf(ring, head, now),
-    lastAt: lastAt === 0 ? null : lastAt,
+    lastAt: at === 0 ? null : at,
   };
 }
 
