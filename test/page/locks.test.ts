@@ -70,3 +70,22 @@ t.test('the countdown falls between two answers, by the server’s clock and not
   await page.locator('#locks-status:empty').waitFor({ state: 'attached' });
   await rowSays(page, row, ['demo', 'trajectory:meta', 'server (over HTTP)']);
 });
+
+t.test('the room itself shows who holds what, and a lease that was renewed is longer again', { skip }, async (t) => {
+  const { http: url, server, openTab } = await startPage(t);
+  const { rooms } = server.plugins;
+  await rooms.create('demo');
+  const { page, problems } = await openTab(`${url}/#/room/demo`);
+  await says(page, '#member-count', '1 online');
+  t.equal(await page.locator('[data-testid=room-lock]').count(), 0);
+  const request = { roomId: 'demo', target: 'cell:1', ttl: 60_000 };
+  const { token } = await rooms.locks.acquire(request);
+  const lock = '[data-testid=room-lock][data-target="cell:1"]';
+  await says(page, lock, /server.*(60|5\d) s left/);
+  // Nothing is told of it: the page has to ask.
+  await rooms.locks.refresh({ ...request, token, ttl: 300_000 });
+  await says(page, lock, /(300|2\d\d) s left/);
+  await rooms.locks.release({ ...request, token });
+  await page.locator(lock).waitFor({ state: 'detached' });
+  t.same(problems, []);
+});

@@ -31,6 +31,10 @@ t.test('the publish form reaches another client, as this tab or as the server', 
   await page.fill('#publish-topic', 'room:demmo');
   await page.click('#publish-form button');
   await says(page, '#publish-result', /reached nobody.*Did you mean room:demo\?/);
+  await page.click('#publish-look');
+  await says(page, '#topic-name', 'room:demmo');
+  await says(page, '#topic-similar', 'Nobody is in it. Names like it: room:demo');
+  await page.click('#tab-send');
   await page.fill('#publish-data', '{"text": ');
   await page.click('#publish-form button');
   t.match(

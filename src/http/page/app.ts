@@ -47,7 +47,13 @@ const free = client as unknown as FreeClient;
 const admin = new Admin(token !== undefined);
 const names = new Names(admin);
 const follower = new Follower(free, admin, stream);
-new PublishForm(free, admin, names);
+new PublishForm(free, admin, {
+  names,
+  look(topic) {
+    dock.open('topics');
+    detail.open(topic);
+  },
+});
 new CallForm(free);
 const holders = new HoldersPanel(admin);
 const why = new WhyPanel(admin);

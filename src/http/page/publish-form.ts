@@ -7,6 +7,12 @@ import { jsonIn } from './json-field.js';
 import type { Names } from './names.js';
 import { textOf } from './notices.js';
 
+export interface PublishFormOptions {
+  readonly names: Names;
+  /** Shows a topic. */
+  readonly look: (topic: string) => void;
+}
+
 export class PublishForm {
   readonly #client: FreeClient;
   readonly #admin: Admin;
@@ -15,11 +21,15 @@ export class PublishForm {
   readonly #data = byId('publish-data', HTMLTextAreaElement);
   readonly #as = byId('publish-as', HTMLSelectElement);
   readonly #result = byId('publish-result', HTMLParagraphElement);
+  /** Shown once an event is in a topic: where it went can be looked at. */
+  readonly #look = byId('publish-look', HTMLButtonElement);
+  #published = '';
 
-  constructor(client: FreeClient, admin: Admin, names: Names) {
+  constructor(client: FreeClient, admin: Admin, { names, look }: PublishFormOptions) {
     this.#client = client;
     this.#admin = admin;
     this.#topic.addEventListener('input', () => names.eventsOf(this.#topic.value.trim()));
+    this.#look.addEventListener('click', () => look(this.#published));
     onSubmit(byId('publish-form', HTMLFormElement), () => void this.#publish());
   }
 
@@ -29,6 +39,7 @@ export class PublishForm {
     const data = jsonIn(this.#data);
     if (data === undefined) return;
     setText(this.#result, 'sending');
+    this.#look.hidden = true;
     try {
       const published =
         this.#as.value === 'server'
@@ -38,6 +49,8 @@ export class PublishForm {
             })
           : await this.#client.publish(topic, event, data);
       this.#tell(published);
+      this.#published = topic;
+      this.#look.hidden = false;
     } catch (error) {
       this.#say(this.#adviceFor(error), true);
     }

@@ -12,6 +12,7 @@ import { attempt, notice, textOf } from './notices.js';
 import { pillsOf } from './pills.js';
 import { PresenterPanel } from './presenter.js';
 import { deleteRoom } from './rest.js';
+import { RoomLocks } from './room-locks.js';
 import { hashOf } from './route.js';
 
 export interface RoomViewOptions {
@@ -33,6 +34,7 @@ export class RoomView {
   readonly #lock: LockPanel;
   readonly #presenter: PresenterPanel;
   readonly #lag: MemberLag;
+  readonly #locks: RoomLocks;
   /** Of everyone seen in this room: who left is no longer in its state. */
   readonly #names = new Map<string, string>();
   #room: PageRoom | undefined;
@@ -45,6 +47,7 @@ export class RoomView {
     this.#chat = new Chat(client);
     this.#lock = new LockPanel(now);
     this.#presenter = new PresenterPanel(client);
+    this.#locks = new RoomLocks(options);
     this.#lag = new MemberLag(admin, () => this.#draw());
     byId('leave', HTMLButtonElement).addEventListener('click', back);
     byId('delete', HTMLButtonElement).addEventListener('click', () => attempt(() => this.#delete()));
@@ -58,6 +61,7 @@ export class RoomView {
     this.#chat.open(room);
     this.#lock.open(room);
     this.#presenter.open(room);
+    this.#locks.open(roomId);
     this.#stop = [
       room.state.subscribe(() => this.#draw()),
       room.on('removed', (removed) => this.#removed(room, removed)),
@@ -93,6 +97,7 @@ export class RoomView {
     this.#lock.close();
     this.#presenter.close();
     this.#lag.close();
+    this.#locks.close();
     this.#names.clear();
     const { status } = room.state.get();
     // Without a connection there is nobody to tell; the server ends the membership by itself.
@@ -101,6 +106,7 @@ export class RoomView {
 
   tick(): void {
     this.#lock.tick();
+    this.#locks.tick();
   }
 
   #removed(room: PageRoom, { code, reason }: RemovedInfo): void {
@@ -135,7 +141,7 @@ export class RoomView {
     const room = this.#room;
     if (room === undefined) return;
     const state = room.state.get();
-    const { metadata, status, members, memberCount } = state;
+    const { metadata, status, members, memberCount, locks } = state;
     this.#section.setAttribute('aria-busy', String(status !== 'joined'));
     if (metadata !== null && status === 'joined') {
       // The list stands still meanwhile; what this room tells keeps its own line current.
@@ -143,6 +149,7 @@ export class RoomView {
       byId('room-pills', HTMLElement).replaceChildren(...pillsOf(metadata));
       setText(byId('room-description', HTMLElement), metadata.description ?? '');
       this.#lock.show(metadata.metadataLocked);
+      this.#locks.show(locks);
     }
     this.#presenter.show(state);
     const online = members.filter(({ online }) => online > 0).length;
