@@ -62,6 +62,8 @@ const backend = spawn('python3', [here('backend/app.py')], {
   env: {
     ...process.env,
     ...secrets,
+    // It is told on its input.
+    ROOMWIRE_URL: undefined,
     BACKEND_PORT: options['backend-port'],
     PAGE_DIR: here('dist'),
     PYTHONDONTWRITEBYTECODE: '1',
