@@ -1,6 +1,9 @@
 /** docs/python.md: its client runs against a real server, and everything in it is Python. */
 import { execFile, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
@@ -27,7 +30,7 @@ t.test('every block is valid Python', { skip: python ? false : 'python3 is not h
 });
 
 const scenario = `
-import json, roomwire, append
+import json, os, sqlite3, roomwire, append, outbox
 out = {}
 out["nobody"] = roomwire.broadcast("election_updates", "guarantee_update", {"action": "create"}, key="row-1-v1")
 out["again"] = roomwire.broadcast("election_updates", "guarantee_update", {"action": "create"}, key="row-1-v1")
@@ -43,6 +46,20 @@ try:
     append.append_frames("lab", [4], "another")
 except roomwire.RoomwireError as error:
     out["refused"] = [error.name, error.status, error.details["msg"]]
+db = sqlite3.connect(":memory:")
+db.execute("create table outbox (id integer primary key, topic text, event text, data text)")
+for n in (1, 2):
+    outbox.put(db, "election_updates", "guarantee_update", {"n": n})
+outbox.put(db, "nowhere", "x", {})
+db.commit()
+roomwire.publish("election_updates", "guarantee_update", {"n": 1}, key="outbox-1")  # and died before the delete
+here, roomwire.URL = roomwire.URL, os.environ["PROXY_URL"]
+out["proxy"] = roomwire.broadcast("election_updates", "guarantee_update", {})
+out["away"] = [outbox.deliver(db), db.execute("select count(*) from outbox").fetchone()[0]]
+roomwire.URL = here
+out["unfit"] = roomwire.broadcast("election_updates", "guarantee_update", {1, 2})
+out["delivered"] = [outbox.deliver(db), db.execute("select count(*) from outbox").fetchone()[0]]
+out["head"] = roomwire.publish("election_updates", "guarantee_update", {})["offset"]
 print(json.dumps(out))
 `;
 
@@ -64,7 +81,16 @@ t.test(
       if (name !== undefined) writeFileSync(join(dir, name), code);
     }
     writeFileSync(join(dir, 'scenario.py'), scenario);
-    const { stdout } = await run('python3', ['scenario.py'], { cwd: dir, env: { ...process.env, ROOMWIRE_URL: url } });
+    // A proxy whose server is away.
+    const proxy = createServer((_, answer) => answer.writeHead(502).end('<h1>Bad Gateway</h1>')).listen(0, '127.0.0.1');
+    await once(proxy, 'listening');
+    t.teardown(() => proxy.close());
+    const env = {
+      ...process.env,
+      ROOMWIRE_URL: url,
+      PROXY_URL: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    };
+    const { stdout } = await run('python3', ['scenario.py'], { cwd: dir, env });
     const out = JSON.parse(stdout) as Record<string, unknown>;
     t.match(out, {
       nobody: { ok: true, matched: 0, offset: 1 },
@@ -75,6 +101,12 @@ t.test(
       frames: 3,
       locks: [],
       refused: ['lock_held', 423, 'mine'],
+      proxy: { ok: false, matched: 0, error: 'POST /api/publish: 502' },
+      away: [false, 3],
+      unfit: { ok: false, error: /not JSON serializable/ },
+      delivered: [true, 0],
+      // One of before, the outbox's two, each once, and this.
+      head: 4,
     });
   },
 );
