@@ -38,7 +38,7 @@ async function results(t: Test, ...args: string[]) {
   const json = JSON.parse(readFileSync(file, 'utf8')) as { machine: object; results: Row[] };
   const able = (peer: string): boolean => !err.includes(`SKIPPED ${peer}:`);
   const tables = out.split('\n\n').filter((part) => part.startsWith('work '));
-  return { ...json, able, tables };
+  return { ...json, able, tables, err };
 }
 
 const stores = [
@@ -62,15 +62,19 @@ t.test('every subscriber of every peer gets every event, and the JSON says so', 
     '--seconds',
     '0.05',
   ];
-  const { machine, results: rows, able, tables } = await results(t, ...flags);
+  const { machine, results: rows, able, tables, err } = await results(t, ...flags);
   t.match(machine, { cpu: String, cores: Number, system: String, node: process.version, pinned: Boolean });
-  t.strictSame(
-    rows.map(({ peer, store, w }) => [peer, store, w]),
-    [1, 300].flatMap((w) => [
-      ...stores.map((contestant) => [...contestant, w]),
-      ...others.filter(able).map((peer) => [peer, 'none', w]),
-    ]),
-  );
+  const told = rows.map(({ peer, store, w }) => `${peer} ${store} ${w}`);
+  // On a busy machine a peer may be too slow for the larger window; then the run says so.
+  const tooSlow = (peer: string, w: number): boolean => err.includes(`SKIPPED fanout ${peer} n=20 w=${w} `);
+  const expected = [1, 300].flatMap((w) => [
+    ...stores.map(([peer, store]) => `${peer} ${store} ${w}`),
+    ...others
+      .filter(able)
+      .map((peer) => [`${peer} none ${w}`, tooSlow(peer, w)] as const)
+      .flatMap(([row, slow]) => (slow && !told.includes(row) ? [] : [row])),
+  ]);
+  t.strictSame(told, expected);
   for (const row of rows) {
     t.match(row, { work: 'fanout', n: 20, bytes: 64 });
     // The run itself fails when any subscriber's own count is off.
