@@ -6,6 +6,7 @@ import { build } from 'esbuild';
 import t from 'tap';
 import { http } from '../../src/http/http.js';
 import { rooms } from '../../src/rooms/rooms.js';
+import { memoryStore } from '../../src/store/memory.js';
 import { eventually, skipBrowser as skip, startBrowser } from '../support/browser.js';
 import { startServer } from '../support/server.js';
 
@@ -25,7 +26,7 @@ t.test('the application of docs/react.md type-checks, and two people use it as i
   const contractFile = join(dir, 'contract.ts');
   writeFileSync(contractFile, block(read('README.md'), '// contract.ts'));
   const { contract } = (await import(contractFile)) as { contract: import('../../src/protocol/contract.js').Contract };
-  const s = await startServer(t, { contract, plugins: [rooms(), http()] as const, store: undefined });
+  const s = await startServer(t, { contract, plugins: [rooms(), http()] as const, store: memoryStore() });
   s.server.handle('chat:send' as never, async ({ input, session, publish }) => {
     const { roomId, text } = input as { roomId: string; text: string };
     await publish(`room:${roomId}` as never, 'chat:message:new' as never, { user: session.user.name, text, at: 1 });
