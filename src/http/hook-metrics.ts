@@ -1,6 +1,7 @@
 /** What the hooks count, for `/metrics`: requests to the backend by kind, and what waits for it. */
-import { Counter, Gauge, type Registry } from 'prom-client';
+import { Counter, type Registry } from 'prom-client';
 import type { HookCounts, HooksApi } from '../hooks/hooks.js';
+import { gaugesIn } from './gauges.js';
 
 const COUNTS: Readonly<Record<keyof HookCounts, string>> = {
   requests: 'Requests to the backend; tries beyond the first are not among them.',
@@ -22,16 +23,7 @@ export function addHookMetrics(registry: Registry, hooks: HooksApi): void {
       },
     });
   }
-  const gauge = (name: string, help: string, read: () => number): void => {
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(read());
-      },
-    });
-  };
+  const gauge = gaugesIn(registry);
   gauge('roomwire_hook_down', '1 while the backend is not reached.', () => (hooks.stats().down ? 1 : 0));
   gauge('roomwire_hook_notices_waiting', 'Joins and leaves the backend was not told yet.', () => {
     return hooks.stats().notices.waiting;

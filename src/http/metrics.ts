@@ -10,6 +10,7 @@ import type { RoomsApi } from '../rooms/rooms.js';
 import type { AuditEntry, PluginHost } from '../server/api.js';
 import { route, type Route } from './route.js';
 import type { HooksApi } from '../hooks/hooks.js';
+import { gaugesIn } from './gauges.js';
 import { addHookMetrics } from './hook-metrics.js';
 import { TimingMetric, type Timings } from './timing-metric.js';
 
@@ -116,16 +117,7 @@ function addCounts(registry: Registry, server: PluginHost): void {
 /** What there is now. */
 function addHoldings(registry: Registry, server: PluginHost, rooms: RoomsApi | undefined): void {
   let stats = server.stats();
-  const gauge = (name: string, help: string, read: () => number): void => {
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(read());
-      },
-    });
-  };
+  const gauge = gaugesIn(registry);
   // The first to be read takes the numbers for all of them.
   gauge('roomwire_connections', 'Open connections.', () => (stats = server.stats()).connections);
   gauge('roomwire_connections_stalled', 'Connections whose socket takes no more for now.', () => stats.stalled);

@@ -42,6 +42,7 @@ export function docsOf(tx: Transaction, number: string): RoomDocs {
 
 export class DocsOfGoneRooms {
   readonly #host: PluginHost;
+  #sweeping = false;
 
   constructor(host: PluginHost) {
     this.#host = host;
@@ -51,29 +52,33 @@ export class DocsOfGoneRooms {
   forget(tx: Transaction, number: string): void {
     if (tx.list(DOCS, { prefix: `${number}/`, limit: 1 }).length === 0) return;
     tx.set(GONE, number, true);
-    tx.afterCommit(() => this.#sweep(number));
+    tx.afterCommit(() => this.sweep());
   }
 
-  /** Goes on with what an earlier process did not finish. */
-  async restore(): Promise<void> {
-    for (const [number] of await this.#host.transact((tx) => tx.list(GONE, { limit: PAGE }))) this.#sweep(number);
-  }
-
-  #sweep(number: string): void {
-    const page = (): Promise<boolean> =>
-      this.#host.transact((tx) => {
-        const found = tx.list(DOCS, { prefix: `${number}/`, limit: PAGE });
-        for (const [key] of found) tx.delete(DOCS, key);
-        const done = found.length < PAGE;
-        if (done) tx.delete(GONE, number);
-        return done;
-      });
+  /** Goes on until nothing of a gone room is left, also of what an earlier process did not finish. */
+  sweep(): void {
+    if (this.#sweeping) return;
+    this.#sweeping = true;
     const all = async (): Promise<void> => {
-      while (!(await page()));
+      while (this.#sweeping) await this.#host.transact((tx) => this.#page(tx));
     };
-    // The server ends or the store fails: the next start goes on.
-    all().catch((err: unknown) =>
-      this.#host.log.warn({ err }, 'documents of a deleted room stay until the next start'),
-    );
+    // The server ends or the store fails.
+    all().catch((err: unknown) => {
+      this.#sweeping = false;
+      this.#host.log.warn({ err }, 'documents of deleted rooms stay until the next room goes, or the next start');
+    });
+  }
+
+  #page(tx: Transaction): void {
+    const [gone] = tx.list(GONE, { limit: 1 });
+    if (gone === undefined) {
+      // Here and not later: a room deleted after this is seen by the sweep that its commit begins.
+      this.#sweeping = false;
+      return;
+    }
+    const [number] = gone;
+    const found = tx.list(DOCS, { prefix: `${number}/`, limit: PAGE });
+    for (const [key] of found) tx.delete(DOCS, key);
+    if (found.length < PAGE) tx.delete(GONE, number);
   }
 }

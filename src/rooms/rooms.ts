@@ -126,7 +126,7 @@ class Rooms implements RoomsApi {
 
   async #restore(): Promise<void> {
     await this.#locks.restore();
-    await this.#gone.restore();
+    this.#gone.sweep();
     let after = '';
     for (;;) {
       const from = after;

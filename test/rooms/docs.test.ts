@@ -143,6 +143,22 @@ t.test('a start goes on with deleting what the process before left', async (t) =
   t.same(await second.server.transact((tx) => tx.list('rooms-docs-gone', { limit: 9 })), []);
 });
 
+t.test('of hundreds of rooms that were going, a start forgets every one', async (t) => {
+  const path = t.testdir();
+  const first = await startRooms(t, { store: lmdbStore({ path }) });
+  await first.server.transact((tx) => {
+    for (let i = 1_000; i < 1_250; i++) {
+      tx.set('rooms-docs', `${i}/frames/0`, i);
+      tx.set('rooms-docs-gone', String(i), true);
+    }
+  });
+  await first.server.close();
+  const second = await startRooms(t, { store: lmdbStore({ path }) });
+  const left = () => second.server.transact((tx) => tx.list('rooms-docs-gone', { limit: 9 }).length);
+  while ((await left()) > 0);
+  t.same(await second.server.transact((tx) => tx.list('rooms-docs', { limit: 9 })), []);
+});
+
 t.test('derived fields are the program’s to set, over HTTP and in a call', async (t) => {
   const {
     server,
