@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
+import { requireCarriable } from '../protocol/validate.js';
 import { CommandError, UsageError, type Flag, type Flags } from './args.js';
 import { Config } from './config.js';
 
@@ -127,6 +128,7 @@ export function readSettings(
       put(raw, setting.path, parsed(setting.kind, fromEnv));
     }
   }
+  requireText(raw, file);
   const result = v.safeParse(Config, raw);
   if (result.success) return result.output;
   let isUsage = true;
@@ -140,6 +142,15 @@ export function readSettings(
   });
   const message = `wrong settings: ${problems.join('; ')}`;
   throw isUsage ? new UsageError(`${problems.join('; ')}. See roomwire serve --help`) : new CommandError(message);
+}
+
+/** Names with half a character would be settings that nothing ever fits. */
+function requireText(raw: Readonly<Record<string, unknown>>, file: string | undefined): void {
+  try {
+    requireCarriable(raw, { name: 'config' });
+  } catch (error) {
+    throw new CommandError(`wrong settings: ${file ?? 'config'}: ${(error as Error).message}`);
+  }
 }
 
 function parsed(kind: Kind, text: string): unknown {

@@ -1,6 +1,7 @@
 /** What a backend may answer, and what its failure means for whoever waits. Used by all that ask it. */
 import * as v from 'valibot';
 import { RoomwireError } from '../protocol/errors.js';
+import { shortened } from '../protocol/text.js';
 import { BackendError, parsed, type Answer } from './post.js';
 
 const Reason = v.optional(v.string());
@@ -56,8 +57,7 @@ export function checkedBody<S extends v.GenericSchema>(schema: S, answer: Answer
 const REASON_LENGTH = 500;
 
 export function reasonOf(reason: string | undefined): string | undefined {
-  // Through bytes, so that no half of a character is left, which no frame can carry.
-  return reason === undefined ? undefined : Buffer.from(reason.slice(0, REASON_LENGTH)).toString();
+  return reason === undefined ? undefined : shortened(reason, REASON_LENGTH);
 }
 
 /**

@@ -5,6 +5,7 @@
 import { createHmac } from 'node:crypto';
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { requireCarriable } from '../protocol/validate.js';
 import type { Timer } from '../server/api.js';
 
 /** Bytes of an answer; more is not read. */
@@ -39,14 +40,21 @@ export interface Answer {
   readonly body: Buffer;
 }
 
-/** The answer's JSON; undefined for an empty body. Throws BackendError. */
+/** The answer's JSON, as frames can carry it; undefined for an empty body. Throws BackendError. */
 export function parsed({ status, body }: Answer): unknown {
   if (body.length === 0) return undefined;
+  let value: unknown;
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
   } catch (error) {
     throw new BackendError('wrong', `answered ${status} with what is not JSON`, { cause: error });
   }
+  try {
+    requireCarriable(value, { name: 'body' });
+  } catch (error) {
+    throw new BackendError('wrong', `answered ${status}, but ${(error as Error).message}`, { cause: error });
+  }
+  return value;
 }
 
 /** `v1=` and the HMAC-SHA256, in hex, of `id.timestamp.body`. */

@@ -6,7 +6,7 @@ import type * as v from 'valibot';
 import { checked } from '../protocol/validate.js';
 import type { HttpCaller, HttpRequest, HttpResponse, PluginHost } from '../server/api.js';
 import { HttpError, refusalOf, type Answered, type Refused } from './problem.js';
-import { jsonOf, type Arrived } from './route.js';
+import { carriableJsonOf, type Arrived } from './route.js';
 import { Router } from './router.js';
 
 export interface RouteContext extends Arrived {
@@ -24,13 +24,13 @@ export interface Route {
   handle(context: RouteContext): Promise<HttpResponse>;
 }
 
-/** The request's JSON body, checked. `optional`: an empty body counts as `{}`. Throws HttpError and RoomwireError. */
+/** The request's JSON body, checked, with text and depth as frames can carry them. `optional`: an empty body counts as `{}`. Throws HttpError and RoomwireError. */
 export function body<S extends v.GenericSchema>(
   request: HttpRequest,
   schema: S,
   { optional = false }: { readonly optional?: boolean } = {},
 ): v.InferOutput<S> {
-  return checked(schema, jsonOf(request, optional));
+  return checked(schema, carriableJsonOf(request, optional));
 }
 
 export interface RoutesOptions {

@@ -1,8 +1,10 @@
 /** Errors over HTTP: RFC 9457 problem documents. The status comes from the error's name; clients branch on `code` or `name`. */
 import { meaningOf, messageOf } from '../protocol/code-texts.js';
 import type { ErrorName } from '../protocol/codes.js';
+import { EncodeError } from '../protocol/codec.js';
 import { RoomwireError } from '../protocol/errors.js';
 import type { Value } from '../protocol/frames.js';
+import { uncarriable } from '../protocol/validate.js';
 import type { HttpResponse } from '../server/api.js';
 
 const statuses: Readonly<Partial<Record<ErrorName, number>>> = {
@@ -79,6 +81,8 @@ export interface Answered {
 
 /** undefined for what is no answer but a bug. */
 export function refusalOf(error: unknown, refused: Refused = asProblem): Answered | undefined {
+  // What a program made of a request's data cannot be kept or sent.
+  if (error instanceof EncodeError) return refusalOf(uncarriable(error), refused);
   if (error instanceof RoomwireError) {
     const problem = problemOf(error);
     const headers: Record<string, string> = {};

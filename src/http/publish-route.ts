@@ -1,6 +1,7 @@
 /** `POST /api/publish`: one event or a batch, from a backend that holds an API key. */
 import * as v from 'valibot';
 import { RoomwireError } from '../protocol/errors.js';
+import { requireCarriable } from '../protocol/validate.js';
 import type { PluginHost } from '../server/api.js';
 import { Problem, Published } from './answers.js';
 import { json, problemOf } from './problem.js';
@@ -28,10 +29,14 @@ export function publishRoute(server: PluginHost): Route {
     for: 'admins',
     headers: { 'idempotency-key': v.optional(v.string()) },
     body: Request,
+    // One bad item has its own answer; the others are published.
+    bodyInParts: true,
     answers: { 200: { description: 'where it is, and how many were there', schema: v.union([Published, Results]) } },
     problems: [404],
     async handle({ body: wanted, headers: { 'idempotency-key': header } }) {
-      const publish = async ({ topic, event, data, key, diagnose = false }: Message, fallback: string | undefined) => {
+      const publish = async (message: Message, fallback: string | undefined) => {
+        requireCarriable(message, { name: 'message', level: 1 });
+        const { topic, event, data, key, diagnose = false } = message;
         const published = await server.publish(topic, event, data ?? null, { key: key ?? fallback });
         return diagnose ? { ...published, diagnosis: await server.inspect(topic) } : published;
       };

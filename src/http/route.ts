@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { RoomwireError } from '../protocol/errors.js';
-import { checked } from '../protocol/validate.js';
+import { checked, requireCarriable } from '../protocol/validate.js';
 import type { HttpCaller, HttpRequest, HttpResponse } from '../server/api.js';
 import { HttpError, json } from './problem.js';
 
@@ -38,6 +38,8 @@ export interface Operation {
   readonly body?: v.GenericSchema;
   /** An empty body counts as `{}`. */
   readonly bodyOptional?: boolean;
+  /** The handler itself looks whether frames can carry what the body holds: part by part. */
+  readonly bodyInParts?: boolean;
   /** By status. */
   readonly answers: Readonly<Record<number, Answer>>;
   /** Statuses of problem documents beside those that any operation of its kind has. */
@@ -86,7 +88,8 @@ export function route<
   const params = v.object(operation.params ?? ({} as P));
   const query = v.object(operation.query ?? ({} as Q));
   const headers = v.object(operation.headers ?? ({} as H));
-  const { body, bodyOptional = false } = operation;
+  const { body, bodyOptional = false, bodyInParts = false } = operation;
+  const read = bodyInParts ? jsonOf : carriableJsonOf;
   return {
     ...operation,
     async answer({ request, params: parts, caller }) {
@@ -97,7 +100,7 @@ export function route<
         params: checked(params, parts),
         query: fitting(query, queryOf(request)),
         headers: fitting(headers, request.headers),
-        body: body === undefined ? undefined : checked(body, objectOf(jsonOf(request, bodyOptional))),
+        body: body === undefined ? undefined : checked(body, objectOf(read(request, bodyOptional))),
       });
     },
   };
@@ -154,8 +157,18 @@ function queryOf({ query }: HttpRequest): Record<string, string> {
   return values;
 }
 
+/** Levels of a frame around a body's parts, as in `[EVENTS, …, [event, data]]`. */
+const LEVELS_AROUND = 2;
+
+/** The request's body, all of which a frame can carry: text is well formed, levels are few. */
+export function carriableJsonOf(request: HttpRequest, optional: boolean): unknown {
+  const value = jsonOf(request, optional);
+  requireCarriable(value, { name: 'body', level: LEVELS_AROUND });
+  return value;
+}
+
 /** The request's body. `optional`: an empty one counts as `{}`. */
-export function jsonOf(request: HttpRequest, optional: boolean): unknown {
+function jsonOf(request: HttpRequest, optional: boolean): unknown {
   if (request.bodyTooLarge) throw new HttpError(413, 'the body is too large');
   if (request.body.length === 0 && optional) return {};
   const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase();

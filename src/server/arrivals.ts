@@ -5,7 +5,7 @@
  */
 import { RoomwireError } from '../protocol/errors.js';
 import type { Arrival, ArrivalHook } from './api.js';
-import type { Identity } from './auth.js';
+import { problemOfUser, type Identity } from './auth.js';
 
 export class Arrivals {
   readonly #hooks: ArrivalHook[] = [];
@@ -22,6 +22,11 @@ export class Arrivals {
       const changed = (await hook({ ...how, user, guest: identity.guest })) ?? user;
       // Sessions, members and keys go by it: nobody may become another.
       if (changed.id !== user.id) throw new RoomwireError('forbidden', 'a hook named another user');
+      if (changed !== user) {
+        const problem = problemOfUser(changed);
+        if (problem !== undefined)
+          throw new RoomwireError('handler_failed', `a hook's answer cannot be sent: ${problem}`);
+      }
       user = changed;
     }
     return user === identity.user ? identity : { ...identity, user };

@@ -4,7 +4,9 @@
  */
 import { createPublicKey, randomBytes, timingSafeEqual, createHash, type KeyObject } from 'node:crypto';
 import { errors as joseErrors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
+import { encode, EncodeError } from '../protocol/codec.js';
 import { RoomwireError } from '../protocol/errors.js';
+import { shortened } from '../protocol/text.js';
 import type { User } from './api.js';
 import { KeysUnavailable, RemoteKeys } from './jwks.js';
 import { tooMany } from './rates.js';
@@ -46,6 +48,8 @@ export interface Identity {
 
 const KEYS_RETRY_MS = 2_000;
 const CHECKS_AT_ONCE = 64;
+/** Of a user's name, in UTF-16 units. */
+const NAME_LENGTH = 200;
 /** Bytes of a token; more is not looked at. */
 const TOKEN_BYTES = 8 * 1024;
 
@@ -169,7 +173,27 @@ export class Authenticator {
     if (typeof user.id !== 'string' || user.id === '' || user.id.length > 200 || typeof user.name !== 'string') {
       throw new RoomwireError('unauthenticated', 'the token names no user');
     }
-    return user;
+    return sendable(user);
+  }
+}
+
+/** A user as WELCOME and the store can hold it. Throws unauthenticated, naming what they cannot. */
+function sendable(user: User): User {
+  // A name is for people: half a character in it must not keep its owner out.
+  const named = { ...user, name: shortened(user.name, user.name.length) };
+  const problem = problemOfUser(named);
+  if (problem !== undefined) throw new RoomwireError('unauthenticated', `the token makes no user: ${problem}`);
+  return named;
+}
+
+/** Why a user cannot be sent in WELCOME, `[WELCOME, id, { user }]`, and kept; undefined: it can. */
+export function problemOfUser(user: User): string | undefined {
+  try {
+    encode(user, { name: 'user', level: 2 });
+    return undefined;
+  } catch (error) {
+    if (error instanceof EncodeError) return error.message;
+    throw error;
   }
 }
 
@@ -179,9 +203,14 @@ function defaultUser(claims: Claims): User {
   const lists: Record<string, string[]> = {};
   for (const claim of ['groups', 'roles', 'rooms']) {
     const list: unknown = claims[claim];
-    if (Array.isArray(list)) lists[claim] = list.filter((item) => typeof item === 'string');
+    if (Array.isArray(list)) lists[claim] = list.filter(isName);
   }
-  return { id: sub, name: typeof name === 'string' ? name.slice(0, 200) : sub, ...lists };
+  return { id: sub, name: typeof name === 'string' ? shortened(name, NAME_LENGTH) : sub, ...lists };
+}
+
+/** With half a character it could name nothing. */
+function isName(item: unknown): item is string {
+  return typeof item === 'string' && !/\p{Surrogate}/u.test(item);
 }
 
 function refuseSymmetric(algorithms: readonly string[]): void {

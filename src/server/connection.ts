@@ -10,6 +10,7 @@ import { RoomwireError } from '../protocol/errors.js';
 import { Op, type Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
 import { MAX_DEPTH } from '../protocol/read.js';
+import { shortened } from '../protocol/text.js';
 import { scanMessage } from '../protocol/scan.js';
 import type { Counters } from './counters.js';
 import { ackFrame, nackFrame } from './reply.js';
@@ -23,6 +24,8 @@ import type { Timer } from './wheel.js';
 /** 31: what a client gets is nested one level deeper than what it sent, `[EVENTS, …, [event, data]]`. */
 const INBOUND_DEPTH = MAX_DEPTH - 1;
 const UNASKED_A_SECOND = 100;
+/** Of a GOAWAY, in UTF-16 units. */
+const REASON_LENGTH = 500;
 /** A stray frame counts once more for each of these bytes: decoding it costs by its size. */
 const STRAY_BYTES = 64;
 /** A refusal costs more than to ignore. */
@@ -360,12 +363,14 @@ export class Connection implements SocketEvents, OutboxLimit {
   close(name: CloseName, reason: string = closeTexts[name].meaning, retryAfterMs = 0): void {
     if (!this.open) return;
     const code = closes[name];
-    this.#owner.closing(this, name, reason);
+    // A program's words, or a backend's: a throw here would leave the socket open.
+    const told = shortened(reason, REASON_LENGTH);
+    this.#owner.closing(this, name, told);
     this.outbox.write();
     this.state = 'closed';
     this.#timer.cancel();
-    this.#socket.send(encode([Op.GOAWAY, code, reason, retryAfterMs]));
-    this.#socket.end(code, shorten(reason));
+    this.#socket.send(encode([Op.GOAWAY, code, told, retryAfterMs]));
+    this.#socket.end(code, shorten(told));
     this.#abandon();
   }
 

@@ -3,6 +3,7 @@
  * and its result stored after. A repetition meanwhile waits for the same run; one after a crash in
  * between learns `outcome_unknown`, for nobody knows how far the handler came. Used by calls.ts.
  */
+import { encode } from '../protocol/codec.js';
 import { RoomwireError } from '../protocol/errors.js';
 import type { Limits } from '../protocol/limits.js';
 import type { Transaction } from './api.js';
@@ -53,6 +54,8 @@ export class KeyedCalls {
         .catch(() => undefined);
     try {
       const result = (await handler()) ?? null;
+      // Or it could be neither kept nor told, and its repetitions would never learn that it failed.
+      encode(result, { name: 'reply', level: 1 });
       await write((tx) => tx.set('keys', id, { ...record, result }));
       return result;
     } catch (error) {

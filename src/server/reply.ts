@@ -3,6 +3,7 @@ import { messageOf } from '../protocol/code-texts.js';
 import { encode } from '../protocol/codec.js';
 import type { RoomwireError } from '../protocol/errors.js';
 import { Op } from '../protocol/frames.js';
+import { shortened } from '../protocol/text.js';
 import { borrowWriter, pooled } from './pooled.js';
 
 /** A schema's message may quote the data. */
@@ -22,8 +23,7 @@ export function ackFrame(id: number, data: unknown, name = 'data'): Uint8Array {
 /** Leaves out details that are too large or cannot be encoded: a handler chose them, and a throw here would reach nobody. */
 export function nackFrame(id: number, error: RoomwireError): Uint8Array {
   const { code, details } = error;
-  // Through a buffer: a cut may leave half a character.
-  const text = Buffer.from(messageOf(error).slice(0, MESSAGE_CHARACTERS)).toString();
+  const text = shortened(messageOf(error), MESSAGE_CHARACTERS);
   if (details !== undefined) {
     try {
       const frame = encode([Op.NACK, id, code, text, details]);

@@ -21,7 +21,7 @@ export class Sampler<K> {
     this.#options = options;
   }
 
-  /** Whether this one is to be written. Kinds are the program's own: they are few. */
+  /** Whether this one is to be written. Kinds are the program's own: they are few, and each second begins anew. */
   takes(kind: K): boolean {
     const { most, after } = this.#options;
     const count = (this.#seen.get(kind) ?? 0) + 1;

@@ -119,7 +119,7 @@ class RoomServer implements PluginHost {
     this.#options = options;
     this.contract = options.contract;
     this.limits = { ...defaultLimits, ...options.limits };
-    this.log = quietly(options.log ?? silent);
+    this.log = quietly(options.log ?? silent, (ms, fn) => this.#wheel.after(ms, fn));
     this.#store = options.store ?? memoryStore();
     this.#time = options.time ?? systemTime;
     this.#door = new Doorkeeper(options.admission ?? {}, () => this.#time.monotonic());

@@ -108,7 +108,7 @@ t.test('a backend that answers rubbish costs the call, and nothing else', async 
   t.equal(s.backend.received.length, Object.keys(rubbish).length, 'none of it is tried again');
   s.backend.answer(() => ({ result: 'well' }));
   t.equal(await client.call('job:start'), 'well');
-  t.match(s.stats().counts.call, { failures: 7, retries: 0 });
+  t.match(s.stats().counts.call, { failures: Object.keys(rubbish).length, retries: 0 });
   t.equal(s.stats().down, false);
 });
 

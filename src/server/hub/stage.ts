@@ -136,6 +136,8 @@ export class Stage {
 
   /** `value` null deletes. Throws RangeError for names that no store takes: the store would refuse the whole batch. */
   set(table: string, key: string, value: Uint8Array | null): void {
+    // A durable store would keep it under another key, with U+FFFD.
+    if (/\p{Surrogate}/u.test(key)) throw new RangeError(`a key in table '${table}' has a lone surrogate`);
     if (!fits('table', table) || !fits('key', key)) throw new RangeError(`the key in table '${table}' is too long`);
     let documents = this.#documents.get(table);
     if (documents === undefined) this.#documents.set(table, (documents = new StagedTable()));

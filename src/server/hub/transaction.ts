@@ -7,6 +7,7 @@ import { encode } from '../../protocol/codec.js';
 import { errors, type ErrorName } from '../../protocol/codes.js';
 import { RoomwireError } from '../../protocol/errors.js';
 import { Op, type Position, type TopicStatus } from '../../protocol/frames.js';
+import { shortened } from '../../protocol/text.js';
 import type { Published, Session, Transaction } from '../api.js';
 import type { Journal } from '../diagnosis/journal.js';
 import type { ServerSession, SessionConnection } from '../session.js';
@@ -15,6 +16,8 @@ import type { Stage } from './stage.js';
 import { Cursor, type Topic } from './topic.js';
 
 const TRUE = encode(true);
+/** Of a REMOVED, in UTF-16 units. */
+const REASON_LENGTH = 500;
 
 export type Effect = () => void;
 
@@ -180,10 +183,12 @@ export class HubTransaction implements Transaction {
     const { topic: loaded } = this.#live.topic(topic);
     const [, until] = this.position(topic);
     const { journal } = this.#options;
+    // Here: REMOVED is made when nothing may throw any more.
+    const told = shortened(reason, REASON_LENGTH);
     for (const session of there) {
       this.#live.sessions.leave(session, topic);
       this.#live.set('subscriptions', `${session.sid}\0${topic}`, null);
-      const leave: Leave = { until, code, reason, at: this.now, journal };
+      const leave: Leave = { until, code, reason: told, at: this.now, journal };
       this.effects.push(() => unsubscribeNow(session, loaded, leave));
     }
   }
