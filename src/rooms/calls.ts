@@ -59,6 +59,7 @@ export function registerCalls(server: PluginHost, parts: CallParts): void {
   };
 
   const perSession = { perSession: true };
+  const sessionKeys = { sessionKeys: true };
   handle('join:overview', (tx, session, { group }) => membership.joinOverview(tx, session, group), perSession);
   handle('leave:overview', (tx, session, { group }) => membership.leaveOverview(tx, session, group), perSession);
   handle('join:room', (tx, session, input) => membership.join(tx, session, input, rules.verdicts(input)), perSession);
@@ -68,21 +69,23 @@ export function registerCalls(server: PluginHost, parts: CallParts): void {
     return memberPage(tx, roomId, Number(after ?? 0));
   });
 
-  handle('lock:acquire', (tx, session, input, later) => {
+  const acquire = (tx: Transaction, session: Session, input: Calls['lock:acquire']['input'], later: () => Later) => {
     requireInside(tx, session, input.roomId);
     ask(tx, 'lock', session.user, input, rules.verdicts(input).lock);
     return locks.acquire(tx, { userId: session.user.id, userName: session.user.name, sid: session.sid }, input, later);
-  });
-  handle('lock:refresh', (tx, session, input) => locks.refresh(tx, owned(tx, session, input)));
-  handle('lock:msg', (tx, session, input) => locks.message(tx, owned(tx, session, input)));
-  handle('lock:release', (tx, session, input) => locks.release(tx, owned(tx, session, input)));
+  };
+  handle('lock:acquire', acquire, sessionKeys);
+  handle('lock:refresh', (tx, session, input) => locks.refresh(tx, owned(tx, session, input)), sessionKeys);
+  handle('lock:msg', (tx, session, input) => locks.message(tx, owned(tx, session, input)), sessionKeys);
+  handle('lock:release', (tx, session, input) => locks.release(tx, owned(tx, session, input)), sessionKeys);
 
-  handle('lock:force', (tx, session, input) => {
+  const force = (tx: Transaction, session: Session, input: Calls['lock:force']['input']) => {
     const { roomId, target = METADATA_TARGET } = input;
     requireInside(tx, session, roomId);
     ask(tx, 'force-release', session.user, input, rules.verdicts(input)['force-release']);
     return { target, released: locks.forceRelease(tx, roomId, target, session.user.id) };
-  });
+  };
+  handle('lock:force', force, sessionKeys);
 
   handle(
     'presenter:take',

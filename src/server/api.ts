@@ -131,6 +131,11 @@ export interface AtomicOptions {
    * A key means nothing to it (RW-CAL-5): a repetition may come from another session, to which nothing was done yet.
    */
   readonly perSession?: boolean;
+  /**
+   * What the call gives belongs to the session that asks, as a lock does, so its keys do: another session that uses one
+   * gets key_reused, and a call that waits keeps its place while its session is away (RW-CAL-5, RW-CAL-7).
+   */
+  readonly sessionKeys?: boolean;
 }
 
 /**
@@ -140,7 +145,7 @@ export interface AtomicOptions {
 export interface Later {
   /** Unique in this process. */
   readonly id: number;
-  /** False once the client was answered, cancelled, ran into its deadline or disconnected. */
+  /** False once the client was answered, cancelled, ran into its deadline or, without a key of its session, disconnected. */
   readonly wanted: boolean;
   /** Answers in that transaction's block, before its events. `unclaimed`: it was committed, but nobody waits any more. */
   answer(tx: Transaction, reply: unknown, unclaimed?: () => void): void;

@@ -22,6 +22,12 @@ import type { Timer } from './wheel.js';
 export type PlainHandler = (context: CallContext<never, User> & Record<string, unknown>) => unknown;
 export type TransactionHandler = AtomicHandler<never, User>;
 
+interface Waiting {
+  readonly hash: string;
+  readonly first: RunningCall;
+  readonly later: LaterAnswer;
+}
+
 export interface CallTableOptions {
   readonly contract: Contract;
   readonly hub: Hub;
@@ -42,8 +48,10 @@ export class CallTable {
   readonly #atomic = new Map<string, TransactionHandler>();
   /** Atomic calls to which a key means nothing. */
   readonly #perSession = new Set<string>();
-  /** Keys of atomic calls that are answered later, while they wait. */
-  readonly #waitingKeys = new Map<string, RunningCall>();
+  /** Atomic calls whose keys belong to the session. */
+  readonly #sessionKeys = new Set<string>();
+  /** Keyed atomic calls that are answered later, while they wait. */
+  readonly #waiting = new Map<string, Waiting>();
   readonly #rules: [pattern: string, rule: CallRule][];
   /** By call, once it was made. */
   readonly #rulesOf = new Map<string, readonly CallRule[]>();
@@ -60,10 +68,11 @@ export class CallTable {
     this.#plain.set(name, handler);
   }
 
-  addAtomic(name: string, handler: TransactionHandler, { perSession = false }: AtomicOptions = {}): void {
+  addAtomic(name: string, handler: TransactionHandler, { perSession, sessionKeys }: AtomicOptions = {}): void {
     this.#claim(name);
     this.#atomic.set(name, handler);
     if (perSession) this.#perSession.add(name);
+    if (sessionKeys) this.#sessionKeys.add(name);
   }
 
   /** `pattern`: a call or `prefix*`. */
@@ -98,7 +107,8 @@ export class CallTable {
     const schema = this.#options.contract.calls[name]?.input;
     const input = schema === undefined ? call.data : checked(schema, call.data);
 
-    const running = new RunningCall(call, this.#options);
+    const keptOver = call.options.key !== undefined && this.#sessionKeys.has(name);
+    const running = new RunningCall(keptOver ? { ...call, keptOver } : call, this.#options);
     const rules = this.#guards(name);
     if (rules.length === 0) return this.#handle(running, input);
     const { session } = call;
@@ -109,7 +119,7 @@ export class CallTable {
       (allowed) => {
         if (!allowed) return refused();
         // Cancelled or too late: the client was told so, and nothing must happen any more (rule 1).
-        if (running.unwanted) return;
+        if (running.unwanted && running.answered) return;
         if (session.ended || session.kicked) return running.failed(new RoomwireError('disconnected'));
         this.#handle(running, input);
       },
@@ -135,40 +145,38 @@ export class CallTable {
   }
 
   #runAtomic(handler: TransactionHandler, input: unknown, running: RunningCall): void {
-    const { session, name, data, options } = running.call;
-    const key = this.#perSession.has(name) ? undefined : options.key;
+    const { call } = running;
+    const { session, name } = call;
+    const key = this.#perSession.has(name) ? undefined : call.options.key;
+    const keyed = key === undefined ? undefined : { id: keyId(scopeOf(call, key)), hash: contentOf(call) };
     const { hub, limits } = this.#options;
     hub.perform(
       (tx) => {
+        running.staged();
         // The session may have ended between the frame and its turn (rule 1).
         if (tx.ended(session) || session.kicked) throw new RoomwireError('disconnected');
-        // Cancelled or too late: the client was told so, and nothing must happen any more.
-        if (running.unwanted) throw new RoomwireError('cancelled');
-        const keyed =
-          key === undefined ? undefined : { id: keyId(scopeOf(running.call, key)), hash: hashOf(encode(data)) };
+        // Done before: that is the answer, also to one who says in the same breath that it is not wanted any more.
         const known = keyed === undefined ? undefined : findKey(tx, keyed.id, keyed.hash);
         if (known !== undefined) return running.replyOf(known.result);
+        const waiting = keyed === undefined ? undefined : this.#waiting.get(keyed.id);
         // A transaction may run twice, and find itself.
-        if (keyed !== undefined && (this.#waitingKeys.get(keyed.id) ?? running) !== running) {
-          throw new RoomwireError('too_many', 'a call with this key is still waiting');
-        }
+        const repeats = waiting !== undefined && waiting.first !== running;
+        if (repeats && waiting.hash !== keyed?.hash) throw new RoomwireError('key_reused');
+        if (repeats) running.join(waiting.later);
+        // Cancelled or too late: the client was told so, and nothing must happen any more.
+        if (running.unwanted) throw new RoomwireError('cancelled');
+        if (repeats) return undefined;
         // The result of a keyed call is stored in the transaction that has its effect.
         const store = (at: Transaction, result: unknown): void => {
           if (keyed === undefined) return;
+          const { id, hash } = keyed;
           const { id: owner } = session.user;
-          putKey(
-            at,
-            keyed.id,
-            { hash: keyed.hash, owner, until: at.now + limits.keyTtlMs, result: result ?? null },
-            limits,
-          );
+          putKey(at, id, { hash, owner, until: at.now + limits.keyTtlMs, result: result ?? null }, limits);
         };
         const later = (): Later => {
-          if (keyed !== undefined) {
-            this.#waitingKeys.set(keyed.id, running);
-            running.onSettled = () => this.#waitingKeys.delete(keyed.id);
-          }
-          return running.later(store);
+          const answer = running.later(store, () => keyed !== undefined && this.#waiting.delete(keyed.id));
+          if (keyed !== undefined) this.#waiting.set(keyed.id, { hash: keyed.hash, first: running, later: answer });
+          return answer;
         };
         const result = synchronous(handler(tx, { input: input as never, session, later }));
         if (result instanceof LaterAnswer) return undefined;
@@ -176,9 +184,7 @@ export class CallTable {
         // In here, so that a reply that cannot be sent undoes what it tells of.
         return running.replyOf(result);
       },
-      (reply) => {
-        if (reply !== undefined) running.settle(reply);
-      },
+      (reply) => running.decided(reply),
       (error) => running.failed(error),
     );
   }
@@ -190,7 +196,7 @@ export class CallTable {
     const run = (): unknown => handler(context as unknown as Parameters<PlainHandler>[0]);
     return key === undefined
       ? run()
-      : this.#keyed.run(scopeOf(call, key), hashOf(encode(call.data)), async () => run());
+      : this.#keyed.run(scopeOf(call, key), contentOf(call), async () => run());
   }
 }
 
@@ -201,4 +207,9 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 /** A key belongs to the user and the call: after a reconnect the same user's session may be another. */
 function scopeOf({ session, name }: Incoming, key: string): readonly string[] {
   return ['call', session.user.id, name, key];
+}
+
+/** What a repetition must be the same in: to a key of a session's own, another session is other content. */
+function contentOf({ session, data, keptOver }: Incoming): string {
+  return hashOf(encode(keptOver === true ? [session.sid, data] : data));
 }

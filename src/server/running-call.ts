@@ -22,6 +22,8 @@ export interface Incoming {
   readonly name: string;
   readonly data: Value;
   readonly options: CallOptions;
+  /** Its key is the session's own: a repetition may come over the session's next connection. */
+  readonly keptOver?: boolean;
 }
 
 /** What a plain handler is called with. */
@@ -58,7 +60,8 @@ export class RunningCall implements PendingRequest {
   #cancelled: RoomwireError | undefined;
   #later: LaterAnswer | undefined;
   #answered = false;
-  onSettled: (() => void) | undefined;
+  /** What `keptOver` may be told before its transaction has found out what became of it, would not be true. */
+  #stage: 'arrived' | 'staged' | 'decided' = 'arrived';
 
   /** Throws duplicate_id and too_many. */
   constructor(
@@ -97,14 +100,43 @@ export class RunningCall implements PendingRequest {
     return this.#answered;
   }
 
-  later(store: (tx: Transaction, result: unknown) => void): Later {
-    return (this.#later ??= new LaterAnswer(this, store));
+  later(store: (tx: Transaction, result: unknown) => void, ended: () => void): LaterAnswer {
+    return (this.#later ??= new LaterAnswer(this, store, ended));
+  }
+
+  /** It waits for the same answer as an earlier call with its key. */
+  join(later: LaterAnswer): void {
+    this.#later = later;
+    later.join(this);
   }
 
   cancel(reason: RoomwireError): void {
     this.#cancelled = reason;
     this.#abort?.abort(reason);
-    this.failed(reason);
+    if (!this.#outlives(reason)) this.failed(reason);
+  }
+
+  /** Whether the answer is still to be found out: RW-CAL-7. */
+  #outlives({ name }: RoomwireError): boolean {
+    if (!this.call.keptOver) return false;
+    if (name === 'disconnected') return true;
+    return name === 'deadline' ? this.#stage === 'staged' : this.#stage !== 'decided';
+  }
+
+  staged(): void {
+    this.#stage = 'staged';
+  }
+
+  /** Its transaction is committed, with a reply or with an answer to come later. */
+  decided(reply: Uint8Array | undefined): void {
+    this.#stage = 'decided';
+    if (reply !== undefined) this.settle(reply);
+    else if (this.#cancelled !== undefined && this.unwanted) this.failed(this.#cancelled);
+  }
+
+  /** Another call of the session waits for the same, and its own connection is gone. */
+  superseded(): void {
+    if (!this.#answered) this.#end(undefined, new RoomwireError('disconnected'));
   }
 
   replyOf(result: unknown): Uint8Array {
@@ -129,7 +161,7 @@ export class RunningCall implements PendingRequest {
     const { connection, id, name } = this.call;
     this.#end(nackFrame(id, told), told);
     if (connection.open) connection.refused(told, name);
-    this.#later?.gone();
+    this.#later?.left(true);
   }
 
   /** A handler's RoomwireError reaches the client; anything else is logged and told as handler_failed. */
@@ -145,17 +177,17 @@ export class RunningCall implements PendingRequest {
   settle(reply: Uint8Array): boolean {
     if (this.#answered) return false;
     this.#end(reply, undefined);
+    this.#later?.left(false);
     return true;
   }
 
-  #end(reply: Uint8Array, error: RoomwireError | undefined): void {
+  #end(reply: Uint8Array | undefined, error: RoomwireError | undefined): void {
     this.#answered = true;
     this.#counts.ended(this.#since, error);
     this.#timer.cancel();
     const { connection, id } = this.call;
     connection.finish(id);
-    this.onSettled?.();
-    if (connection.open) connection.outbox.push(reply);
+    if (reply !== undefined && connection.open) connection.outbox.push(reply);
   }
 }
 
@@ -163,40 +195,56 @@ let lastLater = 0;
 
 export class LaterAnswer implements Later {
   readonly id = ++lastLater;
-  readonly #running: RunningCall;
+  /** The call that waits, and its repetitions. */
+  readonly #calls: Set<RunningCall>;
   readonly #store: (tx: Transaction, result: unknown) => void;
+  readonly #ended: () => void;
   #gone: (() => void) | undefined;
 
-  constructor(running: RunningCall, store: (tx: Transaction, result: unknown) => void) {
-    this.#running = running;
+  /** `ended`: nobody waits any more, answered or not. */
+  constructor(running: RunningCall, store: (tx: Transaction, result: unknown) => void, ended: () => void) {
+    this.#calls = new Set([running]);
     this.#store = store;
+    this.#ended = ended;
   }
 
   get wanted(): boolean {
-    return !this.#running.answered;
+    return [...this.#calls].some(({ answered }) => !answered);
+  }
+
+  join(running: RunningCall): void {
+    this.#calls.add(running);
+    // The connection that comes after speaks for the session.
+    for (const call of this.#calls) if (!call.call.connection.open && call !== running) call.superseded();
   }
 
   answer(tx: Transaction, reply: unknown, unclaimed?: () => void): void {
-    const bytes = this.#running.replyOf(reply);
+    const replies = [...this.#calls].map((call) => [call, call.replyOf(reply)] as const);
     this.#store(tx, reply);
     tx.afterCommit(() => {
-      if (!this.#running.settle(bytes)) unclaimed?.();
+      const claimed = replies.filter(([call, bytes]) => call.settle(bytes));
+      if (claimed.length === 0) unclaimed?.();
     });
   }
 
   refuse(tx: Transaction, error: RoomwireError): void {
-    tx.afterCommit(() => this.#running.failed(error));
+    tx.afterCommit(() => {
+      for (const call of this.#calls) call.failed(error);
+    });
   }
 
   onGone(fn: () => void): void {
     this.#gone = fn;
     // The connection may have gone before the handler's turn came.
-    if (!this.wanted) this.gone();
+    if (!this.wanted) this.left(true);
   }
 
-  gone(): void {
+  /** One of the calls was answered; `failed`: without a reply. */
+  left(failed: boolean): void {
+    if (this.wanted) return;
+    this.#ended();
     const fn = this.#gone;
     this.#gone = undefined;
-    fn?.();
+    if (failed) fn?.();
   }
 }
