@@ -194,9 +194,7 @@ export class CallTable {
     const { key } = call.options;
     const context = new HandlerContext(running, input, this.#options.context);
     const run = (): unknown => handler(context as unknown as Parameters<PlainHandler>[0]);
-    return key === undefined
-      ? run()
-      : this.#keyed.run(scopeOf(call, key), contentOf(call), async () => run());
+    return key === undefined ? run() : this.#keyed.run(scopeOf(call, key), contentOf(call), async () => run());
   }
 }
 

@@ -126,7 +126,7 @@ export function assemble(parts: CoreParts): Core {
     pingEvery,
     log,
   });
-  const dispatcher = new Dispatcher({ hub, policy, calls, sessions, limits, rates: parts.rates, log, counters });
+  const dispatcher = new Dispatcher({ hub, policy, calls, sessions, limits, rates: parts.rates, log, counters, clock });
   const refused = (
     { address, session }: Connection,
     what: { event: AuditEvent | undefined; target?: string | undefined; code: string; reason: string },

@@ -11,6 +11,7 @@ import type { Limits } from '../protocol/limits.js';
 import { elements, isNil, readInt, readString } from '../protocol/scan.js';
 import type { Log, Published } from './api.js';
 import type { CallTable } from './calls.js';
+import type { Clock } from './clock.js';
 import type { Connection } from './connection.js';
 import type { Counters } from './counters.js';
 import { itemOf } from './hub/events-frame.js';
@@ -47,6 +48,7 @@ export interface DispatcherOptions {
   readonly rates: Rates;
   readonly log: Log;
   readonly counters: Counters;
+  readonly clock: Clock;
 }
 
 export class Dispatcher {
@@ -58,8 +60,9 @@ export class Dispatcher {
   readonly #rates: Rates;
   readonly #log: Log;
   readonly #counters: Counters;
+  readonly #clock: Clock;
 
-  constructor({ hub, policy, calls, sessions, limits, rates, log, counters }: DispatcherOptions) {
+  constructor({ hub, policy, calls, sessions, limits, rates, log, counters, clock }: DispatcherOptions) {
     this.#hub = hub;
     this.#policy = policy;
     this.#calls = calls;
@@ -68,6 +71,7 @@ export class Dispatcher {
     this.#rates = rates;
     this.#log = log;
     this.#counters = counters;
+    this.#clock = clock;
   }
 
   frame(connection: Connection, bytes: Uint8Array, start: number, end: number): void {
@@ -79,7 +83,9 @@ export class Dispatcher {
     switch (op) {
       case Op.PING:
         connection.outbox.push(
-          encode([Op.PONG, length > 1 ? decodeScanned(bytes, at[1] as number) : null], { level: -1 }),
+          encode([Op.PONG, length > 1 ? decodeScanned(bytes, at[1] as number) : null, this.#clock.now()], {
+            level: -1,
+          }),
         );
         return;
       case Op.PONG:

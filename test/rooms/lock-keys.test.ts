@@ -1,6 +1,6 @@
 /** A keyed lock call belongs to its session: repeated, also over a resume, it is answered the same and takes no second place. */
 import fc from 'fast-check';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { Op, type Value } from '../../src/protocol/frames.js';
 import { startRooms } from '../support/rooms.js';
 import { SECRET, tokenFor } from '../support/tokens.js';
@@ -34,7 +34,7 @@ async function answer(client: WireClient, id: number): Promise<readonly [op: Val
   return [op, first];
 }
 
-async function room(t: Parameters<typeof startRooms>[0], ...users: string[]) {
+async function room(t: Test, ...users: string[]) {
   const server = await startRooms(t, { auth: { secret: SECRET } });
   const join = async (i: number): Promise<Client> => {
     const client = await server.client({ token: await tokenFor(users[i] as string), instance: `i${i}` });

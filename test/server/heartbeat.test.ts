@@ -56,11 +56,15 @@ t.test('without HELLO a connection is closed after helloMs with 4004', async (t)
   await other.barrier();
 });
 
-t.test('PING is answered with its stamp, whatever it is', async (t) => {
-  const { client } = await startOpen(t);
+t.test('PING is answered with its stamp, whatever it is, and the store’s time, which goes on', async (t) => {
+  const time = new ManualTime();
+  const { client } = await startOpen(t, { time });
   const each = await client();
+  let last = (each.welcome as unknown as { time: number }).time;
   for (const stamp of [null, 7, 'now', { a: [1] }, new Uint8Array([1, 2])]) {
+    time.advance(1_000);
     each.send([Op.PING, stamp]);
-    await each.frame(([op, echoed]) => op === Op.PONG && JSON.stringify(echoed) === JSON.stringify(stamp));
+    const pong = await each.frame(([op, echoed]) => op === Op.PONG && JSON.stringify(echoed) === JSON.stringify(stamp));
+    t.equal(pong[2], (last += 1_000));
   }
 });
