@@ -241,7 +241,7 @@ export class Membership {
             later(1_000, work, done);
           });
       };
-      timers.push(this.#host.after(ms, run));
+      timers.push(this.#host.afterAwake(ms, run));
     };
     if (hostGrace < memberTtl) {
       later(hostGrace, (tx) => {

@@ -227,6 +227,8 @@ export interface PluginHost {
   now(): number;
   /** A timer on the shared wheel (rule 10). */
   after(ms: number, fn: () => void): Timer;
+  /** Like `after`, for what a client has to do until then: time in which this process was frozen does not count. */
+  afterAwake(ms: number, fn: () => void): Timer;
   /** Makes a rate by key: what it returns counts one, and throws too_many with `retryAfterMs` when it comes too early. Twice as many may come at once. */
   rate(perSecond: number): (key: string) => void;
   transact<T>(work: (tx: Transaction) => T): Promise<T>;

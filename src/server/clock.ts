@@ -12,6 +12,8 @@ export interface TimeSource {
   monotonic(): number;
   /** Calls `fn` about every `ms` until the returned function is called. */
   every(ms: number, fn: () => void): () => void;
+  /** Calls `fn` once all input that waits now was handed over. */
+  afterInput(fn: () => void): void;
 }
 
 export const systemTime: TimeSource = {
@@ -22,6 +24,8 @@ export const systemTime: TimeSource = {
     timer.unref();
     return () => clearInterval(timer);
   },
+  // The first comes after one look at the sockets, the second after what that look brought was answered.
+  afterInput: (fn) => void setImmediate(() => setImmediate(fn)),
 };
 
 export class Clock {

@@ -59,6 +59,8 @@ export interface ConnectionOwner {
   /** The server is closing: it takes no new work. */
   isDraining(): boolean;
   after(ms: number, fn: () => void): Timer;
+  /** For what the client has to do until then. */
+  afterAwake(ms: number, fn: () => void): Timer;
   monotonic(): number;
   /** The first frame: HELLO, alone in its message. */
   hello(connection: Connection, bytes: Uint8Array, start: number): void;
@@ -119,7 +121,7 @@ export class Connection implements SocketEvents, OutboxLimit {
     this.address = info.address;
     this.outbox = new Outbox(socket, owner.hub, this);
     this.#lastSeen = this.openedAt = owner.monotonic();
-    this.#timer = owner.after(owner.limits.helloMs, () => this.close('hello_timeout'));
+    this.#timer = owner.afterAwake(owner.limits.helloMs, () => this.close('hello_timeout'));
   }
 
   get open(): boolean {
@@ -213,7 +215,7 @@ export class Connection implements SocketEvents, OutboxLimit {
     this.state = 'verifying';
     // From here on the wait is ours: if it takes too long the client may come again.
     this.#timer.cancel();
-    this.#timer = this.#owner.after(this.#owner.limits.callMaxMs, () => this.close('overloaded'));
+    this.#timer = this.#owner.afterAwake(this.#owner.limits.callMaxMs, () => this.close('overloaded'));
     this.#owner.hello(this, bytes, starts[0] as number);
   }
 
@@ -229,7 +231,7 @@ export class Connection implements SocketEvents, OutboxLimit {
   }
 
   #watch(ms: number): void {
-    this.#timer = this.#owner.after(ms, () => {
+    this.#timer = this.#owner.afterAwake(ms, () => {
       const { pingEvery, pingTimeout } = this.#owner;
       // Every message takes the mark away.
       if (this.#pinged) return this.close('ping_timeout');

@@ -71,6 +71,7 @@ export function assemble(parts: CoreParts): Core {
   const { options, limits, log, opened, time, registry, policy, auth, arrivals, counters, failed } = parts;
   const clock = new Clock(time, opened.meta.time);
   const after = (ms: number, fn: () => void): Timer => parts.wheel.after(ms, fn);
+  const afterAwake = (ms: number, fn: () => void): Timer => parts.wheel.afterAwake(ms, fn);
   const hub = new Hub({
     store: parts.store,
     opened,
@@ -107,6 +108,7 @@ export function assemble(parts: CoreParts): Core {
     wall: () => time.wall(),
     log,
     after,
+    afterAwake,
   });
   const pingEvery = options.pingEvery ?? 25_000;
   const welcomer = new Welcomer({
@@ -139,6 +141,7 @@ export function assemble(parts: CoreParts): Core {
     pingTimeout: options.pingTimeout ?? 10_000,
     isDraining: parts.isDraining,
     after,
+    afterAwake,
     monotonic: () => time.monotonic(),
     hello: (connection, bytes, start) => welcomer.hello(connection, bytes, start),
     frame: (connection, bytes, start, end) => dispatcher.frame(connection, bytes, start, end),

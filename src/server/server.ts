@@ -186,6 +186,10 @@ class RoomServer implements PluginHost {
     return this.#wheel.after(ms, fn);
   }
 
+  afterAwake(ms: number, fn: () => void): Timer {
+    return this.#wheel.afterAwake(ms, fn);
+  }
+
   rate(perSecond: number): (key: string) => void {
     const rate = new KeyedRate(perSecond, () => this.#time.monotonic());
     return (key) => rate.take(key);

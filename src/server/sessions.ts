@@ -34,6 +34,8 @@ export interface SessionsOptions {
   readonly wall: () => number;
   readonly log: Log;
   readonly after: (ms: number, fn: () => void) => Timer;
+  /** For what a client has to do until then. */
+  readonly afterAwake: (ms: number, fn: () => void) => Timer;
 }
 
 export class Sessions {
@@ -173,7 +175,7 @@ export class Sessions {
   #startGrace(session: ServerSession, ms = session.record.graceMs): void {
     session.account?.waiting.add(session);
     session.graceTimer?.cancel();
-    session.graceTimer = this.#options.after(ms, () => {
+    session.graceTimer = this.#options.afterAwake(ms, () => {
       if (session.connection === undefined) void this.#endQuietly(session);
     });
   }
@@ -231,9 +233,9 @@ export class Sessions {
 
   /** A client whose connection was dead when it was kicked is told when it comes back; a restart forgets. */
   #rememberKicked(session: ServerSession): void {
-    const { registry, after } = this.#options;
+    const { registry, afterAwake } = this.#options;
     registry.rememberKicked(session);
-    after(session.record.graceMs, () => registry.forgetKicked(session.sid));
+    afterAwake(session.record.graceMs, () => registry.forgetKicked(session.sid));
   }
 
   /** AUTH: new rights for the same user, in-band. */

@@ -2,12 +2,18 @@
  * The shared timing wheel behind heartbeats, grace, leases and deadlines (rule 10): one ticking
  * interval for the whole server; adding and cancelling cost the same however many timers wait.
  * Timers fire up to one tick late, never early.
+ *
+ * A process that was frozen (SIGSTOP, a paused machine, a turn that took seconds) wakes with its timers
+ * due and its peers' bytes unread. So after a turn that comes late by more than a second, one round of
+ * input runs before any timer, and what waits for a peer (`afterAwake`) waits that much longer.
  */
 import type { TimeSource } from './clock.js';
 
 /** Ms of one tick: the wheel's resolution. */
 export const TICK_MS = 20;
 const SLOTS = 512;
+/** Ms that a turn may be late before the process counts as frozen. */
+const FROZEN_MS = 1_000;
 
 export interface Timer {
   /** Idempotent. Returns whether the timer was still waiting. */
@@ -15,17 +21,21 @@ export interface Timer {
 }
 
 class Entry implements Timer {
-  rounds: number;
   fire: (() => void) | null;
-  readonly slot: Set<Entry>;
-  constructor(slot: Set<Entry>, rounds: number, fire: () => void) {
-    this.slot = slot;
-    this.rounds = rounds;
+  /** Ms after the wheel's start. */
+  due: number;
+  /** For one that counts waking time only: the wheel's own when `due` was set; −1 for any other. */
+  frozenMs: number;
+  slot: Set<Entry> | undefined;
+  rounds = 0;
+  constructor(fire: () => void, due: number, frozenMs: number) {
     this.fire = fire;
+    this.due = due;
+    this.frozenMs = frozenMs;
   }
   cancel(): boolean {
     this.fire = null;
-    return this.slot.delete(this);
+    return this.slot?.delete(this) === true;
   }
 }
 
@@ -36,28 +46,73 @@ export class Wheel {
   readonly #stop: () => void;
   readonly #start: number;
   #tick = 0;
+  /** When the next turn is due. */
+  #turnDue: number;
+  /** Ms that this process was frozen, in all. */
+  #frozenMs = 0;
+  /** It was frozen, and what came in meanwhile has not been read yet. */
+  #owesInput = false;
+  #readsInput = false;
 
   constructor(source: TimeSource, failed: (error: unknown) => void) {
     this.#source = source;
     this.#failed = failed;
     this.#start = source.monotonic();
-    this.#stop = source.every(TICK_MS, () => this.#advance());
+    this.#turnDue = this.#start + TICK_MS;
+    this.#stop = source.every(TICK_MS, () => this.#turn());
   }
 
   /** Runs `fire` once, at least `ms` from now (NaN and negatives count as 0, endless waits as a very long one). */
   after(ms: number, fire: () => void): Timer {
+    return this.#add(ms, fire, -1);
+  }
+
+  /** Like `after`, for what a peer has to do until then: time in which this process was frozen does not count. */
+  afterAwake(ms: number, fire: () => void): Timer {
+    this.#notice(this.#source.monotonic());
+    return this.#add(ms, fire, this.#frozenMs);
+  }
+
+  #add(ms: number, fire: () => void, frozenMs: number): Timer {
     // Counted from the true time, not from the last tick: a late tick must not make a timer early.
     const due = this.#source.monotonic() - this.#start + Math.min(Math.max(0, ms || 0), Number.MAX_SAFE_INTEGER / 2);
-    const ticks = Math.max(1, Math.ceil(due / TICK_MS) - this.#tick);
-    const slot = this.#slots[(this.#tick + ticks) % SLOTS] as Set<Entry>;
-    const entry = new Entry(slot, Math.floor((ticks - 1) / SLOTS), fire);
-    slot.add(entry);
+    const entry = new Entry(fire, due, frozenMs);
+    this.#place(entry);
     return entry;
+  }
+
+  #place(entry: Entry): void {
+    const ticks = Math.max(1, Math.ceil(entry.due / TICK_MS) - this.#tick);
+    const slot = this.#slots[(this.#tick + ticks) % SLOTS] as Set<Entry>;
+    slot.add(entry);
+    entry.slot = slot;
+    entry.rounds = Math.floor((ticks - 1) / SLOTS);
   }
 
   stop(): void {
     this.#stop();
     for (const slot of this.#slots) slot.clear();
+  }
+
+  #notice(now: number): void {
+    const late = now - this.#turnDue;
+    if (late <= FROZEN_MS) return;
+    this.#frozenMs += late;
+    this.#turnDue = now;
+    this.#owesInput = true;
+  }
+
+  #turn(): void {
+    const now = this.#source.monotonic();
+    this.#notice(now);
+    this.#turnDue = now + TICK_MS;
+    if (!this.#owesInput) return this.#advance();
+    if (this.#readsInput) return;
+    this.#readsInput = true;
+    this.#source.afterInput(() => {
+      this.#owesInput = this.#readsInput = false;
+      this.#advance();
+    });
   }
 
   /** Catches up with the clock; after a long pause every slot in between still gets its turn. */
@@ -68,13 +123,26 @@ export class Wheel {
       // A copy: a timer that fires may add others to this very slot.
       for (const entry of [...(this.#slots[this.#tick % SLOTS] as Set<Entry>)]) {
         if (entry.rounds-- > 0) continue;
-        entry.slot.delete(entry);
-        try {
-          entry.fire?.();
-        } catch (error) {
-          this.#failed(error);
-        }
+        entry.slot?.delete(entry);
+        const owed = entry.frozenMs < 0 ? 0 : this.#frozenMs - entry.frozenMs;
+        if (owed === 0) this.#fire(entry);
+        // Cancelled by one of the same tick, perhaps.
+        else if (entry.fire !== null) this.#postpone(entry, owed);
       }
+    }
+  }
+
+  #postpone(entry: Entry, ms: number): void {
+    entry.due += ms;
+    entry.frozenMs = this.#frozenMs;
+    this.#place(entry);
+  }
+
+  #fire({ fire }: Entry): void {
+    try {
+      fire?.();
+    } catch (error) {
+      this.#failed(error);
     }
   }
 }

@@ -36,6 +36,8 @@ t.test('a server that stood still for long asks before it closes', async (t) => 
   const { client } = await startOpen(t, { time, ...settings });
   const each = await client();
   time.stall(3_600_000);
+  await new Promise<void>((resolve) => time.afterInput(resolve));
+  time.advance(10_200);
   await each.frame(([op]) => op === Op.PING);
   each.send([Op.PONG, null]);
   await each.barrier();

@@ -1,16 +1,19 @@
-/** A server of its own process, to be killed: `serve-child.ts <directory>`. Prints its port. */
+/** A server of its own process, to be killed: `serve-child.ts <directory> [settings as JSON]`. Prints its port. */
 import type { OpenServer } from '../support/open-server.js';
 import { registerHandlers } from '../support/open-server.js';
+import type { ChildSettings } from '../support/child-server.js';
 import { engine, openContract } from '../support/server.js';
 import { createServer } from '../../src/server/server.js';
 import { lmdbStore } from '../../src/store/lmdb.js';
 
-const [path = ''] = process.argv.slice(2);
+const [path = '', settings = '{}'] = process.argv.slice(2);
+const { graceMs = 60_000, ...pings } = JSON.parse(settings) as ChildSettings;
 const server = createServer({
   contract: openContract,
   store: lmdbStore({ path }),
   engine,
-  limits: { graceMs: 60_000, historyEvents: 100_000, historyBytes: 64 * 1024 * 1024 },
+  ...pings,
+  limits: { graceMs, historyEvents: 100_000, historyBytes: 64 * 1024 * 1024 },
   ringBytes: 16 * 1024,
 });
 registerHandlers(server as unknown as OpenServer, ['hang']);

@@ -7,13 +7,20 @@ import type { Test } from './server.js';
 
 export interface ChildServer {
   readonly url: string;
+  signal(name: NodeJS.Signals): void;
   /** SIGKILL: no goodbye, no flush. Resolves when the process is gone. */
   kill(): Promise<void>;
 }
 
-export async function startChildServer(t: Test, path: string): Promise<ChildServer> {
+export interface ChildSettings {
+  readonly graceMs?: number;
+  readonly pingEvery?: number;
+  readonly pingTimeout?: number;
+}
+
+export async function startChildServer(t: Test, path: string, settings: ChildSettings = {}): Promise<ChildServer> {
   const program = fileURLToPath(new URL('../server/serve-child.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', program, path], {
+  const child = spawn(process.execPath, ['--import', 'tsx', program, path, JSON.stringify(settings)], {
     stdio: ['ignore', 'pipe', 'inherit'],
     // The test runner's own hooks are not for this process.
     env: { ...process.env, NODE_OPTIONS: '' },
@@ -29,5 +36,5 @@ export async function startChildServer(t: Test, path: string): Promise<ChildServ
   });
   const [port] = (await Promise.race([once(createInterface(child.stdout), 'line'), died])) as [string];
   died.catch(() => undefined);
-  return { url: `ws://127.0.0.1:${port}`, kill };
+  return { url: `ws://127.0.0.1:${port}`, kill, signal: (name) => void child.kill(name) };
 }

@@ -26,6 +26,11 @@ export class ManualTime implements TimeSource {
     return () => this.#tickers.delete(ticker);
   }
 
+  /** A true turn of the event loop: what this process has been sent meanwhile is read. */
+  afterInput(fn: () => void): void {
+    setImmediate(() => setImmediate(fn));
+  }
+
   /** Whether nothing waits for this clock any more. */
   get stopped(): boolean {
     return this.#tickers.size === 0;
