@@ -41,6 +41,25 @@ export default defineConfig(
       'no-restricted-globals': ['error', 'Buffer', 'process', 'global', 'require', 'setImmediate', 'clearImmediate'],
     },
   },
+  // A time-out that AbortSignal holds is lost after a garbage collection, and fetch reads without bounds.
+  {
+    files: [
+      'src/server/**',
+      'src/store/**',
+      'src/rooms/**',
+      'src/hooks/**',
+      'src/policy/**',
+      'src/http/*',
+      'src/cli/**',
+    ],
+    rules: {
+      'no-restricted-globals': ['error', { name: 'fetch', message: 'Use server/exchange.ts.' }],
+      'no-restricted-properties': [
+        'error',
+        ...['timeout', 'any'].map((property) => ({ object: 'AbortSignal', property })),
+      ],
+    },
+  },
   ...folderRules(),
   ...exampleRules(),
   {

@@ -1,6 +1,7 @@
 /** Flags and connection of the commands that talk to a running server. */
 import { connect } from '../client/node.js';
 import type { Client, ClientState } from '../client/node.js';
+import { afterMs, exchange, type Exchanged } from '../server/exchange.js';
 import { CommandError, type Flag } from './args.js';
 
 export const remoteFlags = {
@@ -13,6 +14,11 @@ export const remoteFlags = {
   },
   token: { type: 'string', value: 'TOKEN', env: 'ROOMWIRE_TOKEN', help: 'token of a user (or, for HTTP, an API key)' },
 } as const satisfies Record<string, Flag>;
+
+/** For one request to the server, as a whole. */
+const TIMEOUT_MS = 10_000;
+/** Of an answer: the longest are a topic's report and its history. */
+const ANSWER_BYTES = 64 * 1024 * 1024;
 
 export function httpUrl(url: string): string {
   return url.replace(/^ws/, 'http').replace(/\/+$/, '');
@@ -29,23 +35,49 @@ export async function request(
   }: { readonly method?: string; readonly body?: unknown; readonly headers?: Readonly<Record<string, string>> } = {},
 ): Promise<unknown> {
   const url = httpUrl(flags.url as string);
-  let response: Response;
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  let answer: Exchanged;
   try {
-    response = await fetch(`${url}${path}`, {
+    answer = await exchange({
+      url: new URL(`${url}${path}`),
       method,
       headers: {
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        accept: 'application/json',
+        'user-agent': 'roomwire-cli',
+        ...(text === undefined
+          ? {}
+          : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
         ...(flags.token === undefined ? {} : { authorization: `Bearer ${flags.token}` }),
         ...headers,
       },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(text === undefined ? {} : { body: text }),
+      timeoutMs: TIMEOUT_MS,
+      maxBytes: ANSWER_BYTES,
+      after: afterMs,
     });
   } catch (error) {
-    throw new CommandError(`cannot reach ${url}: ${String((error as Error).cause ?? error)}`);
+    throw new CommandError(`cannot reach ${url}: ${(error as Error).message}`);
   }
-  const answer = (await response.json().catch(() => ({}))) as { detail?: string };
-  if (!response.ok) throw new CommandError(answer.detail ?? `the server answered ${response.status}`);
-  return answer;
+  const { status, headers: told } = answer;
+  if (status >= 300 && status < 400) {
+    throw new CommandError(`${url} sends to ${told.location ?? 'elsewhere'} (${status}): give that address with --url`);
+  }
+  const json = parsed(answer);
+  if (status < 200 || status >= 300) {
+    const { detail } = (json ?? {}) as { readonly detail?: unknown };
+    throw new CommandError(typeof detail === 'string' ? detail : `the server answered ${status}`);
+  }
+  if (json === undefined)
+    throw new CommandError(`${url} answered ${status} with what is not JSON: is it roomwire's address?`);
+  return json;
+}
+
+function parsed({ body }: Exchanged): unknown {
+  try {
+    return JSON.parse(body.toString()) as unknown;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Connects, or throws a CommandError with the reason after the first refusal. */

@@ -3,10 +3,11 @@
  * BackendError that says what the trouble is. Used by backend.ts.
  */
 import { createHmac } from 'node:crypto';
-import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
 import { requireCarriable } from '../protocol/validate.js';
 import type { Timer } from '../server/api.js';
+import { exchange, ExchangeError, type Exchanged } from '../server/server.js';
 
 /** Bytes of an answer; more is not read. */
 export const ANSWER_BYTES = 1024 * 1024;
@@ -83,7 +84,7 @@ export class Poster {
   }
 
   /** Rejects with BackendError for no answer, a redirect, and those that mean "later". */
-  post({ id, body, timeoutMs }: PostOptions): Promise<Answer> {
+  async post({ id, body, timeoutMs }: PostOptions): Promise<Answer> {
     // Anew for each try: a backend refuses an old one as a replay.
     const timestamp = Math.floor(Date.now() / 1000);
     const headers = {
@@ -95,40 +96,23 @@ export class Poster {
       'roomwire-timestamp': String(timestamp),
       'roomwire-signature': sign(this.#secret, id, timestamp, body),
     };
-    return new Promise((resolve, reject) => {
-      let sent: ClientRequest;
-      let isOver = false;
-      let isRepeated = false;
-      const fail = (error: unknown): void => {
-        isOver = true;
-        timer.cancel();
-        const message = (error as Error).message;
-        reject(error instanceof BackendError ? error : new BackendError('down', message, { cause: error }));
-        sent.destroy();
-      };
-      const timer = this.#after(timeoutMs, () => fail(new BackendError('down', `no answer within ${timeoutMs} ms`)));
-      const send = (): void => {
-        const request = this.#url.protocol === 'https:' ? httpsRequest : httpRequest;
-        sent = request(this.#url, { method: 'POST', agent: this.#agent, headers });
-        let isAnswered = false;
-        sent.on('error', (error: NodeJS.ErrnoException) => {
-          // A kept connection that the backend had just closed: no try of the request's own.
-          const isStale = sent.reusedSocket && !isAnswered && error.code === 'ECONNRESET';
-          if (!isStale || isRepeated || isOver) return fail(error);
-          isRepeated = true;
-          send();
-        });
-        sent.on('response', (response) => {
-          isAnswered = true;
-          read(response).then((answer) => {
-            timer.cancel();
-            resolve(answer);
-          }, fail);
-        });
-        sent.end(body);
-      };
-      send();
-    });
+    try {
+      return read(
+        await exchange({
+          url: this.#url,
+          method: 'POST',
+          headers,
+          body,
+          agent: this.#agent,
+          timeoutMs,
+          maxBytes: ANSWER_BYTES,
+          after: this.#after,
+        }),
+      );
+    } catch (error) {
+      if (!(error instanceof ExchangeError)) throw error;
+      throw new BackendError(error.trouble === 'too_large' ? 'wrong' : 'down', error.message, { cause: error.cause });
+    }
   }
 
   close(): void {
@@ -136,15 +120,7 @@ export class Poster {
   }
 }
 
-async function read(response: IncomingMessage): Promise<Answer> {
-  const { statusCode: status = 0, headers } = response;
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > ANSWER_BYTES) throw new BackendError('wrong', `answered more than ${ANSWER_BYTES} bytes`);
-    chunks.push(chunk);
-  }
+function read({ status, headers, body }: Exchanged): Answer {
   const isDown = status >= 502 && status <= 504;
   if (status >= 500 || status === 408 || status === 425 || status === 429) {
     const seconds = Number(headers['retry-after'] ?? 0);
@@ -153,5 +129,5 @@ async function read(response: IncomingMessage): Promise<Answer> {
   }
   // A redirect could send signed words anywhere: it is an answer like any other, and a wrong one.
   if (status < 200 || (status >= 300 && status < 400)) throw new BackendError('wrong', `answered ${status}`);
-  return { status, body: Buffer.concat(chunks) };
+  return { status, body };
 }

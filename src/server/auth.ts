@@ -3,13 +3,16 @@
  * and guests, who are let in only on loopback when no keys are configured.
  */
 import { createPublicKey, randomBytes, timingSafeEqual, createHash, type KeyObject } from 'node:crypto';
-import { errors as joseErrors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
+import { decodeProtectedHeader, errors as joseErrors, jwtVerify, type CryptoKey, type JWTPayload } from 'jose';
 import { encode, EncodeError } from '../protocol/codec.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { shortened } from '../protocol/text.js';
-import type { User } from './api.js';
+import type { Log, User } from './api.js';
+import { afterMs } from './exchange.js';
 import { KeysUnavailable, RemoteKeys } from './jwks.js';
+import { silent } from './log.js';
 import { tooMany } from './rates.js';
+import type { Timer } from './wheel.js';
 
 export type Claims = JWTPayload & Readonly<Record<string, unknown>>;
 
@@ -20,8 +23,9 @@ export interface AuthOptions<U extends User = User> {
   readonly publicKey?: string;
   /**
    * Address of the issuer's JSON Web Key Set. It is fetched at the first token, again after ten minutes, and
-   * when a token names a key it lacks, at most every half minute; while the issuer is away, the keys it
-   * had serve on. https, or http on this machine.
+   * when a token names a key it lacks, at most every half minute (every second while that fails); while the
+   * issuer is away, the keys it had serve on, and a token with another one is told to come again. https, or
+   * http on this machine.
    */
   readonly jwksUrl?: string;
   /** Algorithms taken. Default: HS256 with `secret`; what fits the key's type with `publicKey`; RS256, PS256, ES256 and EdDSA with `jwksUrl`. */
@@ -46,8 +50,24 @@ export interface Identity {
   readonly guest: boolean;
 }
 
+/** What the server lends; without one there are the defaults. */
+export interface AuthParts {
+  readonly wall?: () => number;
+  readonly monotonic?: () => number;
+  readonly after?: (ms: number, fn: () => void) => Timer;
+  /** Tokens checked at the same time; the others wait their turn. */
+  readonly atOnce?: number;
+  readonly log?: Log;
+}
+
+const defaultParts = {
+  wall: () => Date.now(),
+  monotonic: () => performance.now(),
+  after: afterMs,
+  atOnce: 64,
+  log: silent,
+};
 const KEYS_RETRY_MS = 2_000;
-const CHECKS_AT_ONCE = 64;
 /** Of a user's name, in UTF-16 units. */
 const NAME_LENGTH = 200;
 /** Bytes of a token; more is not looked at. */
@@ -55,7 +75,7 @@ const TOKEN_BYTES = 8 * 1024;
 
 export class Authenticator {
   readonly #options: AuthOptions;
-  readonly #key: Uint8Array | KeyObject | JWTVerifyGetKey | undefined;
+  readonly #key: Uint8Array | KeyObject | RemoteKeys | undefined;
   readonly #algorithms: string[];
   readonly #apiKeys: readonly Buffer[];
   readonly #wall: () => number;
@@ -64,11 +84,9 @@ export class Authenticator {
   #checking = 0;
   readonly #waiting: (() => void)[] = [];
 
-  /**
-   * `wall`: the wall clock; `atOnce`: tokens checked at the same time, the others wait their turn.
-   * Throws a TypeError that says what to set when the options cannot work.
-   */
-  constructor(options: AuthOptions, wall: () => number = Date.now, atOnce = CHECKS_AT_ONCE) {
+  /** Throws a TypeError that says what to set when the options cannot work. */
+  constructor(options: AuthOptions, parts: AuthParts = {}) {
+    const { wall, monotonic, after, atOnce, log } = { ...defaultParts, ...parts };
     this.#options = options;
     this.#wall = wall;
     this.#atOnce = atOnce;
@@ -91,7 +109,7 @@ export class Authenticator {
       this.#algorithms = [...(options.algorithms ?? algorithmsOf(key))];
       refuseSymmetric(this.#algorithms);
     } else if (options.jwksUrl !== undefined) {
-      this.#key = new RemoteKeys(options.jwksUrl, () => performance.now()).get;
+      this.#key = new RemoteKeys(options.jwksUrl, { monotonic, after, log });
       this.#algorithms = [...(options.algorithms ?? ['RS256', 'PS256', 'ES256', 'EdDSA'])];
       refuseSymmetric(this.#algorithms);
     } else this.#algorithms = [];
@@ -115,6 +133,11 @@ export class Authenticator {
     return (this.#options.clockTolerance ?? 5) * 1_000;
   }
 
+  /** Ends what it asks of others. */
+  close(): void {
+    if (this.#key instanceof RemoteKeys) this.#key.close();
+  }
+
   /** Constant time in the key's content. */
   isApiKey(key: string): boolean {
     const given = digest(key);
@@ -125,14 +148,17 @@ export class Authenticator {
 
   /** Rejects with unauthenticated or token_expired; says nothing about why beyond that. */
   async verify(token: string, wanted: () => boolean = () => true): Promise<Identity> {
-    if (this.#key === undefined) throw new RoomwireError('unauthenticated', 'this server takes no tokens');
-    if (token.length > TOKEN_BYTES) throw new RoomwireError('unauthenticated');
+    if (token.length > TOKEN_BYTES) {
+      throw new RoomwireError('unauthenticated', undefined, { cause: new Error(`longer than ${TOKEN_BYTES} bytes`) });
+    }
+    // Before its turn: what waits for the issuer must not hold up tokens whose key is known.
+    const key = await this.#keyOf(token);
     let claims: Claims;
     await this.#turn();
     try {
       // Its peer left in the queue.
       if (!wanted()) throw new RoomwireError('disconnected');
-      ({ payload: claims } = await jwtVerify(token, this.#key as KeyObject, {
+      ({ payload: claims } = await jwtVerify(token, key, {
         algorithms: this.#algorithms,
         currentDate: new Date(this.#wall()),
         clockTolerance: this.clockToleranceMs / 1_000,
@@ -141,10 +167,6 @@ export class Authenticator {
       }));
     } catch (error) {
       if (error instanceof RoomwireError) throw error;
-      // Not the token's fault: its owner may come again.
-      if (error instanceof KeysUnavailable) {
-        throw tooMany(KEYS_RETRY_MS, 'the keys that tokens are checked with cannot be had', error);
-      }
       throw new RoomwireError(error instanceof joseErrors.JWTExpired ? 'token_expired' : 'unauthenticated', undefined, {
         cause: error,
       });
@@ -155,6 +177,25 @@ export class Authenticator {
     const user = this.#userOf(claims);
     const expiresAt = typeof claims.exp === 'number' ? claims.exp * 1000 : null;
     return { user, expiresAt, guest: false };
+  }
+
+  async #keyOf(token: string): Promise<Uint8Array | KeyObject | CryptoKey> {
+    const keys = this.#key;
+    if (keys === undefined) throw new RoomwireError('unauthenticated', 'this server takes no tokens');
+    if (!(keys instanceof RemoteKeys)) return keys;
+    try {
+      const header = decodeProtectedHeader(token);
+      if (header.alg === undefined || !this.#algorithms.includes(header.alg)) {
+        throw new joseErrors.JOSEAlgNotAllowed('"alg" (Algorithm) Header Parameter value not allowed');
+      }
+      return await keys.get(header);
+    } catch (error) {
+      // Not the token's fault: its owner may come again.
+      if (error instanceof KeysUnavailable) {
+        throw tooMany(KEYS_RETRY_MS, 'the keys that tokens are checked with cannot be had', error);
+      }
+      throw new RoomwireError('unauthenticated', undefined, { cause: error });
+    }
   }
 
   async #turn(): Promise<void> {

@@ -61,6 +61,7 @@ import type { ResumeHook } from './welcome.js';
 import { Wheel, type Timer } from './wheel.js';
 
 export { isLoopback } from './admission.js';
+export { exchange, ExchangeError, type Exchanged } from './exchange.js';
 export type { ListenOptions, Server, ServerOptions } from './options.js';
 
 /** A socket's own buffer may hold this much before `send` refuses. */
@@ -123,8 +124,19 @@ class RoomServer implements PluginHost {
     this.#store = options.store ?? memoryStore();
     this.#time = options.time ?? systemTime;
     this.#door = new Doorkeeper(options.admission ?? {}, () => this.#time.monotonic());
-    this.#auth = new Authenticator(options.auth ?? {}, () => this.#time.wall(), this.#door.limits.tokenChecks);
-    this.#tokens = new TokenCheck(this.#auth, this.#door);
+    this.#auth = new Authenticator(options.auth ?? {}, {
+      wall: () => this.#time.wall(),
+      monotonic: () => this.#time.monotonic(),
+      after: (ms, fn) => this.#wheel.after(ms, fn),
+      atOnce: this.#door.limits.tokenChecks,
+      log: this.log,
+    });
+    this.#tokens = new TokenCheck({
+      auth: this.#auth,
+      door: this.#door,
+      log: this.log,
+      after: (ms, fn) => this.#wheel.after(ms, fn),
+    });
     this.#policy = new Policy(this.contract, options.policy ?? {});
     this.#rates = new Rates(this.limits, options.rates);
     this.#wheel = new Wheel(this.#time, (error) => this.#failed(error));
@@ -423,6 +435,7 @@ class RoomServer implements PluginHost {
     } catch (error) {
       this.#state = 'closed';
       this.#wheel.stop();
+      this.#auth.close();
       if (this.#running !== undefined) await this.#store.close();
       throw error;
     }
@@ -492,6 +505,7 @@ class RoomServer implements PluginHost {
     await this.#settled(hub, settleMs);
     await this.#transport?.close();
     this.#wheel.stop();
+    this.#auth.close();
     // Before the store: what came in between would be taken and be nowhere.
     this.#state = 'closed';
     await this.#settled(hub, settleMs);

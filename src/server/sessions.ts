@@ -252,7 +252,7 @@ export class Sessions {
     if (connection.renewing) throw tooMany(RENEW_MS, 'another AUTH is being checked');
     connection.renewing = true;
     this.#options.tokens
-      .renewal(token)
+      .renewal(token, session.user.id)
       .finally(() => (connection.renewing = false))
       .then((identity) => {
         if (identity.user.id !== session.user.id) {

@@ -101,8 +101,28 @@ export class LoadRun {
     const { clients, connectRate, rate } = this.plan;
     const publishers = rate > 0 ? this.plan.publishers : 0;
     const total = publishers + clients;
-    const signal = AbortSignal.any([stop, AbortSignal.timeout(OPENING_MS + (total / connectRate) * 1000)]);
+    // A timer and a controller of its own: AbortSignal.timeout and AbortSignal.any hold theirs weakly, and lose them.
+    const late = new AbortController();
+    const { signal } = late;
     setMaxListeners(0, signal);
+    const end = (): void => late.abort();
+    const timer = setTimeout(end, OPENING_MS + (total / connectRate) * 1000);
+    stop.addEventListener('abort', end);
+    if (stop.aborted) end();
+    try {
+      await this.#openAll(total, publishers, { stop, signal });
+    } finally {
+      clearTimeout(timer);
+      stop.removeEventListener('abort', end);
+    }
+  }
+
+  async #openAll(
+    total: number,
+    publishers: number,
+    { stop, signal }: { readonly stop: AbortSignal; readonly signal: AbortSignal },
+  ): Promise<void> {
+    const { connectRate } = this.plan;
     const opening = new Set<Promise<void>>();
     const began = performance.now();
     let i = 0;
