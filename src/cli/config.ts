@@ -59,7 +59,11 @@ export const Config = v.strictObject({
   jwtAlgorithms: unset(List, 'algorithms taken; default: what fits the key'),
   jwtIssuer: unset(Text, 'issuer a token must name'),
   jwtAudience: unset(Text, 'audience a token must name'),
-  apiKeys: set(List, [], 'keys of backends for HTTP, 16 characters or more; keep them in the environment'),
+  apiKeys: set(
+    List,
+    [],
+    'keys of backends for HTTP as name=key or bare, 16 characters or more; keep them in the environment',
+  ),
   origins: unset(
     v.array(v.pipe(v.string(), v.url())),
     'web origins whose pages may connect and use HTTP; default: any may connect with a token',

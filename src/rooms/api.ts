@@ -5,11 +5,12 @@ import type { Lease, LockInfo, Member, RoomFields } from '../protocol/rooms-cont
 import type { Session, Transaction } from '../server/api.js';
 import type { Access } from './access.js';
 import type { RoomDocs } from './docs.js';
+import type { Asker } from './holder.js';
 import type { HeldLock, LockRequest, WatchedLock } from './lock.js';
 import type { MembershipHook, PeopleHook } from './member-watch.js';
 import type { JoinReply, Membership, MembershipOptions } from './membership.js';
 import type { Metadata, MetadataChanges } from './records.js';
-import type { Asker, RoomRules } from './rules.js';
+import type { RoomRules } from './rules.js';
 
 export interface RoomsOptions extends Partial<MembershipOptions> {
   /** The application's own metadata fields, as given to `roomsContract`: HTTP checks changes with them. */

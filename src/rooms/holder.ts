@@ -4,13 +4,30 @@
  * lock.ts (a lease), presenter.ts (ends with the session), host.ts (always someone).
  */
 import { RoomwireError } from '../protocol/errors.js';
-import type { Transaction } from '../server/api.js';
+import type { HttpCaller, Transaction } from '../server/api.js';
 
 export interface Owner {
   readonly userId: string;
   readonly userName: string;
   /** null: held over HTTP, or by a user as such (host). */
   readonly sid: string | null;
+  /** Of what an API key or the program holds, whose `userId` may be a user's too. */
+  readonly holder?: string;
+}
+
+/** Who shows a token: a session, who asks over HTTP, or (undefined) the program. */
+export type Bearer = { readonly sid: string } | Asker;
+/** Who asks over HTTP or in the program; undefined: the program itself, which may do everything. */
+export type Asker = HttpCaller | undefined;
+
+const PROGRAM: Owner = { userId: 'server', userName: 'server', sid: null, holder: 'program' };
+
+/** As whom they hold what they take over HTTP, or in the program. */
+export function ownerOf(asker: Asker): Owner {
+  if (asker === undefined) return PROGRAM;
+  const { kind, user, holder = 'key' } = asker;
+  const owner = { userId: user.id, userName: user.name, sid: null };
+  return kind === 'key' ? { ...owner, holder } : owner;
 }
 
 export interface Held extends Owner {
@@ -67,6 +84,7 @@ export function grant(
     userId: owner.userId,
     userName: owner.userName,
     sid: owner.sid,
+    ...(owner.holder === undefined ? {} : { holder: owner.holder }),
     token: tx.version(),
     since: tx.now,
     expiresAt: ttl === null ? null : tx.now + ttl,
@@ -75,8 +93,11 @@ export function grant(
   });
 }
 
-/** The holder, when `token` is the current one. Throws lock_lost: the fence that keeps a late holder out. */
-export function check(tx: Transaction, thing: Thing, token: number): Held {
+/**
+ * The holder, when `token` is the current one and `bearer` the one who holds it. Throws lock_lost for an old token: the
+ * fence that keeps a late holder out; and not_holder: a token orders, it is no secret.
+ */
+export function check(tx: Transaction, thing: Thing, token: number, bearer: Bearer): Held {
   const current = holderOf(tx, thing);
   if (current?.token !== token) {
     throw new RoomwireError('lock_lost', undefined, {
@@ -86,21 +107,37 @@ export function check(tx: Transaction, thing: Thing, token: number): Held {
       },
     });
   }
+  if (!holds(current, bearer)) throw new RoomwireError('not_holder', `it is ${current.userName} who holds this lock`);
   return current;
 }
 
+/** Over HTTP no session shows itself: its user may write under what it holds, and so may a backend that acts for one. */
+function holds({ userId, sid, holder }: Held, bearer: Bearer): boolean {
+  if (bearer === undefined) return true;
+  if ('sid' in bearer) return bearer.sid === sid;
+  switch (bearer.kind) {
+    case 'guest':
+      // A developer's own machine, where guests may do everything and each request is another one.
+      return true;
+    case 'key':
+      return holder === undefined || holder === ownerOf(bearer).holder;
+    case 'user':
+      return holder === undefined && userId === bearer.user.id;
+  }
+}
+
+/** A new lease, or another message, for what is held. */
 export function renew(
   tx: Transaction,
   thing: Thing,
-  token: number,
+  held: Held,
   { ttl, msg }: { readonly ttl?: number | undefined; readonly msg?: string | null | undefined },
 ): Held {
-  const current = check(tx, thing, token);
   return write(tx, thing, {
-    ...current,
-    expiresAt: ttl === undefined ? current.expiresAt : tx.now + ttl,
-    ttl: ttl ?? current.ttl,
-    msg: msg === undefined ? current.msg : msg,
+    ...held,
+    expiresAt: ttl === undefined ? held.expiresAt : tx.now + ttl,
+    ttl: ttl ?? held.ttl,
+    msg: msg === undefined ? held.msg : msg,
   });
 }
 

@@ -18,6 +18,7 @@ import {
   refusal as refused,
   renew,
   thingOf,
+  type Bearer,
   type Held,
   type Owner,
   type Thing,
@@ -106,26 +107,34 @@ export class Locks {
     return call;
   }
 
-  refresh(tx: Transaction, { roomId, target, token, ttl, msg }: HeldLock & LockRequest): Lease {
+  refresh(tx: Transaction, { roomId, target, token, ttl, msg }: HeldLock & LockRequest, bearer: Bearer): Lease {
     const thing = lockOf(roomId, target);
-    const before = check(tx, thing, token);
+    const before = check(tx, thing, token, bearer);
     // Without a wish the lease goes on for as long as it was given last.
-    const held = renew(tx, thing, token, { ttl: this.#ttl(ttl ?? before.ttl ?? DEFAULT_TTL), msg });
+    const held = renew(tx, thing, before, { ttl: this.#ttl(ttl ?? before.ttl ?? DEFAULT_TTL), msg });
     if (held.msg !== before.msg) return this.#tell(tx, thing, held);
     tx.afterCommit(() => this.#schedule(thing, held));
     return leaseOf(thing, held);
   }
 
-  message(tx: Transaction, { roomId, target, token, msg }: HeldLock & { readonly msg: string | null }): Lease {
+  message(
+    tx: Transaction,
+    { roomId, target, token, msg }: HeldLock & { readonly msg: string | null },
+    bearer: Bearer,
+  ): Lease {
     const thing = lockOf(roomId, target);
-    const before = check(tx, thing, token);
+    const before = check(tx, thing, token, bearer);
     if (before.msg === msg) return leaseOf(thing, before);
-    return this.#tell(tx, thing, renew(tx, thing, token, { msg }));
+    return this.#tell(tx, thing, renew(tx, thing, before, { msg }));
   }
 
-  release(tx: Transaction, { roomId, target, token }: HeldLock): { readonly target: string; readonly released: true } {
+  release(
+    tx: Transaction,
+    { roomId, target, token }: HeldLock,
+    bearer: Bearer,
+  ): { readonly target: string; readonly released: true } {
     const thing = lockOf(roomId, target);
-    check(tx, thing, token);
+    check(tx, thing, token, bearer);
     this.#end(tx, thing);
     return { target: thing.target, released: true };
   }
@@ -186,16 +195,17 @@ export class Locks {
   }
 
   /**
-   * A write to what `target` guards: the current token, or no token while nobody holds it. Throws
-   * lock_held when another holds it, lock_lost for an old token.
+   * A write to what `target` guards: the current token from its holder, or no token while nobody holds it. Throws
+   * lock_held when another holds it, lock_lost for an old token, not_holder for another's.
    */
   guard(
     tx: Transaction,
     roomId: string,
     { target, token }: { readonly target?: string | undefined; readonly token?: number | undefined },
+    bearer: Bearer,
   ): void {
     const thing = lockOf(roomId, target);
-    if (token !== undefined) check(tx, thing, token);
+    if (token !== undefined) check(tx, thing, token, bearer);
     else {
       const current = holderOf(tx, thing);
       if (current !== undefined) {

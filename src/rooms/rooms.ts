@@ -4,7 +4,7 @@
  */
 import { RoomwireError } from '../protocol/errors.js';
 import type { Lease, RoomFields } from '../protocol/rooms-contract.js';
-import type { Plugin, PluginHost, Session, Transaction, User } from '../server/api.js';
+import type { Plugin, PluginHost, Session, Transaction } from '../server/api.js';
 import { groupsOf, type RoomAction } from './access.js';
 import type {
   ListQuery,
@@ -17,6 +17,7 @@ import type {
   WriteConditions,
 } from './api.js';
 import { docsOf, DocsOfGoneRooms } from './docs.js';
+import { ownerOf, type Asker } from './holder.js';
 import { host } from './host.js';
 import { registerCalls } from './calls.js';
 import { Crowd } from './crowd.js';
@@ -42,7 +43,7 @@ import {
   type MetadataChanges,
 } from './records.js';
 
-import { Rules, type Asker, type RoomRules } from './rules.js';
+import { Rules, type RoomRules } from './rules.js';
 
 export type { Access, AccessQuestion, RoomAction } from './access.js';
 export type {
@@ -57,11 +58,11 @@ export type {
 } from './api.js';
 export type { RoomDocs } from './docs.js';
 export type { MembershipChange, MembershipHook, PeopleHook } from './member-watch.js';
-export type { Asker, Consultation, RoomRules } from './rules.js';
+export type { Asker } from './holder.js';
+export type { Consultation, RoomRules } from './rules.js';
 export type { HeldLock, LockRequest, WatchedLock } from './lock.js';
 export type { Metadata, MetadataChanges } from './records.js';
 
-const PROGRAM: User = { id: 'server', name: 'server' };
 const PAGE = 200;
 /** Rooms looked at for one page of a filtered list. */
 const SCAN = 5_000;
@@ -69,6 +70,14 @@ const SCAN = 5_000;
 /** The rooms plugin. The contract must use `roomsContract()`. */
 export function rooms(options: RoomsOptions = {}): Plugin<'rooms', RoomsApi> {
   return { name: 'rooms', setup: (server) => new Rooms(server, options) };
+}
+
+/** `ask`: throws where the asker may not. */
+interface Write {
+  readonly roomId: string;
+  readonly ask: () => void;
+  readonly conditions: WriteConditions;
+  readonly asker: Asker;
 }
 
 class Rooms implements RoomsApi {
@@ -260,7 +269,7 @@ class Rooms implements RoomsApi {
 
   update(roomId: string, changes: MetadataChanges, conditions: WriteConditions = {}, asker?: Asker): Promise<Metadata> {
     return this.#asked('edit', asker, roomId, (tx, ask) => {
-      this.#mayWrite(tx, roomId, ask, conditions);
+      this.#mayWrite(tx, { roomId, ask, conditions, asker });
       if (asker !== undefined) this.#rules.settable(changes);
       const { metadata } = getRoom(tx, roomId);
       if (changes.hidden === false && !this.#rules.listed(roomId)) {
@@ -283,7 +292,7 @@ class Rooms implements RoomsApi {
     asker?: Asker,
   ): Promise<T> {
     return this.#asked('edit', asker, roomId, (tx, ask) => {
-      this.#mayWrite(tx, roomId, ask, conditions);
+      this.#mayWrite(tx, { roomId, ask, conditions, asker });
       const room = opened(tx, roomId);
       if (room.metadata.locked) throw new RoomwireError('room_locked');
       return work(writable(room));
@@ -292,7 +301,7 @@ class Rooms implements RoomsApi {
 
   delete(roomId: string, conditions: WriteConditions = {}, asker?: Asker): Promise<void> {
     return this.#asked('delete', asker, roomId, (tx, ask) => {
-      this.#mayWrite(tx, roomId, ask, conditions);
+      this.#mayWrite(tx, { roomId, ask, conditions, asker });
       const record = getRoom(tx, roomId);
       if (record.metadata.locked) throw new RoomwireError('room_locked');
       this.#membership.dissolve(tx, roomId);
@@ -304,7 +313,7 @@ class Rooms implements RoomsApi {
     });
   }
 
-  #mayWrite(tx: Transaction, roomId: string, ask: () => void, { ifVersion, lock }: WriteConditions): void {
+  #mayWrite(tx: Transaction, { roomId, ask, conditions: { ifVersion, lock }, asker }: Write): void {
     const { metadata } = getRoom(tx, roomId);
     ask();
     if (ifVersion !== undefined && ifVersion !== metadata.version) {
@@ -312,7 +321,7 @@ class Rooms implements RoomsApi {
         details: { version: metadata.version },
       });
     }
-    this.#locks.guard(tx, roomId, lock ?? {});
+    this.#locks.guard(tx, roomId, lock ?? {}, asker);
   }
 
   defaultRoom(): Promise<string | null> {
@@ -386,14 +395,14 @@ class Rooms implements RoomsApi {
       list: (roomId, asker) => this.#read(roomId, asker, (tx) => this.#locks.list(tx, roomId)),
       watch: (limit) => this.#host.transact((tx) => ({ now: tx.now, locks: this.#locks.watch(tx, limit) })),
       acquire: (request, asker) =>
-        run(request.roomId, asker, (tx) => this.#locks.acquire(tx, httpOwner(asker), request) as Lease),
-      refresh: (request, asker) => run(request.roomId, asker, (tx) => this.#locks.refresh(tx, request)),
-      release: (request, asker) => run(request.roomId, asker, (tx) => this.#locks.release(tx, request)),
+        run(request.roomId, asker, (tx) => this.#locks.acquire(tx, ownerOf(asker), request) as Lease),
+      refresh: (request, asker) => run(request.roomId, asker, (tx) => this.#locks.refresh(tx, request, asker)),
+      release: (request, asker) => run(request.roomId, asker, (tx) => this.#locks.release(tx, request, asker)),
       forceRelease: (roomId, target, asker) =>
         run(
           roomId,
           asker,
-          (tx) => this.#locks.forceRelease(tx, roomId, target, (asker?.user ?? PROGRAM).id),
+          (tx) => this.#locks.forceRelease(tx, roomId, target, ownerOf(asker).userId),
           'force-release',
         ),
     };
@@ -416,9 +425,4 @@ function writable(room: OpenRoom): WritableRoom {
 
 function roomsIn(topics: readonly string[]): string[] {
   return topics.filter((topic) => topic.startsWith('room:')).map((topic) => topic.slice('room:'.length));
-}
-
-function httpOwner(asker: Asker) {
-  const { id, name } = asker?.user ?? PROGRAM;
-  return { userId: id, userName: name, sid: null };
 }

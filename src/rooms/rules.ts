@@ -4,8 +4,9 @@
  * for calls and for HTTP. Used by rooms.ts, calls.ts and membership.ts.
  */
 import { RoomwireError } from '../protocol/errors.js';
-import type { HttpCaller, PluginHost, Session, Transaction, User } from '../server/api.js';
+import type { PluginHost, Session, Transaction, User } from '../server/api.js';
 import { defaultAccess, require, type Access, type AccessQuestion, type RoomAction, type Verdict } from './access.js';
+import type { Asker } from './holder.js';
 import { host } from './host.js';
 import { findMember } from './members.js';
 import { getRoom } from './records.js';
@@ -27,8 +28,6 @@ export interface RoomRules {
   listed(roomId: string): boolean;
 }
 
-/** Who asks over HTTP or in the program; undefined: the program itself, which may do everything. */
-export type Asker = HttpCaller | undefined;
 export type Verdicts = Readonly<Partial<Record<RoomAction, Verdict>>>;
 
 const NONE: Verdicts = {};

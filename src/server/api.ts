@@ -160,6 +160,8 @@ export interface HttpCaller {
   /** `key`: an API key of the backend, which may do everything. */
   readonly kind: 'key' | 'user' | 'guest';
   readonly user: User;
+  /** What a key's locks and idempotency keys go by, the same for all keys of one name. Not for others to see. */
+  readonly holder?: string;
 }
 
 /** Somebody whose token is good, before they get their rights. */

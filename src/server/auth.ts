@@ -2,12 +2,13 @@
  * Who a client is: JSON Web Tokens checked by `jose` for sockets and HTTP, API keys for backends,
  * and guests, who are let in only on loopback when no keys are configured.
  */
-import { createPublicKey, randomBytes, timingSafeEqual, createHash, type KeyObject } from 'node:crypto';
+import { createPublicKey, randomBytes, type KeyObject } from 'node:crypto';
 import { decodeProtectedHeader, errors as joseErrors, jwtVerify, type CryptoKey, type JWTPayload } from 'jose';
 import { encode, EncodeError } from '../protocol/codec.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { shortened } from '../protocol/text.js';
-import type { Log, User } from './api.js';
+import type { HttpCaller, Log, User } from './api.js';
+import { ApiKeys } from './api-keys.js';
 import { afterMs } from './exchange.js';
 import { KeysUnavailable, RemoteKeys } from './jwks.js';
 import { silent } from './log.js';
@@ -39,7 +40,10 @@ export interface AuthOptions<U extends User = User> {
    * id, `name` (or the id) as name, and the lists `groups`, `roles` and `rooms` (topic patterns) where they are there.
    */
   readonly user?: (claims: Claims) => U;
-  /** Secrets of backends, for HTTP: at least 16 characters each. They may do everything. */
+  /**
+   * Secrets of backends, for HTTP: `name=key`, or a bare key, of at least 16 characters. They may do everything. Locks and
+   * idempotency keys go by the name: to rotate a key, list the old and the new one under the same name for a while.
+   */
   readonly apiKeys?: readonly string[];
 }
 
@@ -77,7 +81,7 @@ export class Authenticator {
   readonly #options: AuthOptions;
   readonly #key: Uint8Array | KeyObject | RemoteKeys | undefined;
   readonly #algorithms: string[];
-  readonly #apiKeys: readonly Buffer[];
+  readonly #apiKeys: ApiKeys;
   readonly #wall: () => number;
 
   readonly #atOnce: number;
@@ -113,11 +117,7 @@ export class Authenticator {
       this.#algorithms = [...(options.algorithms ?? ['RS256', 'PS256', 'ES256', 'EdDSA'])];
       refuseSymmetric(this.#algorithms);
     } else this.#algorithms = [];
-    for (const key of options.apiKeys ?? []) {
-      if (key.length < 16)
-        throw new TypeError('auth.apiKeys: use at least 16 characters, such as `openssl rand -hex 16`');
-    }
-    this.#apiKeys = (options.apiKeys ?? []).map(digest);
+    this.#apiKeys = new ApiKeys(options.apiKeys ?? []);
   }
 
   /** Whether sockets need a token. Without, everyone is a guest. */
@@ -126,7 +126,7 @@ export class Authenticator {
   }
 
   get configured(): boolean {
-    return this.tokens || this.#apiKeys.length > 0;
+    return this.tokens || this.#apiKeys.size > 0;
   }
 
   get clockToleranceMs(): number {
@@ -138,12 +138,9 @@ export class Authenticator {
     if (this.#key instanceof RemoteKeys) this.#key.close();
   }
 
-  /** Constant time in the key's content. */
-  isApiKey(key: string): boolean {
-    const given = digest(key);
-    let found = false;
-    for (const known of this.#apiKeys) if (timingSafeEqual(known, given)) found = true;
-    return found;
+  /** The backend whose API key this is. */
+  apiKey(key: string): HttpCaller | undefined {
+    return this.#apiKeys.find(key);
   }
 
   /** Rejects with unauthenticated or token_expired; says nothing about why beyond that. */
@@ -272,10 +269,6 @@ export function guest(): Identity {
     expiresAt: null,
     guest: true,
   };
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }
 
 function readPublicKey(pem: string): KeyObject {

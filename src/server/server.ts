@@ -360,9 +360,8 @@ class RoomServer implements PluginHost {
       throw new RoomwireError('forbidden', 'guests come from pages of this machine only');
     }
     const token = bearerOf(request);
-    if (token !== undefined && this.#auth.isApiKey(token)) {
-      return { kind: 'key', user: { id: 'api-key', name: 'backend' } };
-    }
+    const backend = token === undefined ? undefined : this.#auth.apiKey(token);
+    if (backend !== undefined) return backend;
     if (token === undefined) {
       if (this.#guests) return { kind: 'guest', user: guest().user };
       throw new RoomwireError('unauthenticated', 'send Authorization: Bearer with an API key or a token');
@@ -584,7 +583,7 @@ class RoomServer implements PluginHost {
     const address = this.#door.addressOf(received.address, received.headers['x-forwarded-for']);
     const request = { ...received, address };
     const token = bearerOf(request);
-    const wait = token !== undefined && this.#auth.isApiKey(token) ? 0 : this.#door.takesRequest(address);
+    const wait = token !== undefined && this.#auth.apiKey(token) !== undefined ? 0 : this.#door.takesRequest(address);
     if (wait > 0) {
       const refusal: Refusal = { status: 429, limit: 'requestsPerSecondPerAddress', retryAfterMs: wait };
       return this.#later(address, refusal, 'request refused');
