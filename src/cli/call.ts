@@ -1,6 +1,7 @@
 /** `roomwire call`: one call over the socket. */
 import { messageOf } from '../protocol/code-texts.js';
 import { command, CommandError, jsonArgument } from './args.js';
+import { printJson } from './print.js';
 import { connectTo, remoteFlags } from './remote.js';
 
 export const call = command({
@@ -17,7 +18,7 @@ export const call = command({
     const client = await connectTo(flags.url as string, flags.token);
     try {
       const reply = await client.call(name, input, flags.key === undefined ? {} : { key: flags.key });
-      process.stdout.write(`${JSON.stringify(reply)}\n`);
+      printJson(reply);
     } catch (error) {
       const { code, name: errorName, details } = error as { code?: number; details?: unknown } & Error;
       const more = details === undefined ? '' : ` ${JSON.stringify(details)}`;

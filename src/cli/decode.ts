@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { decodeAll, DecodeError } from '../protocol/codec.js';
 import { Op } from '../protocol/frames.js';
 import { command, CommandError, UsageError } from './args.js';
+import { printLine } from './print.js';
 
 const names = new Map<number, string>(Object.entries(Op).map(([name, op]) => [op, name]));
 
@@ -21,7 +22,7 @@ export const decode = command({
     try {
       for (const frame of decodeAll(new Uint8Array(Buffer.from(hex, 'hex')))) {
         const op = names.get(frame[0] as number) ?? 'UNKNOWN';
-        process.stdout.write(`${op} ${JSON.stringify(frame, showBytes)}\n`);
+        printLine(`${op} ${JSON.stringify(frame, showBytes)}`);
       }
     } catch (error) {
       if (error instanceof DecodeError) throw new CommandError(`not a roomwire message: ${error.message}`);

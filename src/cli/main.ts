@@ -4,6 +4,7 @@ import { CommandError, runCommand, UsageError, type Command } from './args.js';
 import { call } from './call.js';
 import { decode } from './decode.js';
 import { load } from './load.js';
+import { tell } from './print.js';
 import { publish } from './publish.js';
 import { serve } from './serve.js';
 import { tail } from './tail.js';
@@ -41,7 +42,8 @@ main(process.argv.slice(2)).then(
   },
   (error: unknown) => {
     const known = error instanceof UsageError || error instanceof CommandError;
-    process.stderr.write(`roomwire: ${known ? error.message : ((error as Error).stack ?? String(error))}\n`);
+    if (known) tell(`roomwire: ${error.message}`);
+    else process.stderr.write(`roomwire: ${(error as Error).stack ?? String(error)}\n`);
     process.exit(error instanceof UsageError ? 2 : 1);
   },
 );

@@ -1,5 +1,6 @@
 /** `roomwire publish`: one event over HTTP, as a backend would. */
 import { command, jsonArgument } from './args.js';
+import { printJson } from './print.js';
 import { remoteFlags, request } from './remote.js';
 
 export const publish = command({
@@ -15,6 +16,6 @@ export const publish = command({
     const data = jsonArgument('the data', json);
     const headers: Record<string, string> = flags.key === undefined ? {} : { 'idempotency-key': flags.key };
     const answer = await request(flags, '/api/publish', { method: 'POST', body: { topic, event, data }, headers });
-    process.stdout.write(`${JSON.stringify(answer)}\n`);
+    printJson(answer);
   },
 });

@@ -1,6 +1,7 @@
 /** `roomwire tail`: follows a topic and prints each event as a line of JSON. */
 import { messageOf } from '../protocol/code-texts.js';
 import { command, CommandError } from './args.js';
+import { printJson, tell } from './print.js';
 import { connectTo, remoteFlags } from './remote.js';
 
 export const tail = command({
@@ -28,12 +29,10 @@ export const tail = command({
         process.once('SIGINT', () => resolve());
         process.once('SIGTERM', () => resolve());
         stream.on('*', (data, { event, offset, from }) => {
-          process.stdout.write(`${JSON.stringify({ topic, offset, event, from, data })}\n`);
+          printJson({ topic, offset, event, from, data });
           if (++printed >= left) resolve();
         });
-        stream.on('reset', ({ reason, position }) =>
-          process.stderr.write(`reset: ${reason}; goes on after ${position[1]}\n`),
-        );
+        stream.on('reset', ({ reason, position }) => tell(`reset: ${reason}; goes on after ${position[1]}`));
         stream.on('removed', ({ reason }) => reject(new CommandError(`removed from ${topic}: ${reason}`)));
         client.state.subscribe(({ status, reason }) => {
           if (status === 'refused') reject(new CommandError(reason?.message ?? 'refused'));
@@ -45,7 +44,7 @@ export const tail = command({
               ? client.call('join:overview', group === 'public' ? {} : { group })
               : client.subscribe(topic).ready;
         started.then(
-          () => process.stderr.write(`following ${topic}\n`),
+          () => tell(`following ${topic}`),
           (error: unknown) => reject(new CommandError(messageOf(error as Error))),
         );
       });

@@ -1,6 +1,7 @@
 /** `roomwire why`: why somebody did or did not get an event, and `roomwire topic`: how a topic stands. */
 import type { TopicReport, WhyReport } from '../server/api.js';
 import { command, numberFlag } from './args.js';
+import { printJson, printLine } from './print.js';
 import { remoteFlags, request } from './remote.js';
 
 const json = { type: 'boolean', help: 'print the whole answer as JSON' } as const;
@@ -16,7 +17,8 @@ export const why = command({
     const offset = numberFlag('offset', offsetText, 1, Number.MAX_SAFE_INTEGER);
     const path = `/api/topics/${encodeURIComponent(topic)}/why?offset=${offset}&user=${encodeURIComponent(who)}`;
     const answer = (await request(flags, path)) as WhyReport;
-    process.stdout.write(flags.json ? `${JSON.stringify(answer)}\n` : `${answer.sentence}\n`);
+    if (flags.json) printJson(answer);
+    else printLine(answer.sentence);
   },
 });
 
@@ -29,7 +31,8 @@ export const topic = command({
   flags: { ...remoteFlags, json },
   async run(flags, [name = '']) {
     const report = (await request(flags, `/api/topics/${encodeURIComponent(name)}`)) as TopicReport;
-    process.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : `${linesOf(report).join('\n')}\n`);
+    if (flags.json) printJson(report);
+    else linesOf(report).forEach(printLine);
   },
 });
 

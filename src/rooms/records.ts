@@ -3,8 +3,10 @@
  * version, `room:update` to the room and to the overview that lists it, all in one transaction (rule 7).
  */
 import { isDeepStrictEqual } from 'node:util';
+import * as v from 'valibot';
 import { RoomwireError } from '../protocol/errors.js';
-import type { RoomFields, RoomMetadata } from '../protocol/rooms-contract.js';
+import { NewRoomId, type RoomFields, type RoomMetadata } from '../protocol/rooms-contract.js';
+import { checked } from '../protocol/validate.js';
 import type { Transaction } from '../server/api.js';
 import { returnQuota, takeQuota } from './quotas.js';
 
@@ -61,7 +63,7 @@ export function listRooms(tx: Transaction, after: string, limit: number): [strin
   return tx.list<RoomRecord>(ROOMS, { after, limit });
 }
 
-/** Throws room_exists and limit_reached. `defaults`: the application's own fields; no `maker`: the program or a backend. */
+/** Throws invalid_data, room_exists and limit_reached. `defaults`: the application's own fields; no `maker`: the program or a backend. */
 export function createRoom(
   tx: Transaction,
   roomId: string,
@@ -69,6 +71,7 @@ export function createRoom(
   defaults: Readonly<Record<string, unknown>>,
   maker?: Maker,
 ): RoomRecord {
+  checked(v.object({ roomId: NewRoomId }), { roomId });
   if (findRoom(tx, roomId) !== undefined) throw new RoomwireError('room_exists', `room '${roomId}' exists`);
   if (maker !== undefined) takeQuota(tx, 'made', maker.userId, maker.most);
   const metadata: Metadata = {

@@ -219,7 +219,8 @@ export class Authenticator {
 function sendable(user: User): User {
   // A name is for people: half a character in it must not keep its owner out.
   const named = { ...user, name: shortened(user.name, user.name.length) };
-  const problem = problemOfUser(named);
+  // In a URL it would be a step: `/api/rooms/demo/members/..` is the room.
+  const problem = /^\.\.?$/.test(user.id) ? `user.id is '${user.id}', which no URL can name` : problemOfUser(named);
   if (problem !== undefined) throw new RoomwireError('unauthenticated', `the token makes no user: ${problem}`);
   return named;
 }

@@ -8,6 +8,7 @@ import { Dock } from './dock.js';
 import { byId, setText } from './dom.js';
 import { Follower } from './follower.js';
 import { HoldersPanel } from './holders-panel.js';
+import { isolated } from './isolated.js';
 import { Names } from './names.js';
 import { attempt } from './notices.js';
 import { PublishForm } from './publish-form.js';
@@ -99,7 +100,7 @@ const view = new RoomView({
   now: () => Date.now() + clockLead,
   back: () => (location.hash = '#/'),
   missing(roomId) {
-    setText(byId('missing-title', HTMLElement), `There is no room ${roomId}`);
+    setText(byId('missing-title', HTMLElement), `There is no room ${isolated(roomId)}`);
     reveal('missing');
     watch();
   },
@@ -119,7 +120,7 @@ function show(): void {
   if (shown !== undefined && shown.roomId === roomId && !create) return;
   creating = undefined;
   shown = { roomId };
-  document.title = roomId === undefined ? 'roomwire' : `${roomId} – roomwire`;
+  document.title = roomId === undefined ? 'roomwire' : `${isolated(roomId)} – roomwire`;
   list.mark(roomId);
   if (roomId === undefined) {
     view.close();

@@ -7,6 +7,7 @@ import type { Admin } from './admin.js';
 import { topicPath, type History } from './answers.js';
 import type { FreeClient } from './contract.js';
 import { byId, h, onSubmit } from './dom.js';
+import { isolated } from './isolated.js';
 import { notice, textOf } from './notices.js';
 import { Poll } from './poll.js';
 import type { StreamPanel } from './stream-panel.js';
@@ -54,7 +55,7 @@ export class Follower {
       subscription.on('removed', ({ reason }) => {
         if (this.#live.get(topic) !== subscription) return;
         this.#unfollow(topic);
-        notice(`${topic} is followed no more: ${reason}`, 'problem');
+        notice(`${isolated(topic)} is followed no more: ${isolated(reason)}`, 'problem');
       });
     } catch (error) {
       if (this.#live.get(topic) !== subscription) return;
@@ -64,7 +65,7 @@ export class Follower {
         this.#logs.set(topic, { epoch: undefined, after: 0 });
         this.#poll.start();
         this.#poll.now();
-      } else notice(`${topic} cannot be followed. ${adviceFor(error)}`, 'problem');
+      } else notice(`${isolated(topic)} cannot be followed. ${adviceFor(error)}`, 'problem');
     }
     this.#draw();
   }
@@ -86,7 +87,7 @@ export class Follower {
         const { status = 0 } = error as { readonly status?: number };
         if (![401, 403, 404].includes(status)) continue;
         this.#unfollow(topic);
-        notice(`${topic} cannot be followed. ${textOf(error)}`, 'problem');
+        notice(`${isolated(topic)} cannot be followed. ${textOf(error)}`, 'problem');
       }
     }
   }
@@ -121,7 +122,7 @@ export class Follower {
     const chip = (topic: string, way: string, title: string): HTMLElement => {
       const stop = h('button', { type: 'button', class: 'link', 'aria-label': `Do not follow ${topic} any more` }, '✕');
       stop.addEventListener('click', () => this.#unfollow(topic));
-      return h('li', { class: 'pill', 'data-testid': 'followed', title }, `${topic} (${way})`, stop);
+      return h('li', { class: 'pill', 'data-testid': 'followed', title }, `${isolated(topic)} (${way})`, stop);
     };
     byId('followed', HTMLUListElement).replaceChildren(
       ...[...this.#live.keys()].map((topic) => chip(topic, 'live', 'over the socket: this tab is in the topic')),

@@ -4,6 +4,7 @@ import type { WatchedLock, WatchedLocks } from './answers.js';
 import { confirmed } from './confirm.js';
 import type { Panel } from './dock.js';
 import { byId, count, h, seconds, setText } from './dom.js';
+import { isolated } from './isolated.js';
 import { KeyedRows, type Row } from './keyed-rows.js';
 import { attempt, textOf } from './notices.js';
 import { Poll } from './poll.js';
@@ -84,8 +85,8 @@ export class HoldersPanel implements Panel {
       show: (lock) => {
         const now = Date.now() + this.#lead;
         const ms = lock.expiresAt - now;
-        setText(holder, lock.sid === null ? `${lock.userName} (over HTTP)` : lock.userName);
-        holder.title = lock.sid === null ? lock.userId : `${lock.userId}, session ${lock.sid}`;
+        setText(holder, lock.sid === null ? `${isolated(lock.userName)} (over HTTP)` : lock.userName);
+        holder.title = lock.sid === null ? isolated(lock.userId) : `${isolated(lock.userId)}, session ${lock.sid}`;
         setText(msg, lock.msg ?? '');
         setText(held, seconds(now - lock.timestamp * 1_000));
         setText(left, seconds(ms));
@@ -96,7 +97,7 @@ export class HoldersPanel implements Panel {
   }
 
   async #release(roomId: string, target: string): Promise<void> {
-    const question = `Release ${target} in ${roomId}? Its holder loses it, and what they write under it is refused.`;
+    const question = `Release ${isolated(target)} in ${isolated(roomId)}? Its holder loses it, and what they write under it is refused.`;
     if (!(await confirmed(question, 'Release'))) return;
     const path = `/api/rooms/${encodeURIComponent(roomId)}/locks/${encodeURIComponent(target)}?force=true`;
     await this.#admin.ask(path, { method: 'DELETE' });

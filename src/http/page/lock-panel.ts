@@ -3,6 +3,7 @@ import { RoomwireError, type Lock, type RoomMetadata } from '../../client/index.
 import { messageOf } from '../../protocol/code-texts.js';
 import { LOCK_TARGET, type PageRoom } from './contract.js';
 import { byId, onSubmit, seconds, setText } from './dom.js';
+import { isolated, untwisted } from './isolated.js';
 import { attempt, notice } from './notices.js';
 
 const TTL_MS = 30_000;
@@ -112,14 +113,17 @@ export class LockPanel {
     queueMicrotask(() => {
       if (room?.state.get().status !== 'joined') return;
       const reason: unknown = lock.signal.reason;
-      notice(`You lost the lock: ${reason instanceof Error ? messageOf(reason) : 'the lease ended'}`, 'problem');
+      notice(
+        `You lost the lock: ${reason instanceof Error ? untwisted(messageOf(reason)) : 'the lease ended'}`,
+        'problem',
+      );
     });
   }
 
   #refuse({ userName, msg, expiresInMs }: Refusal): void {
     this.#refusedUntil = expiresInMs === null ? undefined : Date.now() + expiresInMs;
-    setText(byId('refusal-who', HTMLElement), `Refused: ${userName} holds it.`);
-    setText(byId('refusal-message', HTMLElement), msg === null ? '' : `“${msg}”`);
+    setText(byId('refusal-who', HTMLElement), `Refused: ${isolated(userName)} holds it.`);
+    setText(byId('refusal-message', HTMLElement), msg === null ? '' : `“${isolated(msg)}”`);
     setText(byId('refusal-left', HTMLElement), '');
     this.tick();
     this.#refusal.hidden = false;
@@ -135,11 +139,11 @@ export class LockPanel {
   #draw(): void {
     const mine = this.#lock !== undefined;
     const holder = this.#holder;
-    const msg = holder === null || holder.msg === null ? '' : `: “${holder.msg}”`;
+    const msg = holder === null || holder.msg === null ? '' : `: “${isolated(holder.msg)}”`;
     this.#state.dataset['held'] = mine ? 'me' : holder === null ? 'nobody' : 'other';
     setText(
       this.#state,
-      mine ? `You hold it${msg}` : holder === null ? 'Nobody holds it.' : `${holder.userName} holds it${msg}`,
+      mine ? `You hold it${msg}` : holder === null ? 'Nobody holds it.' : `${isolated(holder.userName)} holds it${msg}`,
     );
     this.#lease.hidden = !mine;
     this.#form.hidden = mine;

@@ -2,6 +2,7 @@
 import { RoomwireError } from '../../client/index.js';
 import { messageOf } from '../../protocol/code-texts.js';
 import { byId, h } from './dom.js';
+import { untwisted } from './isolated.js';
 
 const SHOWN_MS = 8_000;
 const MAX_SHOWN = 4;
@@ -17,8 +18,8 @@ export function notice(text: string, kind: 'info' | 'problem' = 'info'): void {
 }
 
 export function textOf(error: unknown): string {
-  if (error instanceof RoomwireError) return `${error.name}: ${messageOf(error)}`;
-  return error instanceof Error ? error.message : String(error);
+  if (error instanceof RoomwireError) return `${error.name}: ${untwisted(messageOf(error))}`;
+  return untwisted(error instanceof Error ? error.message : String(error));
 }
 
 /** Runs what a click started; its failure becomes a notice. */

@@ -3,6 +3,7 @@ import type { Admin } from './admin.js';
 import type { Published } from './answers.js';
 import type { FreeClient } from './contract.js';
 import { byId, count, onSubmit, setText } from './dom.js';
+import { isolated } from './isolated.js';
 import { jsonIn } from './json-field.js';
 import type { Names } from './names.js';
 import { textOf } from './notices.js';
@@ -59,7 +60,7 @@ export class PublishForm {
   #tell({ offset, matched, diagnosis }: Published): void {
     const similar = diagnosis?.similar ?? [];
     const nobody = `Event ${offset} reached nobody: no session was in the topic.`;
-    const meant = similar.length === 0 ? '' : ` Did you mean ${similar.join(' or ')}?`;
+    const meant = similar.length === 0 ? '' : ` Did you mean ${similar.map(isolated).join(' or ')}?`;
     this.#say(matched === 0 ? nobody + meant : `Event ${offset}, sent to ${count(matched, 'session')}.`, matched === 0);
   }
 

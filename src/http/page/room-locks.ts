@@ -4,6 +4,7 @@
  */
 import type { LockInfo } from '../../protocol/rooms-contract.js';
 import { byId, h, seconds, setText } from './dom.js';
+import { isolated } from './isolated.js';
 import { KeyedRows, type Row } from './keyed-rows.js';
 import { Poll } from './poll.js';
 import { locksOf } from './rest.js';
@@ -79,7 +80,7 @@ export class RoomLocks {
       element: h('li', { 'data-testid': 'room-lock', 'data-target': target }, h('code', {}, target), holder, left),
       show: ({ userName, msg, expiresAt }) => {
         setText(holder, userName);
-        holder.title = msg ?? '';
+        holder.title = isolated(msg ?? '');
         setText(left, `${seconds(expiresAt - this.#options.now())} left`);
       },
     };

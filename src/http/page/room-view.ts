@@ -6,6 +6,7 @@ import { Chat } from './chat.js';
 import { confirmed } from './confirm.js';
 import type { PageClient, PageRoom } from './contract.js';
 import { byId, h, setText } from './dom.js';
+import { isolated } from './isolated.js';
 import { LockPanel } from './lock-panel.js';
 import { MemberLag } from './member-lag.js';
 import { attempt, notice, textOf } from './notices.js';
@@ -66,8 +67,10 @@ export class RoomView {
       room.state.subscribe(() => this.#draw()),
       room.on('removed', (removed) => this.#removed(room, removed)),
       room.on('reset', ({ reason }) => this.#chat.note(`some events were missed (${reason})`)),
-      room.on('member:joined', ({ member }) => this.#chat.note(`${member.name} joined`)),
-      room.on('member:left', ({ userId, reason }) => this.#chat.note(`${this.#nameOf(userId)} left (${reason})`)),
+      room.on('member:joined', ({ member }) => this.#chat.note(`${isolated(member.name)} joined`)),
+      room.on('member:left', ({ userId, reason }) =>
+        this.#chat.note(`${isolated(this.#nameOf(userId))} left (${isolated(reason)})`),
+      ),
     ];
     setText(byId('room-title', HTMLElement), roomId);
     byId('room-link', HTMLAnchorElement).href = hashOf(roomId);
@@ -82,7 +85,7 @@ export class RoomView {
       this.close();
       if (error instanceof RoomwireError && error.name === 'room_not_found') this.#options.missing(roomId);
       else {
-        notice(`${roomId} could not be joined. ${textOf(error)}`, 'problem');
+        notice(`${isolated(roomId)} could not be joined. ${textOf(error)}`, 'problem');
         this.#options.back();
       }
     }
@@ -114,14 +117,14 @@ export class RoomView {
     if (code === errors.disconnected) return;
     if (room.state.get().status === 'deleted') {
       this.#options.client.rooms.removeRoom(room.id);
-      notice(this.#deleting ? `You deleted ${room.id}.` : `${room.id} was deleted.`);
-    } else notice(`You are no longer in ${room.id}: ${reason}`, 'problem');
+      notice(this.#deleting ? `You deleted ${isolated(room.id)}.` : `${isolated(room.id)} was deleted.`);
+    } else notice(`You are no longer in ${isolated(room.id)}: ${isolated(reason)}`, 'problem');
     this.#options.back();
   }
 
   async #delete(): Promise<void> {
     const room = this.#room;
-    if (room === undefined || !(await confirmed(`Delete ${room.id} for everyone?`, 'Delete'))) return;
+    if (room === undefined || !(await confirmed(`Delete ${isolated(room.id)} for everyone?`, 'Delete'))) return;
     // Another one was opened meanwhile, by the address.
     if (room !== this.#room) return;
     this.#deleting = true;

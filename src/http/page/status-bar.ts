@@ -2,6 +2,7 @@
 import type { ClientState } from '../../client/index.js';
 import type { PageClient } from './contract.js';
 import { byId, onSubmit, seconds, setText } from './dom.js';
+import { untwisted } from './isolated.js';
 
 /** Kept for this tab only, so that a reload need not ask again. */
 const TOKEN_KEY = 'roomwire.token';
@@ -44,7 +45,9 @@ export class StatusBar {
     const waits = status === 'offline' && retryAt !== undefined;
     const next = waits ? `, try ${attempt} in ${seconds(retryAt - Date.now())}` : '';
     const why =
-      reason === undefined || status === 'live' ? '' : `${reason.code} ${reason.name} ${reason.message}`.trim();
+      reason === undefined || status === 'live'
+        ? ''
+        : untwisted(`${reason.code} ${reason.name} ${reason.message}`.trim());
     setText(this.#detail, why + next);
   }
 

@@ -2,6 +2,7 @@
 import type { EventItem } from '../../protocol/frames.js';
 import { byId, count, h, setText, timeOf } from './dom.js';
 import { filterOf } from './filter.js';
+import { isolated } from './isolated.js';
 import { RollingLog } from './rolling-log.js';
 import { jsonText, type SeenFrame } from './tap.js';
 
@@ -109,7 +110,7 @@ export class StreamPanel {
 function row({ at, topic, event, offset, from, json }: Entry): HTMLElement {
   const time = h('time', {}, timeOf(at));
   if (event === null) {
-    const told = `${topic}: events up to ${offset ?? 0} were missed (${json})`;
+    const told = `${isolated(topic)}: events up to ${offset ?? 0} were missed (${json})`;
     return h('li', { 'data-testid': 'stream-event' }, time, h('span', { class: 'gap' }, told));
   }
   return h(

@@ -2,6 +2,7 @@
 import type { Admin } from './admin.js';
 import { topicPath, type Subscriber, type TopicReport } from './answers.js';
 import { byId, count, h, setText, timeOf } from './dom.js';
+import { isolated } from './isolated.js';
 import { KeyedRows, type Row } from './keyed-rows.js';
 import { Poll } from './poll.js';
 import type { Question } from './why-panel.js';
@@ -92,7 +93,7 @@ export class TopicDetail {
     setText(byId('topic-facts', HTMLElement), facts + more);
     const hint = byId('topic-similar', HTMLElement);
     hint.hidden = similar.length === 0;
-    setText(hint, `Nobody is in it. Names like it: ${similar.join(', ')}`);
+    setText(hint, `Nobody is in it. Names like it: ${similar.map(isolated).join(', ')}`);
     this.#sessions.show(subscribers);
     this.#publishes.show(publishes);
   }

@@ -3,6 +3,7 @@ import type { Admin } from './admin.js';
 import { topicPath, type History, type LoggedEvent, type Who, type WhoIsHere, type Why } from './answers.js';
 import type { Panel } from './dock.js';
 import { byId, count, h, onSubmit, setText, timeOf } from './dom.js';
+import { isolated, untwisted } from './isolated.js';
 import { textOf } from './notices.js';
 import { jsonText } from './tap.js';
 import { adviceFor } from './verdicts.js';
@@ -67,7 +68,7 @@ export class WhyPanel implements Panel {
       if (question !== this.#asked) return;
       this.#offset.value = offset === 0 ? '' : String(offset);
       this.#mark();
-      this.#show(`${who}, event ${offset} of ${topic}`, why);
+      this.#show(`${isolated(who)}, event ${offset} of ${isolated(topic)}`, why);
     } catch (error) {
       if (question === this.#asked) this.#answer.replaceChildren(h('p', { class: 'failing' }, textOf(error)));
     }
@@ -76,10 +77,10 @@ export class WhyPanel implements Panel {
   #show(question: string, { verdict, sentence, sessions }: Why): void {
     const { kind, next } = adviceFor(verdict);
     const pill = h('span', { class: 'tag verdict', 'data-kind': kind }, verdict.replaceAll('_', ' '));
-    const each = sessions.map((one) => h('li', {}, h('code', {}, one.sid), `: ${one.sentence}`));
+    const each = sessions.map((one) => h('li', {}, h('code', {}, one.sid), `: ${untwisted(one.sentence)}`));
     this.#answer.replaceChildren(
       h('p', { class: 'line' }, pill, h('strong', {}, question)),
-      h('p', {}, sentence),
+      h('p', {}, untwisted(sentence)),
       h('p', { class: 'quiet' }, next),
       ...(each.length > 1 ? [h('ul', { class: 'small' }, ...each)] : []),
     );
@@ -102,7 +103,7 @@ export class WhyPanel implements Panel {
     const connected = sessions.filter((session) => session.connected).length;
     const name = sessions[0]?.user.name ?? who;
     box.replaceChildren(
-      `${name}: ${count(sessions.length, 'session')}, ${connected} connected, in`,
+      `${isolated(name)}: ${count(sessions.length, 'session')}, ${connected} connected, in`,
       ...(topics.length === 0 ? [' no topic'] : topics.map((topic) => this.#topicButton(topic))),
     );
   }
