@@ -56,6 +56,15 @@ export function problemOf(error: RoomwireError): Problem {
   };
 }
 
+/** Of what is no refusal but a bug, whose text is for the log alone. */
+export const BUG: Problem = problemOf(new RoomwireError('handler_failed'));
+
+/** Of one part of a request whose other parts go on. undefined for what is no refusal but a bug. */
+export function partProblem(error: unknown): Problem | undefined {
+  if (error instanceof EncodeError) return problemOf(uncarriable(error));
+  return error instanceof RoomwireError ? problemOf(error) : undefined;
+}
+
 /** What only HTTP knows: a status that no protocol error has. */
 export class HttpError extends Error {
   override readonly name = 'HttpError';

@@ -1,10 +1,10 @@
 /** `POST /api/publish`: one event or a batch, from a backend that holds an API key. */
 import * as v from 'valibot';
 import { RoomwireError } from '../protocol/errors.js';
-import { requireCarriable } from '../protocol/validate.js';
+import { requireCarriable, unfit } from '../protocol/validate.js';
 import type { PluginHost } from '../server/api.js';
 import { Problem, Published } from './answers.js';
-import { json, problemOf } from './problem.js';
+import { BUG, json, partProblem, type Problem as ProblemDocument } from './problem.js';
 import { route, type Route } from './route.js';
 
 const BATCH = 1_000;
@@ -16,39 +16,76 @@ const Message = v.strictObject({
   key: v.optional(Name),
   diagnose: v.optional(v.boolean()),
 });
-const Request = v.union([Message, v.strictObject({ messages: v.pipe(v.array(Message), v.maxLength(BATCH)) })]);
 type Message = v.InferOutput<typeof Message>;
+/** One that does not fit has its own answer, like one that is refused later: the others are published. */
+const Item = v.fallback(Message, (found) => unfit(found?.issues ?? []) as never) as v.GenericSchema<
+  Message,
+  Message | RoomwireError
+>;
+const Request = v.union([Message, v.strictObject({ messages: v.pipe(v.array(Item), v.maxLength(BATCH)) })]);
 const Results = v.object({ results: v.array(v.union([Published, v.object({ error: Problem })])) });
 
+interface Key {
+  readonly key?: string;
+  readonly keyScope: readonly string[];
+}
+
 export function publishRoute(server: PluginHost): Route {
+  const publish = async (message: Message, { key, keyScope }: Key) => {
+    requireCarriable(message, { name: 'message', level: 1 });
+    const { topic, event, data, diagnose = false } = message;
+    const published = await server.publish(topic, event, data ?? null, key === undefined ? {} : { key, keyScope });
+    return diagnose ? { ...published, ...(await diagnosed(topic)) } : published;
+  };
+  /** The event is there, whatever becomes of this. */
+  const diagnosed = async (topic: string) => {
+    try {
+      return { diagnosis: await server.inspect(topic) };
+    } catch (error) {
+      server.log.warn({ err: error, topic }, 'an event was published, and its topic could not be diagnosed');
+      return {};
+    }
+  };
+  const failure = (error: unknown): { readonly error: ProblemDocument } => {
+    const problem = partProblem(error);
+    if (problem === undefined) server.log.error({ err: error }, 'one event of a batch could not be published');
+    return { error: problem ?? BUG };
+  };
+
   return route({
     method: 'POST',
     path: '/api/publish',
     id: 'publish',
     summary: 'Publishes one event, or a batch in order and in one commit.',
     for: 'admins',
-    headers: { 'idempotency-key': v.optional(v.string()) },
+    headers: { 'idempotency-key': v.optional(v.pipe(v.string(), v.minLength(1, 'must not be empty'))) },
     body: Request,
     // One bad item has its own answer; the others are published.
     bodyInParts: true,
     answers: { 200: { description: 'where it is, and how many were there', schema: v.union([Published, Results]) } },
     problems: [404],
-    async handle({ body: wanted, headers: { 'idempotency-key': header } }) {
-      const publish = async (message: Message, fallback: string | undefined) => {
-        requireCarriable(message, { name: 'message', level: 1 });
-        const { topic, event, data, key, diagnose = false } = message;
-        const published = await server.publish(topic, event, data ?? null, { key: key ?? fallback });
-        return diagnose ? { ...published, diagnosis: await server.inspect(topic) } : published;
+    async handle({ body: wanted, headers: { 'idempotency-key': header }, caller }) {
+      // Guests are each another user at each request, and all the same developer.
+      const keyScope = [caller.holder ?? caller.kind];
+      if (!('messages' in wanted)) {
+        const key = wanted.key ?? header;
+        return json(200, await publish(wanted, key === undefined ? { keyScope } : { key, keyScope }));
+      }
+      const keyOf = (key: string | undefined, i: number): Key => {
+        if (key !== undefined) return { key, keyScope };
+        // Apart from keys that are given: a batch's own key is no item's.
+        return header === undefined ? { keyScope } : { key: header, keyScope: [...keyScope, 'item', String(i)] };
       };
-      if (!('messages' in wanted)) return json(200, await publish(wanted, header));
       // All in one tick, hence one commit and in order; each has its own answer.
       const results = await Promise.all(
-        wanted.messages.map((message, i) =>
-          publish(message, header === undefined ? undefined : `${header}/${i}`).catch((error: unknown) => {
-            if (error instanceof RoomwireError) return { error: problemOf(error) };
-            throw error;
-          }),
-        ),
+        wanted.messages.map(async (message, i) => {
+          try {
+            if (message instanceof RoomwireError) throw message;
+            return await publish(message, keyOf(message.key, i));
+          } catch (error) {
+            return failure(error);
+          }
+        }),
       );
       return json(200, { results });
     },

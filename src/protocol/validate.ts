@@ -15,10 +15,12 @@ interface Issue {
 export function checked<S extends v.GenericSchema>(schema: S, data: unknown): v.InferOutput<S> {
   const result = v.safeParse(schema, data, { abortPipeEarly: true });
   if (result.success) return result.output;
-  const issues = result.issues
-    .slice(0, ISSUES)
-    .map((issue) => ({ path: v.getDotPath(issue) ?? '', message: issue.message }));
-  throw invalid(issues);
+  throw unfit(result.issues);
+}
+
+/** The refusal of what a schema found. */
+export function unfit(found: readonly v.BaseIssue<unknown>[]): RoomwireError {
+  return invalid(found.slice(0, ISSUES).map((issue) => ({ path: v.getDotPath(issue) ?? '', message: issue.message })));
 }
 
 /**

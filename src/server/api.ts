@@ -110,8 +110,10 @@ export interface Published {
 export interface PublishOptions {
   /** Idempotency key: the same key with the same data is published once within `limits.keyTtlMs`. */
   readonly key?: string;
+  /** Whose key it is, where several share the program: the same key of another is another key. */
+  readonly keyScope?: readonly string[];
 }
-/** Appends an event; resolves after the commit. Rejects with a RoomwireError: unknown_topic, unknown_event, invalid_data, too_large, key_reused, store_unavailable. */
+/** Appends an event; resolves after the commit. Rejects with a RoomwireError: unknown_topic, unknown_event, invalid_data, bad_request, too_large, key_reused, store_unavailable. */
 export type Publish<S extends Shape> = <T extends Topics<S>, E extends EventNames<S, T>>(
   topic: T,
   event: E,

@@ -20,6 +20,7 @@ import { hashOf, once } from './keys.js';
 import { checked } from '../protocol/validate.js';
 import type { Policy } from './policy.js';
 import type { Rated, Rates } from './rates.js';
+import { requireName } from './names.js';
 import { refusal } from './refusal.js';
 import type { Account, ServerSession } from './session.js';
 import type { Sessions } from './sessions.js';
@@ -355,11 +356,7 @@ export class Dispatcher {
   /** The string that element `index` must be. */
   #name(bytes: Uint8Array, length: number, index: number, what: string): string {
     const name = need(text(bytes, length, index), what);
-    if (name === '') throw refusal('bad_request', `${what} must not be empty`);
-    // Bytes, not characters: what counts is what the server keeps. A character is three at most for its UTF-16 length.
-    if (name.length * 3 > this.#limits.nameBytes && Buffer.byteLength(name) > this.#limits.nameBytes) {
-      throw refusal('too_large', `${what} is over ${this.#limits.nameBytes} bytes`);
-    }
+    requireName(name, what, this.#limits.nameBytes);
     return name;
   }
 
@@ -420,12 +417,8 @@ function callOptions(value: Value, limits: Limits): CallOptions {
     throw refusal('bad_request', 'call options are a map');
   }
   const { key, timeoutMs } = value as { key?: Value; timeoutMs?: Value };
-  if (key !== undefined && key !== null && (typeof key !== 'string' || key === '')) {
-    throw refusal('bad_request', 'key must be a string and not empty');
-  }
-  if (typeof key === 'string' && Buffer.byteLength(key) > limits.nameBytes) {
-    throw refusal('too_large', `key is over ${limits.nameBytes} bytes`);
-  }
+  if (typeof key === 'string') requireName(key, 'key', limits.nameBytes);
+  else if (key !== undefined && key !== null) throw refusal('bad_request', 'key must be a string');
   if (timeoutMs !== undefined && timeoutMs !== null && !(typeof timeoutMs === 'number' && timeoutMs > 0)) {
     throw refusal('bad_request', 'timeoutMs must be a positive number');
   }

@@ -27,6 +27,18 @@ export function hashOf(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('base64url');
 }
 
+/** Of data in which the order of members means nothing, such as JSON. Throws EncodeError. */
+export function hashOfData(value: unknown): string {
+  return hashOf(encode(inOrder(value)));
+}
+
+function inOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inOrder);
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
+  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(members.map(([name, member]) => [name, inOrder(member)]));
+}
+
 /** A scope's name in the store: of one length, whatever the parts hold. */
 export function keyId(scope: readonly string[]): string {
   return hashOf(encode(scope));

@@ -3,6 +3,7 @@
  * The way of a message: transport → connection.ts → dispatch.ts → hub/hub.ts (stage, commit, fan-out)
  * → outbox.ts → transport. Sessions live in sessions.ts, calls in calls.ts.
  */
+import { decodeScanned } from '../protocol/decode.js';
 import type { Contract, ShapeOf } from '../protocol/contract.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { SUBPROTOCOL, type Value } from '../protocol/frames.js';
@@ -44,8 +45,9 @@ import type { HistoryQuery, TopicHistory, TopicList, TopicQuery, TopicReport, Wh
 import { Doorkeeper, type Refusal } from './doorkeeper.js';
 import { serverItem } from './hub/events-frame.js';
 import type { Hub } from './hub/hub.js';
-import { hashOf, once, sweepKeys } from './keys.js';
+import { hashOfData, once, sweepKeys } from './keys.js';
 import { quietly, silent } from './log.js';
+import { requireName } from './names.js';
 import { DEFAULT_CALL_MS } from './running-call.js';
 import type { CloseOptions, ListenOptions, Server, ServerOptions } from './options.js';
 import { Policy } from './policy.js';
@@ -233,18 +235,18 @@ class RoomServer implements PluginHost {
     return new Promise((done, failed) => {
       const hub = this.#taking();
       const { nameBytes, dataBytes } = this.limits;
+      requireName(topic, 'topic', nameBytes);
+      requireName(event, 'event', nameBytes);
       const { schema } = this.#policy.event(this.#policy.topic(topic), event);
-      // A character is three bytes at most for its UTF-16 length.
-      if (topic.length * 3 > nameBytes && Buffer.byteLength(topic) > nameBytes) {
-        throw new RoomwireError('too_large', 'the topic is too long');
-      }
       const item = serverItem(event, schema === null ? data : checked(schema, data as Value));
       if (item.length > dataBytes + nameBytes + 16) throw new RoomwireError('too_large');
-      const key = options?.key;
+      const { key, keyScope = [] } = options ?? {};
       if (key === undefined) return hub.publish({ topic, item, done, failed });
+      requireName(key, 'key', nameBytes);
       // No user's: their ids are never empty.
-      const scope = ['publish', '', topic, key];
-      hub.perform((tx) => once(tx, scope, hashOf(item), this.limits, () => tx.append(topic, item)), done, failed);
+      const scope = ['publish', '', topic, key, ...keyScope];
+      const content = hashOfData(decodeScanned(item, 0));
+      hub.perform((tx) => once(tx, scope, content, this.limits, () => tx.append(topic, item)), done, failed);
     });
   }
 
