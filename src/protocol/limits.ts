@@ -19,6 +19,8 @@ export interface Limits {
   pendingCalls: number;
   /** Frames of one connection that wait for an asynchronous policy or the store. */
   pendingFrames: number;
+  /** Bytes of memory that calls and publishes of one user hold while they wait; all users together have eight times as much. */
+  pendingBytes: number;
   /** Calls of one session a second; twice as many may come at once. 0: no limit, as with all rates. */
   callsPerSecond: number;
   /** Publishes of one session a second, volatile ones too. */
@@ -42,6 +44,8 @@ export interface Limits {
   controlBytes: number;
   /** Volatile slots of one topic. */
   slots: number;
+  /** Bytes of all the volatile values that one user has set; all users together have eight times as much. */
+  slotBytes: number;
   /** Events one topic keeps for recovery. */
   historyEvents: number;
   /** Bytes one topic keeps for recovery. */
@@ -76,6 +80,7 @@ export const defaultLimits: Readonly<Limits> = {
   topics: 1_000,
   pendingCalls: 256,
   pendingFrames: 4_096,
+  pendingBytes: 64 * 1024 * 1024,
   callsPerSecond: 1_000,
   publishesPerSecond: 10_000,
   joinsPerSecond: 500,
@@ -89,6 +94,7 @@ export const defaultLimits: Readonly<Limits> = {
   graceMaxMs: 300_000,
   controlBytes: 1024 * 1024,
   slots: 256,
+  slotBytes: 8 * 1024 * 1024,
   historyEvents: 2_000,
   historyBytes: 4 * 1024 * 1024,
   keyTtlMs: 300_000,

@@ -4,7 +4,7 @@
  * restart ends them with their connections. Used by lock.ts.
  */
 import { RoomwireError } from '../protocol/errors.js';
-import type { Later, PluginHost, Transaction } from '../server/api.js';
+import type { Later, PluginHost, Timer, Transaction } from '../server/api.js';
 import { keyOf, type Owner, type Thing } from './holder.js';
 
 interface Waiter extends Owner {
@@ -16,12 +16,19 @@ interface Waiter extends Owner {
   readonly since: number;
 }
 
+/** A call that waits, and what ends its wait. */
+interface Waiting {
+  readonly later: Later;
+  timer: Timer | undefined;
+}
+
 const WAITERS = 'lock-waiters';
 const PAGE = 1_000;
 
 export class LockQueue {
   readonly #host: PluginHost;
-  readonly #calls = new Map<number, Later>();
+  /** By the id of its Later. However a wait ends, it goes out of here through `#forget`, its timer with it. */
+  readonly #calls = new Map<number, Waiting>();
 
   constructor(host: PluginHost) {
     this.#host = host;
@@ -42,7 +49,7 @@ export class LockQueue {
   /** Those whose calls still wait. */
   #waiters(tx: Transaction, thing: Thing): Waiter[] {
     const waiters = tx.get<Waiter[]>(WAITERS, keyOf(thing)) ?? [];
-    return waiters.filter(({ id }) => this.#calls.get(id)?.wanted === true);
+    return waiters.filter(({ id }) => this.#calls.get(id)?.later.wanted === true);
   }
 
   #set(tx: Transaction, thing: Thing, waiters: readonly Waiter[]): void {
@@ -59,7 +66,7 @@ export class LockQueue {
     return this.#waiters(tx, thing).length;
   }
 
-  /** Throws limit_reached. After `waitMs` the waiter is refused with what `refusal` finds then. */
+  /** Throws limit_reached. After `waitMs`, at most `callMaxMs`, the waiter is refused with what `refusal` finds then. */
   add(
     tx: Transaction,
     thing: Thing,
@@ -79,18 +86,21 @@ export class LockQueue {
       readonly refusal: (tx: Transaction) => RoomwireError;
     },
   ): void {
-    const { lockWaiters } = this.#host.limits;
+    const { lockWaiters, callMaxMs } = this.#host.limits;
     const waiters = this.#waiters(tx, thing);
     if (waiters.length >= lockWaiters)
       throw new RoomwireError('limit_reached', `a lock has at most ${lockWaiters} waiters`);
     const { id } = later;
-    this.#calls.set(id, later);
+    const waiting: Waiting = { later, timer: undefined };
+    this.#calls.set(id, waiting);
     // Whatever becomes of this transaction: the call is answered at some time, and then it waits no more.
     later.onGone(() => this.#leave(thing, id));
     this.#set(tx, thing, [...waiters, { ...owner, id, ttl, msg, since: tx.now }]);
     tx.afterCommit(() => {
-      this.#host.after(waitMs, () => {
-        if (later.wanted) this.#write(thing, (late) => this.remove(late, thing, (one) => one === id, refusal));
+      // Gone already, or granted in the same batch.
+      if (this.#calls.get(id) !== waiting) return;
+      waiting.timer = this.#host.after(Math.min(waitMs, callMaxMs), () => {
+        this.#write(thing, (late) => this.remove(late, thing, (one) => one === id, refusal));
       });
     });
   }
@@ -100,8 +110,9 @@ export class LockQueue {
     const [waiter, ...others] = this.#waiters(tx, thing);
     if (waiter === undefined) return undefined;
     this.#set(tx, thing, others);
-    tx.afterCommit(() => this.#calls.delete(waiter.id));
-    return { waiter, later: this.#calls.get(waiter.id) as Later };
+    const { later } = this.#calls.get(waiter.id) as Waiting;
+    tx.afterCommit(() => this.#forget(waiter.id));
+    return { waiter, later };
   }
 
   /** Refuses those waiters of a lock, or of all locks in a room, that `which` names. */
@@ -118,8 +129,8 @@ export class LockQueue {
     const error = refusal(tx);
     for (const { id, sid } of waiters) {
       if (!which(id, sid)) continue;
-      this.#calls.get(id)?.refuse(tx, error);
-      tx.afterCommit(() => this.#calls.delete(id));
+      this.#calls.get(id)?.later.refuse(tx, error);
+      tx.afterCommit(() => this.#forget(id));
     }
   }
 
@@ -129,9 +140,14 @@ export class LockQueue {
     return rows.map(([key]) => ({ roomId, kind: 'lock', target: key.split('\0').slice(2).join('\0') }));
   }
 
+  #forget(id: number): void {
+    this.#calls.get(id)?.timer?.cancel();
+    this.#calls.delete(id);
+  }
+
   /** It cancelled, ran out of time or vanished. */
   #leave(thing: Thing, id: number): void {
-    this.#calls.delete(id);
+    this.#forget(id);
     this.#write(thing, (tx) => {
       const stored = tx.get<Waiter[]>(WAITERS, keyOf(thing)) ?? [];
       if (stored.some((waiter) => waiter.id === id)) this.#set(tx, thing, this.#waiters(tx, thing));

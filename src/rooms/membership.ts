@@ -142,6 +142,8 @@ export class Membership {
     }
     if (membership === 'one-per-user') this.#settle(tx, user.id, roomId);
     const isNew = findMember(tx, roomId, user.id) === undefined;
+    // Back in time.
+    if (!isNew) tx.afterCommit(() => this.#forgetAwaited(roomId, user.id));
     const member = enter(tx, this.#news, { roomId, session, most: roomsPerUser });
     const hosts = hostIfNone(tx, roomId, member);
     tx.subscribe(session, topic);
@@ -213,8 +215,16 @@ export class Membership {
     this.#remove(tx, roomId, member, reason);
   }
 
+  /** Of a membership that has a session again, or is over. */
+  #forgetAwaited(roomId: string, userId: string): void {
+    const key = `${roomId}\0${userId}`;
+    for (const timer of this.#awaited.get(key) ?? []) timer.cancel();
+    this.#awaited.delete(key);
+  }
+
   #remove(tx: Transaction, roomId: string, member: MemberRecord, reason: string): void {
     const { userId } = member;
+    tx.afterCommit(() => this.#forgetAwaited(roomId, userId));
     remove(tx, this.#news, roomId, member, reason);
     this.#forgetRoomOf(tx, roomId, userId);
     moveHost(tx, roomId, userId);
@@ -225,8 +235,7 @@ export class Membership {
   expectBack(roomId: string, userId: string): void {
     const { memberTtl, hostGrace } = this.#options;
     const key = `${roomId}\0${userId}`;
-    // Who was back in between has the whole time anew.
-    for (const timer of this.#awaited.get(key) ?? []) timer.cancel();
+    this.#forgetAwaited(roomId, userId);
     const timers: Timer[] = [];
     this.#awaited.set(key, timers);
     const later = (ms: number, work: (tx: Transaction) => void, done = (): void => undefined): void => {
@@ -283,6 +292,7 @@ export class Membership {
   dissolve(tx: Transaction, roomId: string): void {
     for (const member of everyone(tx, roomId)) {
       erase(tx, roomId, member);
+      if (member.sids.length === 0) tx.afterCommit(() => this.#forgetAwaited(roomId, member.userId));
       this.#forgetRoomOf(tx, roomId, member.userId);
       this.#news.ended(tx, roomId, member.userId, 'deleted');
     }

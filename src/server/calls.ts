@@ -7,6 +7,7 @@ import { encode } from '../protocol/codec.js';
 import type { Contract } from '../protocol/contract.js';
 import { refusal } from './refusal.js';
 import { RoomwireError } from '../protocol/errors.js';
+import type { Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
 import type { AtomicHandler, AtomicOptions, CallContext, CallRule, Later, Log, Transaction, User } from './api.js';
 import type { Counters } from './counters.js';
@@ -14,9 +15,10 @@ import type { Hub } from './hub/hub.js';
 import { KeyedCalls } from './keyed-calls.js';
 import { allYes } from './policy.js';
 import { findKey, hashOf, keyId, putKey } from './keys.js';
-import { HandlerContext, LaterAnswer, RunningCall, type Incoming } from './running-call.js';
+import { HandlerContext, LaterAnswer, RunningCall, type Incoming, type StoreReply } from './running-call.js';
 import { synchronous } from './hub/transaction.js';
 import { checked } from '../protocol/validate.js';
+import type { MaybePromise } from '../store/store.js';
 import type { Timer } from './wheel.js';
 
 export type PlainHandler = (context: CallContext<never, User> & Record<string, unknown>) => unknown;
@@ -101,56 +103,77 @@ export class CallTable {
     }
   }
 
-  run(call: Incoming): void {
-    const { name } = call;
+  run(call: Incoming, data: Value): void {
+    const { name, options } = call;
     if (!this.#atomic.has(name) && !this.#plain.has(name)) throw refusal('unknown_call', `no call '${name}'`);
     const schema = this.#options.contract.calls[name]?.input;
-    const input = schema === undefined ? call.data : checked(schema, call.data);
+    const input = schema === undefined ? data : checked(schema, data);
+    const { key } = options;
+    const keptOver = key !== undefined && this.#sessionKeys.has(name);
+    const claim =
+      key === undefined ? undefined : { scope: scopeOf(call, key), hash: contentOf(call.session.sid, data, keptOver) };
 
-    const keptOver = call.options.key !== undefined && this.#sessionKeys.has(name);
-    const running = new RunningCall(keptOver ? { ...call, keptOver } : call, this.#options);
+    const running = new RunningCall(keptOver ? { ...call, keptOver } : call, input, this.#options);
     const rules = this.#guards(name);
-    if (rules.length === 0) return this.#handle(running, input);
-    const { session } = call;
-    const refused = (): void => running.failed(new RoomwireError('forbidden', `you may not call ${name} so`));
-    const verdict = allYes(rules.map((rule) => () => rule({ session, call: name, input })));
-    if (typeof verdict === 'boolean') return verdict ? this.#handle(running, input) : refused();
+    if (rules.length === 0) return this.#handle(running, claim);
+    const verdict = judge(rules, running);
+    if (typeof verdict !== 'boolean') return this.#whenJudged(verdict, running, claim);
+    if (verdict) this.#handle(running, claim);
+    else refuse(running, new RoomwireError('forbidden', `you may not call ${name} so`));
+  }
+
+  /** What waits here holds the call alone: its input is the call's to drop. */
+  #whenJudged(verdict: Promise<boolean>, running: RunningCall, claim: Claim | undefined): void {
+    const { name, session } = running.call;
     verdict.then(
       (allowed) => {
-        if (!allowed) return refused();
+        if (!allowed) return refuse(running, new RoomwireError('forbidden', `you may not call ${name} so`));
         // Cancelled or too late: the client was told so, and nothing must happen any more (rule 1).
-        if (running.unwanted && running.answered) return;
-        if (session.ended || session.kicked) return running.failed(new RoomwireError('disconnected'));
-        this.#handle(running, input);
+        if (running.unwanted && running.answered) return running.worked();
+        if (session.ended || session.kicked) return refuse(running, new RoomwireError('disconnected'));
+        this.#handle(running, claim);
       },
-      (error: unknown) => running.failed(error),
+      (error: unknown) => refuse(running, error),
     );
   }
 
-  #handle(running: RunningCall, input: unknown): void {
+  #handle(running: RunningCall, claim: Claim | undefined): void {
     const { name } = running.call;
     const atomic = this.#atomic.get(name);
-    if (atomic !== undefined) return this.#runAtomic(atomic, input, running);
+    if (atomic !== undefined) return this.#runAtomic(atomic, running, claim);
     let result: unknown;
     try {
-      result = this.#runPlain(this.#plain.get(name) as PlainHandler, input, running);
+      result = this.#runPlain(this.#plain.get(name) as PlainHandler, running, claim);
     } catch (error) {
-      return running.failed(error);
+      return refuse(running, error);
     }
-    if (!isThenable(result)) return running.succeeded(result);
+    if (!isThenable(result)) {
+      running.worked();
+      return running.succeeded(result);
+    }
     result.then(
-      (arrived) => running.succeeded(arrived),
-      (error: unknown) => running.failed(error),
+      (arrived) => {
+        running.worked();
+        running.succeeded(arrived);
+      },
+      (error: unknown) => refuse(running, error),
     );
   }
 
-  #runAtomic(handler: TransactionHandler, input: unknown, running: RunningCall): void {
-    const { call } = running;
-    const { session, name } = call;
-    const key = this.#perSession.has(name) ? undefined : call.options.key;
-    const keyed = key === undefined ? undefined : { id: keyId(scopeOf(call, key)), hash: contentOf(call) };
-    const { hub, limits } = this.#options;
-    hub.perform(
+  #runAtomic(handler: TransactionHandler, running: RunningCall, claim: Claim | undefined): void {
+    const { session, name } = running.call;
+    const keyed =
+      claim === undefined || this.#perSession.has(name)
+        ? undefined
+        : new KeyedReply(claim, session.user.id, this.#options.limits);
+    const later = (): Later => {
+      if (keyed === undefined) return running.later(undefined);
+      const { id, hash } = keyed;
+      const answer = running.later(keyed, () => this.#waiting.delete(id));
+      this.#waiting.set(id, { hash, first: running, later: answer });
+      return answer;
+    };
+    this.#options.hub.perform(
       (tx) => {
         running.staged();
         // The session may have ended between the frame and its turn (rule 1).
@@ -166,36 +189,63 @@ export class CallTable {
         // Cancelled or too late: the client was told so, and nothing must happen any more.
         if (running.unwanted) throw new RoomwireError('cancelled');
         if (repeats) return undefined;
-        // The result of a keyed call is stored in the transaction that has its effect.
-        const store = (at: Transaction, result: unknown): void => {
-          if (keyed === undefined) return;
-          const { id, hash } = keyed;
-          const { id: owner } = session.user;
-          putKey(at, id, { hash, owner, until: at.now + limits.keyTtlMs, result: result ?? null }, limits);
-        };
-        const later = (): Later => {
-          const answer = running.later(store, () => keyed !== undefined && this.#waiting.delete(keyed.id));
-          if (keyed !== undefined) this.#waiting.set(keyed.id, { hash: keyed.hash, first: running, later: answer });
-          return answer;
-        };
-        const result = synchronous(handler(tx, { input: input as never, session, later }));
+        const result = synchronous(handler(tx, { input: running.input as never, session, later }));
         if (result instanceof LaterAnswer) return undefined;
-        store(tx, result);
+        // The result of a keyed call is stored in the transaction that has its effect.
+        keyed?.put(tx, result);
         // In here, so that a reply that cannot be sent undoes what it tells of.
         return running.replyOf(result);
       },
-      (reply) => running.decided(reply),
-      (error) => running.failed(error),
+      (reply) => {
+        running.worked();
+        running.decided(reply);
+      },
+      (error) => refuse(running, error),
     );
   }
 
-  #runPlain(handler: PlainHandler, input: unknown, running: RunningCall): unknown {
-    const { call } = running;
-    const { key } = call.options;
-    const context = new HandlerContext(running, input, this.#options.context);
+  #runPlain(handler: PlainHandler, running: RunningCall, claim: Claim | undefined): unknown {
+    const context = new HandlerContext(running, this.#options.context);
     const run = (): unknown => handler(context as unknown as Parameters<PlainHandler>[0]);
-    return key === undefined ? run() : this.#keyed.run(scopeOf(call, key), contentOf(call), async () => run());
+    return claim === undefined ? run() : this.#keyed.run(claim.scope, claim.hash, async () => run());
   }
+}
+
+/** The key of a call: whose it is, and what it was first used for. */
+interface Claim {
+  readonly scope: readonly string[];
+  readonly hash: string;
+}
+
+/** The result of an atomic call with a key. */
+class KeyedReply implements StoreReply {
+  readonly id: string;
+  readonly hash: string;
+  readonly #owner: string;
+  readonly #limits: Limits;
+
+  constructor({ scope, hash }: Claim, owner: string, limits: Limits) {
+    this.id = keyId(scope);
+    this.hash = hash;
+    this.#owner = owner;
+    this.#limits = limits;
+  }
+
+  put(tx: Transaction, result: unknown): void {
+    const { hash } = this;
+    const until = tx.now + this.#limits.keyTtlMs;
+    putKey(tx, this.id, { hash, owner: this.#owner, until, result: result ?? null }, this.#limits);
+  }
+}
+
+function judge(rules: readonly CallRule[], { call: { session, name }, input }: RunningCall): MaybePromise<boolean> {
+  return allYes(rules.map((rule) => () => rule({ session, call: name, input })));
+}
+
+/** Its work is over, and came to nothing. */
+function refuse(running: RunningCall, error: unknown): void {
+  running.worked();
+  running.failed(error);
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
@@ -208,6 +258,6 @@ function scopeOf({ session, name }: Incoming, key: string): readonly string[] {
 }
 
 /** What a repetition must be the same in: to a key of a session's own, another session is other content. */
-function contentOf({ session, data, keptOver }: Incoming): string {
-  return hashOf(encode(keptOver === true ? [session.sid, data] : data));
+function contentOf(sid: string, data: Value, keptOver: boolean): string {
+  return hashOf(encode(keptOver ? [sid, data] : data));
 }

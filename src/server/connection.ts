@@ -13,6 +13,7 @@ import { MAX_DEPTH } from '../protocol/read.js';
 import { shortened } from '../protocol/text.js';
 import { scanMessage } from '../protocol/scan.js';
 import type { Counters } from './counters.js';
+import type { Deferred } from './deferred.js';
 import { ackFrame, nackFrame } from './reply.js';
 import { tooMany } from './rates.js';
 import { refusal } from './refusal.js';
@@ -33,7 +34,7 @@ const REFUSAL_WEIGHT = 2;
 /** What a client is told to wait for that sent too many strays. */
 const STRAYS_MS = 1_000;
 /** What a client is told to wait for when too much of its own is under way: answers may come before. */
-const WAITING_MS = 100;
+export const WAITING_MS = 100;
 /** Shared by all connections: a message is dispatched to its end before the next is scanned. */
 const starts: number[] = [];
 
@@ -103,6 +104,8 @@ export class Connection implements SocketEvents, OutboxLimit {
   #requests: Map<number, PendingRequest> | undefined;
   /** Publishes that must not overtake one that waits for its policy, by topic. */
   #publishing: Map<string, Promise<void>> | undefined;
+  /** What waits for a policy: nobody is there for it once the connection is gone. */
+  #deferred: Set<Deferred> | undefined;
   /** Our calls by id. */
   #calls: Map<number, PendingCall> | undefined;
   #waiting = 0;
@@ -291,6 +294,16 @@ export class Connection implements SocketEvents, OutboxLimit {
     });
   }
 
+  /** Drops it when the connection ends before `lets`. */
+  keeps(deferred: Deferred): void {
+    (this.#deferred ??= new Set()).add(deferred);
+  }
+
+  lets(deferred: Deferred): void {
+    this.#deferred?.delete(deferred);
+    if (this.#deferred?.size === 0) this.#deferred = undefined;
+  }
+
   ack(id: number, data: unknown): void {
     this.outbox.push(ackFrame(id, data));
   }
@@ -386,6 +399,8 @@ export class Connection implements SocketEvents, OutboxLimit {
     for (const id of [...(this.#calls?.keys() ?? [])]) this.answered(id, null, gone);
     for (const request of [...(this.#requests?.values() ?? [])]) request.cancel(gone);
     this.#requests = undefined;
+    for (const deferred of this.#deferred ?? []) deferred.drop();
+    this.#deferred = undefined;
   }
 }
 

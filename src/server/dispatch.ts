@@ -10,17 +10,20 @@ import { Op, type CallOptions, type Position, type Value } from '../protocol/fra
 import type { Limits } from '../protocol/limits.js';
 import { elements, isNil, readInt, readString } from '../protocol/scan.js';
 import type { Log, Published } from './api.js';
+import { weigh } from './budget.js';
 import type { CallTable } from './calls.js';
 import type { Clock } from './clock.js';
-import type { Connection } from './connection.js';
+import { WAITING_MS, type Connection } from './connection.js';
 import type { Counters } from './counters.js';
+import { Deferred, type Work } from './deferred.js';
 import { itemOf } from './hub/events-frame.js';
 import type { Hub } from './hub/hub.js';
 import { hashOf, once } from './keys.js';
 import { checked } from '../protocol/validate.js';
 import type { Policy } from './policy.js';
-import type { Rated, Rates } from './rates.js';
 import { requireName } from './names.js';
+import type { MaybePromise } from '../store/store.js';
+import { tooMany, type Rated, type Rates } from './rates.js';
 import { refusal } from './refusal.js';
 import type { Account, ServerSession } from './session.js';
 import type { Sessions } from './sessions.js';
@@ -205,18 +208,32 @@ export class Dispatcher {
           : () => this.#publishOnce(session, topicName, key, item, done, failed);
       const earlier = connection.publishing(topicName);
       if (!(verdict instanceof Promise) && earlier === undefined) return append();
-      // One connection's publishes to one topic keep their order, however long a policy takes, and
-      // also when one in between is refused before its turn (RW-PUB-2).
-      const turn = Promise.allSettled([verdict, earlier]).then(([answer]) => {
-        if (!connection.open) return connection.settled();
-        if (answer.status === 'rejected') return failed(answer.reason);
-        if (!answer.value) return failed(notYours(session, topicName));
-        append();
+      const denied = (): RoomwireError => notYours(session, topicName);
+      const turn = this.#defer(connection, session, [verdict, earlier], item.length, {
+        run: append,
+        refuse: failed,
+        denied,
       });
       connection.publishes(topicName, turn);
     } catch (error) {
       failed(error);
     }
+  }
+
+  /**
+   * One connection's publishes to one topic keep their order, however long a policy takes, and also when one in between
+   * is refused before its turn (RW-PUB-2). What waits here holds the Deferred alone. Throws too_many.
+   */
+  #defer(
+    connection: Connection,
+    session: ServerSession,
+    [verdict, earlier]: readonly [MaybePromise<boolean>, Promise<void>?],
+    bytes: number,
+    work: Work,
+  ): Promise<void> {
+    const deferred = Deferred.of((session.account as Account).pending, bytes, work);
+    if (deferred === undefined) throw tooMany(WAITING_MS, 'too much of yours waits');
+    return whenDecided(connection, deferred, verdict, earlier);
   }
 
   #publishOnce(
@@ -230,7 +247,21 @@ export class Dispatcher {
     const scope = ['publish', session.user.id, topic, key];
     // Without the sender's session: a retry may come from the user's next one (RW-PUB-5).
     const content = hashOf(item.subarray(0, item.length - session.sidBytes.length));
-    this.#hub.perform((tx) => once(tx, scope, content, this.#limits, () => tx.append(topic, item)), done, failed);
+    const { pending } = session.account as Account;
+    // The hub counts what waits for the store of publishes without a key alone.
+    if (!pending.take(item.length)) return failed(tooMany(WAITING_MS, 'too much of yours waits'));
+    const give = (): void => pending.give(item.length);
+    this.#hub.perform(
+      (tx) => once(tx, scope, content, this.#limits, () => tx.append(topic, item)),
+      (published) => {
+        give();
+        done(published);
+      },
+      (error) => {
+        give();
+        failed(error);
+      },
+    );
   }
 
   #volatile(connection: Connection, session: ServerSession, bytes: Uint8Array, length: number): void {
@@ -256,17 +287,21 @@ export class Dispatcher {
         if (!session.topics.has(topicName)) return;
         const frame = encode([Op.LATEST, topicName, eventName, slot, data, session.sid]);
         // A slot belongs to its sender: nobody overwrites another's pointer.
-        this.#hub.volatile(topicName, `${eventName}\0${slot}\0${session.sid}`, frame, session.sid);
+        const owner = { sid: session.sid, share: (session.account as Account).values };
+        this.#hub.volatile(topicName, `${eventName}\0${slot}\0${session.sid}`, frame, owner);
       };
       if (verdict === true) return set();
-      counted = false;
-      verdict
-        .then((allowed) => {
-          if (!allowed) throw notYours(session, topicName);
+      const denied = (): RoomwireError => notYours(session, topicName);
+      const run = (): void => {
+        try {
           set();
-        })
-        .catch(refuse)
-        .finally(() => connection.settled());
+        } catch (error) {
+          refuse(error);
+        }
+      };
+      const decided = this.#defer(connection, session, [verdict], weigh(data), { run, refuse, denied });
+      counted = false;
+      settleAfter(connection, decided);
     } catch (error) {
       refuse(error);
     } finally {
@@ -293,10 +328,9 @@ export class Dispatcher {
     const from = length > 3 ? position(decodeScanned(bytes, at[3] as number)) : null;
     this.#rated('joins', topic, connection, session);
     const start = (done: Done, failed: Failed): void => {
-      const subscribe = (allowed: boolean): void => {
-        // After a policy's await: the client may have gone, and its session come back elsewhere (rule 1).
+      const run = (): void => {
+        // The session may have come back elsewhere (rule 1).
         if (!connection.open) return failed(refusal('disconnected'));
-        if (!allowed) return failed(refusal('forbidden'));
         this.#hub.perform(
           (tx) => tx.subscribeFrom(session, topic, from, connection),
           (status) => {
@@ -307,9 +341,12 @@ export class Dispatcher {
           failed,
         );
       };
+      const denied = (): RoomwireError => refusal('forbidden');
       const verdict = this.#policy.maySubscribe(session, topic);
-      if (verdict instanceof Promise) verdict.then(subscribe).catch(failed);
-      else subscribe(verdict);
+      if (verdict instanceof Promise)
+        void this.#defer(connection, session, [verdict], 0, { run, refuse: failed, denied });
+      else if (verdict) run();
+      else failed(denied());
     };
     this.#later(connection, id, start, topic);
   }
@@ -338,7 +375,7 @@ export class Dispatcher {
       const options = callOptions(length > 4 ? decodeScanned(bytes, at[4] as number) : null, this.#limits);
       connection.accepts();
       this.#rated('calls', name, connection, session);
-      this.#calls.run({ connection, session, id, name, data, options });
+      this.#calls.run({ connection, session, id, name, options }, data);
     } catch (error) {
       const refused = this.#asError(error);
       this.#counters.call(name).refused(refused);
@@ -366,6 +403,24 @@ export class Dispatcher {
     this.#log.error({ err: error }, 'a frame could not be handled');
     return new RoomwireError('handler_failed', undefined, { cause: error });
   }
+}
+
+/** Out here, so that what is waited for holds nothing else. */
+function whenDecided(
+  connection: Connection,
+  deferred: Deferred,
+  verdict: MaybePromise<boolean>,
+  earlier: Promise<void> | undefined,
+): Promise<void> {
+  connection.keeps(deferred);
+  return Promise.allSettled([verdict, earlier]).then(([answer]) => {
+    connection.lets(deferred);
+    deferred.decide(answer);
+  });
+}
+
+function settleAfter(connection: Connection, decided: Promise<void>): void {
+  void decided.then(() => connection.settled());
 }
 
 function text(bytes: Uint8Array, length: number, index: number): string | undefined {

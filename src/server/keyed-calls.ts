@@ -8,7 +8,7 @@ import { RoomwireError } from '../protocol/errors.js';
 import type { Limits } from '../protocol/limits.js';
 import type { Transaction } from './api.js';
 import type { Hub } from './hub/hub.js';
-import { dropKey, findKey, keyId, putKey, type KeyRecord } from './keys.js';
+import { dropKey, fillKey, findKey, keyId, putKey, type KeyRecord } from './keys.js';
 
 export class KeyedCalls {
   readonly #hub: Hub;
@@ -56,7 +56,7 @@ export class KeyedCalls {
       const result = (await handler()) ?? null;
       // Or it could be neither kept nor told, and its repetitions would never learn that it failed.
       encode(result, { name: 'reply', level: 1 });
-      await write((tx) => tx.set('keys', id, { ...record, result }));
+      await write((tx) => fillKey(tx, id, record, result));
       return result;
     } catch (error) {
       // It failed and says so: the same key may be tried again.

@@ -7,21 +7,27 @@ import { createHash } from 'node:crypto';
 import { encode } from '../protocol/codec.js';
 import { RoomwireError } from '../protocol/errors.js';
 import type { Limits } from '../protocol/limits.js';
+import type { Value } from '../protocol/frames.js';
 import type { Transaction } from './api.js';
+import { weigh } from './budget.js';
 
 export interface KeyRecord {
   /** Of the request's content. */
   readonly hash: string;
-  /** The user's id; empty: the server's own, which nothing but time bounds. */
+  /** Whose share it is of (`ownerOf`); empty: the server's own, which nothing but time bounds. */
   readonly owner: string;
   /** Store time, ms. */
   readonly until: number;
   /** Absent while a handler is still at it. */
   readonly result?: unknown;
+  /** As how many keys it counts; one in records of before. */
+  readonly weight?: number;
 }
 
 /** Expired keys that one sweep removes. */
 const SWEEP = 1_000;
+/** A result counts as one key more for each of these bytes of memory. */
+const RESULT_BYTES = 1_024;
 
 export function hashOf(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('base64url');
@@ -51,7 +57,7 @@ export function findKey(tx: Transaction, id: string, hash: string): KeyRecord | 
   if (known.until <= tx.now) {
     // About to be used again: a sweep must not take the new record for the old one.
     tx.delete('keys-by-time', timeKey(known.until, id));
-    count(tx, known.owner, -1);
+    count(tx, known.owner, -(known.weight ?? 1));
     return undefined;
   }
   if (known.hash !== hash) throw new RoomwireError('key_reused');
@@ -60,24 +66,42 @@ export function findKey(tx: Transaction, id: string, hash: string): KeyRecord | 
 
 /** For a key that `findKey` did not find. Throws limit_reached. */
 export function putKey(tx: Transaction, id: string, record: KeyRecord, { keys, keyTtlMs }: KeyLimits): void {
-  if (count(tx, record.owner, 1) > keys) {
-    throw new RoomwireError('limit_reached', `you have ${keys} idempotency keys in use`, {
-      details: { retryAfterMs: keyTtlMs },
-    });
-  }
-  tx.set('keys', id, record);
-  tx.set('keys-by-time', timeKey(record.until, id), record.owner);
+  // However heavy its own result is: else a small bound would never let one through.
+  const { used, weight } = write(tx, id, record, 0);
+  if (used - weight < keys || record.owner === '') return;
+  throw new RoomwireError('limit_reached', `you have ${keys} idempotency keys in use`, {
+    details: { retryAfterMs: keyTtlMs },
+  });
 }
 
-export function dropKey(tx: Transaction, id: string, { until, owner }: KeyRecord): void {
+/** The result of a key that was put without one. What was done is done: it is kept also past the bound. */
+export function fillKey(tx: Transaction, id: string, claim: KeyRecord, result: unknown): void {
+  write(tx, id, { ...claim, result }, 1);
+}
+
+export function dropKey(tx: Transaction, id: string, { until, owner, weight = 1 }: KeyRecord): void {
   tx.delete('keys', id);
   tx.delete('keys-by-time', timeKey(until, id));
-  count(tx, owner, -1);
+  count(tx, owner, -weight);
+}
+
+/** By time: whose it is, and as how many it counts, so that a sweep need not read the result. */
+type TimeRow = readonly [owner: string, weight: number];
+
+/** `before`: as how many it counted. `used`: how many its owner has then. */
+function write(tx: Transaction, id: string, record: KeyRecord, before: number): { used: number; weight: number } {
+  const { owner, until, result } = record;
+  // Encoded first, which refuses what is no plain data.
+  tx.set('keys', id, record);
+  const weight = result === undefined ? 1 : 1 + Math.floor(weigh(result as Value) / RESULT_BYTES);
+  if (weight > 1) tx.set('keys', id, { ...record, weight });
+  tx.set('keys-by-time', timeKey(until, id), [owner, weight] satisfies TimeRow);
+  return { used: count(tx, owner, weight - before), weight };
 }
 
 export type KeyLimits = Pick<Limits, 'keys' | 'keyTtlMs'>;
 
-/** How many keys a user has then. */
+/** How many keys an owner has then. */
 function count(tx: Transaction, owner: string, change: number): number {
   if (owner === '') return 0;
   const most = (tx.get<number>('key-counts', owner) ?? 0) + change;
@@ -103,13 +127,15 @@ export function once<T>(tx: Transaction, scope: readonly string[], hash: string,
 
 /** Removes expired keys; true when there may be more. */
 export function sweepKeys(tx: Transaction): boolean {
-  const rows = tx.list<string>('keys-by-time', { limit: SWEEP });
-  for (const [key, owner] of rows) {
+  // Earlier versions wrote the owner alone.
+  const rows = tx.list<TimeRow | string>('keys-by-time', { limit: SWEEP });
+  for (const [key, row] of rows) {
     const [time = '', id = ''] = key.split('\0');
     if (Number(time) > tx.now) return false;
     tx.delete('keys-by-time', key);
     tx.delete('keys', id);
-    count(tx, owner, -1);
+    const [owner, weight] = typeof row === 'string' ? [row, 1] : row;
+    count(tx, owner, -weight);
   }
   return rows.length === SWEEP;
 }

@@ -6,21 +6,25 @@ import { EncodeError } from '../protocol/codec.js';
 import { RoomwireError } from '../protocol/errors.js';
 import type { CallOptions, Value } from '../protocol/frames.js';
 import type { Later, Log, Session, Transaction, User } from './api.js';
-import type { Connection, PendingRequest } from './connection.js';
+import { weigh, type Share } from './budget.js';
+import { WAITING_MS, type Connection, type PendingRequest } from './connection.js';
 import type { CallCounts, Counters } from './counters.js';
+import { tooMany } from './rates.js';
 import { ackFrame, nackFrame } from './reply.js';
-import type { ServerSession } from './session.js';
+import type { Account, ServerSession } from './session.js';
 import type { Timer } from './wheel.js';
 
 /** Ms a call may take when the client names no deadline. */
 export const DEFAULT_CALL_MS = 10_000;
+/** What a call that waits takes of memory beside its input. */
+const CALL_BYTES = 1_024;
 
+/** Without its data: what waits in line for minutes must not hold that. */
 export interface Incoming {
   readonly connection: Connection;
   readonly session: ServerSession;
   readonly id: number;
   readonly name: string;
-  readonly data: Value;
   readonly options: CallOptions;
   /** Its key is the session's own: a repetition may come over the session's next connection. */
   readonly keptOver?: boolean;
@@ -33,10 +37,10 @@ export class HandlerContext {
   readonly session: Session<User>;
   readonly key: string | undefined;
 
-  constructor(running: RunningCall, input: unknown, shared: readonly (readonly [name: string, value: unknown])[]) {
+  constructor(running: RunningCall, shared: readonly (readonly [name: string, value: unknown])[]) {
     this.#running = running;
     const { session, options } = running.call;
-    this.input = input;
+    this.input = running.input;
     this.session = session;
     this.key = options.key;
     // One after the other in the same order: spreading would cost more than all the rest of a call.
@@ -48,13 +52,21 @@ export class HandlerContext {
   }
 }
 
-/** One call from its frame to its one answer. */
+/**
+ * One call from its frame to its one answer. The work may outlast the answer (the client cancelled, or left): what it
+ * holds is counted against its user until both are over.
+ */
 export class RunningCall implements PendingRequest {
   readonly call: Incoming;
+  /** As the contract checked it. Undefined once nobody needs it any more; whoever waits must not keep it elsewhere. */
+  input: unknown;
   readonly #log: Log;
   readonly #counts: CallCounts;
   readonly #since = performance.now();
   readonly #timer: Timer;
+  /** Bytes taken of the user's share. */
+  #taken: number;
+  #working = true;
   /** Made when the handler asks for its signal: most do not. */
   #abort: AbortController | undefined;
   #cancelled: RoomwireError | undefined;
@@ -66,6 +78,7 @@ export class RunningCall implements PendingRequest {
   /** Throws duplicate_id and too_many. */
   constructor(
     call: Incoming,
+    input: unknown,
     {
       after,
       log,
@@ -77,10 +90,21 @@ export class RunningCall implements PendingRequest {
     },
   ) {
     this.call = call;
+    this.input = input;
     this.#log = log;
     this.#counts = counters.call(call.name);
-    call.connection.begin(call.id, this);
-    this.#timer = after(call.options.timeoutMs ?? DEFAULT_CALL_MS, () => this.cancel(new RoomwireError('deadline')));
+    this.#taken = CALL_BYTES + weigh(input as Value);
+    const { connection, id, options } = call;
+    connection.begin(id, this);
+    if (!this.#share.take(this.#taken)) {
+      connection.finish(id);
+      throw tooMany(WAITING_MS, 'too much of yours is under way');
+    }
+    this.#timer = after(options.timeoutMs ?? DEFAULT_CALL_MS, () => this.cancel(new RoomwireError('deadline')));
+  }
+
+  get #share(): Share {
+    return (this.call.session.account as Account).pending;
   }
 
   /** Who disconnects may still mean it, such as "leave" as a last word. */
@@ -100,7 +124,8 @@ export class RunningCall implements PendingRequest {
     return this.#answered;
   }
 
-  later(store: (tx: Transaction, result: unknown) => void, ended: () => void): LaterAnswer {
+  /** `ended`: nobody waits any more, answered or not. */
+  later(store: StoreReply | undefined, ended?: () => void): LaterAnswer {
     return (this.#later ??= new LaterAnswer(this, store, ended));
   }
 
@@ -114,6 +139,8 @@ export class RunningCall implements PendingRequest {
     this.#cancelled = reason;
     this.#abort?.abort(reason);
     if (!this.#outlives(reason)) this.failed(reason);
+    // Of one that disconnected the call may still be done, until its deadline.
+    if (this.unwanted) this.input = undefined;
   }
 
   /** Whether the answer is still to be found out: RW-CAL-7. */
@@ -137,6 +164,19 @@ export class RunningCall implements PendingRequest {
   /** Another call of the session waits for the same, and its own connection is gone. */
   superseded(): void {
     if (!this.#answered) this.#end(undefined, new RoomwireError('disconnected'));
+  }
+
+  /** Its handler is through, or will not be asked: what is left is the answer, if it comes later. */
+  worked(): void {
+    this.input = undefined;
+    this.#working = false;
+    this.#keep(this.#answered ? 0 : CALL_BYTES);
+    if (this.#answered) this.#timer.cancel();
+  }
+
+  #keep(bytes: number): void {
+    this.#share.give(this.#taken - bytes);
+    this.#taken = bytes;
   }
 
   replyOf(result: unknown): Uint8Array {
@@ -184,11 +224,18 @@ export class RunningCall implements PendingRequest {
   #end(reply: Uint8Array | undefined, error: RoomwireError | undefined): void {
     this.#answered = true;
     this.#counts.ended(this.#since, error);
-    this.#timer.cancel();
     const { connection, id } = this.call;
     connection.finish(id);
+    if (!this.#working) this.#keep(0);
+    // Still wanted, though nobody is there to be answered: until the deadline.
+    if (!this.#working || error?.name !== 'disconnected') this.#timer.cancel();
     if (reply !== undefined && connection.open) connection.outbox.push(reply);
   }
+}
+
+/** Stores the reply of a keyed call in the transaction that has its effect. */
+export interface StoreReply {
+  put(tx: Transaction, result: unknown): void;
 }
 
 let lastLater = 0;
@@ -197,12 +244,12 @@ export class LaterAnswer implements Later {
   readonly id = ++lastLater;
   /** The call that waits, and its repetitions. */
   readonly #calls: Set<RunningCall>;
-  readonly #store: (tx: Transaction, result: unknown) => void;
-  readonly #ended: () => void;
+  readonly #store: StoreReply | undefined;
+  readonly #ended: (() => void) | undefined;
   #gone: (() => void) | undefined;
 
   /** `ended`: nobody waits any more, answered or not. */
-  constructor(running: RunningCall, store: (tx: Transaction, result: unknown) => void, ended: () => void) {
+  constructor(running: RunningCall, store: StoreReply | undefined, ended: (() => void) | undefined) {
     this.#calls = new Set([running]);
     this.#store = store;
     this.#ended = ended;
@@ -213,14 +260,17 @@ export class LaterAnswer implements Later {
   }
 
   join(running: RunningCall): void {
+    // The connection that comes after speaks for the session. Who was answered is held no longer: each has a connection.
+    for (const call of this.#calls) {
+      if (call !== running && !call.call.connection.open) call.superseded();
+      if (call.answered) this.#calls.delete(call);
+    }
     this.#calls.add(running);
-    // The connection that comes after speaks for the session.
-    for (const call of this.#calls) if (!call.call.connection.open && call !== running) call.superseded();
   }
 
   answer(tx: Transaction, reply: unknown, unclaimed?: () => void): void {
     const replies = [...this.#calls].map((call) => [call, call.replyOf(reply)] as const);
-    this.#store(tx, reply);
+    this.#store?.put(tx, reply);
     tx.afterCommit(() => {
       const claimed = replies.filter(([call, bytes]) => call.settle(bytes));
       if (claimed.length === 0) unclaimed?.();
@@ -242,7 +292,7 @@ export class LaterAnswer implements Later {
   /** One of the calls was answered; `failed`: without a reply. */
   left(failed: boolean): void {
     if (this.wanted) return;
-    this.#ended();
+    this.#ended?.();
     const fn = this.#gone;
     this.#gone = undefined;
     if (failed) fn?.();

@@ -100,7 +100,7 @@ class RoomServer implements PluginHost {
   /** The probe's own connections: under no limit and in no number. */
   readonly #probing = new Set<Connection>();
   #probe: Probe | undefined;
-  readonly #registry = new SessionRegistry();
+  readonly #registry: SessionRegistry;
   readonly #connections = new Set<Connection>();
   readonly #openHooks: (() => void | Promise<void>)[] = [];
   readonly #closeHooks: (() => void | Promise<void>)[] = [];
@@ -122,6 +122,7 @@ class RoomServer implements PluginHost {
     this.#options = options;
     this.contract = options.contract;
     this.limits = { ...defaultLimits, ...options.limits };
+    this.#registry = new SessionRegistry(this.limits);
     this.log = quietly(options.log ?? silent, (ms, fn) => this.#wheel.after(ms, fn));
     this.#store = options.store ?? memoryStore();
     this.#time = options.time ?? systemTime;

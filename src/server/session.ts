@@ -9,6 +9,8 @@ import type { Session, User } from './api.js';
 import type { CloseName } from '../protocol/codes.js';
 import type { RoomwireError } from '../protocol/errors.js';
 import type { Value } from '../protocol/frames.js';
+import type { Limits } from '../protocol/limits.js';
+import { Budget, Share } from './budget.js';
 import type { Outbox } from './outbox.js';
 import type { Spender } from './rates.js';
 import type { Timer } from './wheel.js';
@@ -50,16 +52,25 @@ export function hashSecret(secret: string): string {
 }
 
 /** In constant time. */
-export function opens(record: SessionRecord, secret: string): boolean {
+export function opens(record: Pick<SessionRecord, 'secrets'>, secret: string): boolean {
   const hash = Buffer.from(hashSecret(secret));
   return record.secrets.some((known) => timingSafeEqual(Buffer.from(known), hash));
 }
+
+/** Kicked sessions that are remembered; more, and the oldest are forgotten (rule 4). */
+const KICKED = 10_000;
 
 /** What the sessions of one user share. */
 export interface Account extends Spender {
   readonly sessions: ServerSession[];
   /** Those without a connection, the longest waiting first. */
   readonly waiting: Set<ServerSession>;
+  /** What their calls and publishes under way hold. */
+  readonly pending: Share;
+  /** What their volatile values hold. */
+  readonly values: Share;
+  /** How often their last session has ended. */
+  ends: number;
 }
 
 export class ServerSession implements Session, Spender {
@@ -116,10 +127,17 @@ export class SessionRegistry {
   readonly #bySid = new Map<string, ServerSession>();
   readonly #byUser = new Map<string, Account>();
   readonly #byTopic = new Map<string, Set<ServerSession>>();
-  /** What users had spent whose last session ended just now: who says BYE and comes back goes on from there. */
-  readonly #spent = new Map<string, number[]>();
+  /** Of users whose last session ended just now: who says BYE and comes back goes on from there. */
+  readonly #left = new Map<string, Account>();
+  readonly #pending: Budget;
+  readonly #values: Budget;
   /** Sessions ended by the server within what would have been their grace: who holds their secret may not know it yet. */
-  readonly #kicked = new Map<string, SessionRecord>();
+  readonly #kicked = new Map<string, Pick<SessionRecord, 'secrets'>>();
+
+  constructor({ pendingBytes, slotBytes }: Pick<Limits, 'pendingBytes' | 'slotBytes'>) {
+    this.#pending = new Budget(pendingBytes);
+    this.#values = new Budget(slotBytes);
+  }
 
   get size(): number {
     return this.#bySid.size;
@@ -139,11 +157,17 @@ export class SessionRegistry {
     const { id } = session.user;
     let account = this.#byUser.get(id);
     if (account === undefined) {
-      account = { sessions: [], waiting: new Set(), buckets: this.#spent.get(id) };
+      account = this.#left.get(id) ?? this.#newAccount();
+      this.#left.delete(id);
       this.#byUser.set(id, account);
     }
     account.sessions.push(session);
     session.account = account;
+  }
+
+  #newAccount(): Account {
+    const [pending, values] = [new Share(this.#pending), new Share(this.#values)];
+    return { sessions: [], waiting: new Set(), pending, values, ends: 0, buckets: undefined };
   }
 
   get users(): number {
@@ -160,22 +184,29 @@ export class SessionRegistry {
     session.topics.clear();
     session.ended = true;
     if (!this.#bySid.delete(session.sid)) return;
-    const { sessions, waiting, buckets } = session.account as Account;
+    const account = session.account as Account;
+    const { sessions, waiting } = account;
     const { id } = session.user;
     sessions.splice(sessions.indexOf(session), 1);
     waiting.delete(session);
     if (sessions.length > 0) return;
+    account.ends++;
     this.#byUser.delete(id);
-    if (buckets !== undefined) this.#spent.set(id, buckets);
+    this.#left.set(id, account);
   }
 
-  /** Their buckets are full again. */
-  forgetSpent(userId: string): void {
-    this.#spent.delete(userId);
+  /** Their buckets are full again. False while something of theirs goes on: the next time. `ends`: the account's, since when nobody came. */
+  forgetUser(userId: string, ends: number): boolean {
+    const account = this.#left.get(userId);
+    if (account?.ends !== ends) return true;
+    if (account.pending.bytes > 0) return false;
+    this.#left.delete(userId);
+    return true;
   }
 
-  rememberKicked({ sid, record }: ServerSession): void {
-    this.#kicked.set(sid, record);
+  rememberKicked(sid: string, secrets: readonly string[]): void {
+    this.#kicked.set(sid, { secrets });
+    if (this.#kicked.size > KICKED) this.#kicked.delete(this.#kicked.keys().next().value as string);
   }
 
   forgetKicked(sid: string): void {

@@ -206,9 +206,8 @@ export class Sessions {
     const ended = (): void => {
       registry.remove(session);
       if (session.kicked) this.#rememberKicked(session);
-      if (registry.connectedOf(session.user.id) === 0) {
-        this.#options.after(SPENT_MS, () => registry.forgetSpent(session.user.id));
-      }
+      const { user, account } = session;
+      if (account?.sessions.length === 0) this.#forgetLater(user.id, account.ends);
       session.graceTimer?.cancel();
       session.expiryTimer?.cancel();
       const { connection } = session;
@@ -231,11 +230,19 @@ export class Sessions {
     });
   }
 
+  /** The timer holds the name alone: users come and go faster than it fires. */
+  #forgetLater(userId: string, ends: number): void {
+    const { registry, after } = this.#options;
+    after(SPENT_MS, () => {
+      if (!registry.forgetUser(userId, ends)) this.#forgetLater(userId, ends);
+    });
+  }
+
   /** A client whose connection was dead when it was kicked is told when it comes back; a restart forgets. */
-  #rememberKicked(session: ServerSession): void {
+  #rememberKicked({ sid, record }: ServerSession): void {
     const { registry, afterAwake } = this.#options;
-    registry.rememberKicked(session);
-    afterAwake(session.record.graceMs, () => registry.forgetKicked(session.sid));
+    registry.rememberKicked(sid, record.secrets);
+    afterAwake(record.graceMs, () => registry.forgetKicked(sid));
   }
 
   /** AUTH: new rights for the same user, in-band. */

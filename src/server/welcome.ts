@@ -36,6 +36,11 @@ import type { UpgradeInfo } from './transport/transport.js';
 
 /** For one who has too many connections: others of theirs have to end first. */
 const CONNECTION_RETRY_MS = 5_000;
+/** Bytes of all HELLOs that are being answered, also for those who left meanwhile; more and who comes is told to come later. */
+const ANSWERING_BYTES = 256 * 1024 * 1024;
+/** What one takes of memory beside its bytes. */
+const HELLO_BYTES = 4_096;
+const ANSWERING_RETRY_MS = 1_000;
 /** Topics of one resume whose rules are asked at the same time. */
 const ASKED_AT_ONCE = 16;
 /** What this server offers beyond the protocol's base (RW-HEL-6). */
@@ -68,6 +73,7 @@ export class Welcomer {
   /** Whose HELLO is being answered: they are not in the registry yet. */
   readonly #arriving = new Map<string, number>();
   #arrivingInAll = 0;
+  #answering = 0;
   readonly #resumeHooks: ResumeHook[] = [];
   readonly #startHooks: ((tx: Transaction, session: Session) => void)[] = [];
 
@@ -98,7 +104,12 @@ export class Welcomer {
       this.#options.log.error({ err: error }, 'HELLO failed');
       connection.close('internal');
     };
-    this.#answer(connection, id, frame[2] ?? null, failed).catch(failed);
+    const size = HELLO_BYTES + bytes.length;
+    if (this.#answering + size > ANSWERING_BYTES) return failed(tooMany(ANSWERING_RETRY_MS, 'too many come at once'));
+    this.#answering += size;
+    void this.#answer(connection, id, frame[2] ?? null, failed)
+      .catch(failed)
+      .finally(() => (this.#answering -= size));
   }
 
   async #answer(connection: Connection, id: number, data: Value, failed: (error: unknown) => void): Promise<void> {

@@ -2,7 +2,10 @@
 import t from 'tap';
 import { connect } from '../../src/client/node.js';
 import { Op } from '../../src/protocol/frames.js';
+import { defaultLimits } from '../../src/protocol/limits.js';
+import type { PluginHost } from '../../src/server/api.js';
 import { gatedStore } from '../support/gated-store.js';
+import { ManualTime } from '../support/manual-time.js';
 import { startRooms } from '../support/rooms.js';
 import { testStore } from '../support/server.js';
 import { until } from '../support/until.js';
@@ -137,6 +140,48 @@ t.test('a wait whose connection was lost before it was put in line leaves nothin
   await b.closed;
   const lines = await look();
   t.strictSame(lines, [], 'nobody is in line');
+});
+
+t.test('however a wait ends, its timer ends with it', async (t) => {
+  const time = new ManualTime();
+  const { s, clients } = await room(t, 2, { time, limits: { callMaxMs: 60_000 } });
+  const [a, b] = clients;
+  // The server is its plugins' host: what timers are waiting of theirs.
+  const live = new Set<object>();
+  const host = s.server as unknown as { after: PluginHost['after'] };
+  const after = host.after.bind(s.server);
+  host.after = (ms, fn) => {
+    t.ok(ms <= defaultLimits.lockMaxMs, `a timer of ${ms} ms`);
+    const timer = after(ms, () => {
+      live.delete(own);
+      fn();
+    });
+    const own = { cancel: () => (live.delete(own), timer.cancel()) };
+    live.add(own);
+    return own;
+  };
+  const ways: Record<string, (wait: ReturnType<typeof waiting>, lease: Lease) => unknown> = {
+    cancelled: ({ id }) => b.send([Op.CANCEL, id]),
+    'past its deadline': () => time.advance(20_000),
+    granted: (_, lease) => release(a, lease),
+    'out of the room': () => b.call('leave:room', { roomId: 'r' }),
+    kicked: () => s.server.plugins.rooms.kick('r', b.welcome.user.id),
+    'in a room that is deleted': () => s.server.plugins.rooms.delete('r'),
+    'without a connection': () => b.cut(),
+  };
+  for (const [name, end] of Object.entries(ways)) {
+    for (const client of [a, b]) await client.call('join:room', { roomId: 'r', create: true });
+    const lease = await acquire(a, { ttl: 600_000 });
+    const asked = waiting(b, { wait: Number.MAX_SAFE_INTEGER }, { timeoutMs: 15_000 });
+    await b.barrier();
+    await until(() => live.size === 2);
+    await end(asked, lease);
+    const answer = await asked.answer.catch(() => undefined);
+    await until(() => s.server.plugins.rooms.holders().waiting === 0);
+    if (answer?.[0] === Op.ACK) await release(b, answer[2] as unknown as Lease);
+    else if (!name.includes('deleted')) await release(a, lease);
+    t.equal(live.size, 0, name);
+  }
 });
 
 t.test('a turn that comes when nobody waits any more goes on to the next', async (t) => {

@@ -9,6 +9,8 @@ import { gatedStore } from '../support/gated-store.js';
 import { ManualTime } from '../support/manual-time.js';
 import { startOpen } from '../support/open-server.js';
 import { testStore } from '../support/server.js';
+import { SECRET, tokenFor } from '../support/tokens.js';
+import type { WireClient } from '../support/wire-client.js';
 
 t.test(
   'rule 4: a session is in at most `topics` topics, also when it asks for them in one message or through calls',
@@ -66,6 +68,94 @@ t.test('rule 4: at most pendingFrames frames of a connection wait for the store 
   each.send(...Array.from({ length: 30 }, (_, n) => [Op.VOLATILE, 'chat:1', 'notice', `${n}`, n]));
   await each.barrier();
   t.equal(each.frames.filter(([op, id, code]) => op === Op.NACK && id === 0 && code === 201).length, 10);
+});
+
+t.test('rule 4: what waits of one user is bounded in bytes, also what was cancelled or left behind', async (t) => {
+  const answers: ((yes: boolean) => void)[] = [];
+  const ask = (): Promise<boolean> => new Promise((resolve) => answers.push(resolve));
+  const { client, server } = await startOpen(t, {
+    limits: { pendingBytes: 100_000 },
+    policy: { 'chat:{id}': { publish: { message: ask } }, 'news:{id}': { subscribe: ask } },
+    callPolicy: { strict: ask },
+    auth: { secret: SECRET },
+    without: ['hang'],
+    setup: (server) => server.handle('hang', ask),
+  });
+  const [token, others] = [await tokenFor('greedy'), await tokenFor('other')];
+  const come = async () => {
+    const each = await client({ token });
+    await each.subscribe('chat:1');
+    return each;
+  };
+  const ways = {
+    'a call to a handler': [Op.CALL, 10, 'hang', 'x'.repeat(15_000)],
+    'a call of many small maps': [Op.CALL, 10, 'hang', Array.from({ length: 400 }, () => ({}))],
+    'a call behind a policy': [Op.CALL, 10, 'strict', { n: 1, pad: 'x'.repeat(15_000) }],
+    'a publish behind a policy': [Op.PUBLISH, 10, 'chat:1', 'message', null, 'x'.repeat(40_000)],
+    'a volatile value behind a policy': [Op.VOLATILE, 'chat:1', 'message', 's', 'x'.repeat(20_000)],
+    'a subscription behind a policy': [Op.SUBSCRIBE, 10, 'news:1', null],
+  } as const;
+  for (const [name, frame] of Object.entries(ways)) {
+    const refused = (each: WireClient) => each.frames.filter(([op, , code]) => op === Op.NACK && code === 201).length;
+    const kept: WireClient[] = [];
+    for (let i = 0; i < 200; i++) {
+      const each = kept[i % 2] ?? (kept[i % 2] = await come());
+      each.send(frame.map((part, k) => (k === 1 && typeof part === 'number' ? 100 + i : part)));
+      await each.barrier();
+      if (refused(each) > 0) break;
+      // Neither takes anything back: the work goes on.
+      if (name.startsWith('a call')) each.send([Op.CANCEL, 100 + i]);
+    }
+    t.ok(
+      kept.some((each) => refused(each) > 0),
+      `${name} is refused`,
+    );
+    const other = await client({ token: others });
+    await other.call('echo', 1);
+    for (const answer of answers.splice(0)) answer(false);
+    for (const each of [...kept, other]) {
+      await each.barrier();
+      await each.close();
+    }
+    const again = await come();
+    await again.call('echo', 'x'.repeat(20_000));
+    await again.close();
+  }
+  t.equal(server.stats().connections, 0);
+});
+
+t.test('rule 4: volatile values of one user are bounded in bytes, and free again when they go', async (t) => {
+  const { client } = await startOpen(t, { limits: { slotBytes: 10_000 } });
+  const each = await client();
+  for (const topic of ['chat:1', 'chat:2']) await each.subscribe(topic);
+  const refusals = (): number => each.frames.filter(([op, , code]) => op === Op.NACK && code === 202).length;
+  const set = async (topic: string, slot: string, bytes: number): Promise<number> => {
+    const before = refusals();
+    each.send([Op.VOLATILE, topic, 'message', slot, 'x'.repeat(bytes)]);
+    await each.barrier();
+    return refusals() - before;
+  };
+  t.equal(await set('chat:1', 'a', 8_000), 0);
+  t.equal(await set('chat:2', 'a', 8_000), 1, 'in all topics together');
+  t.equal(await set('chat:1', 'a', 9_000), 0, 'another value for the same');
+  t.equal(await set('chat:1', 'a', 11_000), 1);
+  const other = await client();
+  await other.subscribe('chat:1');
+  await other.barrier();
+  await each.request(Op.UNSUBSCRIBE, 'chat:1');
+  t.equal(await set('chat:2', 'a', 8_000), 0, 'it left the other');
+});
+
+t.test('rule 4: an idempotency key with a large result counts as many, until it expires', async (t) => {
+  const time = new ManualTime();
+  const { client } = await startOpen(t, { time, limits: { keys: 20, keyTtlMs: 1_000 }, pingEvery: 1e9 });
+  const each = await client();
+  await each.call('echo', 'x'.repeat(10_000), { key: 'large' });
+  // Kept past the bound, for it was done; others wait for it.
+  await t.rejects(each.call('echo', 1, { key: 'small' }), { code: 202 });
+  t.same(await each.call('echo', 'x'.repeat(10_000), { key: 'large' }), 'x'.repeat(10_000));
+  time.advance(15_000);
+  await each.call('echo', 1, { key: 'small' });
 });
 
 t.test(

@@ -18,7 +18,7 @@ import { Committer } from './committer.js';
 import { EntryQueue, type Entry, type PublishEntry, type TransactionEntry } from './queue.js';
 import { Rings } from './ring.js';
 import { Stage, Suspended, type StagedTopic } from './stage.js';
-import type { Cursor, Topic } from './topic.js';
+import type { Cursor, SlotOwner, Topic } from './topic.js';
 import { TopicTable } from './topics.js';
 import { HubTransaction, synchronous, type Effect } from './transaction.js';
 
@@ -151,7 +151,7 @@ export class Hub implements OutboxOwner {
           sessionsIn,
           maxTopics: limits.topics,
           journal: this.journal,
-          setVolatile: (topic, key, frame) => this.volatile(topic, key, frame, null),
+          setVolatile: (topic, key, frame) => this.volatile(topic, key, frame),
         });
         const result = synchronous(work(tx));
         tx.finish();
@@ -168,14 +168,16 @@ export class Hub implements OutboxOwner {
     return taken;
   }
 
-  /** Sets a volatile slot; a null frame clears it. Throws limit_reached. Only while somebody is there. */
-  volatile(name: string, key: string, frame: Uint8Array | null, from: string | null): void {
+  /** Sets a volatile slot, of the server's without an owner; a null frame clears it. Throws limit_reached. Only while somebody is there. */
+  volatile(name: string, key: string, frame: Uint8Array | null, owner?: SlotOwner): void {
     const topic = this.#topics.get(name);
     if (topic === undefined || topic.cursors.length === 0) return;
-    if (frame === null) return void topic.volatile.slots.delete(key);
+    if (frame === null) return topic.volatile.delete(key);
     // The server's own are not the clients' to use up.
-    if (!topic.volatile.set(key, frame, from, from === null ? Infinity : this.#options.limits.slots)) {
-      throw new RoomwireError('limit_reached', `topic has its ${this.#options.limits.slots} volatile slots`);
+    const { slots, slotBytes } = this.#options.limits;
+    if (!topic.volatile.set(key, frame, owner, owner === undefined ? Infinity : slots)) {
+      const most = `topic has its ${slots} volatile slots, or you have ${slotBytes} bytes in slots`;
+      throw new RoomwireError('limit_reached', most);
     }
     this.#dirtyVolatile.add(topic);
     this.#schedule();

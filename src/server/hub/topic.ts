@@ -3,6 +3,7 @@
  * frames (the rest is in the store); a cursor is a connection's outbox, a topic and the next offset
  * it needs. The set of cursors is the only truth of who is in a topic (rule 1).
  */
+import type { Share } from '../budget.js';
 import { Ring } from './ring.js';
 
 /** What a cursor's connection does for it (outbox.ts). */
@@ -69,38 +70,59 @@ export class Cursor {
   }
 }
 
+/** Who sets a volatile value: a session, out of its user's share. */
+export interface SlotOwner {
+  readonly sid: string;
+  readonly share: Share;
+}
+
 export interface Slot {
   readonly sequence: number;
   /** A ready LATEST frame. */
   readonly frame: Uint8Array;
-  /** The sender's session; null: the server. */
-  readonly from: string | null;
+  /** undefined: the server. */
+  readonly owner: SlotOwner | undefined;
 }
+
+/** What a slot takes of memory beside its frame. */
+const SLOT_BYTES = 256;
+const cost = (frame: Uint8Array): number => SLOT_BYTES + frame.length;
 
 /** The newest value per slot, beside the log; in the order of their sequence numbers. */
 export class VolatileSlots {
   sequence = 0;
-  readonly slots = new Map<string, Slot>();
+  readonly #slots = new Map<string, Slot>();
 
-  /** Returns false when the topic has its `limit` of slots and this would be one more. */
-  set(key: string, frame: Uint8Array, from: string | null, limit: number): boolean {
-    if (!this.slots.delete(key) && this.slots.size >= limit) return false;
-    this.slots.set(key, { sequence: ++this.sequence, frame, from });
+  /** False when it would be one more than `limit`, or more than its owner's share holds: then the slot is as it was. */
+  set(key: string, frame: Uint8Array, owner: SlotOwner | undefined, limit: number): boolean {
+    const before = this.#slots.get(key);
+    if (before === undefined && this.#slots.size >= limit) return false;
+    const freed = before === undefined ? 0 : cost(before.frame);
+    if (owner?.share.take(cost(frame) - freed) === false) return false;
+    // Last in the order again.
+    this.#slots.delete(key);
+    this.#slots.set(key, { sequence: ++this.sequence, frame, owner });
     return true;
   }
 
   /** What is newer than `sequence`, oldest first. */
   since(sequence: number): Slot[] {
-    return [...this.slots.values()].filter((slot) => slot.sequence > sequence);
+    return [...this.#slots.values()].filter((slot) => slot.sequence > sequence);
+  }
+
+  delete(key: string): void {
+    const slot = this.#slots.get(key);
+    slot?.owner?.share.give(cost(slot.frame));
+    this.#slots.delete(key);
   }
 
   /** A volatile value is gone when its sender leaves. */
-  forget(from: string): void {
-    for (const [key, slot] of this.slots) if (slot.from === from) this.slots.delete(key);
+  forget(sid: string): void {
+    for (const [key, { owner }] of this.#slots) if (owner?.sid === sid) this.delete(key);
   }
 
   clear(): void {
-    this.slots.clear();
+    for (const key of this.#slots.keys()) this.delete(key);
   }
 }
 
