@@ -7,7 +7,7 @@ import { metricsRoutes, type MetricsAccess } from './metrics.js';
 import { pageFile } from './page-files.js';
 import { openApiRoute } from './openapi-route.js';
 import { OwnRoutes, type HttpApi } from './own-routes.js';
-import { json, refusalOf, type Answered } from './problem.js';
+import { json, refusal, refusalOf, type Answered } from './problem.js';
 import { publishRoute } from './publish-route.js';
 import { roomRoutes } from './room-routes.js';
 import { Router } from './router.js';
@@ -26,9 +26,10 @@ const ALLOWED = {
   'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
   'access-control-allow-headers':
     'authorization, content-type, if-match, if-none-match, lock-token, lock-target, idempotency-key',
-  'access-control-expose-headers': 'etag, location',
   'access-control-max-age': '600',
 };
+
+const EXPOSED = { 'access-control-expose-headers': 'etag, location, retry-after, allow, www-authenticate' };
 
 /** What a refusal says to the audit trail. */
 const EVENTS: Readonly<Record<number, AuditEvent>> = {
@@ -64,13 +65,14 @@ export function http({ page = true, metrics = 'key', origins = [] }: HttpOptions
       const router = new Router(routes, authenticate, (perSecond) => server.rate(perSecond));
       const own = new OwnRoutes(server, authenticate);
       server.onRequest(async (request) => {
-        const cors = corsHeaders(request, origins);
-        if (cors !== undefined && request.method === 'OPTIONS')
-          return { status: 204, headers: { ...cors, ...ALLOWED }, body: '' };
+        if (request.method === 'OPTIONS' && isAllowed(request, origins)) {
+          return forOrigin({ status: 204, headers: ALLOWED, body: '' }, request, origins);
+        }
         const { response, reason } = await answer(request, [router, own], page);
         if (reason !== undefined && response !== undefined) note(server, request, response.status, reason);
-        return response && cors ? { ...response, headers: { ...response.headers, ...cors } } : response;
+        return response && forOrigin(response, request, origins);
       });
+      server.onRefusedRequest((request, error) => forOrigin(refusal(error), request, origins));
       return own;
     },
   };
@@ -112,8 +114,21 @@ function unknownPath({ path }: HttpRequest): HttpResponse | undefined {
   return json(404, { type: 'about:blank', title: detail, status: 404, detail }, {}, 'application/problem+json');
 }
 
-function corsHeaders({ headers }: HttpRequest, origins: readonly string[]): Record<string, string> | undefined {
-  const { origin } = headers;
-  if (origin === undefined || !origins.includes(origin)) return undefined;
-  return { 'access-control-allow-origin': origin, vary: 'origin' };
+function isAllowed({ headers: { origin } }: HttpRequest, origins: readonly string[]): boolean {
+  return origin !== undefined && origins.includes(origin);
+}
+
+/** What lets a page of an allowed origin read the answer, whatever it is: refusals and failures too. */
+function forOrigin(response: HttpResponse, request: HttpRequest, origins: readonly string[]): HttpResponse {
+  if (origins.length === 0) return response;
+  const { vary, ...headers } = namesLowered(response.headers);
+  const varied = { ...headers, vary: vary === undefined ? 'origin' : `${vary}, origin` };
+  if (!isAllowed(request, origins)) return { ...response, headers: varied };
+  const cors = { 'access-control-allow-origin': request.headers['origin'] as string, ...EXPOSED };
+  return { ...response, headers: { ...varied, ...cors } };
+}
+
+/** An endpoint of the program's own may write them as it likes. */
+function namesLowered(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }

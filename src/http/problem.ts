@@ -92,20 +92,23 @@ export interface Answered {
 export function refusalOf(error: unknown, refused: Refused = asProblem): Answered | undefined {
   // What a program made of a request's data cannot be kept or sent.
   if (error instanceof EncodeError) return refusalOf(uncarriable(error), refused);
-  if (error instanceof RoomwireError) {
-    const problem = problemOf(error);
-    const headers: Record<string, string> = {};
-    if (problem.status === 401) headers['www-authenticate'] = 'Bearer';
-    const { retryAfterMs } = (error.details ?? {}) as { readonly retryAfterMs?: unknown };
-    if (typeof retryAfterMs === 'number') headers['retry-after'] = String(Math.ceil(retryAfterMs / 1_000));
-    else if (problem.status === 503) headers['retry-after'] = '1';
-    return { response: refused(problem, headers), reason: problem.detail };
-  }
+  if (error instanceof RoomwireError) return { response: refusal(error, refused), reason: messageOf(error) };
   if (error instanceof HttpError) {
     const { status, message: detail, headers } = error;
     return { response: refused({ type: 'about:blank', title: detail, status, detail }, headers), reason: detail };
   }
   return undefined;
+}
+
+/** The answer that a protocol error has, with the headers of its status. */
+export function refusal(error: RoomwireError, refused: Refused = asProblem): HttpResponse {
+  const problem = problemOf(error);
+  const headers: Record<string, string> = {};
+  if (problem.status === 401) headers['www-authenticate'] = 'Bearer';
+  const { retryAfterMs } = (error.details ?? {}) as { readonly retryAfterMs?: unknown };
+  if (typeof retryAfterMs === 'number') headers['retry-after'] = String(Math.ceil(retryAfterMs / 1_000));
+  else if (problem.status === 503) headers['retry-after'] = '1';
+  return refused(problem, headers);
 }
 
 export function json(

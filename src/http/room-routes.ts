@@ -13,6 +13,7 @@ import {
 import type { RoomsApi } from '../rooms/rooms.js';
 import type { HttpResponse } from '../server/api.js';
 import { ConditionHeaders, conditionsIn } from './write-conditions.js';
+import { isIn, roomTag, tagsIn, versionTag } from './etag.js';
 import { lockRoutes } from './lock-routes.js';
 import { HttpError, json } from './problem.js';
 import { answering, route, Switch, WholeNumber, type Answer, type Route } from './route.js';
@@ -32,8 +33,8 @@ export function roomRoutes(rooms: RoomsApi): {
   const fields = v.strictObject({ ...RoomFields.entries, ...v.partial(v.object(own)).entries });
   const Room = v.object({ ...RoomMetadata.entries, ...own });
   const OneRoom = v.object({ room: Room });
-  const withEtag = (status: number, metadata: { readonly version: number }, more: object = {}): HttpResponse =>
-    json(status, { room: metadata, ...more }, { etag: `"${metadata.version}"` });
+  const withEtag = (status: number, metadata: { readonly version: number }): HttpResponse =>
+    json(status, { room: metadata }, { etag: versionTag(metadata) });
   const none: Answer = { description: 'done' };
 
   const routes = [
@@ -59,17 +60,21 @@ export function roomRoutes(rooms: RoomsApi): {
       headers: { 'if-none-match': Text },
       answers: {
         200: {
-          description: 'the room; ETag is its version',
+          description: 'the room; ETag stands for all of it',
           schema: v.object({ room: Room, memberCount: v.number(), holders: Holders, positions: TopicPositions }),
         },
-        304: { description: 'it is still at the version in If-None-Match' },
+        304: { description: 'it is still as one of the ETags in If-None-Match says' },
       },
       problems: [404],
       async handle({ params: { roomId }, headers, caller }) {
-        const { metadata, positions, memberCount, holders } = await rooms.snapshot(roomId, caller);
-        const etag = `"${metadata.version}"`;
-        if (headers['if-none-match'] === etag) return { status: 304, headers: { etag }, body: '' };
-        return withEtag(200, metadata, { memberCount, holders, positions });
+        const snapshot = await rooms.snapshot(roomId, caller);
+        const { metadata, positions, memberCount, holders } = snapshot;
+        const etag = roomTag(snapshot);
+        const known = headers['if-none-match'];
+        if (known !== undefined && isIn(tagsIn(known), etag)) {
+          return { status: 304, headers: { etag, 'cache-control': 'no-store' }, body: '' };
+        }
+        return json(200, { room: metadata, memberCount, holders, positions }, { etag });
       },
     }),
     route({

@@ -2,12 +2,12 @@
 import * as v from 'valibot';
 import type { WriteConditions } from '../rooms/rooms.js';
 import type { HttpRequest } from '../server/api.js';
+import { TagList, versionsIn } from './etag.js';
 import { LockToken } from './lock-routes.js';
 import { fitting } from './route.js';
 
-const Etag = v.pipe(v.string(), v.regex(/^(\*|"\d{1,16}")$/, 'takes one ETag, such as "17"'));
 export const ConditionHeaders = {
-  'if-match': v.optional(v.pipe(Etag, v.description('only if the room is at this version'))),
+  'if-match': v.optional(v.pipe(TagList, v.description('only if the room is at the version of one of these ETags'))),
   'lock-token': LockToken,
   'lock-target': v.optional(v.pipe(v.string(), v.description('which lock it is; default trajectory:meta'))),
 };
@@ -17,7 +17,7 @@ const Headers = v.object(ConditionHeaders);
 export function conditionsIn(headers: v.InferOutput<typeof Headers>): WriteConditions {
   const { 'if-match': match, 'lock-token': token, 'lock-target': target } = headers;
   return {
-    ifVersion: match === undefined || match === '*' ? undefined : Number(match.slice(1, -1)),
+    ifVersion: match === undefined ? undefined : versionsIn(match),
     lock: token === undefined ? undefined : { token, target },
   };
 }

@@ -25,7 +25,8 @@ export interface RoomsOptions extends Partial<MembershipOptions> {
 
 /** What a write carries: the version it builds on, the lock it is made under. */
 export interface WriteConditions {
-  readonly ifVersion?: number | undefined;
+  /** One of these, where it is a list. */
+  readonly ifVersion?: number | readonly number[] | undefined;
   /** Which lock guards what is written (default trajectory:meta), and its token; without one nobody may hold it. */
   readonly lock?: { readonly target?: string | undefined; readonly token?: number | undefined } | undefined;
 }
@@ -48,6 +49,11 @@ export interface ListQuery {
   /** Part of the id or description, whatever its case. */
   readonly search?: string | undefined;
 }
+
+export type RoomSnapshot = ReturnType<Membership['snapshot']> & {
+  /** Nobody is in it, nothing is held, and nothing was told since its version: it is as that left it. */
+  readonly untouched: boolean;
+};
 
 /** A room inside a transaction. */
 export interface OpenRoom {
@@ -85,7 +91,7 @@ export interface RoomsApi {
   get(roomId: string, asker?: Asker): Promise<Metadata | undefined>;
   /** A page by id. Positions are taken in the same transaction. */
   list(query?: ListQuery, asker?: Asker): Promise<RoomPage>;
-  snapshot(roomId: string, asker?: Asker): Promise<ReturnType<Membership['snapshot']>>;
+  snapshot(roomId: string, asker?: Asker): Promise<RoomSnapshot>;
   create(roomId: string, fields?: RoomFields, asker?: Asker): Promise<Metadata>;
   update(roomId: string, changes: MetadataChanges, conditions?: WriteConditions, asker?: Asker): Promise<Metadata>;
   /** Reads what the program keeps of a room, in one transaction. Rejects with room_not_found, also for who may not see it. */

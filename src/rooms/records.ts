@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import * as v from 'valibot';
 import { RoomwireError } from '../protocol/errors.js';
+import type { Position } from '../protocol/frames.js';
 import { NewRoomId, type RoomFields, type RoomMetadata } from '../protocol/rooms-contract.js';
 import { checked } from '../protocol/validate.js';
 import type { Transaction } from '../server/api.js';
@@ -23,6 +24,8 @@ export interface RoomRecord {
   readonly madeBy: string | null;
   /** What its documents are kept under; rooms of before there were any have none. */
   readonly number?: string;
+  /** Where the room's log stood when its version was told. */
+  readonly leftAt?: Position;
 }
 
 /** Who makes a room, and how many one may. */
@@ -88,15 +91,16 @@ export function createRoom(
     presenterSid: null,
     version: tx.version(),
   };
+  announceWhole(tx, metadata, [roomTopic(roomId), listedIn(metadata)]);
   const record = {
     metadata,
     memberCount: 0,
     crowded: false,
     madeBy: maker?.userId ?? null,
     number: String(metadata.version),
+    leftAt: tx.position(roomTopic(roomId)),
   };
   tx.set(ROOMS, roomId, record);
-  announceWhole(tx, metadata, [roomTopic(roomId), listedIn(metadata)]);
   return record;
 }
 
@@ -109,9 +113,9 @@ export function updateRoom(tx: Transaction, roomId: string, changes: MetadataCha
   );
   if (Object.keys(changed).length === 0) return before;
   const metadata: Metadata = { ...before, ...changed, version: tx.version() };
-  tx.set(ROOMS, roomId, { ...record, metadata });
   const update = { roomId, version: metadata.version, ...changed };
   tx.publish(roomTopic(roomId), 'room:update', update);
+  tx.set(ROOMS, roomId, { ...record, metadata, leftAt: tx.position(roomTopic(roomId)) });
   const from = listedIn(before);
   const to = listedIn(metadata);
   if (from === to) {

@@ -2,6 +2,7 @@
  * The rooms plugin: rooms with members, locks, a presenter and a host, on the server's public API
  * alone. This file is what programs and HTTP use; calls.ts is what clients call.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { RoomwireError } from '../protocol/errors.js';
 import type { Lease, RoomFields } from '../protocol/rooms-contract.js';
 import type { Plugin, PluginHost, Session, Transaction } from '../server/api.js';
@@ -52,6 +53,7 @@ export type {
   RoomPage,
   RoomsApi,
   RoomsOptions,
+  RoomSnapshot,
   RoomsWithin,
   WritableRoom,
   WriteConditions,
@@ -254,7 +256,12 @@ class Rooms implements RoomsApi {
   }
 
   snapshot(roomId: string, asker?: Asker) {
-    return this.#read(roomId, asker, (tx) => this.#membership.snapshot(tx, roomId));
+    return this.#read(roomId, asker, (tx) => {
+      const snapshot = this.#membership.snapshot(tx, roomId);
+      const isEmpty = snapshot.memberCount === 0 && snapshot.holders.locks.length === 0;
+      const untouched = isEmpty && isDeepStrictEqual(getRoom(tx, roomId).leftAt, tx.position(roomTopic(roomId)));
+      return { ...snapshot, untouched };
+    });
   }
 
   create(roomId: string, fields: RoomFields = {}, asker?: Asker): Promise<Metadata> {
@@ -316,7 +323,7 @@ class Rooms implements RoomsApi {
   #mayWrite(tx: Transaction, { roomId, ask, conditions: { ifVersion, lock }, asker }: Write): void {
     const { metadata } = getRoom(tx, roomId);
     ask();
-    if (ifVersion !== undefined && ifVersion !== metadata.version) {
+    if (ifVersion !== undefined && ![ifVersion].flat().includes(metadata.version)) {
       throw new RoomwireError('conflict', `the room is at version ${metadata.version}`, {
         details: { version: metadata.version },
       });

@@ -278,6 +278,8 @@ export interface PluginHost {
   onClose(hook: () => void | Promise<void>): void;
   /** Answers HTTP requests; undefined passes on to the next. */
   onRequest(hook: (request: HttpRequest) => Promise<HttpResponse | undefined>): void;
+  /** Writes the answer where the server itself refuses a request or fails at it; `error` says what the client may know. The last hook counts. */
+  onRefusedRequest(hook: (request: HttpRequest, error: RoomwireError) => HttpResponse): void;
   /** Who sent this HTTP request. Throws a RoomwireError (unauthenticated, token_expired). */
   authenticate(request: HttpRequest): Promise<HttpCaller>;
   readonly log: Log;

@@ -53,11 +53,12 @@ import type { CloseOptions, ListenOptions, Server, ServerOptions } from './optio
 import { Policy } from './policy.js';
 import { OWN_PREFIX, OwnKey } from './probe/own.js';
 import { Probe } from './probe/probe.js';
-import { KeyedRate, Rates } from './rates.js';
+import { KeyedRate, Rates, tooMany } from './rates.js';
 import { Refusals } from './refusals.js';
 import { SessionRegistry, type ServerSession } from './session.js';
 import { TokenCheck } from './token-check.js';
 import { chooseTransport } from './transport/choose.js';
+import { check } from './transport/http-answer.js';
 import type { Transport, UpgradeInfo } from './transport/transport.js';
 import type { ResumeHook } from './welcome.js';
 import { Wheel, type Timer } from './wheel.js';
@@ -105,6 +106,7 @@ class RoomServer implements PluginHost {
   readonly #openHooks: (() => void | Promise<void>)[] = [];
   readonly #closeHooks: (() => void | Promise<void>)[] = [];
   readonly #requestHooks: ((request: HttpRequest) => Promise<HttpResponse | undefined>)[] = [];
+  #refusedRequest: ((request: HttpRequest, error: RoomwireError) => HttpResponse) | undefined;
   readonly #startHooks: ((tx: Transaction, session: Session) => void)[] = [];
   readonly #endHooks: ((tx: Transaction, session: Session) => void)[] = [];
   readonly #resumeHooks: ResumeHook[] = [];
@@ -358,6 +360,10 @@ class RoomServer implements PluginHost {
     this.#requestHooks.push(hook);
   }
 
+  onRefusedRequest(hook: (request: HttpRequest, error: RoomwireError) => HttpResponse): void {
+    this.#refusedRequest = hook;
+  }
+
   async authenticate(request: HttpRequest): Promise<HttpCaller> {
     if (this.#guests && !isLocalOrigin(request.headers['origin'] ?? '')) {
       throw new RoomwireError('forbidden', 'guests come from pages of this machine only');
@@ -589,16 +595,20 @@ class RoomServer implements PluginHost {
     const wait = token !== undefined && this.#auth.apiKey(token) !== undefined ? 0 : this.#door.takesRequest(address);
     if (wait > 0) {
       const refusal: Refusal = { status: 429, limit: 'requestsPerSecondPerAddress', retryAfterMs: wait };
-      return this.#later(address, refusal, 'request refused');
+      const answer = this.#later(address, refusal, 'request refused');
+      return this.#refusedRequest?.(request, tooMany(wait, `${refusal.limit}: try again later`)) ?? answer;
     }
     try {
       for (const hook of this.#requestHooks) {
         const response = await hook(request);
-        if (response !== undefined) return response;
+        if (response === undefined) continue;
+        // Here, where there is somebody to write another one.
+        check(response);
+        return response;
       }
     } catch (error) {
       this.#failed(error);
-      return plain(500, 'internal error');
+      return this.#refusedRequest?.(request, new RoomwireError('handler_failed')) ?? plain(500, 'internal error');
     }
     return plain(404, 'not found');
   }
