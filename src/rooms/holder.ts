@@ -5,6 +5,7 @@
  */
 import { RoomwireError } from '../protocol/errors.js';
 import type { HttpCaller, Transaction } from '../server/api.js';
+import { rows } from './rows.js';
 
 export interface Owner {
   readonly userId: string;
@@ -148,7 +149,7 @@ export function end(tx: Transaction, thing: Thing): void {
 /** Everything held in a room, or of one kind there; ended leases included. */
 export function heldIn(tx: Transaction, roomId: string, kind?: Thing['kind']): [Thing, Held][] {
   const prefix = kind === undefined ? `${roomId}\0` : `${roomId}\0${kind}\0`;
-  return tx.list<Held>(HOLDERS, { prefix, limit: 10_000 }).map(([key, held]) => [thingOf(key), held]);
+  return Array.from(rows<Held>(tx, HOLDERS, prefix), ([key, held]) => [thingOf(key), held]);
 }
 
 /** A page of everything held, for the start of the server. */

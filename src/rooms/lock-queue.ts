@@ -5,11 +5,14 @@
  */
 import { RoomwireError } from '../protocol/errors.js';
 import type { Later, PluginHost, Timer, Transaction } from '../server/api.js';
-import { keyOf, type Owner, type Thing } from './holder.js';
+import { keyOf, thingOf, type Owner, type Thing } from './holder.js';
+import { rows } from './rows.js';
 
 interface Waiter extends Owner {
-  /** Of its Later. */
+  /** Of its Later, which counts from one in each run of the server. */
   readonly id: number;
+  /** The run it waits in: lines outlive a run that was killed, its calls do not. */
+  readonly run: string;
   readonly ttl: number;
   readonly msg: string | null;
   /** Store time in ms when it began to wait. */
@@ -40,16 +43,19 @@ export class LockQueue {
   }
 
   /** Nobody waits after a restart. */
-  restore(): Promise<void> {
-    return this.#host.transact((tx) => {
-      for (const [key] of tx.list(WAITERS, { limit: PAGE })) tx.delete(WAITERS, key);
-    });
+  async restore(): Promise<void> {
+    const sweep = (tx: Transaction): boolean => {
+      const lines = tx.list(WAITERS, { limit: PAGE });
+      for (const [key] of lines) tx.delete(WAITERS, key);
+      return lines.length < PAGE;
+    };
+    while (!(await this.#host.transact(sweep)));
   }
 
-  /** Those whose calls still wait. */
+  /** Those of this run whose calls still wait. */
   #waiters(tx: Transaction, thing: Thing): Waiter[] {
     const waiters = tx.get<Waiter[]>(WAITERS, keyOf(thing)) ?? [];
-    return waiters.filter(({ id }) => this.#calls.get(id)?.later.wanted === true);
+    return waiters.filter(({ id, run }) => run === this.#host.run && this.#calls.get(id)?.later.wanted === true);
   }
 
   #set(tx: Transaction, thing: Thing, waiters: readonly Waiter[]): void {
@@ -95,7 +101,7 @@ export class LockQueue {
     this.#calls.set(id, waiting);
     // Whatever becomes of this transaction: the call is answered at some time, and then it waits no more.
     later.onGone(() => this.#leave(thing, id));
-    this.#set(tx, thing, [...waiters, { ...owner, id, ttl, msg, since: tx.now }]);
+    this.#set(tx, thing, [...waiters, { ...owner, id, run: this.#host.run, ttl, msg, since: tx.now }]);
     tx.afterCommit(() => {
       // Gone already, or granted in the same batch.
       if (this.#calls.get(id) !== waiting) return;
@@ -136,8 +142,7 @@ export class LockQueue {
 
   /** The locks of a room that somebody waits for. */
   waitedFor(tx: Transaction, roomId: string): Thing[] {
-    const rows = tx.list(WAITERS, { prefix: keyOf({ roomId, kind: 'lock' }), limit: PAGE });
-    return rows.map(([key]) => ({ roomId, kind: 'lock', target: key.split('\0').slice(2).join('\0') }));
+    return Array.from(rows(tx, WAITERS, keyOf({ roomId, kind: 'lock' })), ([key]) => thingOf(key));
   }
 
   #forget(id: number): void {
@@ -150,7 +155,8 @@ export class LockQueue {
     this.#forget(id);
     this.#write(thing, (tx) => {
       const stored = tx.get<Waiter[]>(WAITERS, keyOf(thing)) ?? [];
-      if (stored.some((waiter) => waiter.id === id)) this.#set(tx, thing, this.#waiters(tx, thing));
+      if (stored.some((waiter) => waiter.id === id && waiter.run === this.#host.run))
+        this.#set(tx, thing, this.#waiters(tx, thing));
     });
   }
 

@@ -224,6 +224,8 @@ export type CallRule = (context: {
 /** The part of the server a plugin works with. */
 export interface PluginHost {
   readonly contract: Contract;
+  /** Another in each run of the server: what is kept in the store and belongs to the process, such as who waits in it, carries this. */
+  readonly run: string;
   readonly limits: Readonly<Limits>;
   /** The APIs of the plugins set up before this one, by name. */
   readonly plugins: Readonly<Record<string, unknown>>;

@@ -3,6 +3,7 @@
  * The way of a message: transport → connection.ts → dispatch.ts → hub/hub.ts (stage, commit, fan-out)
  * → outbox.ts → transport. Sessions live in sessions.ts, calls in calls.ts.
  */
+import { randomBytes } from 'node:crypto';
 import { decodeScanned } from '../protocol/decode.js';
 import type { Contract, ShapeOf } from '../protocol/contract.js';
 import { RoomwireError } from '../protocol/errors.js';
@@ -81,6 +82,7 @@ export function createServer<const C extends Contract, U extends User = User, co
 
 class RoomServer implements PluginHost {
   readonly contract: Contract;
+  readonly run = randomBytes(9).toString('base64url');
   readonly limits: Readonly<Limits>;
   readonly log: Log;
   readonly plugins: Readonly<Record<string, unknown>>;

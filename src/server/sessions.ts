@@ -58,18 +58,21 @@ export class Sessions {
       registry.add(session);
       this.#startGrace(session);
     }
-    const orphans: string[] = [];
+    let orphans: string[] = [];
+    const forget = (): Promise<void> =>
+      hub.transact((tx) => {
+        for (const key of orphans) tx.delete('subscriptions', key);
+      });
     for await (const [key] of this.#pages('subscriptions')) {
       const end = key.indexOf('\0');
       const session = registry.get(key.slice(0, end));
-      if (session === undefined) orphans.push(key);
-      else session.enter(key.slice(end + 1));
+      if (session !== undefined) session.enter(key.slice(end + 1));
+      else if (orphans.push(key) === PAGE) {
+        await forget();
+        orphans = [];
+      }
     }
-    if (orphans.length > 0) {
-      await hub.transact((tx) => {
-        for (const key of orphans) tx.delete('subscriptions', key);
-      });
-    }
+    if (orphans.length > 0) await forget();
   }
 
   async *#pages<T>(table: string): AsyncGenerator<[string, T]> {
