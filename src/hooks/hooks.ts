@@ -100,7 +100,7 @@ function install(server: PluginHost, url: URL, options: HooksOptions): HooksApi 
       if (told.includes(change.kind)) notices.add(tx, change);
     });
   }
-  server.onOpen(() => notices.restore());
+  server.onRestore(() => notices.restore());
   proxyCalls(server, backend, options.calls ?? [], options.callTimeoutMs ?? 8_000);
   server.onClose(() => {
     notices.stop();

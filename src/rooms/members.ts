@@ -87,16 +87,29 @@ export function erase(tx: Transaction, roomId: string, { userId, order }: Member
 
 /** Members in joining order; `after` is the order of the last one seen. */
 export function page(tx: Transaction, roomId: string, after: number, limit: number): MemberRecord[] {
-  const rows = tx.list<string>(ORDER, { prefix: `${roomId}\0`, after: orderKey(roomId, after), limit });
-  return rows.flatMap(([, userId]) => findMember(tx, roomId, userId) ?? []);
+  return pageFrom(tx, roomId, orderKey(roomId, after), limit).members;
+}
+
+/** The order is the key's, whatever else a record says: whoever goes on after the last one comes forward. */
+function pageFrom(
+  tx: Transaction,
+  roomId: string,
+  after: string,
+  limit: number,
+): { members: MemberRecord[]; last: string | undefined } {
+  const prefix = `${roomId}\0`;
+  const rows = tx.list<string>(ORDER, { prefix, after, limit });
+  const members = rows.flatMap(([key, userId]) => {
+    const member = findMember(tx, roomId, userId);
+    return member === undefined ? [] : { ...member, order: Number(key.slice(prefix.length)) };
+  });
+  return { members, last: rows.length < limit ? undefined : rows.at(-1)?.[0] };
 }
 
 export function* everyone(tx: Transaction, roomId: string): Generator<MemberRecord> {
-  for (let after = 0; ;) {
-    const members = page(tx, roomId, after, 200);
+  for (let after: string | undefined = orderKey(roomId, 0); after !== undefined;) {
+    const { members, last } = pageFrom(tx, roomId, after, 200);
     yield* members;
-    const last = members[members.length - 1];
-    if (last === undefined) return;
-    after = last.order;
+    after = last;
   }
 }

@@ -123,7 +123,7 @@ class Rooms implements RoomsApi {
       memberPage: (tx, roomId, after) => this.#memberPage(tx, roomId, after),
       rules: this.#rules,
     });
-    server.onOpen(() => this.#restore());
+    server.onRestore(() => this.#restore());
     server.onSessionEnd((tx, session) => {
       this.#membership.sessionEnded(tx, session);
     });

@@ -277,6 +277,8 @@ export interface PluginHost {
   ): void;
   /** Runs once, after the store is open and before the first connection. */
   onOpen(hook: () => void | Promise<void>): void;
+  /** Before those of `onOpen`, for what reads what the store holds: what it throws is laid to the store. */
+  onRestore(hook: () => void | Promise<void>): void;
   onClose(hook: () => void | Promise<void>): void;
   /** Answers HTTP requests; undefined passes on to the next. */
   onRequest(hook: (request: HttpRequest) => Promise<HttpResponse | undefined>): void;

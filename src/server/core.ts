@@ -87,6 +87,8 @@ export function assemble(parts: CoreParts): Core {
       if (error === undefined) log.info({}, 'the store takes commits again');
       else log.error({ err: error }, 'the store does not take commits');
     },
+    damaged: (topic, from) =>
+      log.error({ topic, from, file: parts.store.file }, 'stored events cannot be read and are told as a gap'),
   });
   const calls = new CallTable({
     contract: parts.contract,

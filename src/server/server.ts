@@ -10,9 +10,10 @@ import { RoomwireError } from '../protocol/errors.js';
 import { SUBPROTOCOL, type Value } from '../protocol/frames.js';
 import { defaultLimits, type Limits } from '../protocol/limits.js';
 import { topicPattern } from '../protocol/pattern.js';
+import { scanValue } from '../protocol/scan.js';
 import { checked } from '../protocol/validate.js';
 import { memoryStore } from '../store/memory.js';
-import type { Store } from '../store/store.js';
+import { StoreError, type Store } from '../store/store.js';
 import type {
   ArrivalHook,
   AtomicOptions,
@@ -106,6 +107,7 @@ class RoomServer implements PluginHost {
   readonly #registry: SessionRegistry;
   readonly #connections = new Set<Connection>();
   readonly #openHooks: (() => void | Promise<void>)[] = [];
+  readonly #restoreHooks: (() => void | Promise<void>)[] = [];
   readonly #closeHooks: (() => void | Promise<void>)[] = [];
   readonly #requestHooks: ((request: HttpRequest) => Promise<HttpResponse | undefined>)[] = [];
   #refusedRequest: ((request: HttpRequest, error: RoomwireError) => HttpResponse) | undefined;
@@ -354,6 +356,10 @@ class RoomServer implements PluginHost {
     this.#openHooks.push(hook);
   }
 
+  onRestore(hook: () => void | Promise<void>): void {
+    this.#restoreHooks.push(hook);
+  }
+
   onClose(hook: () => void | Promise<void>): void {
     this.#closeHooks.push(hook);
   }
@@ -452,7 +458,7 @@ class RoomServer implements PluginHost {
   }
 
   async #openStore(): Promise<void> {
-    const opened = await this.#store.open();
+    const opened = await this.#store.open({ readable: isDocument });
     const isDraining = (): boolean => this.#state === 'closing';
     const core = assemble({
       options: this.#options,
@@ -488,7 +494,13 @@ class RoomServer implements PluginHost {
     for (const hook of this.#endHooks) sessions.onEnd(hook);
     for (const hook of this.#resumeHooks) welcomer.onResume(hook);
     for (const register of this.#handlers.splice(0)) register(calls);
-    await sessions.restore();
+    for (const restore of [() => sessions.restore(), ...this.#restoreHooks]) {
+      try {
+        await restore();
+      } catch (error) {
+        throw unreadable(error, this.#store);
+      }
+    }
     for (const hook of this.#openHooks) await hook();
     this.#sweepKeys(hub, SWEEP_MS);
   }
@@ -625,6 +637,22 @@ function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   if (host === '::') return '[::1]';
   return host.includes(':') ? `[${host}]` : host;
+}
+
+/** Whether bytes are one value, as everything is that the hub writes. */
+function isDocument(bytes: Uint8Array): boolean {
+  return scanValue(bytes, 0) === bytes.length;
+}
+
+/** What a store holds has the right form and makes no sense: a disk's fault, or another version's. */
+function unreadable(error: unknown, { file }: Store): unknown {
+  if (file === undefined || error instanceof StoreError || error instanceof RoomwireError) return error;
+  const why = `this server cannot read what it holds (${error instanceof Error ? error.message : String(error)})`;
+  return new StoreError(
+    'unusable',
+    `${file} is damaged or of another version: ${why}: restore a backup, or move its directory away to begin with an empty store`,
+    error,
+  );
 }
 
 function bearerOf({ headers }: HttpRequest): string | undefined {

@@ -54,7 +54,10 @@ export function hashSecret(secret: string): string {
 /** In constant time. */
 export function opens(record: Pick<SessionRecord, 'secrets'>, secret: string): boolean {
   const hash = Buffer.from(hashSecret(secret));
-  return record.secrets.some((known) => timingSafeEqual(Buffer.from(known), hash));
+  return record.secrets.some((known) => {
+    const stored = Buffer.from(known);
+    return stored.length === hash.length && timingSafeEqual(stored, hash);
+  });
 }
 
 /** Kicked sessions that are remembered; more, and the oldest are forgotten (rule 4). */

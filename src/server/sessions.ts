@@ -54,6 +54,7 @@ export class Sessions {
   async restore(): Promise<void> {
     const { hub, registry } = this.#options;
     for await (const [sid, record] of this.#pages<SessionRecord>('sessions')) {
+      if (!isRecord(record)) throw new TypeError(`the session ${JSON.stringify(sid)} makes no sense`);
       const session = new ServerSession(registry, sid, record);
       registry.add(session);
       this.#startGrace(session);
@@ -291,6 +292,20 @@ export class Sessions {
       })
       .catch(failed);
   }
+}
+
+/** What the store holds may be damaged. */
+function isRecord(record: Partial<SessionRecord> | null): record is SessionRecord {
+  const { user, instance, graceMs, expiresAt, secrets } = record ?? {};
+  return (
+    typeof user?.id === 'string' &&
+    typeof user.name === 'string' &&
+    typeof instance === 'string' &&
+    typeof graceMs === 'number' &&
+    (expiresAt === null || typeof expiresAt === 'number') &&
+    Array.isArray(secrets) &&
+    secrets.every((secret) => typeof secret === 'string')
+  );
 }
 
 /** How a connection's subscriptions ended, for the question why an event did not arrive: no grace follows a kick or a BYE. */

@@ -87,8 +87,11 @@ export interface BatchRecord {
   readonly topics: number;
 }
 
+/** Bytes of a BatchRecord. */
+export const BATCH_BYTES = 56;
+
 export function encodeBatch({ run, batch, meta, nextTopicId, topics }: BatchRecord): Buffer {
-  const bytes = Buffer.allocUnsafe(56);
+  const bytes = Buffer.allocUnsafe(BATCH_BYTES);
   bytes.write(run, 0, 8, 'latin1');
   [batch, meta.time, meta.counter, meta.incarnation, nextTopicId, topics].forEach((value, i) =>
     bytes.writeDoubleBE(value, 8 + i * 8),

@@ -10,6 +10,7 @@ import { randomBytes } from 'node:crypto';
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { damageOf } from './lmdb-check.js';
+import { Contents } from './lmdb-contents.js';
 import { openEngine, type Environment } from './lmdb-engine.js';
 import { lockDirectory, type DirectoryLock } from './lmdb-lock.js';
 import { decodeStore, encodeStore, type StoreRecord } from './lmdb-records.js';
@@ -36,9 +37,11 @@ export function lmdbStore({ path, durability = 'process', mapSize = 8 * 2 ** 30,
   return {
     name: 'lmdb',
     durable: true,
-    async open() {
+    file: dataFile(path),
+    async open({ readable = () => true } = {}) {
       if (opened !== undefined) throw new Error('the store is open already');
-      opened = await Opened.open({ path, durability, mapSize, bootId: bootId ?? machineBootId() });
+      const settings = { path, durability, mapSize, bootId: bootId ?? machineBootId() };
+      opened = await Opened.open(settings, readable);
       return opened.answer;
     },
     commit: (batch) => current().commit(batch),
@@ -63,6 +66,7 @@ export function lmdbStore({ path, durability = 'process', mapSize = 8 * 2 ** 30,
 
 const flushMs = 1_000;
 const storeKey = Buffer.from('store');
+type Readable = (document: Uint8Array) => boolean;
 type Settings = Required<Omit<LmdbOptions, 'bootId'>> & { readonly bootId: string | null };
 
 /** One opening of the directory: from the lock to the unlock. */
@@ -81,14 +85,14 @@ class Opened {
   /** The commit in flight, which close waits for. */
   #commit: Promise<void> = Promise.resolve();
 
-  static async open(settings: Settings): Promise<Opened> {
+  static async open(settings: Settings, readable: Readable): Promise<Opened> {
     const { path } = settings;
     let lock: DirectoryLock | undefined;
     let root: Environment | undefined;
     try {
       ensureDirectory(path);
       lock = await lockDirectory(path);
-      refuseDamage(path);
+      refuseDamage(path, readable);
       root = openEngine({ path, noSync: settings.durability === 'process', mapSize: settings.mapSize });
       const opened = new Opened(root, lock, settings);
       // Before anything is told: a disk that still said "closed in order" would hide a later loss.
@@ -267,15 +271,14 @@ function ensureDirectory(path: string): void {
   }
 }
 
-function refuseDamage(path: string): void {
+function refuseDamage(path: string, readable: Readable): void {
   const file = dataFile(path);
-  const damage = existsSync(file) ? damageOf(file) : undefined;
+  const damage = existsSync(file) ? damageOf(file, new Contents(readable)) : undefined;
   if (damage === undefined) return;
-  throw new StoreError(
-    'unusable',
-    `${file} is damaged (${damage}): restore a backup, or move ${path} away to begin with an empty store`,
-  );
+  throw new StoreError('unusable', `${file} is damaged (${damage}): ${whatToDo(path)}`);
 }
+
+const whatToDo = (path: string): string => `restore a backup, or move ${path} away to begin with an empty store`;
 
 function refused(error: unknown): StoreError {
   if (error instanceof StoreError) return error;

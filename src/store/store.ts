@@ -65,6 +65,11 @@ export interface ListOptions {
   readonly limit: number;
 }
 
+export interface OpenOptions {
+  /** Whether a document's bytes are what the hub writes: a store that reads a file refuses one that is not. */
+  readonly readable?: (document: Uint8Array) => boolean;
+}
+
 export interface OpenedStore {
   /** New whenever this store may have lost something it told; part of every epoch. */
   readonly generation: string;
@@ -76,8 +81,10 @@ export interface Store {
   readonly name: string;
   /** Whether a commit survives `kill -9`. */
   readonly durable: boolean;
+  /** The file it reads, for messages; undefined: none. */
+  readonly file?: string;
   /** Called once before anything else. Rejects with a one-line reason (see StoreError). */
-  open(): MaybePromise<OpenedStore>;
+  open(options?: OpenOptions): MaybePromise<OpenedStore>;
   /**
    * Applies all operations or none. Throws (or rejects with) a StoreError: `refused` means nothing
    * was applied, now or by an earlier try; `unknown` means it may have been, and the caller repeats

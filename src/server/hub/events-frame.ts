@@ -5,7 +5,7 @@
  */
 import { Op } from '../../protocol/frames.js';
 import { Writer } from '../../protocol/codec.js';
-import { arrayLength, arrayStart, skip } from '../../protocol/scan.js';
+import { arrayLength, arrayStart, scanMessage, skip } from '../../protocol/scan.js';
 import { borrowWriter, pooled } from '../pooled.js';
 import type { LogChunk } from '../../store/store.js';
 
@@ -103,6 +103,23 @@ export function sliceChunk(topic: string, chunk: LogChunk, from: number, until: 
   bytes.set(head);
   bytes.set(frame.subarray(start, pos), head.length);
   return bytes;
+}
+
+/**
+ * Whether chunks that a disk kept are what was written: frames of so many events, one chunk after the
+ * other, `from` in the first or, when that is gone, after it.
+ */
+export function areWhole(chunks: readonly LogChunk[], from: number): boolean {
+  const starts: number[] = [];
+  let next = chunks[0]?.first ?? 0;
+  if (chunks[0] !== undefined && next + chunks[0].count <= from) return false;
+  for (const { first, count, frame } of chunks) {
+    if (first !== next || count < 1) return false;
+    next = first + count;
+    if (scanMessage(frame, starts) !== 1 || frame[arrayStart(frame, 0)] !== Op.EVENTS) return false;
+    if (eventCount(frame) !== count) return false;
+  }
+  return true;
 }
 
 /** How many events a stored frame holds. */

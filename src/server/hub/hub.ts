@@ -7,7 +7,14 @@
 import { RoomwireError } from '../../protocol/errors.js';
 import type { Limits } from '../../protocol/limits.js';
 import { isPromise } from '../../store/promise.js';
-import { StoreError, type MaybePromise, type OpenedStore, type Operation, type Store } from '../../store/store.js';
+import {
+  StoreError,
+  type LogChunk,
+  type MaybePromise,
+  type OpenedStore,
+  type Operation,
+  type Store,
+} from '../../store/store.js';
 import type { Transaction } from '../api.js';
 import type { Clock } from '../clock.js';
 import type { Counters } from '../counters.js';
@@ -15,6 +22,7 @@ import { addStall, Journal } from '../diagnosis/journal.js';
 import type { Outbox, OutboxOwner } from '../outbox.js';
 import type { ServerSession } from '../session.js';
 import { Committer } from './committer.js';
+import { areWhole } from './events-frame.js';
 import { EntryQueue, type Entry, type PublishEntry, type TransactionEntry } from './queue.js';
 import { Rings } from './ring.js';
 import { Stage, Suspended, type StagedTopic } from './stage.js';
@@ -53,6 +61,8 @@ export interface HubOptions {
   readonly failed: (error: unknown) => void;
   /** The store stopped answering (with why), or answers again (undefined). */
   readonly storeFailing: (error: unknown) => void;
+  /** The stored events of a topic cannot be read from there. */
+  readonly damaged: (topic: string, from: number) => void;
 }
 
 export class Hub implements OutboxOwner {
@@ -197,8 +207,17 @@ export class Hub implements OutboxOwner {
 
   // ---- OutboxOwner ---------------------------------------------------------------------------
 
-  read(topic: string, from: number, maxBytes: number) {
-    return this.#store.read(topic, from, maxBytes);
+  /** What a disk has damaged is read as nothing, which a subscriber is told by a RESET. */
+  read(topic: string, from: number, maxBytes: number): MaybePromise<readonly LogChunk[]> {
+    const chunks = this.#store.read(topic, from, maxBytes);
+    if (!this.#store.durable) return chunks;
+    return isPromise(chunks) ? chunks.then((read) => this.#whole(topic, from, read)) : this.#whole(topic, from, chunks);
+  }
+
+  #whole(topic: string, from: number, chunks: readonly LogChunk[]): readonly LogChunk[] {
+    if (areWhole(chunks, from)) return chunks;
+    this.#options.damaged(topic, from);
+    return [];
   }
 
   again(outbox: Outbox): void {
