@@ -17,8 +17,19 @@ export const RENEWAL_RETRY_MS = 5_000;
 export const MIN_RENEWAL_MS = 1_000;
 
 /** Requests that may wait at once, sent or not. */
-export const MAX_PENDING = 4_096;
+export const MAX_PENDING = 16_384;
 export const MAX_REQUEST_ID = 0x7fff_ffff;
+/** Of a rate, as much may leave at once as in this time; the server allows twice that. */
+export const BURST_MS = 1_000;
+/** While a socket has more bytes to send, volatile values wait, and newer ones take their place. */
+export const UPLINK_BYTES = 65_536;
+export const UPLINK_POLL_MS = 20;
+/** Of HELLO, until a server says otherwise (RW-HEL-1). */
+export const HELLO_BYTES = 16_384;
+/** Of POSITION, which may have as many bytes as HELLO, without its map. */
+export const POSITION_BYTES = 16;
+/** As many turns of microtasks as an awaited promise takes through the SDK and some functions around it. */
+export const ANSWER_TURNS = 10;
 /** Frames are gathered into messages of about this size. */
 export const MESSAGE_BYTES = 65_536;
 /** The longest time that setTimeout knows. */

@@ -7,7 +7,7 @@ import { type GoawayFrame, type Position, type SessionTicket, type Value, type W
 import * as Op from '../protocol/opcodes.js';
 
 import { reactionTo, retryDelay, type Reaction } from './backoff.js';
-import { HELD_MS, MAX_REFUSALS, WELCOME_MS } from './bounds.js';
+import { HELD_MS, HELLO_BYTES, MAX_REFUSALS, MESSAGE_BYTES, POSITION_BYTES, WELCOME_MS } from './bounds.js';
 import { encodeFrame } from './frame.js';
 import { Observed } from './observable.js';
 import type { Settings } from './settings.js';
@@ -15,10 +15,12 @@ import type { ClientState } from './types.js';
 import { Wire } from './wire.js';
 
 export interface ConnectionHooks {
-  /** The positions to resume from, the most wanted first. */
-  resume(): [topic: string, Position][];
-  welcome(welcome: Welcome): void;
-  frame(frame: Value[]): void;
+  /** The positions to resume from, as many as `bytes` hold, the most wanted first. */
+  resume(bytes: number): [topic: string, Position][];
+  /** `resumed`: the topics whose positions HELLO had. */
+  welcome(welcome: Welcome, resumed: ReadonlySet<string>): void;
+  /** True: what was made to wait for this frame goes on before the next one is looked at. */
+  frame(frame: Value[]): boolean;
   /** No answer can come any more. `final`: and there will be no reconnect. */
   down(final: boolean): void;
 }
@@ -32,6 +34,8 @@ export class Connection {
   readonly #hooks: ConnectionHooks;
   #wire: Wire | undefined;
   #live = false;
+  /** The topics whose positions HELLO had. */
+  #resumed: ReadonlySet<string> = new Set();
   #ticket: SessionTicket | undefined;
   #goaway: GoawayFrame | undefined;
   #attempt = 0;
@@ -39,6 +43,8 @@ export class Connection {
   /** Grows with each attempt, so that what an older one left behind is not heard. */
   #turn = 0;
   #timer: unknown;
+  /** What `state` will say when all are told. */
+  #ending: ClientState['status'] | undefined;
   #heard = 0;
   /** Something came since the last POSITION. */
   #news = false;
@@ -61,9 +67,19 @@ export class Connection {
     if (this.#live) this.#wire?.send(bytes);
   }
 
+  /** As `state` says, or is about to: what is told of an end may ask for a new begin. */
+  get status(): ClientState['status'] {
+    return this.#ending ?? this.state.get().status;
+  }
+
+  /** Bytes that the socket has yet to send. */
+  get buffered(): number {
+    return this.#wire?.buffered ?? 0;
+  }
+
   /** Now instead of after the backoff, or again after a refusal. */
   retry(): void {
-    const { status } = this.state.get();
+    const { status } = this;
     if (status !== 'offline' && status !== 'refused') return;
     if (status === 'refused') this.#refusals = this.#attempt = 0;
     void this.connect();
@@ -78,12 +94,10 @@ export class Connection {
   }
 
   close(): void {
-    const { status } = this.state.get();
-    if (status === 'closed') return;
+    if (this.status === 'closed') return;
     this.send(encodeFrame([Op.BYE]));
     this.#drop(1000, 'closed');
-    this.#hooks.down(true);
-    this.state.merge({ status: 'closed', reason: undefined, retryAt: undefined });
+    this.#down({ status: 'closed', reason: undefined, retryAt: undefined });
   }
 
   /** Lets go of what there is and starts anew. */
@@ -103,7 +117,15 @@ export class Connection {
     try {
       const wire = new Wire(url, WebSocket, {
         onOpen: () => wire.send(this.#hello()),
-        onFrames: (frames) => this.#frames(wire, frames),
+        onFrame: (frame) => {
+          try {
+            return this.#frame(frame);
+          } catch (error) {
+            this.#settings.report(error);
+            throw error;
+          }
+        },
+        onMessage: () => void (this.#heard = this.#now()),
         onEnd: (code, reason) => this.#ended(this.#goaway && code < 4000 ? this.#goaway[1] : code, reason),
       });
       this.#wire = wire;
@@ -116,9 +138,8 @@ export class Connection {
 
   #hello(): Uint8Array {
     const { instance, grace, agent } = this.#settings;
-    let resume = this.#hooks.resume();
-    for (;;) {
-      const hello = encodeFrame([
+    const hello = (resume: readonly [topic: string, Position][]): Uint8Array =>
+      encodeFrame([
         Op.HELLO,
         // Its id; those of other requests start above it.
         1,
@@ -132,27 +153,14 @@ export class Connection {
           features: ['positions'],
         },
       ]);
-      // What finds no room here is subscribed anew after WELCOME.
-      if (resume.length === 0 || hello.length <= (this.welcome?.limits.helloBytes ?? Infinity)) return hello;
-      resume = resume.slice(0, resume.length >> 1);
-    }
+    // What finds no room here is subscribed from its position after WELCOME. A map's header has up to 4 bytes more.
+    const room = (this.welcome?.limits.helloBytes ?? HELLO_BYTES) - hello([]).length - 4;
+    const resume = this.#hooks.resume(room);
+    this.#resumed = new Set(resume.map(([topic]) => topic));
+    return hello(resume);
   }
 
-  #frames(wire: Wire, frames: readonly Value[][]): void {
-    this.#heard = this.#now();
-    for (const frame of frames) {
-      // A frame may make the application close or reconnect; what follows it belongs to the past.
-      if (this.#wire !== wire) return;
-      try {
-        this.#frame(frame);
-      } catch (error) {
-        this.#settings.report(error);
-        wire.fail(error);
-      }
-    }
-  }
-
-  #frame(frame: Value[]): void {
+  #frame(frame: Value[]): boolean {
     switch (frame[0]) {
       case Op.WELCOME:
         this.#welcomed(frame[2] as unknown as Welcome);
@@ -168,20 +176,22 @@ export class Connection {
         break;
       default:
         this.#news = true;
-        if (this.#live) this.#hooks.frame(frame);
+        return this.#live && this.#hooks.frame(frame);
     }
+    return false;
   }
 
   #welcomed(welcome: Welcome): void {
     this.welcome = welcome;
     this.#ticket = welcome.session;
     this.#live = true;
+    if (this.#wire) this.#wire.messageBytes = Math.min(MESSAGE_BYTES, welcome.limits.messageBytes ?? MESSAGE_BYTES);
     this.#liveSince = this.#now();
     this.#clockLead = welcome.time - this.#liveSince;
     this.#keepAlive();
     // A sign that the new secret is here: a HELLO of an earlier try that comes late opens nothing any more.
     if (welcome.resumed) this.send(encodeFrame([Op.PING, null]));
-    this.#hooks.welcome(welcome);
+    this.#hooks.welcome(welcome, this.#resumed);
     if (this.#live)
       this.state.merge({ status: 'live', attempt: 0, reason: undefined, user: welcome.user, sid: welcome.session[0] });
   }
@@ -201,7 +211,7 @@ export class Connection {
   #tell(): void {
     if (!this.#news || !this.welcome?.features.length) return;
     this.#news = false;
-    this.send(encodeFrame([Op.POSITION, Object.fromEntries(this.#hooks.resume())]));
+    this.send(encodeFrame([Op.POSITION, Object.fromEntries(this.#hooks.resume((this.welcome.limits.helloBytes ?? HELLO_BYTES) - POSITION_BYTES))]));
   }
 
   #ended(code: number, message: string, reaction: Reaction = reactionTo(code)): void {
@@ -212,22 +222,27 @@ export class Connection {
     this.#drop(code < 4000 ? 1000 : code, message);
     const reason = { code, name: closeName(code) ?? 'connection_lost', message };
     if (reaction === 'token' && (typeof token !== 'function' || ++this.#refusals >= MAX_REFUSALS)) reaction = 'refuse';
-    if (reaction === 'refuse') {
-      this.#hooks.down(true);
-      this.state.merge({ status: 'refused', reason, retryAt: undefined });
-      return;
-    }
+    if (reaction === 'refuse') return this.#down({ status: 'refused', reason, retryAt: undefined });
     const attempt = ++this.#attempt;
     const delay = retryDelay(this.#settings, { reaction, code, attempt, retryAfterMs });
     this.#after(delay, () => void this.connect());
-    this.#hooks.down(false);
-    // Last: a listener may close or retry.
-    this.state.merge({ status: 'offline', attempt, reason, retryAt: Date.now() + delay });
+    this.#down({ status: 'offline', attempt, reason, retryAt: Date.now() + delay });
+  }
+
+  /** Tells that no answer can come; whoever hears of it may close or connect, which then counts. */
+  #down(state: Partial<ClientState> & Pick<ClientState, 'status'>): void {
+    const turn = this.#turn;
+    this.#ending = state.status;
+    this.#hooks.down(state.status !== 'offline');
+    if (turn !== this.#turn) return;
+    this.#ending = undefined;
+    this.state.merge(state);
   }
 
   /** Lets go of the socket and of every timer. */
   #drop(code: number, reason: string): void {
     this.#turn++;
+    this.#ending = undefined;
     this.#settings.timers.clearTimeout(this.#timer);
     this.#wire?.close(code, reason);
     this.#wire = undefined;

@@ -2,7 +2,6 @@
 import type { Value } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
 import type { Connection } from './connection.js';
-import { encodeFrame } from './frame.js';
 import type { Requests, RequestOptions } from './requests.js';
 import type { Settings } from './settings.js';
 import type { Topics } from './topics.js';
@@ -35,8 +34,4 @@ export function publish(
   const parts = [topic, event, key ?? null, data];
   const published = requests.request(Op.PUBLISH, parts, { timeoutMs, signal, resend: key !== undefined });
   return published as Promise<unknown> as Promise<Published>;
-}
-
-export function sendVolatile({ connection }: Context, topic: string, event: string, slot: string, data: unknown): void {
-  connection.send(encodeFrame([Op.VOLATILE, topic, event, slot, data]));
 }

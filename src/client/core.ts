@@ -2,17 +2,20 @@
  * One shared connection with everything that runs over it. Frames come in here and go to who waits
  * for them: answers to requests, calls to handlers, the rest to topics.
  */
+import { RoomwireError } from '../protocol/errors.js';
 import type { Position, Value, Welcome } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
 import { Connection, type ConnectionHooks } from './connection.js';
 import type { Context } from './context.js';
 import { Handlers } from './handlers.js';
 import { Overview } from './overview.js';
+import type { Owner } from './owned.js';
 import { Renewal } from './renewal.js';
 import { Requests } from './requests.js';
 import { FollowedRoom } from './room.js';
 import type { Settings } from './settings.js';
 import { Topics } from './topics.js';
+import { WeakValues } from './weak-values.js';
 
 export class Core implements Context, ConnectionHooks {
   readonly settings: Settings;
@@ -23,8 +26,8 @@ export class Core implements Context, ConnectionHooks {
   readonly topics: Topics;
   readonly handlers: Handlers;
   readonly overview: Overview;
-  /** By topic. */
-  readonly #rooms = new Map<string, FollowedRoom>();
+  /** By topic. Those that are joined, heard or held by the application. */
+  readonly #rooms = new WeakValues<FollowedRoom>();
   readonly #renewal: Renewal;
   readonly #unlisten: () => void;
 
@@ -32,9 +35,14 @@ export class Core implements Context, ConnectionHooks {
     this.settings = settings;
     const send = (bytes: Uint8Array): void => this.connection.send(bytes);
     this.connection = new Connection(settings, this);
-    this.requests = new Requests(settings.timers, send, (topic) => this.#rooms.get(topic as string)?.joining);
-    this.topics = new Topics(this.requests);
-    this.handlers = new Handlers(send, settings.report);
+    this.requests = new Requests({
+      ...settings,
+      send,
+      buffered: () => this.connection.buffered,
+      isJoining: (topic) => this.topics.beginning(topic) || (this.#rooms.get(topic)?.joining ?? false),
+    });
+    this.topics = new Topics(this.requests, settings);
+    this.handlers = new Handlers(send, settings.report, () => this.requests.messageBytes);
     this.overview = new Overview(this);
     this.#renewal = new Renewal(this);
     this.#unlisten = listenToPage({
@@ -47,14 +55,16 @@ export class Core implements Context, ConnectionHooks {
   }
 
   room(id: string): FollowedRoom {
-    const topic = `room:${id}`;
-    let room = this.#rooms.get(topic);
-    if (!room) this.#rooms.set(topic, (room = new FollowedRoom(this, id)));
-    return room;
+    return this.#rooms.getOrMake(`room:${id}`, () => new FollowedRoom(this, id));
+  }
+
+  /** One of the clients that share it goes, with what it alone was in. */
+  leave(owner: Owner): void {
+    if (this.clients > 1) for (const shared of [...this.#rooms.values(), this.overview]) shared.release(owner);
   }
 
   reconnect(): void {
-    if (this.connection.state.get().status === 'refused') this.requests.over = false;
+    if (this.connection.status === 'refused') this.requests.over = false;
     this.connection.retry();
   }
 
@@ -63,24 +73,23 @@ export class Core implements Context, ConnectionHooks {
     this.connection.close();
   }
 
-  resume(): [topic: string, Position][] {
-    return this.topics.positions();
+  resume(bytes: number): [topic: string, Position][] {
+    return this.topics.positions(bytes);
   }
 
-  welcome(welcome: Welcome): void {
+  welcome(welcome: Welcome, resumed: ReadonlySet<string>): void {
     this.#renewal.schedule(welcome.expiresAt);
     // Rooms that must be joined again go first; what waited for the connection may need them.
-    this.requests.live(welcome.limits.messageBytes);
-    this.topics.welcome(welcome);
+    this.requests.welcome(welcome.limits);
+    this.topics.welcome(welcome, resumed);
     this.requests.flush();
   }
 
-  frame(frame: Value[]): void {
+  frame(frame: Value[]): boolean {
     switch (frame[0]) {
       case Op.ACK:
       case Op.NACK:
-        this.requests.answer(frame);
-        break;
+        return this.requests.answer(frame);
       case Op.CALL:
         void this.handlers.call(frame[1] as number, frame[2] as string, frame[3] ?? null);
         break;
@@ -90,13 +99,20 @@ export class Core implements Context, ConnectionHooks {
       default:
         this.topics.frame(frame);
     }
+    return false;
   }
 
   down(final: boolean): void {
     this.#renewal.stop();
     this.requests.down(final);
     this.handlers.down();
-    if (final) this.topics.end();
+    if (!final) return;
+    this.topics.end();
+    // Those that waited for a subscription, or for the time to try again.
+    for (const shared of [...this.#rooms.values(), this.overview]) {
+      // Who was told may have asked for a new connection: then these come back with it.
+      if (this.requests.over) shared.end(new RoomwireError('disconnected'));
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-/** Handlers by event name. A handler that throws is reported and stops no other. */
+/** Handlers by event name. One that throws, or whose promise rejects, is reported and stops no other. */
 import type { EventInfo } from './types.js';
 
 export type AnyHandler = (data: never, info: EventInfo) => void;
@@ -13,9 +13,12 @@ export class Emitter {
   }
 
   on(event: string, handler: AnyHandler): () => void {
+    let on = true;
     const run: Run = (data, info) => {
+      if (!on) return;
       try {
-        handler(data as never, info as EventInfo);
+        const result = handler(data as never, info as EventInfo) as unknown as PromiseLike<unknown> | undefined;
+        if (typeof result?.then === 'function') Promise.resolve(result).catch(this.#report);
       } catch (error) {
         this.#report(error);
       }
@@ -23,11 +26,16 @@ export class Emitter {
     // Lists are replaced, never changed: a handler may add and remove handlers.
     this.#handlers.set(event, [...this.#of(event), run]);
     return () => {
-      this.#handlers.set(
-        event,
-        this.#of(event).filter((other) => other !== run),
-      );
+      on = false;
+      const rest = this.#of(event).filter((other) => other !== run);
+      if (rest.length > 0) this.#handlers.set(event, rest);
+      else this.#handlers.delete(event);
     };
+  }
+
+  /** Whether anybody would hear of anything. */
+  get heard(): boolean {
+    return this.#handlers.size > 0;
   }
 
   /** An event of the topic. What others publish as `reset` or `removed` reaches only `'*'`. */

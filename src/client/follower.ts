@@ -2,7 +2,11 @@
  * Keeps a state equal to what the server has: joins a topic by a call, reads the state as of a
  * position, then hands on the events after it. Events that come meanwhile are held back; a state
  * older than the unbroken stream of events is read again, and so it is after every reset. Rooms and
- * the overview both live on this.
+ * the lists of rooms both live on this.
+ *
+ * What is wanted (`wanted`, and leaves not carried out) is kept apart from what is under way: one loop
+ * leaves, joins and reads, one call at a time, until there is nothing left to do. So whatever comes
+ * in between, what was asked last is what there is in the end.
  */
 import { RoomwireError } from '../protocol/errors.js';
 import type { Position, Positions, Value } from '../protocol/frames.js';
@@ -17,6 +21,8 @@ export interface Followed<T> {
   /** `join:<name>` and `leave:<name>` are the calls, with this input. */
   readonly name: string;
   readonly input: object;
+  /** Somebody hears its events, also those that another call than this subscribed to. */
+  readonly heard: boolean;
   /** The state, from the join's reply or from elsewhere. */
   read(reply: Value, signal: AbortSignal): T | Promise<T>;
   /** `missed`: why events before it never came, if so. */
@@ -25,21 +31,40 @@ export interface Followed<T> {
   event(data: Value, info: EventInfo, included: boolean): void;
   /** `missing`: what it has is no longer whole. */
   loading(missing: boolean): void;
+  /** As it was asked to. */
+  left(): void;
   /** The server ended it, or it cannot be brought back; not `before`: it never began. */
   ended(error: RoomwireError, before: boolean): void;
+}
+
+interface Waiter {
+  resolve(): void;
+  reject(error: unknown): void;
 }
 
 export class Follower<T extends { readonly positions: Positions }> implements TopicListener {
   readonly topic: string;
   /** The application wants it. */
   wanted = false;
-  /** The join or reload that is under way. */
-  busy: Promise<void> | undefined;
   readonly #context: Context;
   readonly #followed: Followed<T>;
-  readonly #unlisten: () => void;
-  #leaving: Promise<void> | undefined;
+  #unlisten: (() => void) | undefined;
+  /** The loop runs. */
+  #running = false;
+  /** The state is to be read: it was asked for, or events are missing. */
+  #stale = false;
+  /** Who waits for the state, and who for the leave. */
+  #joins: Waiter[] = [];
+  #leaves: Waiter[] = [];
+  /** Joins that a leave came after: told so once what was under way for them is over. */
+  readonly #cancelled: Waiter[] = [];
+  /** A leave that failed, or a join that came after it, is still to be made good. */
+  #owing = false;
+  /** What the next join is asked with. */
+  #extra: object | undefined;
   #abort = new AbortController();
+  /** Ends the pause between two tries. */
+  #wake: () => void = () => undefined;
   /** The load that runs has joined: a removal from here on is meant for it. */
   #joined = false;
   #missed: string | undefined;
@@ -53,45 +78,56 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     this.topic = topic;
     this.#context = context;
     this.#followed = followed;
-    this.#unlisten = context.topics.listen(topic, this);
   }
 
+  /** A join or reload is under way, or about to be. */
+  get joining(): boolean {
+    return this.wanted && this.#stale;
+  }
+
+  /** `extra`: what the join is asked with, beside the input. */
   follow(extra?: object): Promise<void> {
-    this.wanted = true;
-    return (this.busy ??= this.#load(false, extra));
+    this.wanted = this.#stale = true;
+    this.#extra = extra ?? this.#extra;
+    this.#wake();
+    return this.#wait(this.#joins);
   }
 
   /** Reads the state again: events may be missing. */
   again(reason: string): void {
     if (!this.wanted) return;
     this.#missed ??= reason;
-    // Failures end in `ended` or in a later try.
-    if (!this.busy) (this.busy = this.#load(true)).catch(() => undefined);
+    this.#stale = true;
+    this.#start();
   }
 
   /** A join that follows waits for the end of it. */
   leave(): Promise<void> {
-    const { busy } = this;
-    this.#stop();
-    const leaving = this.#leave(busy).finally(() => {
-      // Done with: a rejoin is to be sent before what waits for it.
-      if (this.#leaving === leaving) this.#leaving = undefined;
-    });
-    return (this.#leaving = leaving);
-  }
-
-  /** Hears nothing from here on. */
-  dispose(): void {
-    this.#stop();
-    this.#unlisten();
+    this.#cancelled.push(...this.#joins.splice(0));
+    this.#drop(new RoomwireError('cancelled'));
+    return this.#wait(this.#leaves);
   }
 
   /** Ends without a word to the server, which did or knows it. */
   end(error: RoomwireError): void {
+    this.#owing = false;
+    this.#wake();
     if (!this.wanted) return;
     const before = this.#asOf !== undefined;
-    this.#stop(error);
+    this.#drop(error);
+    this.#forget();
     this.#followed.ended(error, before);
+    this.listen();
+  }
+
+  /** Hears the topic while there is a reason to. */
+  listen(): void {
+    const needed = this.wanted || this.#running || this.#followed.heard;
+    if (needed) this.#unlisten ??= this.#context.topics.listen(this.topic, this);
+    else {
+      this.#unlisten?.();
+      this.#unlisten = undefined;
+    }
   }
 
   event(data: Value, info: EventInfo): void {
@@ -113,82 +149,164 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   }
 
   removed(error: RoomwireError, lost: boolean): void {
+    this.#owing = false;
     if (lost) this.reset({ reason: error.message });
     // Before the join it is the end of what was left or lost earlier.
-    else if (!this.busy || this.#joined) this.end(error);
+    else if (!this.#running || !this.#stale || this.#joined) this.end(error);
   }
 
-  #stop(reason = new RoomwireError('cancelled')): void {
-    this.wanted = false;
-    this.#abort.abort(reason);
-    this.busy = this.#held = this.#missed = this.#asOf = undefined;
+  #wait(waiters: Waiter[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      waiters.push({ resolve, reject });
+      this.#start();
+    });
+  }
+
+  /** Not wanted any more: who waits for the state waits in vain. */
+  #drop(error: RoomwireError): void {
+    this.wanted = this.#stale = false;
+    this.#extra = undefined;
+    this.#abort.abort(error);
+    this.#wake();
+    refuse(this.#joins, error);
+    this.#context.requests.flush();
+  }
+
+  /** What it has is of a stay that is over. */
+  #forget(): void {
+    this.#held = this.#missed = this.#asOf = undefined;
     this.#told = -1;
   }
 
-  async #leave(busy: Promise<void> | undefined): Promise<void> {
-    const { name, input } = this.#followed;
-    // Or the join that is under way might come after the leave.
-    await busy?.catch(() => undefined);
-    try {
-      await call(this.#context, `leave:${name}`, input, { resend: true });
-    } catch (error) {
-      if (!isError(error, 'not_member', 'not_subscribed', 'room_not_found')) throw error;
-    }
+  #start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.listen();
+    void this.#run();
   }
 
-  async #load(background: boolean, extra?: object): Promise<void> {
+  async #run(): Promise<void> {
+    for (;;) {
+      this.#joined = false;
+      refuse(this.#cancelled, new RoomwireError('cancelled'));
+      if (this.#context.requests.over) {
+        refuse(this.#leaves, new RoomwireError('disconnected'));
+        this.end(new RoomwireError('disconnected'));
+        break;
+      } else if (this.#leaves.length > 0 || (this.#owing && !this.wanted)) await this.#leave();
+      else if (this.wanted && this.#stale) await this.#load();
+      else break;
+    }
+    this.#running = false;
+    this.listen();
+  }
+
+  async #leave(): Promise<void> {
+    const { name, input } = this.#followed;
+    const leaves = this.#leaves;
+    this.#leaves = [];
+    this.#owing = false;
+    try {
+      await call(this.#context, `leave:${name}`, input, { resend: true }).catch((error: unknown) => {
+        if (!isError(error, 'not_member', 'not_subscribed', 'room_not_found')) throw error;
+      });
+    } catch (error) {
+      refuse(leaves, error);
+      if (this.wanted || this.#context.requests.over) return;
+      if (isTemporary(error)) {
+        // Who left is told that it is not so yet; it is tried again all the same.
+        this.#owing = true;
+        await this.#pause(1);
+      } else {
+        // It may not leave, and goes on to be in it.
+        this.wanted = this.#asOf !== undefined;
+      }
+      return;
+    }
+    this.#forget();
+    this.#followed.left();
+    // Those who asked meanwhile have what they asked for.
+    if (!this.wanted) leaves.push(...this.#leaves.splice(0));
+    for (const { resolve } of leaves) resolve();
+  }
+
+  async #load(): Promise<void> {
     const { signal } = (this.#abort = new AbortController());
     this.#held ??= [];
-    this.#joined = false;
     this.#followed.loading(this.#missed !== undefined);
-    try {
-      const [state, at] = await this.#read(signal, background, extra);
-      const missed = this.#missed;
-      this.busy = this.#missed = undefined;
-      this.#asOf = at;
-      if (missed !== undefined) this.#told = at[1];
-      this.#followed.apply(state, at, missed);
-      this.#release();
-    } catch (error) {
-      if (signal.aborted) throw error;
-      this.busy = undefined;
-      if (!this.#asOf || !this.#isTemporary(error)) this.end(error as RoomwireError);
-      else if (this.#missed === undefined) this.#release();
-      else this.again('');
-      throw error;
-    }
-  }
-
-  async #read(signal: AbortSignal, background: boolean, extra?: object): Promise<[T, Position]> {
-    const { name, input } = this.#followed;
-    if (this.#leaving) await this.#leaving.catch(() => undefined);
-    for (let attempt = 1; ; attempt++) {
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      const extra = this.#extra;
       try {
-        const onAck = (): void => void (this.#joined ||= !signal.aborted);
-        const reply = await call(this.#context, `join:${name}`, { ...input, ...extra }, { resend: true, onAck });
-        const state = await this.#followed.read(reply, signal);
-        signal.throwIfAborted();
-        const at = state.positions[this.topic];
-        const since = this.#context.topics.get(this.topic)?.since;
-        if (at && since && at[0] === since[0] && at[1] >= since[1]) return [state, at];
-        if (!background && attempt >= MAX_STALE_STATES)
-          throw new RoomwireError('conflict', 'the state stays behind its events');
+        const state = await this.#read(signal, extra);
+        if (signal.aborted) return;
+        if (state) return this.#loaded(...state);
+        if (attempt >= MAX_STALE_STATES) {
+          const error = new RoomwireError('conflict', 'the state stays behind its events');
+          this.#refuse(error);
+          if (!this.#asOf) return this.end(error);
+        }
       } catch (error) {
-        if (signal.aborted || !background || !this.#isTemporary(error)) throw error;
+        if (signal.aborted) return;
+        // Asked meanwhile to create it.
+        if (isError(error, 'room_not_found') && extra !== this.#extra) continue;
+        this.#refuse(error);
+        if (!this.#asOf || !this.#isTemporary(error)) return this.end(error as RoomwireError);
+        if (this.#missed === undefined) {
+          this.#stale = false;
+          return this.#release();
+        }
       }
-      await this.#pause(attempt, signal);
+      await this.#pause(attempt);
       this.#joined = false;
     }
   }
 
-  #pause(attempt: number, signal: AbortSignal): Promise<void> {
+  /** Undefined: a state that is older than the events. */
+  async #read(signal: AbortSignal, extra: object | undefined): Promise<[T, Position] | undefined> {
+    const { name, input } = this.#followed;
+    const onAck = (_data: Value, late: boolean): void => {
+      if (!late) this.#joined ||= !signal.aborted;
+      // It came to pass after all, and may not be wanted.
+      else if (!this.wanted) {
+        this.#owing = true;
+        this.#start();
+      }
+    };
+    const reply = await call(this.#context, `join:${name}`, { ...input, ...extra }, { resend: true, onAck });
+    if (signal.aborted) return undefined;
+    const state = await this.#followed.read(reply, signal);
+    const at = state.positions[this.topic];
+    const since = this.#context.topics.get(this.topic)?.since;
+    return at && since && at[0] === since[0] && at[1] >= since[1] ? [state, at] : undefined;
+  }
+
+  #loaded(state: T, at: Position): void {
+    const missed = this.#missed;
+    this.#stale = false;
+    this.#missed = this.#extra = undefined;
+    this.#asOf = at;
+    if (missed !== undefined) this.#told = at[1];
+    const joins = this.#joins;
+    this.#joins = [];
+    this.#followed.apply(state, at, missed);
+    this.#release();
+    for (const { resolve } of joins) resolve();
+  }
+
+  /** Whoever asked is told; what is missing is read again without them. */
+  #refuse(error: unknown): void {
+    this.#extra = undefined;
+    refuse(this.#joins, error);
+  }
+
+  #pause(attempt: number): Promise<void> {
     const { settings } = this.#context;
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       const timer = settings.timers.setTimeout(resolve, retryDelay(settings, { attempt }));
-      signal.addEventListener('abort', () => {
+      this.#wake = () => {
         settings.timers.clearTimeout(timer);
-        reject(signal.reason as Error);
-      });
+        resolve();
+      };
     });
   }
 
@@ -196,6 +314,8 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     const held = this.#held ?? [];
     this.#held = undefined;
     for (const [data, info] of held) this.#handOver(data, info);
+    // Publishes may wait for the end of it.
+    this.#context.requests.flush();
   }
 
   #handOver(data: Value, info: EventInfo): void {
@@ -208,4 +328,8 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   #isTemporary(error: unknown): boolean {
     return !this.#context.requests.over && isTemporary(error);
   }
+}
+
+function refuse(waiters: Waiter[], error: unknown): void {
+  for (const { reject } of waiters.splice(0)) reject(error);
 }

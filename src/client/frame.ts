@@ -9,3 +9,8 @@ export function encodeFrame(parts: readonly unknown[]): Uint8Array {
     throw error;
   }
 }
+
+/** What an entry adds to a map. */
+export function entryBytes(key: string, value: unknown): number {
+  return encode([key, value]).length - 1;
+}

@@ -1,4 +1,5 @@
 /** The server's calls to this client: CALL in, ACK or NACK out, CANCEL aborts the handler's signal. */
+import { errors } from '../protocol/codes.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { type Value } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
@@ -11,10 +12,13 @@ export class Handlers {
   readonly #running = new Map<number, AbortController>();
   readonly #send: (bytes: Uint8Array) => void;
   readonly #report: (error: unknown) => void;
+  /** The largest message the server takes. */
+  readonly #messageBytes: () => number;
 
-  constructor(send: (bytes: Uint8Array) => void, report: (error: unknown) => void) {
+  constructor(send: (bytes: Uint8Array) => void, report: (error: unknown) => void, messageBytes: () => number) {
     this.#send = send;
     this.#report = report;
+    this.#messageBytes = messageBytes;
   }
 
   /** The latest handler of a name counts. */
@@ -28,21 +32,35 @@ export class Handlers {
   async call(id: number, name: string, input: Value): Promise<void> {
     const controller = new AbortController();
     this.#running.set(id, controller);
-    let answer: Uint8Array;
-    try {
-      const handler = this.#handlers.get(name);
-      if (!handler) throw new RoomwireError('unknown_call', `no handler for ${name}`);
-      answer = encodeFrame([Op.ACK, id, await handler(input as never, controller)]);
-    } catch (error) {
-      const known = error instanceof RoomwireError;
-      if (!known) this.#report(error);
-      const { code, message, details } = known ? error : new RoomwireError('handler_failed');
-      answer = encodeFrame([Op.NACK, id, code, message, details]);
-    }
+    const answer = await this.#answer(id, name, input, controller);
     // Ids start anew with each connection: an answer may only go where its call came from.
     if (this.#running.get(id) !== controller) return;
     this.#running.delete(id);
     this.#send(answer);
+  }
+
+  async #answer(id: number, name: string, input: Value, controller: AbortController): Promise<Uint8Array> {
+    try {
+      const handler = this.#handlers.get(name);
+      if (!handler) throw new RoomwireError('unknown_call', `no handler for ${name}`);
+      return this.#encode([Op.ACK, id, await handler(input as never, controller)]);
+    } catch (error) {
+      if (error instanceof RoomwireError) {
+        try {
+          return this.#encode([Op.NACK, id, error.code, error.message, error.details]);
+        } catch (unfit) {
+          this.#report(unfit);
+        }
+      } else this.#report(error);
+      return encodeFrame([Op.NACK, id, errors.handler_failed, 'the handler failed']);
+    }
+  }
+
+  /** Throws EncodeError, and too_large. */
+  #encode(parts: readonly unknown[]): Uint8Array {
+    const bytes = encodeFrame(parts);
+    if (bytes.length > this.#messageBytes()) throw new RoomwireError('too_large');
+    return bytes;
   }
 
   cancel(id: number): void {

@@ -1,10 +1,12 @@
-/** A value with listeners. Each `set` replaces the snapshot; listeners run at once and in order. */
+/** A value with listeners. Each `set` replaces the snapshot; listeners hear of each, in order. */
 import { Emitter } from './emitter.js';
 import type { Observable } from './types.js';
 
 export class Observed<T> implements Observable<T> {
   #value: T;
   readonly #listeners: Emitter;
+  /** What is yet to be told: a listener may set another value. */
+  readonly #news: T[] = [];
 
   constructor(value: T, report: (error: unknown) => void) {
     this.#value = value;
@@ -18,7 +20,8 @@ export class Observed<T> implements Observable<T> {
   set(value: T): void {
     if (value === this.#value) return;
     this.#value = value;
-    this.#listeners.tell('', value);
+    if (this.#news.push(value) > 1) return;
+    for (; this.#news.length > 0; this.#news.shift()) this.#listeners.tell('', this.#news[0]);
   }
 
   /** A new snapshot, changed in these members. */

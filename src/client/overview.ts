@@ -1,8 +1,9 @@
 /**
  * `client.rooms`: the room table, and how it is kept current. Joining the overview comes first, then
  * the list is fetched while events wait. So nothing falls between the two, and nothing that is held
- * ever gets older.
+ * ever gets older. Of each group's list there is a follower of its own; the table is of the one that is watched.
  */
+import { RoomwireError } from '../protocol/errors.js';
 import type { Positions, Value } from '../protocol/frames.js';
 import type { RoomMetadata } from '../protocol/rooms-contract.js';
 import { RELOAD_MS } from './bounds.js';
@@ -10,6 +11,7 @@ import type { Context } from './context.js';
 import { fetchRooms } from './fetch-rooms.js';
 import { Follower, type Followed } from './follower.js';
 import { Observed } from './observable.js';
+import type { Owner } from './owned.js';
 import { RoomTable } from './rooms-store.js';
 import type { EventInfo, RoomsStatus } from './types.js';
 
@@ -18,12 +20,16 @@ interface List {
   readonly positions: Positions;
 }
 
-export class Overview extends RoomTable implements Followed<List> {
-  readonly name = 'overview';
+type Group = string | undefined;
+
+export class Overview extends RoomTable {
   readonly status: Observed<RoomsStatus>;
-  input: { readonly group?: string | undefined } = {};
   readonly #context: Context;
-  #follower: Follower<List> | undefined;
+  /** Those that are watched, or yet to be left. */
+  readonly #lists = new Map<Group, Follower<List>>();
+  #watched: Follower<List> | undefined;
+  /** Of the clients that share it, those that asked to watch. */
+  readonly #watchers = new Set<Owner>();
   #reload: unknown;
 
   constructor(context: Context) {
@@ -32,37 +38,62 @@ export class Overview extends RoomTable implements Followed<List> {
     this.status = new Observed<RoomsStatus>({ watching: false, loading: false }, context.settings.report);
   }
 
-  async watch({ group }: { readonly group?: string | undefined } = {}): Promise<void> {
-    if (this.#follower && group !== this.input.group) {
-      const old = this.#follower;
-      this.#follower = undefined;
-      this.clear();
-      await this.#leave(old);
-      old.dispose();
-    }
-    this.input = { group };
-    this.#follower ??= new Follower(this.#context, `overview:${group ?? 'public'}`, this);
-    if (!this.status.get().watching || this.#follower.busy) await this.#follower.follow();
+  async watch(owner: Owner, group: Group): Promise<void> {
+    this.#watchers.add(owner);
+    let list = this.#lists.get(group);
+    if (!list) this.#lists.set(group, (list = this.#follower(group)));
+    if (list !== this.#watched) {
+      const old = this.#watched;
+      this.#watched = list;
+      if (old) {
+        this.#stop();
+        this.clear();
+        // Only the server hears of it; if it cannot, it is told later.
+        old.leave().catch(() => undefined);
+      }
+    } else if (this.status.get().watching && !list.joining) return;
+    await list.follow();
   }
 
   async unwatch(): Promise<void> {
-    if (this.#follower) await this.#leave(this.#follower);
+    this.#watchers.clear();
+    this.#stop();
+    await this.#watched?.leave();
   }
 
-  loading(): void {
-    this.status.merge({ loading: true });
+  /** A client that shares it is closed: the list goes where it alone had it watched. */
+  release(owner: Owner): void {
+    if (this.#watchers.delete(owner) && this.#watchers.size === 0) this.unwatch().catch(() => undefined);
   }
 
-  read(_reply: Value, signal: AbortSignal): Promise<List> {
-    return fetchRooms(this.#context, this.input.group, signal);
+  end(error: RoomwireError): void {
+    for (const list of this.#lists.values()) list.end(error);
   }
 
-  apply({ rooms }: List): void {
-    this.replace(rooms);
-    this.status.merge({ watching: true, loading: false });
+  #follower(group: Group): Follower<List> {
+    const watched = (): boolean => this.#lists.get(group) === this.#watched;
+    const followed: Followed<List> = {
+      name: 'overview',
+      input: { group },
+      heard: false,
+      read: (_reply, signal) => fetchRooms(this.#context, group, signal),
+      loading: () => watched() && this.status.merge({ loading: true }),
+      apply: ({ rooms }) => {
+        if (!watched()) return;
+        this.replace(rooms);
+        this.status.merge({ watching: true, loading: false });
+      },
+      event: (data, info) => watched() && this.#event(data, info),
+      left: () => {
+        // Another group's, for which there may be no other time.
+        if (!watched() && !this.#lists.get(group)?.wanted) this.#lists.delete(group);
+      },
+      ended: () => watched() && this.#stop(),
+    };
+    return new Follower(this.#context, `overview:${group ?? 'public'}`, followed);
   }
 
-  event(data: Value, { event, from }: EventInfo): void {
+  #event(data: Value, { event, from }: EventInfo): void {
     if (from !== null) return;
     const { roomId, created, ...changes } = data as unknown as { roomId: string; created?: boolean; version: number };
     if (event === 'room:delete') this.removeRoom(roomId, changes.version);
@@ -72,21 +103,16 @@ export class Overview extends RoomTable implements Followed<List> {
     else if (!this.updateRoom(roomId, changes)) this.#reloadSoon();
   }
 
-  ended(): void {
+  #stop(): void {
     this.#context.settings.timers.clearTimeout(this.#reload);
     this.#reload = undefined;
     this.status.merge({ watching: false, loading: false });
   }
 
-  #leave(follower: Follower<List>): Promise<void> {
-    this.ended();
-    return follower.leave();
-  }
-
   #reloadSoon(): void {
     this.#reload ??= this.#context.settings.timers.setTimeout(() => {
       this.#reload = undefined;
-      this.#follower?.again('gap');
+      this.#watched?.again('gap');
     }, RELOAD_MS);
   }
 }

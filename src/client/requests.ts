@@ -1,12 +1,15 @@
 /**
  * Requests that wait for ACK or NACK. One made without a connection waits for the next WELCOME; one
- * that was sent fails with the connection, unless it may be sent again. Every wait has an end.
+ * that was sent fails with the connection, unless it may be sent again. Every wait has an end. No more
+ * leave at a time, or a second, than the server takes: the rest wait here, in order. Volatile values
+ * wait here too, each in the place of the one before it.
  */
 import { RoomwireError } from '../protocol/errors.js';
-import { type Value } from '../protocol/frames.js';
+import type { Value } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
-import { MAX_PENDING, MAX_REQUEST_ID } from './bounds.js';
+import { MAX_PENDING, MAX_REQUEST_ID, UPLINK_BYTES, UPLINK_POLL_MS } from './bounds.js';
 import { encodeFrame } from './frame.js';
+import { Lane, type Flight } from './lane.js';
 import type { Timers } from './types.js';
 
 export interface RequestOptions {
@@ -21,39 +24,57 @@ export interface RequestOptions {
   readonly onAck?: ((data: Value, late: boolean) => void) | undefined;
 }
 
+export interface RequestsOptions {
+  readonly timers: Timers;
+  send(bytes: Uint8Array): void;
+  /** Bytes that the socket has taken and not sent. */
+  buffered(): number;
+  report(error: unknown): void;
+  /** A join is under way without which the server would refuse what is published to this topic. */
+  isJoining(topic: string): boolean;
+}
+
 interface Pending {
   readonly bytes: Uint8Array;
+  readonly lane: Lane;
   /** Of a publish. */
-  readonly topic: unknown;
+  readonly topic: string | undefined;
   resend: boolean;
+  flies: boolean;
   /** Ends the wait. */
   answer(error: RoomwireError | undefined, data?: Value): void;
 }
 
+type Limits = Readonly<Record<string, number | undefined>>;
+
 export class Requests {
   /** The client is closed or refused: nothing will be answered. */
   over = false;
+  /** Since WELCOME, until the connection ends. */
+  live = false;
   /** The largest message the server takes. */
   messageBytes = Infinity;
+  readonly #options: RequestsOptions;
   readonly #pending = new Map<number, Pending>();
   /** Those not sent yet, in the order in which they were made. */
   #waiting = new Set<Pending>();
-  readonly #timers: Timers;
-  readonly #send: (bytes: Uint8Array) => void;
-  readonly #joining: (topic: unknown) => Promise<void> | undefined;
+  readonly #latest = new Map<string, { readonly topic: string; readonly bytes: Uint8Array }>();
+  readonly #calls: Flight = { flying: 0, most: Infinity };
+  readonly #frames: Flight = { flying: 0, most: Infinity };
+  readonly #callLane = new Lane(this.#calls);
+  readonly #publishLane = new Lane(this.#frames);
+  readonly #joinLane = new Lane(this.#frames);
+  readonly #otherLane = new Lane(this.#frames);
+  /** Lanes and topics that hold back what comes after. */
+  #held = new Set<unknown>();
+  #timer: unknown;
+  /** A flush follows in this turn of the loop. */
+  #soon = false;
   /** 1 is HELLO's. */
   #lastId = 1;
-  #live = false;
 
-  /** `joining`: the join under way without which the server would refuse a publish to this topic. */
-  constructor(
-    timers: Timers,
-    send: (bytes: Uint8Array) => void,
-    joining: (topic: unknown) => Promise<void> | undefined,
-  ) {
-    this.#timers = timers;
-    this.#send = send;
-    this.#joining = joining;
+  constructor(options: RequestsOptions) {
+    this.#options = options;
   }
 
   /** Rejects with RoomwireError, or with EncodeError when `parts` hold what has no encoding. */
@@ -62,6 +83,7 @@ export class Requests {
     parts: readonly unknown[],
     { timeoutMs, signal, resend = false, onAck }: RequestOptions = {},
   ): Promise<Value> {
+    const { timers, send } = this.#options;
     return new Promise((resolve, reject) => {
       const cancelled = (): RoomwireError => new RoomwireError('cancelled', undefined, { cause: signal?.reason });
       if (signal?.aborted) throw cancelled();
@@ -76,23 +98,25 @@ export class Requests {
         const unsent = this.#waiting.has(pending);
         pending.answer(error);
         if (unsent) return;
-        this.#send(encodeFrame([Op.CANCEL, id]));
+        if (op === Op.CALL) send(encodeFrame([Op.CANCEL, id]));
         // The answer may be under way.
-        late = true;
+        late = pending.flies = true;
         pending.resend = false;
+        pending.lane.flight.flying++;
         this.#pending.set(id, pending);
       };
       const abort = (): void => stop(cancelled());
-      const timer =
-        timeoutMs !== undefined && this.#timers.setTimeout(() => stop(new RoomwireError('deadline')), timeoutMs);
+      const timer = timeoutMs !== undefined && timers.setTimeout(() => stop(new RoomwireError('deadline')), timeoutMs);
       const pending: Pending = {
         bytes,
-        topic: op === Op.PUBLISH && parts[0],
+        lane: this.#laneOf(op),
+        topic: op === Op.PUBLISH ? (parts[0] as string) : undefined,
         resend,
+        flies: false,
         answer: (error, data = null) => {
           this.#pending.delete(id);
-          this.#waiting.delete(pending);
-          this.#timers.clearTimeout(timer);
+          this.#land(pending);
+          timers.clearTimeout(timer);
           signal?.removeEventListener('abort', abort);
           if (error) return reject(error);
           onAck?.(data, late);
@@ -101,50 +125,157 @@ export class Requests {
         },
       };
       signal?.addEventListener('abort', abort);
-      // One topic's publishes leave in the order in which they were made (RW-PUB-2).
-      const behind = pending.topic && [...this.#waiting].some(({ topic }) => topic === pending.topic);
       this.#pending.set(id, pending);
-      this.#waiting.add(pending);
-      if (!behind) this.#leave(pending);
+      this.#wait(pending);
+      // One topic's publishes leave in the order in which they were made (RW-PUB-2).
+      if (!this.#held.has(pending.lane) && !this.#held.has(pending.topic) && !this.#leave(pending)) this.flush();
     });
   }
 
-  /** ACK and NACK. Answers to what nobody waits for are dropped. */
-  answer([op, id, first, message, details]: readonly Value[]): void {
+  /** The newest value of a slot, dropped without a connection. Throws EncodeError and too_large. */
+  volatile(topic: string, event: string, slot: string, data: unknown): void {
+    const bytes = encodeFrame([Op.VOLATILE, topic, event, slot, data]);
+    if (!this.live) return;
+    if (bytes.length > this.messageBytes) throw new RoomwireError('too_large');
+    const key = JSON.stringify([topic, event, slot]);
+    this.#latest.set(key, { topic, bytes });
+    // Bounded: the oldest goes.
+    if (this.#latest.size > MAX_PENDING) this.#latest.delete(this.#latest.keys().next().value as string);
+    if (this.#soon) return;
+    this.#soon = true;
+    queueMicrotask(() => {
+      this.#soon = false;
+      this.flush();
+    });
+  }
+
+  /**
+   * ACK and NACK. Answers to what nobody waits for are dropped; a NACK with id 0 is for what asks for no answer.
+   * True after a publish's ACK, whose caller is to go on before the event comes (RW-ORD-3).
+   */
+  answer([op, id, first, message, details]: readonly Value[]): boolean {
     const pending = this.#pending.get(id as number);
     if (op === Op.ACK) pending?.answer(undefined, first);
-    else pending?.answer(new RoomwireError(first as number, message as string, { details }));
+    else {
+      const error = new RoomwireError(first as number, message as string, { details });
+      if (id === 0) this.#options.report(error);
+      else pending?.answer(error);
+    }
+    if (pending && this.#held.size > 0) this.flush();
+    return op === Op.ACK && pending?.topic !== undefined;
   }
 
   /** From here on requests leave at once; those that waited follow with `flush`. */
-  live(messageBytes = Infinity): void {
-    this.messageBytes = messageBytes;
-    this.#live = true;
+  welcome(limits: Limits): void {
+    this.messageBytes = limits['messageBytes'] ?? Infinity;
+    this.#calls.most = limits['pendingCalls'] ?? Infinity;
+    this.#frames.most = limits['pendingFrames'] ?? Infinity;
+    this.#callLane.rate(limits['callsPerSecond'], limits['userCallsPerSecond']);
+    this.#publishLane.rate(limits['publishesPerSecond'], limits['userPublishesPerSecond']);
+    this.#joinLane.rate(limits['joinsPerSecond'], limits['userJoinsPerSecond']);
+    // What waited comes after what WELCOME calls for, and before what else is published to its topic.
+    this.#held = new Set<unknown>([...this.#waiting].flatMap(({ topic }) => topic ?? []));
+    this.live = true;
   }
 
+  /** Sends what waited and may leave now. */
   flush(): void {
-    for (const pending of this.#waiting) this.#leave(pending);
-  }
-
-  #leave(pending: Pending): void {
-    if (!this.#live) return;
-    const joining = this.#joining(pending.topic);
-    const flush = (): void => this.flush();
-    if (joining) {
-      joining.then(flush, flush);
-      return;
+    if (!this.live) return;
+    const { timers } = this.#options;
+    timers.clearTimeout(this.#timer);
+    const held = (this.#held = new Set<unknown>());
+    let next = Infinity;
+    let open = this.#waiting.size;
+    for (const pending of this.#waiting) {
+      if (open <= 0) break;
+      const { lane, topic } = pending;
+      if (held.has(lane) || held.has(topic) || this.#leave(pending)) continue;
+      const wait = lane.wait(timers.now());
+      if (wait <= 0) continue;
+      next = Math.min(next, wait);
+      open -= lane.waiting;
     }
-    this.#waiting.delete(pending);
-    this.#send(pending.bytes);
+    next = Math.min(next, this.#flushLatest());
+    if (next < Infinity) this.#timer = timers.setTimeout(() => this.flush(), next);
   }
 
   down(final: boolean): void {
     this.over = final;
-    this.#live = false;
-    for (const pending of this.#pending.values()) {
+    this.live = false;
+    this.#latest.clear();
+    this.#options.timers.clearTimeout(this.#timer);
+    for (const pending of [...this.#pending.values()]) {
       if (final || !(pending.resend || this.#waiting.has(pending))) pending.answer(new RoomwireError('disconnected'));
     }
-    this.#waiting = new Set(this.#pending.values());
+    for (const pending of this.#waiting) this.#land(pending);
+    for (const pending of this.#pending.values()) {
+      this.#land(pending);
+      this.#wait(pending);
+    }
+  }
+
+  /** False: not yet; what comes after it in its lane, or for its topic, is held back. */
+  #leave(pending: Pending): boolean {
+    const { lane, topic, bytes } = pending;
+    if (!this.live) return false;
+    if (topic !== undefined && this.#options.isJoining(topic)) {
+      this.#held.add(topic);
+      return false;
+    }
+    const now = this.#options.timers.now();
+    if (lane.wait(now) > 0) {
+      this.#held.add(lane);
+      return false;
+    }
+    this.#land(pending);
+    // Made before this server said how much it takes.
+    if (bytes.length > this.messageBytes) {
+      pending.answer(new RoomwireError('too_large'));
+      return true;
+    }
+    pending.flies = true;
+    lane.flight.flying++;
+    lane.spend(now);
+    this.#options.send(bytes);
+    return true;
+  }
+
+  /** Ms until more may leave. */
+  #flushLatest(): number {
+    const { timers, send, buffered, isJoining } = this.#options;
+    const now = timers.now();
+    for (const [key, { topic, bytes }] of this.#latest) {
+      if (buffered() > UPLINK_BYTES) return UPLINK_POLL_MS;
+      const wait = this.#publishLane.wait(now);
+      if (wait > 0) return wait;
+      if (isJoining(topic)) continue;
+      this.#publishLane.spend(now);
+      this.#latest.delete(key);
+      send(bytes);
+    }
+    return Infinity;
+  }
+
+  #wait(pending: Pending): void {
+    this.#waiting.add(pending);
+    pending.lane.waiting++;
+  }
+
+  /** It waits no more, or is answered. */
+  #land(pending: Pending): void {
+    if (this.#waiting.delete(pending)) pending.lane.waiting--;
+    if (pending.flies) pending.lane.flight.flying--;
+    pending.flies = false;
+  }
+
+  #laneOf(op: number): Lane {
+    return op === Op.CALL
+      ? this.#callLane
+      : op === Op.PUBLISH
+        ? this.#publishLane
+        : op === Op.AUTH
+          ? this.#otherLane
+          : this.#joinLane;
   }
 
   #freeId(): number {

@@ -1,18 +1,21 @@
 /**
- * A room as this client sees it: joined with one call whose reply is the whole state at a position,
+ * A room as this connection sees it: joined with one call whose reply is the whole state at a position,
  * kept current by the server's events after it, and joined again by itself when events were missed.
+ * Clients that share the connection share it, each through a handle of its own (room-handle.ts).
  */
 import { RoomwireError } from '../protocol/errors.js';
 import type { Position, Value } from '../protocol/frames.js';
 import type { RoomFields } from '../protocol/rooms-contract.js';
 import { call, type Context } from './context.js';
+import type { AnyHandler } from './emitter.js';
 import { Follower, type Followed } from './follower.js';
 import { acquireLock, type HeldLock } from './lock.js';
 import { Observed } from './observable.js';
 import { isError } from './error-kinds.js';
 import { idleRoom, joinedRoom, reduceRoom, type JoinReply } from './room-state.js';
+import type { Owner } from './owned.js';
 import { Stream } from './stream.js';
-import type { EventInfo, Lock, LockOptions, RoomState } from './types.js';
+import type { EventInfo, LockOptions, RoomState } from './types.js';
 
 export class FollowedRoom extends Stream implements Followed<JoinReply> {
   readonly id: string;
@@ -20,12 +23,10 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
   readonly input: { readonly roomId: string };
   readonly state: Observed<RoomState>;
   readonly locks = new Set<HeldLock>();
-  readonly presenter = {
-    take: () => this.#ask('presenter:take'),
-    release: () => this.#ask('presenter:release'),
-    give: (sid: string) => this.#ask('presenter:give', sid),
-  };
   readonly #follower: Follower<JoinReply>;
+  /** Of the clients that share it, those that asked to join. */
+  readonly #joiners = new Set<Owner>();
+  readonly #owners = new WeakMap<HeldLock, Owner>();
 
   constructor(context: Context, id: string) {
     super(context, `room:${id}`);
@@ -36,32 +37,46 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
   }
 
   /** While it is joined, again or for the first time, the server would refuse what is published. */
-  get joining(): Promise<void> | undefined {
-    return this.#follower.busy;
+  get joining(): boolean {
+    return this.#follower.joining;
   }
 
-  async join({ create }: { readonly create?: boolean | RoomFields | undefined } = {}): Promise<RoomState> {
-    await this.#follower.follow({ create });
+  override on(event: string, handler: AnyHandler): () => void {
+    const off = super.on(event, handler);
+    this.#follower.listen();
+    return () => {
+      off();
+      this.#follower.listen();
+    };
+  }
+
+  async join(owner: Owner, create: boolean | RoomFields | undefined): Promise<RoomState> {
+    this.#joiners.add(owner);
+    await this.#follower.follow(create === undefined ? undefined : { create });
     return this.state.get();
   }
 
-  async leave(): Promise<void> {
-    await this.#follower.leave();
-    if (!this.#follower.wanted) this.#left('left');
+  /** For all that share it. */
+  leave(): Promise<void> {
+    this.#joiners.clear();
+    return this.#follower.leave();
   }
 
-  lock(target: string, options?: LockOptions): Promise<HeldLock> {
-    return acquireLock(this.context, this, target, options);
+  async lock(owner: Owner, target: string, options?: LockOptions): Promise<HeldLock> {
+    const lock = await acquireLock(this.context, this, target, options);
+    this.#owners.set(lock, owner);
+    if (owner.closed) this.release(owner);
+    return lock;
   }
 
-  async withLock<R>(target: string, options: LockOptions, run: (lock: Lock) => R | Promise<R>): Promise<R> {
-    const lock = await this.lock(target, options);
-    try {
-      return await run(lock);
-    } finally {
-      // A release that fails must not hide what `run` did; the lease ends by itself.
-      await lock.release().catch(() => false);
-    }
+  /** A client that shares it is closed: its locks go, and the room where it alone had joined it. */
+  release(owner: Owner): void {
+    for (const lock of this.locks) if (this.#owners.get(lock) === owner) lock.release().catch(() => undefined);
+    if (this.#joiners.delete(owner) && this.#joiners.size === 0) this.leave().catch(() => undefined);
+  }
+
+  end(error: RoomwireError): void {
+    this.#follower.end(error);
   }
 
   loading(missing: boolean): void {
@@ -85,19 +100,25 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
     if (info.from === null && !included) {
       this.state.set(reduceRoom(this.state.get(), info.event, data));
       if (info.event === 'lock:update') this.#lockUpdate(data);
-      if (info.event === 'room:delete') this.#follower.end(new RoomwireError('room_not_found', 'the room was deleted'));
+      if (info.event === 'room:delete') this.end(new RoomwireError('room_not_found', 'the room was deleted'));
     }
     super.event(data, info);
   }
 
+  left(): void {
+    this.#ended('left');
+  }
+
   ended(error: RoomwireError, before: boolean): void {
+    this.#joiners.clear();
     // A first join that failed leaves the room as it was; who called it knows.
-    if (!before) {
-      this.state.merge({ status: 'idle' });
-      return;
-    }
-    this.#left(isError(error, 'room_not_found') ? 'deleted' : 'removed');
+    if (!before) return this.state.merge({ status: 'idle' });
+    this.#ended(isError(error, 'room_not_found') ? 'deleted' : 'removed');
     this.tell('removed', { code: error.code, reason: error.message });
+  }
+
+  async ask(name: string, sid?: string): Promise<void> {
+    await call(this.context, name, { ...this.input, sid });
   }
 
   #lockUpdate(data: Value): void {
@@ -108,12 +129,8 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
     }
   }
 
-  #left(status: 'left' | 'deleted' | 'removed'): void {
+  #ended(status: 'left' | 'deleted' | 'removed'): void {
     for (const lock of this.locks) lock.lose('the room was left');
     this.state.merge({ status });
-  }
-
-  async #ask(name: string, sid?: string): Promise<void> {
-    await call(this.context, name, { ...this.input, sid });
   }
 }

@@ -6,7 +6,7 @@ import type { RoomMetadata } from '../protocol/rooms-contract.js';
 import { MAX_DELETED_ROOMS } from './bounds.js';
 import { Observed } from './observable.js';
 
-type Changes = Readonly<Record<string, unknown>> & { readonly version?: number };
+export type Changes = Readonly<Record<string, unknown>> & { readonly version?: number };
 
 export class RoomTable {
   readonly #list: Observed<readonly RoomMetadata[]>;

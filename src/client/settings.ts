@@ -46,7 +46,7 @@ export function settingsOf(address: string, options: ConnectOptions): Settings {
     agent: options.agent ?? 'roomwire-js',
     random: options.random ?? Math.random,
     timers: options.timers ?? systemTimers(),
-    report: options.onError ?? reportAnywhere,
+    report: reporter(options.onError),
   };
 }
 
@@ -64,6 +64,13 @@ function systemTimers(): Timers {
       lead = leadNow;
       return monotonic + slept;
     },
+  };
+}
+
+/** One that fails itself stops nothing either. */
+function reporter(onError: ConnectOptions['onError'] = reportAnywhere): (error: unknown) => void {
+  return (error) => {
+    new Promise((resolve) => resolve(onError(error))).catch(reportAnywhere);
   };
 }
 

@@ -1,37 +1,37 @@
 /** One `connect()`: a view of the shared connection that undoes its own registrations when it closes. */
 import type { Position } from '../protocol/frames.js';
-import { RoomwireError } from '../protocol/errors.js';
-import { call, publish, sendVolatile } from './context.js';
+import { call, publish } from './context.js';
 import type { Core } from './core.js';
 import type { CallHandler } from './handlers.js';
-import type { Observed } from './observable.js';
-import type { Overview } from './overview.js';
-import type { FollowedRoom } from './room.js';
+import { Observed } from './observable.js';
+import { Owner } from './owned.js';
+import { RoomHandle } from './room-handle.js';
+import { RoomsHandle } from './rooms-handle.js';
 import { TopicSubscription } from './subscription.js';
 import type { CallOptions, ClientState, Published } from './types.js';
+import { WeakValues } from './weak-values.js';
 
 export class SharedClient {
+  /** The connection's, until this client is closed. */
+  readonly state: Observed<ClientState>;
+  readonly rooms: RoomsHandle;
   readonly #core: Core;
   readonly #release: () => void;
-  readonly #undo = new Set<() => void>();
-  #closed = false;
+  readonly #owner = new Owner();
+  readonly #rooms = new WeakValues<RoomHandle>();
 
   /** `release` gives back this client's share of the connection. */
   constructor(core: Core, release: () => void) {
     this.#core = core;
     this.#release = release;
-  }
-
-  get state(): Observed<ClientState> {
-    return this.#core.connection.state;
+    const { state } = core.connection;
+    this.state = new Observed(state.get(), core.settings.report);
+    this.#owner.until(state.subscribe((value) => this.state.set(value)));
+    this.rooms = new RoomsHandle(core.overview, this.#owner);
   }
 
   now(): number {
     return this.#core.connection.storeNow();
-  }
-
-  get rooms(): Overview {
-    return this.#core.overview;
   }
 
   async call(name: string, input: unknown, options?: CallOptions): Promise<unknown> {
@@ -39,7 +39,7 @@ export class SharedClient {
   }
 
   handle(name: string, handler: CallHandler): () => void {
-    return this.#until(this.#open().handlers.handle(name, handler));
+    return this.#owner.until(this.#open().handlers.handle(name, handler));
   }
 
   subscribe(topic: string, { from }: { readonly from?: Position | undefined } = {}): TopicSubscription {
@@ -55,11 +55,12 @@ export class SharedClient {
   }
 
   volatile(topic: string, event: string, slot: string, data: unknown): void {
-    sendVolatile(this.#open(), topic, event, slot, data);
+    this.#open().requests.volatile(topic, event, slot, data);
   }
 
-  room(id: string): FollowedRoom {
-    return this.#open().room(id);
+  room(id: string): RoomHandle {
+    const core = this.#open();
+    return this.#rooms.getOrMake(id, () => new RoomHandle(core.room(id), this.#owner));
   }
 
   reconnect(): void {
@@ -67,28 +68,23 @@ export class SharedClient {
   }
 
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    for (const undo of this.#undo) undo();
+    if (this.#owner.closed) return;
+    this.#owner.closed = true;
+    this.#core.leave(this.#owner);
     this.#release();
+    this.#owner.close();
+    this.state.merge({ status: 'closed', reason: undefined, retryAt: undefined });
   }
 
   #stream(topic: string, direct: boolean, from?: Position): TopicSubscription {
-    const subscription = new TopicSubscription(this.#open(), topic, direct, from);
-    this.#until(() => subscription.unsubscribe());
+    let forget = (): void => undefined;
+    const subscription = new TopicSubscription(this.#open(), topic, { direct, from, ended: () => forget() });
+    forget = this.#owner.until(() => subscription.unsubscribe());
     return subscription;
   }
 
-  #until(undo: () => void): () => void {
-    this.#undo.add(undo);
-    return () => {
-      this.#undo.delete(undo);
-      undo();
-    };
-  }
-
   #open(): Core {
-    if (this.#closed) throw new RoomwireError('disconnected', 'this client is closed');
+    this.#owner.insist();
     return this.#core;
   }
 }

@@ -1,5 +1,5 @@
 /** What a room and a subscription have in common: handlers, and sending to one topic. */
-import { publish, sendVolatile, type Context } from './context.js';
+import { publish, type Context } from './context.js';
 import { Emitter } from './emitter.js';
 import type { CallOptions, Published } from './types.js';
 
@@ -18,6 +18,6 @@ export class Stream extends Emitter {
   }
 
   volatile(event: string, slot: string, data: unknown): void {
-    sendVolatile(this.context, this.topic, event, slot, data);
+    this.context.requests.volatile(this.topic, event, slot, data);
   }
 }

@@ -2,33 +2,45 @@
 import type { RoomwireError } from '../protocol/errors.js';
 import type { Position } from '../protocol/frames.js';
 import type { Context } from './context.js';
+import { isError } from './error-kinds.js';
 import { Stream } from './stream.js';
 import type { Ready, TopicListener } from './topics.js';
 import type { ResetInfo } from './types.js';
 
+export interface SubscriptionOptions {
+  /** Not so: a call, or the server by itself, subscribes. */
+  readonly direct: boolean;
+  readonly from?: Position | undefined;
+  /** Nothing is left to undo. */
+  readonly ended: (subscription: TopicSubscription) => void;
+}
+
 export class TopicSubscription extends Stream implements TopicListener {
   readonly ready: Promise<Ready | undefined>;
   readonly #unlisten: () => void;
-  #direct: boolean;
+  readonly #options: SubscriptionOptions;
+  /** The server, or this handle, wants it no more. */
+  #over = false;
 
-  /** Not `direct`: a call, or the server by itself, subscribes. */
-  constructor(context: Context, topic: string, direct: boolean, from?: Position) {
+  constructor(context: Context, topic: string, options: SubscriptionOptions) {
     super(context, topic);
-    this.#direct = direct;
+    const { direct, from } = options;
+    this.#options = options;
     this.#unlisten = context.topics.listen(topic, this);
     this.ready = direct ? context.topics.subscribe(topic, from) : Promise.resolve(undefined);
-    // Told here and as 'removed', so nobody is forced to wait for it.
-    this.ready.catch(context.settings.report);
+    // Told here and as 'removed', so nobody is forced to wait for it. That the client is closed, its state says.
+    this.ready.catch((error: unknown) => {
+      if (!isError(error, 'disconnected')) context.settings.report(error);
+    });
   }
 
   get position(): Position | null {
-    return this.context.topics.get(this.topic)?.position ?? null;
+    return (!this.#over && this.context.topics.get(this.topic)?.position) || null;
   }
 
   unsubscribe(): void {
-    this.#unlisten();
-    if (this.#direct) this.context.topics.unsubscribe(this.topic);
-    this.#direct = false;
+    const { direct } = this.#options;
+    if (this.#end() && direct) this.context.topics.unsubscribe(this.topic);
   }
 
   reset(reset: ResetInfo): void {
@@ -36,8 +48,16 @@ export class TopicSubscription extends Stream implements TopicListener {
   }
 
   removed({ code, message }: RoomwireError): void {
-    // The server has dropped it: nothing is left to unsubscribe.
-    this.#direct = false;
+    // The server has dropped it: nothing is left to unsubscribe. What a call began, another may begin again.
+    if (this.#options.direct) this.#end();
     this.tell('removed', { code, reason: message });
+  }
+
+  #end(): boolean {
+    if (this.#over) return false;
+    this.#over = true;
+    this.#unlisten();
+    this.#options.ended(this);
+    return true;
   }
 }

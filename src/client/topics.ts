@@ -1,6 +1,10 @@
 /**
- * What this session is subscribed to, and how far each stream was read. Every event passes here:
- * at or below the position it was seen before, one above the next is a gap and told as a reset.
+ * What this session is subscribed to, and how far each stream was read. Every event passes here: at
+ * or below the position it was seen before, one above the next is a gap and told as a reset.
+ *
+ * For each topic there is what is wanted (`wants`) and what the server has (`live`, `ours`). One
+ * request at a time brings the second to the first, again after each answer and each WELCOME; so
+ * whatever comes in between, what was asked last is what there is in the end.
  */
 import {
   IGNORABLE_FROM,
@@ -14,8 +18,11 @@ import {
 } from '../protocol/frames.js';
 import { RoomwireError } from '../protocol/errors.js';
 import * as Op from '../protocol/opcodes.js';
+import { retryDelay } from './backoff.js';
 import { isError } from './error-kinds.js';
 import type { Requests } from './requests.js';
+import type { Settings } from './settings.js';
+import { entryBytes } from './frame.js';
 import type { EventInfo, ResetInfo } from './types.js';
 
 export interface TopicListener {
@@ -31,27 +38,45 @@ export interface Ready {
   readonly recovered: boolean;
 }
 
+interface Waiter {
+  resolve(ready: Ready): void;
+  reject(error: RoomwireError): void;
+}
+
 export interface Topic {
   readonly name: string;
-  readonly listeners: Set<TopicListener>;
-  /** Subscribed by SUBSCRIBE, for as many handles; 0: by a call or the server. */
-  direct: number;
+  /** Replaced, never changed: a handler may come and go during an event. */
+  listeners: readonly TopicListener[];
+  /** Handles that want it by SUBSCRIBE. */
+  wants: number;
+  /** The server may have it by our SUBSCRIBE, so that UNSUBSCRIBE ends it; otherwise a call did it, or nobody. */
+  ours: boolean;
   /** The server sends its events. */
   live: boolean;
+  /** Live from the server's head on, while SUBSCRIBE asks to go back to `position`: what comes will come again. */
+  behind: boolean;
+  /** SUBSCRIBE or UNSUBSCRIBE waits for its answer, or for the time to ask again. */
+  asking: boolean;
+  /** Refusals in a row that time may mend. */
+  attempt: number;
   /** The last event handed over; undefined: never subscribed. */
   position?: Position | undefined;
   /** From here to `position` nothing was missed. */
   since?: Position | undefined;
-  /** The SUBSCRIBE that waits for its answer. */
-  asking?: Promise<Ready> | undefined;
+  /** Where the first handle wants to begin. */
+  from?: Position | undefined;
+  /** Handles that have not begun. */
+  waiters: Waiter[];
 }
 
 export class Topics {
   readonly #topics = new Map<string, Topic>();
   readonly #requests: Requests;
+  readonly #settings: Settings;
 
-  constructor(requests: Requests) {
+  constructor(requests: Requests, settings: Settings) {
     this.#requests = requests;
+    this.#settings = settings;
   }
 
   get(name: string): Topic | undefined {
@@ -61,87 +86,115 @@ export class Topics {
   /** Hears a topic's events without subscribing to it; returns how to stop. */
   listen(name: string, listener: TopicListener): () => void {
     const topic = this.#topic(name);
-    topic.listeners.add(listener);
+    topic.listeners = [...topic.listeners, listener];
     return () => {
-      topic.listeners.delete(listener);
-      if (!topic.live && topic.direct === 0) this.#forget(topic);
+      topic.listeners = topic.listeners.filter((other) => other !== listener);
+      this.#settle(topic);
     };
   }
 
   /** One more handle that wants the topic. `from` counts for the first one. */
   subscribe(name: string, from: Position | undefined): Promise<Ready> {
     const topic = this.#topic(name);
-    if (topic.live && topic.position) {
-      if (topic.direct > 0) topic.direct++;
+    topic.wants++;
+    // Not while what there is is being ended, or asked for.
+    if (topic.live && topic.position && !topic.asking) {
       const { position } = topic;
       return Promise.resolve({ position, recovered: from?.[0] === position[0] && from[1] === position[1] });
     }
-    topic.direct++;
-    if (topic.direct === 1) topic.position ??= from;
-    return topic.asking ?? this.#ask(topic);
+    topic.from ??= from;
+    return new Promise((resolve, reject) => {
+      topic.waiters.push({ resolve, reject });
+      this.#settle(topic);
+    });
   }
 
   unsubscribe(name: string): void {
     const topic = this.#topics.get(name);
-    if (!topic?.direct || --topic.direct > 0) return;
-    this.#forget(topic);
-    // Refused when the server has dropped it already, which is as good.
-    this.#requests.request(Op.UNSUBSCRIBE, [name], { resend: true }).catch(() => undefined);
+    if (!topic?.wants || --topic.wants > 0) return;
+    // Nobody is there to hear of it.
+    topic.waiters = [];
+    topic.from = undefined;
+    this.#settle(topic);
   }
 
-  /** For HELLO, topics of calls first: to join them anew costs more than to subscribe. */
-  positions(): [topic: string, Position][] {
-    return (
-      [...this.#topics.values()]
-        // Also where the answer to SUBSCRIBE was lost: the session may be in the topic, and would go on from its end.
-        .filter((topic) => (topic.live || topic.asking) && topic.position)
-        .sort((a, b) => a.direct - b.direct)
-        .map((topic) => [topic.name, topic.position as Position])
-    );
+  /** A SUBSCRIBE is under way, before whose answer the server would refuse a publish (RW-SUB-6). */
+  beginning(name: unknown): boolean {
+    const topic = this.#topics.get(name as string);
+    return topic !== undefined && topic.wants > 0 && topic.asking && !topic.live;
   }
 
-  welcome({ topics }: Welcome): void {
+  /** As many as `bytes` hold. Topics of calls come first: to join them anew costs more than to subscribe. */
+  positions(bytes: number): [topic: string, Position][] {
+    return [...this.#topics.values()]
+      .sort((a, b) => +(a.wants > 0) - +(b.wants > 0))
+      .flatMap((topic) => {
+        // Also where SUBSCRIBE's answer was lost: the session may be in the topic, and would go on from its end.
+        const at = topic.position ?? topic.from;
+        if (!at || !(topic.live || topic.wants) || isLeft(topic)) return [];
+        bytes -= entryBytes(topic.name, at);
+        return bytes < 0 ? [] : [[topic.name, at] as [string, Position]];
+      });
+  }
+
+  /** `resumed`: the topics whose positions HELLO had. */
+  welcome({ topics }: Welcome, resumed: ReadonlySet<string>): void {
     for (const [name, { code, epoch, offset, recovered }] of Object.entries(topics)) {
-      if (code === undefined) this.#subscribed(this.#topic(name), [epoch, offset], recovered, true);
+      if (code !== undefined) continue;
+      const topic = this.#topic(name);
+      topic.live = true;
+      topic.position ??= topic.from;
+      topic.behind = !recovered && topic.position !== undefined && !resumed.has(name) && !isLeft(topic);
+      if (!topic.behind) this.#subscribed(topic, [epoch, offset], recovered, true);
     }
     for (const topic of [...this.#topics.values()]) {
-      const { code } = topics[topic.name] ?? {};
-      if (!topic.live || (code === undefined && topic.name in topics)) continue;
-      topic.live = false;
-      const error = new RoomwireError(code ?? 'join_required', 'not resumed');
-      const refused = error.code < 200 && !isError(error, 'join_required');
-      if (topic.direct > 0 && !refused) this.#ask(topic).catch(() => undefined);
-      else this.#removed(topic, error, !refused);
+      const status = topics[topic.name];
+      if (!status || status.code !== undefined) {
+        const { live } = topic;
+        topic.live = topic.behind = topic.ours = false;
+        const error = new RoomwireError(status?.code ?? 'join_required', 'not resumed');
+        const refused = error.code < 200 && !isError(error, 'join_required');
+        if (topic.wants ? refused : live) this.#removed(topic, error, !refused);
+      }
+      this.#settle(topic);
     }
   }
 
   /** The client is closed or refused. */
   end(): void {
-    for (const topic of this.#topics.values()) if (topic.live) this.#removed(topic, new RoomwireError('disconnected'));
+    for (const topic of [...this.#topics.values()]) {
+      // Who was told may have asked for a new connection.
+      if (!this.#requests.over) return;
+      topic.ours = false;
+      if (topic.live || topic.wants) this.#removed(topic, new RoomwireError('disconnected'));
+      else this.#settle(topic);
+    }
   }
 
   /** EVENTS, RESET, REMOVED, SUBSCRIBED and LATEST. Throws for what no client may ignore. */
   frame(frame: Value[]): void {
     const op = frame[0] as number;
     const topic = this.#topics.get(frame[1] as string);
+    const isHeard = topic?.live && !topic.behind;
     switch (op) {
       case Op.EVENTS:
-        if (topic?.live) this.#events(topic, frame as unknown as EventsFrame);
+        if (isHeard) this.#events(topic, frame as unknown as EventsFrame);
         break;
       case Op.LATEST:
         if (topic?.live) latest(topic, frame as unknown as LatestFrame);
         break;
       case Op.RESET:
-        if (topic?.live) this.#reset(topic, [frame[2] as string, frame[3] as number], frame[4] as string);
+        if (isHeard) this.#reset(topic, [frame[2] as string, frame[3] as number], frame[4] as string);
         break;
       case Op.REMOVED:
-        // The end of an earlier subscription: what is asked for now has an answer of its own.
-        if (topic?.asking) topic.live = false;
+        // The end of an earlier subscription, or the answer to UNSUBSCRIBE: what is asked for has an answer of its own.
+        if (topic?.asking && !topic.behind) topic.live = false;
         else if (topic) this.#removed(topic, new RoomwireError(frame[2] as number, frame[3] as string));
         break;
       case Op.SUBSCRIBED: {
         const known = topic ?? this.#topic(frame[1] as string);
-        known.direct = 0;
+        known.ours = false;
+        known.live = true;
         this.#subscribed(known, [frame[2] as string, frame[3] as number], frame[4] as boolean, false);
         break;
       }
@@ -150,41 +203,104 @@ export class Topics {
     }
   }
 
-  #ask(topic: Topic): Promise<Ready> {
-    let ready: Ready;
-    const asking = this.#requests
-      .request(Op.SUBSCRIBE, [topic.name, topic.position ?? null], {
-        resend: true,
-        // Events may follow in the same message.
-        onAck: (data) => {
-          const { epoch, offset, recovered } = data as unknown as TopicStatus;
-          ready = { position: [epoch, offset], recovered };
-          if (topic.asking !== asking) return;
-          topic.asking = undefined;
-          this.#subscribed(topic, ready.position, recovered, true);
-        },
-      })
-      .then(
-        () => ready,
-        (error: unknown) => {
-          if (topic.asking === asking) this.#removed(topic, error as RoomwireError);
-          throw error;
-        },
-      );
-    return (topic.asking = asking);
+  /** Asks for what is wanted and not so, if anything; forgets what nobody needs. */
+  #settle(topic: Topic): void {
+    if (topic.asking) return;
+    const { live } = this.#requests;
+    if (topic.behind || (topic.wants && !topic.live)) {
+      // Without a connection nothing is asked: WELCOME says first what there is.
+      if (live) this.#ask(topic);
+    } else if (isLeft(topic)) {
+      if (live) this.#leave(topic);
+    } else if (!topic.wants && !topic.live && topic.listeners.length === 0) {
+      this.#topics.delete(topic.name);
+    }
+  }
+
+  #ask(topic: Topic): void {
+    const { name, position, from } = topic;
+    topic.asking = true;
+    topic.ours ||= !topic.live;
+    // Events may follow in the same message.
+    const onAck = (data: Value): void => {
+      const { epoch, offset, recovered } = data as unknown as TopicStatus;
+      this.#answered(topic);
+      // Meanwhile a call may have subscribed it, or someone ended it.
+      topic.ours ||= !topic.live;
+      if (!topic.live || topic.behind) {
+        topic.live = true;
+        topic.behind = false;
+        const before = (topic.position ??= from);
+        // A server that starts nothing anew names the offset that it is at.
+        this.#subscribed(topic, [epoch, offset], recovered && !(before && offset > before[1]), true);
+      }
+      this.#settle(topic);
+    };
+    this.#requests.request(Op.SUBSCRIBE, [name, position ?? from ?? null], { onAck }).catch((error: RoomwireError) => {
+      if (this.#isLater(topic, error, topic.since !== undefined)) return;
+      if (topic.behind) {
+        // It goes on from the server's head, where what is missing is a gap.
+        topic.behind = false;
+        this.#tellReset(topic, 'not recovered');
+      } else if (!topic.live) {
+        topic.ours = false;
+        if (topic.wants) this.#removed(topic, error);
+      }
+      this.#settle(topic);
+    });
+  }
+
+  #leave(topic: Topic): void {
+    topic.asking = true;
+    const onAck = (): void => {
+      this.#answered(topic);
+      topic.live = topic.ours = false;
+      topic.position = topic.since = undefined;
+      this.#settle(topic);
+    };
+    this.#requests.request(Op.UNSUBSCRIBE, [topic.name], { onAck }).catch((error: RoomwireError) => {
+      if (this.#isLater(topic, error, true)) return;
+      // A call must end it; or the server has dropped it already, which is as good.
+      topic.ours = false;
+      if (isError(error, 'join_required')) this.#settle(topic);
+      else onAck();
+    });
+  }
+
+  #answered(topic: Topic): void {
+    topic.asking = false;
+    topic.attempt = 0;
+    // Publishes may wait for it.
+    this.#requests.flush();
+  }
+
+  /** Whether what was asked is not answered, but will be asked again. */
+  #isLater(topic: Topic, error: RoomwireError, retries: boolean): boolean {
+    // The next WELCOME tells what there is; without one, `end` did.
+    const isLost = error.name === 'disconnected';
+    if (isLost || !(retries && error.code >= 200 && error.code < 300)) {
+      this.#answered(topic);
+      return isLost;
+    }
+    const again = (): void => {
+      topic.asking = false;
+      this.#settle(topic);
+    };
+    this.#settings.timers.setTimeout(again, retryDelay(this.#settings, { attempt: ++topic.attempt }));
+    return true;
   }
 
   /** `told`: a stream that went on unrecovered is told as a reset. */
   #subscribed(topic: Topic, position: Position, recovered: boolean, told: boolean): void {
     const before = topic.position;
-    topic.live = true;
+    const waiters = topic.waiters.splice(0);
     // Recovered: the events after our own position follow, whatever offset the server is at.
-    if (recovered && before?.[0] === position[0]) {
-      topic.since ??= before;
-      return;
-    }
-    topic.position = topic.since = position;
-    if (told && before) this.#tellReset(topic, 'not recovered');
+    const goesOn = recovered && before?.[0] === position[0];
+    if (goesOn) topic.since ??= before;
+    else topic.position = topic.since = position;
+    topic.from = undefined;
+    for (const { resolve } of waiters) resolve({ position: topic.position as Position, recovered });
+    if (!goesOn && told && before) this.#tellReset(topic, 'not recovered');
   }
 
   #events(topic: Topic, frame: EventsFrame): void {
@@ -202,8 +318,7 @@ export class Topics {
       if (!topic.live) return;
       topic.position = [epoch, offset];
       const [event, data, from, meta] = frame[i] as unknown as EventItem;
-      const info: EventInfo = { topic: name, event, from, offset, meta };
-      for (const listener of topic.listeners) listener.event(data, info);
+      tell(topic, data, { topic: name, event, from, offset, meta });
     }
   }
 
@@ -214,20 +329,17 @@ export class Topics {
 
   #tellReset(topic: Topic, reason: string): void {
     const position = topic.position as Position;
-    for (const listener of [...topic.listeners]) listener.reset({ reason, position });
+    for (const listener of topic.listeners) listener.reset({ reason, position });
   }
 
   #removed(topic: Topic, error: RoomwireError, lost = false): void {
-    this.#forget(topic);
-    for (const listener of [...topic.listeners]) listener.removed(error, lost);
-  }
-
-  #forget(topic: Topic): void {
-    topic.live = false;
-    topic.direct = 0;
-    topic.position = topic.since = topic.asking = undefined;
+    topic.wants = 0;
+    topic.live = topic.behind = topic.ours = false;
+    topic.position = topic.since = topic.from = undefined;
+    for (const { reject } of topic.waiters.splice(0)) reject(error);
     // Listeners stay: a room may be joined again.
-    if (topic.listeners.size === 0 && this.#topics.get(topic.name) === topic) this.#topics.delete(topic.name);
+    for (const listener of topic.listeners) listener.removed(error, lost);
+    this.#settle(topic);
   }
 
   #topic(name: string): Topic {
@@ -235,9 +347,14 @@ export class Topics {
     if (!topic) {
       topic = {
         name,
-        listeners: new Set(),
-        direct: 0,
+        listeners: [],
+        wants: 0,
+        ours: false,
         live: false,
+        behind: false,
+        asking: false,
+        attempt: 0,
+        waiters: [],
       };
       this.#topics.set(name, topic);
     }
@@ -245,7 +362,19 @@ export class Topics {
   }
 }
 
-function latest({ listeners }: Topic, [, topic, event, slot, data, from]: LatestFrame): void {
-  const info: EventInfo = { topic, event, from, offset: null, slot };
-  for (const listener of listeners) listener.event(data, info);
+/** Subscribed by SUBSCRIBE, and nobody wants it any more. */
+function isLeft({ ours, wants }: Topic): boolean {
+  return ours && wants === 0;
+}
+
+function tell(topic: Topic, data: Value, info: EventInfo): void {
+  const { listeners } = topic;
+  for (const listener of listeners) {
+    // One that an earlier one took away hears no more of it.
+    if (topic.listeners === listeners || topic.listeners.includes(listener)) listener.event(data, info);
+  }
+}
+
+function latest(topic: Topic, [, name, event, slot, data, from]: LatestFrame): void {
+  tell(topic, data, { topic: name, event, from, offset: null, slot });
 }

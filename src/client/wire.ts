@@ -4,11 +4,13 @@
  */
 import { decodeAll, Writer } from '../protocol/codec.js';
 import { SUBPROTOCOL, type Value } from '../protocol/frames.js';
-import { MESSAGE_BYTES } from './bounds.js';
+import * as Op from '../protocol/opcodes.js';
+import { ANSWER_TURNS, MESSAGE_BYTES } from './bounds.js';
 
 /** What browsers and the ws package have in common. */
 interface Socket {
   binaryType: string;
+  readonly bufferedAmount: number;
   onopen: (() => void) | null;
   onmessage: ((message: { readonly data: ArrayBuffer | string }) => void) | null;
   onclose: ((close: { readonly code: number; readonly reason: string }) => void) | null;
@@ -19,7 +21,13 @@ interface Socket {
 
 export interface WireHooks {
   onOpen(): void;
-  onFrames(frames: readonly Value[][]): void;
+  /** Something came. */
+  onMessage(): void;
+  /**
+   * True: what was made to wait for this frame goes on before the next one that is no answer. What it throws is the
+   * server's mistake, and ends the connection.
+   */
+  onFrame(frame: Value[]): boolean;
   /** The other side, the network or a broken message ended it. */
   onEnd(code: number, reason: string): void;
 }
@@ -28,9 +36,15 @@ export interface WireHooks {
 const message = new Writer();
 
 export class Wire {
+  /** A message holds no more, unless it is one frame. */
+  messageBytes = MESSAGE_BYTES;
   readonly #socket: Socket;
   readonly #hooks: WireHooks;
   #waiting: Uint8Array[] = [];
+  /** Those that came and are not done with. */
+  readonly #messages: (readonly Value[][])[] = [];
+  /** The application is to see an answer before what comes next. */
+  #answered = false;
   #open = true;
 
   constructor(url: string, WebSocket: new (url: string, protocols: string[]) => object, hooks: WireHooks) {
@@ -39,10 +53,15 @@ export class Wire {
     this.#hooks = hooks;
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => this.#open && hooks.onOpen();
-    socket.onmessage = ({ data }) => this.#open && this.#message(data);
+    socket.onmessage = ({ data }) => this.#open && void this.#message(data);
     socket.onclose = ({ code, reason }) => this.#end(code, reason);
     // A close event follows. The handler stays to the end: in Node an error nobody handles is thrown.
     socket.onerror = () => undefined;
+  }
+
+  /** Bytes that have not left. */
+  get buffered(): number {
+    return this.#socket.bufferedAmount;
   }
 
   send(bytes: Uint8Array): void {
@@ -64,24 +83,35 @@ export class Wire {
     for (const [i, frame] of frames.entries()) {
       message.writeRaw(frame);
       const next = frames[i + 1]?.length ?? Infinity;
-      if (message.written.length + next > MESSAGE_BYTES) this.#socket.send(message.take());
+      if (message.written.length + next > this.messageBytes) this.#socket.send(message.take());
     }
   }
 
-  #message(data: ArrayBuffer | string): void {
-    let frames: readonly Value[][];
+  async #message(data: ArrayBuffer | string): Promise<void> {
+    this.#hooks.onMessage();
     try {
       if (typeof data === 'string') throw new TypeError('a text message');
-      frames = decodeAll(new Uint8Array(data));
+      const messages = this.#messages;
+      // One at a time: an earlier one may wait for what it answered.
+      if (messages.push(decodeAll(new Uint8Array(data))) > 1) return;
+      for (let frames; (frames = messages[0]); messages.shift()) {
+        for (const frame of frames) {
+          if (this.#answered && frame[0] !== Op.ACK && frame[0] !== Op.NACK) {
+            this.#answered = false;
+            for (let i = 0; i < ANSWER_TURNS; i++) await undefined;
+          }
+          // A frame may make the application close or reconnect; what follows it belongs to the past.
+          if (!this.#open) return;
+          this.#answered = this.#hooks.onFrame(frame) || this.#answered;
+        }
+      }
     } catch (error) {
-      this.fail(error);
-      return;
+      this.#fail(error);
     }
-    this.#hooks.onFrames(frames);
   }
 
   /** The server broke the protocol. */
-  fail(error: unknown): void {
+  #fail(error: unknown): void {
     if (!this.#open) return;
     // A close reason is at most 123 bytes.
     const reason = String(error)

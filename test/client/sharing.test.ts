@@ -2,6 +2,7 @@
 import t from 'tap';
 import { Op } from '../../src/protocol/frames.js';
 import { client, fakeServer, live, until } from './fake-server.js';
+import { letIn } from './room-replies.js';
 
 t.test('clients of the same URL and token share one connection', async (t) => {
   const server = await fakeServer(t);
@@ -9,9 +10,15 @@ t.test('clients of the same URL and token share one connection', async (t) => {
   const first = client(t, server, { token });
   const second = client(t, server, { token });
   await live(first);
-  t.equal(first.state, second.state);
-  t.equal(first.room('a'), second.room('a'));
+  await live(second);
+  t.equal(first.state.get().sid, second.state.get().sid);
   t.equal(server.peers.length, 1);
+  const peer = await server.peer();
+  const both = [first.room('a').join(), second.room('a').join()];
+  await letIn(peer, { id: 'a' });
+  await Promise.all(both);
+  t.same(peer.frames, [], 'joined once');
+  t.equal(first.room('a').state.get(), second.room('a').state.get());
 });
 
 t.test('another token or instance has a connection of its own', async (t) => {

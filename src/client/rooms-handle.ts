@@ -1,0 +1,52 @@
+/** One client's view of the list of rooms that it shares with the connection's other clients. */
+import type { RoomMetadata } from '../protocol/rooms-contract.js';
+import type { Overview } from './overview.js';
+import { Owned, type Owner } from './owned.js';
+import type { Changes } from './rooms-store.js';
+import type { RoomsStatus } from './types.js';
+
+export class RoomsHandle {
+  readonly status: Owned<RoomsStatus>;
+  readonly #overview: Overview;
+  readonly #owner: Owner;
+
+  constructor(overview: Overview, owner: Owner) {
+    this.status = new Owned(overview.status, owner);
+    this.#overview = overview;
+    this.#owner = owner;
+  }
+
+  get(id?: string): unknown {
+    return this.#overview.get(id);
+  }
+
+  list(): readonly RoomMetadata[] {
+    return this.#overview.list();
+  }
+
+  subscribe(listener: (rooms: readonly RoomMetadata[]) => void): () => void {
+    return this.#owner.until(this.#overview.subscribe(listener));
+  }
+
+  setRoom(id: string, metadata: RoomMetadata): void {
+    this.#overview.setRoom(id, metadata);
+  }
+
+  updateRoom(id: string, changes: Changes): void {
+    this.#overview.updateRoom(id, changes);
+  }
+
+  removeRoom(id: string): void {
+    this.#overview.removeRoom(id);
+  }
+
+  async watch({ group }: { readonly group?: string | undefined } = {}): Promise<void> {
+    this.#owner.insist();
+    await this.#overview.watch(this.#owner, group);
+  }
+
+  async unwatch(): Promise<void> {
+    this.#owner.insist();
+    await this.#overview.unwatch();
+  }
+}
