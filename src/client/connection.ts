@@ -211,7 +211,12 @@ export class Connection {
   #tell(): void {
     if (!this.#news || !this.welcome?.features.length) return;
     this.#news = false;
-    this.send(encodeFrame([Op.POSITION, Object.fromEntries(this.#hooks.resume((this.welcome.limits.helloBytes ?? HELLO_BYTES) - POSITION_BYTES))]));
+    this.send(
+      encodeFrame([
+        Op.POSITION,
+        Object.fromEntries(this.#hooks.resume((this.welcome.limits.helloBytes ?? HELLO_BYTES) - POSITION_BYTES)),
+      ]),
+    );
   }
 
   #ended(code: number, message: string, reaction: Reaction = reactionTo(code)): void {

@@ -332,7 +332,10 @@ export class Dispatcher {
         // The session may have come back elsewhere (rule 1).
         if (!connection.open) return failed(refusal('disconnected'));
         this.#hub.perform(
-          (tx) => tx.subscribeFrom(session, topic, from, connection),
+          (tx) => {
+            if (goesBack && !tx.isIn(session, topic)) throw refusal('not_subscribed');
+            return tx.subscribeFrom(session, topic, from, connection);
+          },
           (status) => {
             // Of a subscription that was there already: where it stands, not where it was asked to begin.
             const cursor = connection.outbox.cursors.get(topic);
@@ -342,7 +345,9 @@ export class Dispatcher {
         );
       };
       const denied = (): RoomwireError => refusal('forbidden');
-      const verdict = this.#policy.maySubscribe(session, topic);
+      // A resumed subscription that goes back begins nothing: WELCOME has judged it, also where a call subscribes (RW-SUB-4).
+      const goesBack = from !== null && session.topics.has(topic) && connection.outbox.unrecovered?.has(topic) === true;
+      const verdict = goesBack || this.#policy.maySubscribe(session, topic);
       if (verdict instanceof Promise)
         void this.#defer(connection, session, [verdict], 0, { run, refuse: failed, denied });
       else if (verdict) run();

@@ -63,6 +63,8 @@ export class Outbox {
   readonly #limit: OutboxLimit;
   /** Subscriptions of this connection by topic name. */
   readonly cursors = new Map<string, Cursor>();
+  /** Topics that WELCOME gave as not recovered: the first SUBSCRIBE with a position may take each back (RW-SUB-4). */
+  unrecovered: Set<string> | undefined;
   #entries: Entry[] = [];
   /** How many entries wait; beside the other fields, for `clear` is asked once per event and subscriber. */
   #waiting = 0;

@@ -285,7 +285,11 @@ export class Welcomer {
         topics,
       },
     ]);
-    tx.afterCommit(() => connection.outbox.push(welcome));
+    const unrecovered = Object.keys(topics).filter((topic) => topics[topic]?.recovered === false);
+    tx.afterCommit(() => {
+      connection.outbox.unrecovered = new Set(unrecovered);
+      connection.outbox.push(welcome);
+    });
     // After WELCOME, which is the first frame (RW-HEL-3): what they subscribe to is told by SUBSCRIBED.
     if (resumed || identity === PROBE) return;
     for (const hook of this.#startHooks) hook(tx, target);

@@ -220,3 +220,61 @@ t.test('a thousand events missed come in the one stream, in order, with live one
     Array.from({ length: 1_100 }, (_, n) => [n + 1, n]),
   );
 });
+
+t.test(
+  'a topic that HELLO had no room for goes back to its position with the first SUBSCRIBE, also one of calls',
+  async (t) => {
+    const { client, server } = await startOpen(t);
+    const first = await client();
+    const { epoch } = await first.subscribe('chat:1');
+    await first.call('keep', { id: '1' });
+    const kept = await server.transact((tx) => tx.position('kept:1'));
+    first.cut();
+    for (const n of [1, 2, 3]) await server.publish('chat:1', 'notice', n);
+    await server.transact((tx) => tx.publish('kept:1', 'note', 'missed'));
+    const back = await client({ session: first.welcome.session });
+    t.match(back.welcome.topics, { 'chat:1': { offset: 3, recovered: false }, 'kept:1': { recovered: false } });
+    await server.publish('chat:1', 'notice', 4);
+    await back.event('chat:1', 'notice');
+    t.strictSame(await back.subscribe('chat:1', [epoch, 1]), { epoch, offset: 1, recovered: true });
+    t.strictSame(await back.subscribe('kept:1', kept), { epoch: kept[0], offset: kept[1], recovered: true });
+    await back.event('kept:1', 'note');
+    await server.publish('chat:1', 'notice', 5);
+    await back.event('chat:1', 'notice', 5);
+    t.strictSame(
+      back.events('chat:1').map(([offset]) => offset),
+      [4, 2, 3, 4, 5],
+    );
+    t.strictSame(
+      await back.subscribe('chat:1', [epoch, 1]),
+      { epoch, offset: 5, recovered: true },
+      'once: the second starts nothing anew',
+    );
+    t.strictSame(await back.subscribe('chat:1'), { epoch, offset: 5, recovered: true });
+    await back.barrier();
+    t.equal(back.events('chat:1').length, 5);
+  },
+);
+
+t.test('what WELCOME recovered, or refused, or another connection had, SUBSCRIBE does not take back', async (t) => {
+  const { client, server } = await startOpen(t, { limits: { historyEvents: 4 } });
+  const first = await client();
+  const { epoch } = await first.subscribe('chat:1');
+  await first.call('keep', { id: '1' });
+  for (let n = 1; n <= 20; n++) await server.publish('chat:1', 'notice', n);
+  await first.event('chat:1', 'notice', 20);
+  first.cut();
+  const second = await client({ session: first.welcome.session, resume: { 'chat:1': [epoch, 20] } });
+  t.match(await second.subscribe('chat:1', [epoch, 18]), { epoch, offset: 20 });
+  second.cut();
+  const third = await client({ session: second.welcome.session });
+  t.strictSame(await third.subscribe('chat:1', [epoch, 1]), { epoch, offset: 20, recovered: false }, 'too old');
+  t.match(await third.subscribe('chat:1', [epoch, 18]), { epoch, offset: 20 }, 'that was the first');
+  await t.rejects(third.subscribe('kept:2', [epoch, 0]), { code: 107 }, 'a topic that it is not in');
+  const session = server.session(third.welcome.session[0]);
+  const kept = await server.transact((tx) => {
+    if (session) tx.unsubscribe(session, 'kept:1');
+    return tx.position('kept:1');
+  });
+  await t.rejects(third.subscribe('kept:1', kept), { code: 107 }, 'a topic that it was taken out of');
+});

@@ -10,6 +10,7 @@ import { Op, type Position, type TopicStatus } from '../../protocol/frames.js';
 import { shortened } from '../../protocol/text.js';
 import type { Published, Session, Transaction } from '../api.js';
 import type { Journal } from '../diagnosis/journal.js';
+import type { Outbox } from '../outbox.js';
 import type { ServerSession, SessionConnection } from '../session.js';
 import { itemOf, serverItem } from './events-frame.js';
 import type { Stage } from './stage.js';
@@ -216,13 +217,24 @@ function subscribeNow(session: ServerSession, topic: Topic, begin: Begin, asking
   session.enter(topic.name);
   // The connection may have gone, or another come, while the commit was under way.
   const { connection } = session;
-  if (connection === undefined || connection.outbox.cursors.has(topic.name)) return;
+  if (connection === undefined) return;
   const { outbox } = connection;
+  const existing = outbox.cursors.get(topic.name);
+  if (existing !== undefined) {
+    if (!goesBack(topic.name, begin, connection === asking ? outbox : undefined)) return;
+    // Another subscription: of each, an event goes out at most once (rule 2).
+    topic.remove(existing);
+  }
   if (connection !== asking) outbox.push(encode([Op.SUBSCRIBED, topic.name, topic.epoch, begin.start, true]));
   const cursor = new Cursor(topic, outbox, begin);
   outbox.cursors.set(topic.name, cursor);
   topic.add(cursor);
   if (cursor.behind) outbox.lag(cursor);
+}
+
+/** Whether this is the first SUBSCRIBE with a position after a WELCOME that had none, and the history reaches back to it. */
+function goesBack(topic: string, { via }: Begin, asking: Outbox | undefined): boolean {
+  return via !== 'subscribed' && asking?.unrecovered?.delete(topic) === true && via === 'resumed';
 }
 
 /** A leaving subscriber gets the events up to its leave first, whatever its socket does. */
