@@ -250,7 +250,12 @@ export class Follower<T extends { readonly positions: Positions }> implements To
         // Asked meanwhile to create it.
         if (isError(error, 'room_not_found') && extra !== this.#extra) continue;
         this.#refuse(error);
-        if (!this.#asOf || !this.#isTemporary(error)) return this.end(error as RoomwireError);
+        if (!this.#asOf || !this.#isTemporary(error)) {
+          this.end(error as RoomwireError);
+          // It may come to pass all the same.
+          this.#owing = isError(error, 'deadline');
+          return;
+        }
         if (this.#missed === undefined) {
           this.#stale = false;
           return this.#release();

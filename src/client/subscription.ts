@@ -5,7 +5,7 @@ import type { Context } from './context.js';
 import { isError } from './error-kinds.js';
 import { Stream } from './stream.js';
 import type { Ready, TopicListener } from './topics.js';
-import type { ResetInfo } from './types.js';
+import type { EventInfo, ResetInfo } from './types.js';
 
 export interface SubscriptionOptions {
   /** Not so: a call, or the server by itself, subscribes. */
@@ -21,13 +21,18 @@ export class TopicSubscription extends Stream implements TopicListener {
   readonly #options: SubscriptionOptions;
   /** The server, or this handle, wants it no more. */
   #over = false;
+  /** What comes before is of an earlier subscription. */
+  #begun: boolean;
 
   constructor(context: Context, topic: string, options: SubscriptionOptions) {
     super(context, topic);
     const { direct, from } = options;
     this.#options = options;
     this.#unlisten = context.topics.listen(topic, this);
-    this.ready = direct ? context.topics.subscribe(topic, from) : Promise.resolve(undefined);
+    this.#begun = !direct;
+    this.ready = direct
+      ? context.topics.subscribe(topic, from, () => (this.#begun = true))
+      : Promise.resolve(undefined);
     // Told here and as 'removed', so nobody is forced to wait for it. That the client is closed, its state says.
     this.ready.catch((error: unknown) => {
       if (!isError(error, 'disconnected')) context.settings.report(error);
@@ -43,8 +48,12 @@ export class TopicSubscription extends Stream implements TopicListener {
     if (this.#end() && direct) this.context.topics.unsubscribe(this.topic);
   }
 
+  override event(data: unknown, info: EventInfo): void {
+    if (this.#begun) super.event(data, info);
+  }
+
   reset(reset: ResetInfo): void {
-    this.tell('reset', reset);
+    if (this.#begun) this.tell('reset', reset);
   }
 
   removed({ code, message }: RoomwireError): void {

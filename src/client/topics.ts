@@ -39,6 +39,8 @@ export interface Ready {
 }
 
 interface Waiter {
+  readonly from: Position | undefined;
+  begins(): void;
   resolve(ready: Ready): void;
   reject(error: RoomwireError): void;
 }
@@ -93,18 +95,13 @@ export class Topics {
     };
   }
 
-  /** One more handle that wants the topic. `from` counts for the first one. */
-  subscribe(name: string, from: Position | undefined): Promise<Ready> {
+  /** One more handle that wants the topic. `from` counts for the first one; `begins` runs before the first event. */
+  subscribe(name: string, from: Position | undefined, begins: () => void): Promise<Ready> {
     const topic = this.#topic(name);
     topic.wants++;
-    // Not while what there is is being ended, or asked for.
-    if (topic.live && topic.position && !topic.asking) {
-      const { position } = topic;
-      return Promise.resolve({ position, recovered: from?.[0] === position[0] && from[1] === position[1] });
-    }
     topic.from ??= from;
     return new Promise((resolve, reject) => {
-      topic.waiters.push({ resolve, reject });
+      topic.waiters.push({ from, begins, resolve, reject });
       this.#settle(topic);
     });
   }
@@ -212,7 +209,11 @@ export class Topics {
       if (live) this.#ask(topic);
     } else if (isLeft(topic)) {
       if (live) this.#leave(topic);
-    } else if (!topic.wants && !topic.live && topic.listeners.length === 0) {
+    } else if (topic.live && topic.position) {
+      const { position } = topic;
+      // Who comes while it runs begins here.
+      this.#begin(topic, ({ from }) => from?.[0] === position[0] && from[1] === position[1]);
+    } else if (!topic.wants && topic.listeners.length === 0) {
       this.#topics.delete(topic.name);
     }
   }
@@ -293,14 +294,20 @@ export class Topics {
   /** `told`: a stream that went on unrecovered is told as a reset. */
   #subscribed(topic: Topic, position: Position, recovered: boolean, told: boolean): void {
     const before = topic.position;
-    const waiters = topic.waiters.splice(0);
     // Recovered: the events after our own position follow, whatever offset the server is at.
     const goesOn = recovered && before?.[0] === position[0];
     if (goesOn) topic.since ??= before;
     else topic.position = topic.since = position;
-    topic.from = undefined;
-    for (const { resolve } of waiters) resolve({ position: topic.position as Position, recovered });
+    this.#begin(topic, () => recovered);
     if (!goesOn && told && before) this.#tellReset(topic, 'not recovered');
+  }
+
+  #begin(topic: Topic, isRecovered: (waiter: Waiter) => boolean): void {
+    topic.from = undefined;
+    for (const waiter of topic.waiters.splice(0)) {
+      waiter.begins();
+      waiter.resolve({ position: topic.position as Position, recovered: isRecovered(waiter) });
+    }
   }
 
   #events(topic: Topic, frame: EventsFrame): void {
