@@ -38,8 +38,8 @@ export interface Followed<T> {
 }
 
 interface Waiter {
-  resolve(): void;
-  reject(error: unknown): void;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
 }
 
 export class Follower<T extends { readonly positions: Positions }> implements TopicListener {

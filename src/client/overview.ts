@@ -3,7 +3,7 @@
  * the list is fetched while events wait. So nothing falls between the two, and nothing that is held
  * ever gets older. Of each group's list there is a follower of its own; the table is of the one that is watched.
  */
-import { RoomwireError } from '../protocol/errors.js';
+import type { RoomwireError } from '../protocol/errors.js';
 import type { Positions, Value } from '../protocol/frames.js';
 import type { RoomMetadata } from '../protocol/rooms-contract.js';
 import { RELOAD_MS } from './bounds.js';

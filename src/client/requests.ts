@@ -26,12 +26,12 @@ export interface RequestOptions {
 
 export interface RequestsOptions {
   readonly timers: Timers;
-  send(bytes: Uint8Array): void;
+  readonly send: (bytes: Uint8Array) => void;
   /** Bytes that the socket has taken and not sent. */
-  buffered(): number;
-  report(error: unknown): void;
+  readonly buffered: () => number;
+  readonly report: (error: unknown) => void;
   /** A join is under way without which the server would refuse what is published to this topic. */
-  isJoining(topic: string): boolean;
+  readonly isJoining: (topic: string) => boolean;
 }
 
 interface Pending {
@@ -57,7 +57,7 @@ export class Requests {
   readonly #options: RequestsOptions;
   readonly #pending = new Map<number, Pending>();
   /** Those not sent yet, in the order in which they were made. */
-  #waiting = new Set<Pending>();
+  readonly #waiting = new Set<Pending>();
   readonly #latest = new Map<string, { readonly topic: string; readonly bytes: Uint8Array }>();
   readonly #calls: Flight = { flying: 0, most: Infinity };
   readonly #frames: Flight = { flying: 0, most: Infinity };

@@ -40,9 +40,9 @@ export interface Ready {
 
 interface Waiter {
   readonly from: Position | undefined;
-  begins(): void;
-  resolve(ready: Ready): void;
-  reject(error: RoomwireError): void;
+  readonly begins: () => void;
+  readonly resolve: (ready: Ready) => void;
+  readonly reject: (error: RoomwireError) => void;
 }
 
 export interface Topic {

@@ -98,7 +98,7 @@ export class Wire {
         for (const frame of frames) {
           if (this.#answered && frame[0] !== Op.ACK && frame[0] !== Op.NACK) {
             this.#answered = false;
-            for (let i = 0; i < ANSWER_TURNS; i++) await undefined;
+            for (let i = 0; i < ANSWER_TURNS; i++) await Promise.resolve();
           }
           // A frame may make the application close or reconnect; what follows it belongs to the past.
           if (!this.#open) return;

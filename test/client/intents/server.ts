@@ -175,7 +175,8 @@ export class MemoryServer {
     const refusal = this.refusals.shift();
     if (refusal !== undefined) return this.#say(Op.NACK, id, refusal, 'refused');
     const refuse = (name: keyof typeof errors): void => this.#say(Op.NACK, id, errors[name], name);
-    if (op === Op.CALL) this.#call(id as number, parts[0] as string, parts[1] as Record<string, unknown>, refuse);
+    if (op === Op.CALL)
+      this.#call(id as number, parts[0] as string, parts[1] as Record<string, string | boolean | undefined>, refuse);
     else if (op === Op.SUBSCRIBE) this.#subscribe(id as number, parts[0] as string, parts[1] as Position | null);
     else if (op === Op.UNSUBSCRIBE) {
       if (this.#subscriptions.get(parts[0] as string)?.byCall) refuse('join_required');
@@ -223,7 +224,12 @@ export class MemoryServer {
     this.#say(Op.ACK, id, { epoch: EPOCH, offset, recovered: true });
   }
 
-  #call(id: number, name: string, input: Record<string, unknown>, refuse: (name: keyof typeof errors) => void): void {
+  #call(
+    id: number,
+    name: string,
+    input: Record<string, string | boolean | undefined>,
+    refuse: (name: keyof typeof errors) => void,
+  ): void {
     const [verb, kind] = name.split(':') as [string, string];
     const topic =
       kind === 'room' ? `room:${String(input['roomId'])}` : `overview:${String(input['group'] ?? 'public')}`;
