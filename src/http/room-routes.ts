@@ -124,9 +124,9 @@ export function roomRoutes(rooms: RoomsApi): {
       method: 'GET',
       path: '/api/default-room',
       id: 'getDefaultRoom',
-      summary: 'The default room, null for none.',
+      summary: 'The default room, null for none or one that the asker may not see.',
       answer: { description: 'its id', schema: DefaultRoom },
-      handle: async () => ({ roomId: await rooms.defaultRoom() }),
+      handle: async ({ caller }) => ({ roomId: await rooms.defaultRoom(caller) }),
     }),
     route({
       method: 'PUT',

@@ -42,6 +42,7 @@ const NAMES: Readonly<Record<RoomAction, TopicAction | undefined>> = {
   create: 'create',
   join: 'join',
   edit: 'edit',
+  restrict: 'administer',
   lock: 'lock',
   present: 'present',
   delete: 'administer',

@@ -26,7 +26,7 @@ export const errorTexts: Readonly<Record<ErrorName, CodeText>> = {
   cancelled: { meaning: 'The request was cancelled.', action: 'Nothing.' },
   conflict: { meaning: 'What the request builds on has changed.', action: 'Read again, then decide.' },
   room_not_found: { meaning: 'No such room, or it is not open to you.', action: 'Create it: join with create, or POST.' },
-  room_exists: { meaning: 'A room with this id exists.', action: 'Choose another id, or join it.' },
+  room_exists: { meaning: 'The id is taken or reserved.', action: 'Choose another id, or join the room if you may see it.' },
   room_locked: { meaning: 'The room is permanently locked.', action: 'Do not write to it.' },
   not_member: { meaning: 'You are not in this room.', action: 'Join it first.' },
   lock_lost: { meaning: 'The lock token is old: the lease ended or another took it.', action: 'Acquire again, check, then redo the work.' },

@@ -4,11 +4,42 @@
  * A room one may not see is, for that user, not there: nothing about it leaks.
  */
 import { RoomwireError } from '../protocol/errors.js';
+import type { RoomFields } from '../protocol/rooms-contract.js';
 import type { HttpCaller, User } from '../server/api.js';
 import type { Metadata } from './records.js';
+import { noRoom } from './refusals.js';
 
 export type RoomAction =
-  'see' | 'create' | 'join' | 'edit' | 'delete' | 'lock' | 'present' | 'force-release' | 'kick' | 'set-default';
+  | 'see'
+  | 'create'
+  | 'join'
+  | 'edit'
+  /** Say who sees the room and whether it can be written at all. */
+  | 'restrict'
+  | 'delete'
+  | 'lock'
+  | 'present'
+  | 'force-release'
+  | 'kick'
+  | 'set-default';
+
+/** What one must be let do to change a field of a room; those of the application's own: `edit`. */
+const FIELDS: Readonly<Record<keyof RoomFields, RoomAction>> = {
+  description: 'edit',
+  frameCount: 'edit',
+  locked: 'restrict',
+  hidden: 'restrict',
+  group: 'restrict',
+};
+
+/** What one must be let do for these changes: at least `edit`, also where nothing is changed. */
+export function actionsFor(changes: object): readonly RoomAction[] {
+  const actions = new Set<RoomAction>();
+  for (const field of Object.keys(changes)) {
+    actions.add(Object.hasOwn(FIELDS, field) ? FIELDS[field as keyof RoomFields] : 'edit');
+  }
+  return actions.size === 0 ? ['edit'] : [...actions];
+}
 
 /** What was asked outside the transaction came to: yes, no, or why there is no answer. undefined: nothing was asked. */
 export type Verdict = boolean | RoomwireError | undefined;
@@ -43,6 +74,7 @@ export const defaultAccess: Access = ({ action, user, room, isMember, isHost, ca
     case 'lock':
     case 'present':
       return isMember;
+    case 'restrict':
     case 'delete':
     case 'force-release':
     case 'kick':
@@ -62,7 +94,7 @@ export function require(access: Access, question: AccessQuestion): void {
   // The backend's own key may do everything.
   if (question.caller === 'key') return;
   if (question.room !== undefined && !access({ ...question, action: 'see', consulted: undefined })) {
-    throw new RoomwireError('room_not_found', `no room '${question.room.id}'`);
+    throw noRoom(question.room.id);
   }
   if (!access(question)) throw new RoomwireError('forbidden', `you may not ${question.action} here`);
 }

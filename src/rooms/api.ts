@@ -88,6 +88,7 @@ export interface RoomsWithin {
 
 export interface RoomsApi {
   within(tx: Transaction): RoomsWithin;
+  /** undefined: there is none, or the asker may not see it. */
   get(roomId: string, asker?: Asker): Promise<Metadata | undefined>;
   /** A page by id. Positions are taken in the same transaction. */
   list(query?: ListQuery, asker?: Asker): Promise<RoomPage>;
@@ -102,7 +103,8 @@ export interface RoomsApi {
    */
   write<T>(roomId: string, work: (room: WritableRoom) => T, conditions?: WriteConditions, asker?: Asker): Promise<T>;
   delete(roomId: string, conditions?: WriteConditions, asker?: Asker): Promise<void>;
-  defaultRoom(): Promise<string | null>;
+  /** null: none, or one that the asker may not see. */
+  defaultRoom(asker?: Asker): Promise<string | null>;
   setDefault(roomId: string | null, asker?: Asker): Promise<void>;
   members(
     roomId: string,

@@ -25,6 +25,7 @@ import {
 } from './holder.js';
 import { LockQueue } from './lock-queue.js';
 import { findRoom, getRoom, roomTopic, updateRoom } from './records.js';
+import { noRoom } from './refusals.js';
 
 export interface LockRequest {
   readonly roomId: string;
@@ -99,7 +100,7 @@ export class Locks {
     }
     const call = later();
     const refusal = (late: Transaction): RoomwireError => {
-      if (findRoom(late, roomId) === undefined) return new RoomwireError('room_not_found', `no room '${roomId}'`);
+      if (findRoom(late, roomId) === undefined) return noRoom(roomId);
       const current = holderOf(late, thing);
       return current === undefined ? new RoomwireError('lock_held') : refused(late, thing, current);
     };
@@ -166,7 +167,7 @@ export class Locks {
 
   /** Ends all locks of a room that is being deleted, untold but to those who wait. */
   forget(tx: Transaction, roomId: string): void {
-    const gone = () => new RoomwireError('room_not_found', `no room '${roomId}'`);
+    const gone = () => noRoom(roomId);
     for (const thing of this.#queue.waitedFor(tx, roomId)) this.#queue.remove(tx, thing, () => true, gone);
     for (const [thing] of heldIn(tx, roomId)) {
       end(tx, thing);

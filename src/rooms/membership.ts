@@ -7,7 +7,7 @@ import type { ErrorName } from '../protocol/codes.js';
 import { RoomwireError } from '../protocol/errors.js';
 import type { Holders, Member, RoomFields } from '../protocol/rooms-contract.js';
 import type { Position } from '../protocol/frames.js';
-import type { PluginHost, Session, Timer, Transaction } from '../server/api.js';
+import type { PluginHost, Session, Timer, Transaction, User } from '../server/api.js';
 import { groupsOf, require } from './access.js';
 import { host, hostIfNone, moveHost } from './host.js';
 import type { Locks } from './lock.js';
@@ -25,6 +25,7 @@ import {
 } from './members.js';
 import type { Presenters } from './presenter.js';
 import { createRoom, findRoom, getRoom, overviewTopic, roomTopic, type Metadata } from './records.js';
+import { noRoom } from './refusals.js';
 import type { Rules, Verdicts } from './rules.js';
 
 export interface MembershipOptions {
@@ -109,28 +110,27 @@ export class Membership {
     { roomId, create }: { readonly roomId: string; readonly create?: boolean | RoomFields | undefined },
     verdicts: Verdicts,
   ): JoinReply {
-    const { membership, leaveOverview, defaults } = this.#options;
+    const { membership, leaveOverview } = this.#options;
     const { access } = this.#rules;
     const { user } = session;
-    const { roomsMade, roomsPerUser, roomMembers } = this.#host.limits;
+    const { roomsPerUser, roomMembers } = this.#host.limits;
     const found = findRoom(tx, roomId);
-    const question = { user, roomId, isMember: false, isHost: false, caller: undefined };
+    const isMember = findMember(tx, roomId, user.id) !== undefined;
+    const isHost = isMember && host(tx, roomId)?.userId === user.id;
+    const question = { user, roomId, room: found?.metadata, isMember, isHost, caller: undefined };
+    const isWanted = create !== undefined && create !== false;
     let created = false;
-    if (found !== undefined) {
-      const isMember = findMember(tx, roomId, user.id) !== undefined;
-      const isHost = isMember && host(tx, roomId)?.userId === user.id;
-      const { join: consulted } = verdicts;
-      require(access, { ...question, action: 'join', room: found.metadata, isMember, isHost, consulted });
+    // One that the user may not see is none to join.
+    if (found !== undefined && (!isWanted || access({ ...question, action: 'see' }))) {
+      require(access, { ...question, action: 'join', consulted: verdicts.join });
       if (!isMember && found.memberCount >= roomMembers) {
         throw new RoomwireError('limit_reached', `the room has ${roomMembers} members, which is the most`);
       }
-    } else if (create !== undefined && create !== false) {
+    } else if (isWanted) {
       this.#rules.askMaker(user, roomId, verdicts);
-      if (create !== true) this.#rules.settable(create);
-      const fields = { ...(create === true ? {} : create), ...(this.#rules.listed(roomId) ? {} : { hidden: true }) };
-      createRoom(tx, roomId, fields, defaults, { userId: user.id, most: roomsMade });
+      this.#make(tx, { roomId, user, fields: create === true ? {} : create });
       created = true;
-    } else throw new RoomwireError('room_not_found', `no room '${roomId}': join with create to make it`);
+    } else throw noRoom(roomId);
 
     const topic = roomTopic(roomId);
     for (const other of tx.topics(session)) {
@@ -149,6 +149,20 @@ export class Membership {
     tx.subscribe(session, topic);
     if (isNew || hosts) this.#news.changed(tx, roomId);
     return { status: 'joined', room: topic, created, ...this.snapshot(tx, roomId) };
+  }
+
+  /** Throws room_not_found for an id that cannot be had: who joins is told of it as of any room that they may not see. */
+  #make(
+    tx: Transaction,
+    { roomId, user, fields }: { readonly roomId: string; readonly user: User; readonly fields: RoomFields },
+  ): void {
+    const maker = { userId: user.id, most: this.#host.limits.roomsMade };
+    try {
+      const allowed = this.#rules.fieldsFor({ kind: 'user', user }, roomId, fields);
+      createRoom(tx, roomId, allowed, this.#options.defaults, maker);
+    } catch (error) {
+      throw error instanceof RoomwireError && error.name === 'room_exists' ? noRoom(roomId) : error;
+    }
   }
 
   /** The user's one room is another now. */

@@ -6,14 +6,19 @@ import type { Transaction } from '../server/api.js';
 const COUNTS = 'rooms-counts';
 export type Quota = 'in' | 'made';
 
-/** Throws limit_reached. */
-export function takeQuota(tx: Transaction, quota: Quota, userId: string, most: number): void {
+/** Throws limit_reached where no more may be taken. */
+export function requireQuota(tx: Transaction, quota: Quota, userId: string, most: number): void {
   const count = countOf(tx, quota, userId);
   if (count >= most) {
     const what = quota === 'in' ? 'are in' : 'have made';
     throw new RoomwireError('limit_reached', `you ${what} ${most} rooms, which is the most`);
   }
-  tx.set(COUNTS, `${quota}\0${userId}`, count + 1);
+}
+
+/** Throws limit_reached. */
+export function takeQuota(tx: Transaction, quota: Quota, userId: string, most: number): void {
+  requireQuota(tx, quota, userId, most);
+  tx.set(COUNTS, `${quota}\0${userId}`, countOf(tx, quota, userId) + 1);
 }
 
 export function returnQuota(tx: Transaction, quota: Quota, userId: string): void {

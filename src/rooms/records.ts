@@ -4,12 +4,12 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import * as v from 'valibot';
-import { RoomwireError } from '../protocol/errors.js';
 import type { Position } from '../protocol/frames.js';
 import { NewRoomId, type RoomFields, type RoomMetadata } from '../protocol/rooms-contract.js';
 import { checked } from '../protocol/validate.js';
 import type { Transaction } from '../server/api.js';
-import { returnQuota, takeQuota } from './quotas.js';
+import { requireQuota, returnQuota, takeQuota } from './quotas.js';
+import { idTaken, noRoom } from './refusals.js';
 
 /** RoomMetadata with the application's own fields. */
 export type Metadata = RoomMetadata & { readonly [field: string]: unknown };
@@ -53,7 +53,7 @@ export function findRoom(tx: Transaction, roomId: string): RoomRecord | undefine
 /** Throws room_not_found. */
 export function getRoom(tx: Transaction, roomId: string): RoomRecord {
   const record = findRoom(tx, roomId);
-  if (record === undefined) throw new RoomwireError('room_not_found', `no room '${roomId}'`);
+  if (record === undefined) throw noRoom(roomId);
   return record;
 }
 
@@ -75,22 +75,11 @@ export function createRoom(
   maker?: Maker,
 ): RoomRecord {
   checked(v.object({ roomId: NewRoomId }), { roomId });
-  if (findRoom(tx, roomId) !== undefined) throw new RoomwireError('room_exists', `room '${roomId}' exists`);
+  // First: who may make no more finds nothing out by trying.
+  if (maker !== undefined) requireQuota(tx, 'made', maker.userId, maker.most);
+  if (findRoom(tx, roomId) !== undefined) throw idTaken();
   if (maker !== undefined) takeQuota(tx, 'made', maker.userId, maker.most);
-  const metadata: Metadata = {
-    ...defaults,
-    description: null,
-    frameCount: 0,
-    locked: false,
-    hidden: false,
-    group: null,
-    ...defined(fields),
-    id: roomId,
-    isDefault: false,
-    metadataLocked: null,
-    presenterSid: null,
-    version: tx.version(),
-  };
+  const metadata = { ...newMetadata(roomId, fields, defaults), version: tx.version() };
   announceWhole(tx, metadata, [roomTopic(roomId), listedIn(metadata)]);
   const record = {
     metadata,
@@ -104,13 +93,40 @@ export function createRoom(
   return record;
 }
 
+/** Of a room that has no version yet. */
+export function newMetadata(
+  roomId: string,
+  fields: RoomFields & Readonly<Record<string, unknown>>,
+  defaults: Readonly<Record<string, unknown>>,
+): Metadata {
+  return {
+    ...defaults,
+    description: null,
+    frameCount: 0,
+    locked: false,
+    hidden: false,
+    group: null,
+    ...defined(fields),
+    id: roomId,
+    isDefault: false,
+    metadataLocked: null,
+    presenterSid: null,
+    version: 0,
+  };
+}
+
+/** What of the changes is one. */
+export function realChanges(before: Metadata, changes: MetadataChanges): MetadataChanges {
+  return Object.fromEntries(
+    Object.entries(changes).filter(([field, value]) => value !== undefined && !isDeepStrictEqual(before[field], value)),
+  );
+}
+
 /** Applies what really changes and tells it. Returns the metadata as it is then. */
 export function updateRoom(tx: Transaction, roomId: string, changes: MetadataChanges): Metadata {
   const record = getRoom(tx, roomId);
   const before = record.metadata;
-  const changed = Object.fromEntries(
-    Object.entries(changes).filter(([field, value]) => value !== undefined && !isDeepStrictEqual(before[field], value)),
-  );
+  const changed = realChanges(before, changes);
   if (Object.keys(changed).length === 0) return before;
   const metadata: Metadata = { ...before, ...changed, version: tx.version() };
   const update = { roomId, version: metadata.version, ...changed };

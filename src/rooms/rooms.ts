@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { RoomwireError } from '../protocol/errors.js';
 import type { Lease, RoomFields } from '../protocol/rooms-contract.js';
 import type { Plugin, PluginHost, Session, Transaction } from '../server/api.js';
-import { groupsOf, type RoomAction } from './access.js';
+import { actionsFor, groupsOf, type RoomAction, type Verdict } from './access.js';
 import type {
   ListQuery,
   OpenRoom,
@@ -36,6 +36,7 @@ import {
   listRooms,
   numberOf,
   overviewTopic,
+  realChanges,
   removeRoom,
   roomTopic,
   setDefaultRoom,
@@ -194,13 +195,19 @@ class Rooms implements RoomsApi {
 
   /** A transaction of somebody's, after what has to be asked before it. `ask` throws forbidden or room_not_found. */
   async #asked<T>(
-    action: RoomAction,
+    actions: RoomAction | readonly RoomAction[],
     asker: Asker,
     roomId: string,
-    work: (tx: Transaction, ask: () => void) => T,
+    work: (tx: Transaction, ask: (only?: readonly RoomAction[]) => void) => T,
   ): Promise<T> {
-    const consulted = await this.#rules.consult(action, asker, roomId);
-    return this.#host.transact((tx) => work(tx, () => this.#rules.ask(tx, action, asker, roomId, consulted)));
+    const all = typeof actions === 'string' ? [actions] : actions;
+    const consulted = new Map<RoomAction, Verdict>();
+    for (const action of all) consulted.set(action, await this.#rules.consult(action, asker, roomId));
+    return this.#host.transact((tx) =>
+      work(tx, (only = all) => {
+        for (const action of only) this.#rules.ask(tx, action, asker, roomId, consulted.get(action));
+      }),
+    );
   }
 
   /** Reads need no question outside: who may see is known at once. */
@@ -216,9 +223,8 @@ class Rooms implements RoomsApi {
 
   get(roomId: string, asker?: Asker): Promise<Metadata | undefined> {
     return this.#host.transact((tx) => {
-      if (findRoom(tx, roomId) === undefined) return undefined;
-      this.#rules.ask(tx, 'see', asker, roomId);
-      return getRoom(tx, roomId).metadata;
+      const metadata = findRoom(tx, roomId)?.metadata;
+      return metadata !== undefined && this.#rules.sees(tx, asker, metadata) ? metadata : undefined;
     });
   }
 
@@ -267,18 +273,20 @@ class Rooms implements RoomsApi {
   create(roomId: string, fields: RoomFields = {}, asker?: Asker): Promise<Metadata> {
     return this.#asked('create', asker, roomId, (tx, ask) => {
       ask();
-      if (asker !== undefined) this.#rules.settable(fields);
       const maker = asker?.kind === 'user' ? { userId: asker.user.id, most: this.#host.limits.roomsMade } : undefined;
-      const allowed = this.#rules.listed(roomId) ? fields : { ...fields, hidden: true };
+      const allowed = this.#rules.fieldsFor(asker, roomId, fields);
       return createRoom(tx, roomId, allowed, this.options.defaults ?? {}, maker).metadata;
     });
   }
 
   update(roomId: string, changes: MetadataChanges, conditions: WriteConditions = {}, asker?: Asker): Promise<Metadata> {
-    return this.#asked('edit', asker, roomId, (tx, ask) => {
-      this.#mayWrite(tx, { roomId, ask, conditions, asker });
-      if (asker !== undefined) this.#rules.settable(changes);
+    return this.#asked(actionsFor(changes), asker, roomId, (tx, ask) => {
       const { metadata } = getRoom(tx, roomId);
+      const changed = realChanges(metadata, changes);
+      const askFor = (): void => ask(Object.keys(changed).length === 0 ? undefined : actionsFor(changed));
+      this.#mayWrite(tx, { roomId, ask: askFor, conditions, asker });
+      if (asker !== undefined) this.#rules.settable(changes);
+      this.#rules.place(asker, changed);
       if (changes.hidden === false && !this.#rules.listed(roomId)) {
         throw new RoomwireError('forbidden', 'the policy keeps this room out of the lists');
       }
@@ -331,8 +339,11 @@ class Rooms implements RoomsApi {
     this.#locks.guard(tx, roomId, lock ?? {}, asker);
   }
 
-  defaultRoom(): Promise<string | null> {
-    return this.#host.transact((tx) => defaultRoom(tx));
+  defaultRoom(asker?: Asker): Promise<string | null> {
+    return this.#host.transact((tx) => {
+      const roomId = defaultRoom(tx);
+      return roomId !== null && this.#rules.sees(tx, asker, getRoom(tx, roomId).metadata) ? roomId : null;
+    });
   }
 
   setDefault(roomId: string | null, asker?: Asker): Promise<void> {

@@ -4,12 +4,22 @@
  * for calls and for HTTP. Used by rooms.ts, calls.ts and membership.ts.
  */
 import { RoomwireError } from '../protocol/errors.js';
+import type { RoomFields } from '../protocol/rooms-contract.js';
 import type { PluginHost, Session, Transaction, User } from '../server/api.js';
-import { defaultAccess, require, type Access, type AccessQuestion, type RoomAction, type Verdict } from './access.js';
+import {
+  defaultAccess,
+  groupsOf,
+  require,
+  type Access,
+  type AccessQuestion,
+  type RoomAction,
+  type Verdict,
+} from './access.js';
 import type { Asker } from './holder.js';
 import { host } from './host.js';
 import { findMember } from './members.js';
-import { getRoom } from './records.js';
+import { getRoom, newMetadata, type Metadata } from './records.js';
+import { idTaken } from './refusals.js';
 
 export interface Consultation {
   readonly action: RoomAction;
@@ -42,17 +52,27 @@ export class Rules {
   readonly #host: PluginHost;
   readonly #access: Access;
   readonly #derived: readonly string[];
+  readonly #defaults: Readonly<Record<string, unknown>>;
   #given: RoomRules | undefined;
   /** By a call's checked input: what was asked before its transaction. */
   readonly #verdicts = new WeakMap<object, Verdicts>();
 
   constructor(
     pluginHost: PluginHost,
-    { access = defaultAccess, derived = [] }: { readonly access?: Access; readonly derived?: readonly string[] },
+    {
+      access = defaultAccess,
+      derived = [],
+      defaults = {},
+    }: {
+      readonly access?: Access;
+      readonly derived?: readonly string[];
+      readonly defaults?: Readonly<Record<string, unknown>>;
+    },
   ) {
     this.#host = pluginHost;
     this.#access = access;
     this.#derived = derived;
+    this.#defaults = defaults;
   }
 
   /** Throws a TypeError the second time: two rulers would have to agree on which is asked. */
@@ -90,21 +110,49 @@ export class Rules {
     }
   }
 
-  /** Throws forbidden or room_not_found. */
-  ask(tx: Transaction, action: RoomAction, asker: Asker, roomId: string | undefined, consulted?: Verdict): void {
-    if (asker === undefined) return;
-    const { kind, user } = asker;
-    const room = roomId === undefined || action === 'create' ? undefined : getRoom(tx, roomId).metadata;
-    require(this.access, {
-      action,
+  /**
+   * The fields a new room is to have, as far as its maker may give them. Throws forbidden for fields of the program's and for a
+   * group of others, and room_exists for an id that is kept for those who see such rooms.
+   */
+  fieldsFor(maker: Asker, roomId: string, fields: RoomFields): RoomFields {
+    if (maker !== undefined) this.settable(fields);
+    this.place(maker, fields);
+    if (maker?.kind === 'user') {
+      const room = newMetadata(roomId, fields, this.#defaults);
+      const made = { user: maker.user, roomId, room, isMember: true, isHost: true, caller: undefined };
+      if (!this.access({ ...made, action: 'see' })) throw idTaken();
+    }
+    return this.listed(roomId) ? fields : { ...fields, hidden: true };
+  }
+
+  /** Throws forbidden where a user puts a room into a group that is not theirs. */
+  place(asker: Asker, { group }: { readonly group?: string | null | undefined }): void {
+    if (asker?.kind !== 'user' || typeof group !== 'string' || groupsOf(asker.user).includes(group)) return;
+    throw new RoomwireError('forbidden', `you are not in the group '${group}'`);
+  }
+
+  /** Whether they may know of the room. */
+  sees(tx: Transaction, asker: Asker, room: Metadata): boolean {
+    if (asker === undefined || asker.kind === 'key') return true;
+    return this.access({ ...this.#questionOf(tx, asker, room), action: 'see' });
+  }
+
+  #questionOf(tx: Transaction, { kind, user }: NonNullable<Asker>, room: Metadata | undefined) {
+    return {
       user,
-      roomId,
+      roomId: room?.id,
       room,
       isMember: room !== undefined && findMember(tx, room.id, user.id) !== undefined,
       isHost: room !== undefined && host(tx, room.id)?.userId === user.id,
       caller: kind,
-      consulted,
-    });
+    };
+  }
+
+  /** Throws forbidden or room_not_found. */
+  ask(tx: Transaction, action: RoomAction, asker: Asker, roomId: string | undefined, consulted?: Verdict): void {
+    if (asker === undefined) return;
+    const room = roomId === undefined || action === 'create' ? undefined : getRoom(tx, roomId).metadata;
+    require(this.access, { ...this.#questionOf(tx, asker, room), roomId, action, consulted });
   }
 
   /** Over HTTP, before the transaction. */
