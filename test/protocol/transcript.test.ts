@@ -19,6 +19,7 @@ const chosen = new Set([
 ]);
 /** By opcode: names for the elements that are chosen, or for people. */
 const parts: Readonly<Record<number, readonly string[]>> = {
+  4: ['op', 'stamp', 'time'],
   5: ['op', 'code', 'message'],
   18: ['op', 'request', 'code', 'message'],
   48: ['op', 'topic', 'offset'],
