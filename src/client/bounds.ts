@@ -5,6 +5,18 @@
 
 /** From connecting to WELCOME. */
 export const WELCOME_MS = 15_000;
+/** From asking for a token to having one. */
+export const TOKEN_MS = 15_000;
+/** From a PING to a sign of life, when there is reason to doubt that there will be one. */
+export const PROBE_MS = 3_000;
+/** However busy a connection is, the store's time is asked for after so many times `pingEvery`. */
+export const PINGS_UNTOLD = 4;
+/** A wall clock that is further ahead of the monotonic one was set, or the machine slept. */
+export const SLEEP_MS = 1_000;
+/** From that suspicion to the server's answer; locks end without one. */
+export const DOUBT_MS = 2_000;
+/** A shorter grace counts as one of this length: what is held needs time to ask whether it still is. */
+export const MIN_GRACE_MS = 1_000;
 /** A connection that lived this long was a good one: the next attempt counts as the first. */
 export const HELD_MS = 5_000;
 /** Refusals of one fresh token after another before giving up. */

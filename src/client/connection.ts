@@ -10,6 +10,7 @@ import { reactionTo, retryDelay, type Reaction } from './backoff.js';
 import { HELD_MS, HELLO_BYTES, MAX_REFUSALS, MESSAGE_BYTES, POSITION_BYTES, WELCOME_MS } from './bounds.js';
 import { encodeFrame } from './frame.js';
 import { Observed } from './observable.js';
+import { Pulse } from './pulse.js';
 import type { Settings } from './settings.js';
 import type { ClientState } from './types.js';
 import { Wire } from './wire.js';
@@ -45,26 +46,26 @@ export class Connection {
   #timer: unknown;
   /** What `state` will say when all are told. */
   #ending: ClientState['status'] | undefined;
-  #heard = 0;
+  /** Own time when HELLO left. */
+  #greeted = 0;
   /** Something came since the last POSITION. */
   #news = false;
   #liveSince = 0;
-  /** Store time minus own time. */
-  #clockLead = 0;
+  readonly pulse: Pulse;
 
   constructor(settings: Settings, hooks: ConnectionHooks) {
     this.#settings = settings;
     this.#hooks = hooks;
     this.state = new Observed<ClientState>({ status: 'connecting', attempt: 0 }, settings.report);
-  }
-
-  /** The store's clock, by which leases are counted, as far as it is known. */
-  storeNow(): number {
-    return this.#settings.timers.now() + this.#clockLead;
+    this.pulse = new Pulse(settings, {
+      send: (bytes) => this.#wire?.send(bytes),
+      dead: () => this.#ended(closes.ping_timeout, 'no sign of life'),
+      beat: () => this.#tell(),
+    });
   }
 
   send(bytes: Uint8Array): void {
-    if (this.#live) this.#wire?.send(bytes);
+    if (this.#live) this.pulse.send(bytes);
   }
 
   /** As `state` says, or is about to: what is told of an end may ask for a new begin. */
@@ -83,14 +84,6 @@ export class Connection {
     if (status !== 'offline' && status !== 'refused') return;
     if (status === 'refused') this.#refusals = this.#attempt = 0;
     void this.connect();
-  }
-
-  /** Asks for a sign of life, which must come within `pingTimeout`. */
-  probe(): void {
-    if (!this.#live || !this.welcome) return;
-    this.send(encodeFrame([Op.PING, null]));
-    this.#heard = Math.min(this.#heard, this.#now() - this.welcome.pingEvery);
-    this.#keepAlive();
   }
 
   close(): void {
@@ -125,7 +118,7 @@ export class Connection {
             throw error;
           }
         },
-        onMessage: () => void (this.#heard = this.#now()),
+        onMessage: () => this.pulse.heard(),
         onEnd: (code, reason) => this.#ended(this.#goaway && code < 4000 ? this.#goaway[1] : code, reason),
       });
       this.#wire = wire;
@@ -138,6 +131,7 @@ export class Connection {
 
   #hello(): Uint8Array {
     const { instance, grace, agent } = this.#settings;
+    this.#greeted = this.#now();
     const hello = (resume: readonly [topic: string, Position][]): Uint8Array =>
       encodeFrame([
         Op.HELLO,
@@ -170,6 +164,7 @@ export class Connection {
         this.#tell();
         break;
       case Op.PONG:
+        this.pulse.pong(frame);
         break;
       case Op.GOAWAY:
         this.#goaway = frame as unknown as GoawayFrame;
@@ -187,24 +182,11 @@ export class Connection {
     this.#live = true;
     if (this.#wire) this.#wire.messageBytes = Math.min(MESSAGE_BYTES, welcome.limits.messageBytes ?? MESSAGE_BYTES);
     this.#liveSince = this.#now();
-    this.#clockLead = welcome.time - this.#liveSince;
-    this.#keepAlive();
-    // A sign that the new secret is here: a HELLO of an earlier try that comes late opens nothing any more.
-    if (welcome.resumed) this.send(encodeFrame([Op.PING, null]));
+    this.#settings.timers.clearTimeout(this.#timer);
+    this.pulse.begin(welcome, this.#greeted);
     this.#hooks.welcome(welcome, this.#resumed);
     if (this.#live)
       this.state.merge({ status: 'live', attempt: 0, reason: undefined, user: welcome.user, sid: welcome.session[0] });
-  }
-
-  #keepAlive(): void {
-    const limit = (this.welcome?.pingEvery ?? 0) + this.#settings.pingTimeout;
-    this.#after(Math.max(0, this.#heard + limit - this.#now()), () => {
-      if (this.#now() - this.#heard >= limit) this.#ended(closes.ping_timeout, 'no sign of life');
-      else {
-        this.#tell();
-        this.#keepAlive();
-      }
-    });
   }
 
   /** Says what was handled, for whoever asks the server why an event did not arrive (RW-POS-6). */
@@ -249,6 +231,7 @@ export class Connection {
     this.#turn++;
     this.#ending = undefined;
     this.#settings.timers.clearTimeout(this.#timer);
+    this.pulse.end();
     this.#wire?.close(code, reason);
     this.#wire = undefined;
     this.#goaway = undefined;

@@ -10,6 +10,7 @@ import type { Context } from './context.js';
 import { Handlers } from './handlers.js';
 import { Overview } from './overview.js';
 import type { Owner } from './owned.js';
+import { listenToPage } from './page.js';
 import { Renewal } from './renewal.js';
 import { Requests } from './requests.js';
 import { FollowedRoom } from './room.js';
@@ -45,12 +46,7 @@ export class Core implements Context, ConnectionHooks {
     this.handlers = new Handlers(send, settings.report, () => this.requests.messageBytes);
     this.overview = new Overview(this);
     this.#renewal = new Renewal(this);
-    this.#unlisten = listenToPage({
-      online: () =>
-        this.connection.state.get().status === 'offline' ? this.connection.retry() : this.connection.probe(),
-      offline: () => this.connection.probe(),
-      resume: () => this.connection.probe(),
-    });
+    this.#unlisten = listenToPage(this.connection);
     void this.connection.connect();
   }
 
@@ -114,15 +110,4 @@ export class Core implements Context, ConnectionHooks {
       if (this.requests.over) shared.end(new RoomwireError('disconnected'));
     }
   }
-}
-
-/** What a browser knows about the network and about the page's sleep. Elsewhere nothing. */
-function listenToPage(listeners: Readonly<Record<string, () => void>>): () => void {
-  const stop = new AbortController();
-  if (typeof document !== 'undefined') {
-    for (const target of [globalThis, document]) {
-      for (const [name, run] of Object.entries(listeners)) target.addEventListener(name, run, stop);
-    }
-  }
-  return () => stop.abort();
 }

@@ -1,7 +1,7 @@
 /**
  * A held lock: a lease renewed at a third of its length, and a signal that aborts the moment the
- * lease may be over. Its end is counted by this client's own clock from before the request left, so
- * the client stops believing in the lock before the server does.
+ * lease or its session may be over. Both ends are counted by this client's own clock from before
+ * what was answered last left, so the client stops believing in the lock before the server does.
  */
 import { RoomwireError } from '../protocol/errors.js';
 import type { Lease, LockInfo } from '../protocol/rooms-contract.js';
@@ -9,6 +9,7 @@ import type { Value } from '../protocol/frames.js';
 import { DEFAULT_LEASE_MS, MIN_REFRESH_MS } from './bounds.js';
 import { call, type Context } from './context.js';
 import { isError } from './error-kinds.js';
+import type { Belief } from './pulse.js';
 import type { Lock, LockOptions } from './types.js';
 
 export interface LockHost {
@@ -16,38 +17,86 @@ export interface LockHost {
   readonly locks: Set<HeldLock>;
 }
 
+/**
+ * Asks with a key of its own, so that an answer that gets lost is told again: to this session, over whatever
+ * connection. What is not wanted any more by then is given back.
+ */
 export async function acquireLock(
   context: Context,
   room: LockHost,
   target: string,
   options: LockOptions = {},
 ): Promise<HeldLock> {
-  const { ttl = DEFAULT_LEASE_MS, msg, signal, wait } = options;
-  const { timeoutMs = (wait ?? 0) + context.settings.callTimeoutMs } = options;
-  const asked = context.settings.timers.now();
-  let held: HeldLock | undefined;
-  await call(
-    context,
-    'lock:acquire',
-    { roomId: room.id, target, ttl, msg, wait },
-    {
-      signal,
-      timeoutMs,
-      // At once: the lock:update of this acquisition may be in the same message.
-      onAck: (data, late) => {
-        const lease = data as unknown as Lease;
-        // The lease began when the waiting ended; the server counts that from after we asked.
-        held = new HeldLock(context, room, ttl, lease);
-        held.extend(lease, asked + (lease.waited ?? 0));
-        // Granted, but nobody waits for it any more.
-        if (late) held.release().catch(() => undefined);
-      },
-    },
-  );
-  return held as unknown as HeldLock;
+  const { timers, callTimeoutMs } = context.settings;
+  const { wait = 0, timeoutMs = wait + callTimeoutMs } = options;
+  const began = timers.now();
+  for (let left: number | undefined = options.wait; ;) {
+    const asked = timers.now();
+    try {
+      return await ask(context, room, target, { ...options, wait: left, timeoutMs: began + timeoutMs - asked });
+    } catch (error) {
+      const now = timers.now();
+      left = Math.max(0, began + wait - now);
+      // The server lets nobody wait for longer than callMaxMs; and the key was of a session that is gone.
+      const { callMaxMs = Infinity } = context.connection.welcome?.limits ?? {};
+      const cut = isError(error, 'lock_held', 'deadline') && wait > 0 && (now - asked) * 2 > callMaxMs;
+      const again = isError(error, 'key_reused') || (cut && (left > 0 || isError(error, 'deadline')));
+      if (!again || now >= began + timeoutMs) throw error;
+    }
+  }
 }
 
-export class HeldLock implements Lock {
+async function ask(context: Context, room: LockHost, target: string, options: LockOptions): Promise<HeldLock> {
+  const { ttl = DEFAULT_LEASE_MS, msg, wait, timeoutMs } = options;
+  const { connection, settings } = context;
+  const { pulse, welcome } = connection;
+  const asked = settings.timers.now();
+  const abort = new AbortController();
+  const cancel = (): void => abort.abort(options.signal?.reason);
+  const waits = { leave: cancel };
+  options.signal?.addEventListener('abort', cancel);
+  if (options.signal?.aborted) cancel();
+  pulse.add(waits);
+  let held: HeldLock | undefined;
+  try {
+    await call(
+      context,
+      'lock:acquire',
+      { roomId: room.id, target, ttl, msg, wait },
+      {
+        key: newKey(),
+        signal: abort.signal,
+        timeoutMs,
+        giveBack: true,
+        // At once: the lock:update of this acquisition may be in the same message.
+        onAck: (data, late) => {
+          const lease = data as unknown as Lease;
+          if (connection.welcome === welcome) pulse.answered(asked);
+          held = new HeldLock(context, room, ttl, lease);
+          // The lease began when the waiting ended; the server counts that from after we asked.
+          held.extend(lease, asked + (lease.waited ?? 0));
+          // Granted, but nobody waits for it any more.
+          if (late) held.release().catch(() => undefined);
+          // Told again, it may be over or another's.
+          else if (connection.welcome !== welcome) held.check();
+        },
+      },
+    );
+  } finally {
+    options.signal?.removeEventListener('abort', cancel);
+    pulse.beliefs.delete(waits);
+  }
+  const lock = held as unknown as HeldLock;
+  // Over before it was told.
+  lock.signal.throwIfAborted();
+  return lock;
+}
+
+/** Nobody else's, and no earlier call's. */
+function newKey(): string {
+  return crypto.getRandomValues(new Uint32Array(4)).join('-');
+}
+export class HeldLock implements Lock, Belief {
   readonly target: string;
   readonly token: number;
   readonly #context: Context;
@@ -56,7 +105,7 @@ export class HeldLock implements Lock {
   readonly #controller = new AbortController();
   readonly signal = this.#controller.signal;
   #expiresAt = 0;
-  /** Own clock: from here on the lease may be over. */
+  /** Own clock: from here on the lease may be over, whatever the session. */
   #until = 0;
   /** The lock:update of our own acquisition went by; before it, updates are of earlier holders. */
   #seen = false;
@@ -72,6 +121,7 @@ export class HeldLock implements Lock {
     this.#room = room;
     this.#ttl = ttl;
     room.locks.add(this);
+    context.connection.pulse.add(this);
   }
 
   get expiresAt(): number {
@@ -96,6 +146,7 @@ export class HeldLock implements Lock {
       return (reply as { released: boolean }).released;
     } catch (error) {
       if (isGone(error)) return false;
+      if (isError(error, 'deadline')) this.#giveBack();
       throw error;
     }
   }
@@ -106,10 +157,36 @@ export class HeldLock implements Lock {
     else if (this.#seen && lock?.sid !== ownSid) this.lose('the lock moved on');
   }
 
+  /** The server has ended it. */
   lose(message: string): void {
     if (this.#over) return;
     this.#end();
     this.#controller.abort(new RoomwireError('lock_lost', message));
+  }
+
+  /** Not known to last: the server may hold it all the same. */
+  giveUp(message: string): void {
+    if (this.#over) return;
+    this.lose(message);
+    this.#giveBack();
+  }
+
+  leave(): void {
+    this.giveUp('the page was left');
+  }
+
+  /** Ends it when its time is over. */
+  expire(): void {
+    this.#timers.clearTimeout(this.#expiryTimer);
+    const left = this.#left();
+    if (left <= 0) this.giveUp('the lease ended');
+    else this.#expiryTimer = this.#timers.setTimeout(() => this.expire(), left);
+  }
+
+  /** For as long as the server may hold it, or it waits for a connection in vain. */
+  #giveBack(): void {
+    const { callTimeoutMs } = this.#context.settings;
+    this.#call('lock:release', {}, Math.max(callTimeoutMs, this.#until - this.#timers.now())).catch(() => undefined);
   }
 
   /** Events were missed: ask at once whether the lock is still ours. */
@@ -120,9 +197,12 @@ export class HeldLock implements Lock {
   async #renew(name: string, input: object): Promise<void> {
     if (this.#over) throw new RoomwireError('lock_lost');
     const asked = this.#timers.now();
+    const { connection } = this.#context;
+    const { welcome } = connection;
     try {
       // Past the lease's end an answer means nothing.
       const lease = await this.#call(name, input, this.#left());
+      if (connection.welcome === welcome) connection.pulse.answered(asked);
       if (!this.#over) this.extend(lease as unknown as Lease, asked, name === 'lock:refresh');
     } catch (error) {
       if (isGone(error)) this.lose(error.message);
@@ -137,23 +217,25 @@ export class HeldLock implements Lock {
   }
 
   extend({ expiresAt }: Lease, asked: number, renewed = true): void {
-    const left = expiresAt - this.#context.connection.storeNow();
+    const left = expiresAt - this.#context.connection.pulse.storeNow();
     this.#expiresAt = expiresAt;
     // A message does not lengthen the lease beyond what expiresAt says; our request's ttl neither.
     this.#until = Math.min(renewed ? asked + this.#ttl : this.#until, this.#timers.now() + left);
     this.#refreshLater();
-    this.#timers.clearTimeout(this.#expiryTimer);
-    this.#expiryTimer = this.#timers.setTimeout(() => this.lose('the lease ended'), Math.max(0, this.#left()));
+    this.expire();
   }
 
   #refreshLater(): void {
+    if (this.#over) return;
     this.#timers.clearTimeout(this.#refreshTimer);
-    this.#refreshTimer = this.#timers.setTimeout(() => this.check(), Math.max(MIN_REFRESH_MS, this.#left() / 3));
+    const left = this.#until - this.#timers.now();
+    this.#refreshTimer = this.#timers.setTimeout(() => this.check(), Math.max(MIN_REFRESH_MS, left / 3));
   }
 
   #end(): void {
     this.#over = true;
     this.#room.locks.delete(this);
+    this.#context.connection.pulse.beliefs.delete(this);
     this.#timers.clearTimeout(this.#refreshTimer);
     this.#timers.clearTimeout(this.#expiryTimer);
   }
@@ -162,9 +244,9 @@ export class HeldLock implements Lock {
     return this.#context.settings.timers;
   }
 
-  /** Ms that the lease lasts for sure. */
+  /** Ms that it lasts for sure: the lease, and the session, which ends when its grace does. */
   #left(): number {
-    return this.#until - this.#timers.now();
+    return Math.min(this.#until, this.#context.connection.pulse.believedUntil) - this.#timers.now();
   }
 }
 

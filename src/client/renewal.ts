@@ -16,7 +16,7 @@ export class Renewal {
     this.stop();
     const { settings, connection } = this.#context;
     if (expiresAt === null || typeof settings.token !== 'function') return;
-    const left = expiresAt - connection.storeNow();
+    const left = expiresAt - connection.pulse.storeNow();
     this.#in(left - Math.min(RENEWAL_MARGIN_MS, left / 10));
   }
 

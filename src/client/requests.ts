@@ -17,6 +17,8 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
   /** Safe to repeat: sent again after a reconnect. */
   readonly resend?: boolean | undefined;
+  /** What it may have got is to be heard of also when nobody waits any more, to be given back (RW-CAL-7). */
+  readonly giveBack?: boolean | undefined;
   /**
    * Runs before the message's next frame is looked at, which a promise does not. `late`: after an
    * abort or the deadline, when nobody else hears of it.
@@ -35,14 +37,21 @@ export interface RequestsOptions {
 }
 
 interface Pending {
+  readonly id: number;
   readonly bytes: Uint8Array;
   readonly lane: Lane;
   /** Of a publish. */
   readonly topic: string | undefined;
   resend: boolean;
   flies: boolean;
+  /** It left, on this connection or an earlier one. */
+  sent: boolean;
+  /** Nobody waits for it any more. */
+  late: boolean;
   /** Ends the wait. */
   answer(error: RoomwireError | undefined, data?: Value): void;
+  /** The same without an answer, which may be under way. */
+  stop(error: RoomwireError): void;
 }
 
 type Limits = Readonly<Record<string, number | undefined>>;
@@ -81,7 +90,7 @@ export class Requests {
   request(
     op: number,
     parts: readonly unknown[],
-    { timeoutMs, signal, resend = false, onAck }: RequestOptions = {},
+    { timeoutMs, signal, resend = false, giveBack = false, onAck }: RequestOptions = {},
   ): Promise<Value> {
     const { timers, send } = this.#options;
     return new Promise((resolve, reject) => {
@@ -93,33 +102,37 @@ export class Requests {
       const bytes = encodeFrame([op, id, ...parts]);
       if (bytes.length > this.messageBytes) throw new RoomwireError('too_large');
 
-      let late = false;
-      const stop = (error: RoomwireError): void => {
-        const unsent = this.#waiting.has(pending);
-        pending.answer(error);
-        if (unsent) return;
-        if (op === Op.CALL) send(encodeFrame([Op.CANCEL, id]));
-        // The answer may be under way.
-        late = pending.flies = true;
-        pending.resend = false;
-        pending.lane.flight.flying++;
-        this.#pending.set(id, pending);
-      };
-      const abort = (): void => stop(cancelled());
-      const timer = timeoutMs !== undefined && timers.setTimeout(() => stop(new RoomwireError('deadline')), timeoutMs);
+      const abort = (): void => pending.stop(cancelled());
+      const timer =
+        timeoutMs !== undefined && timers.setTimeout(() => pending.stop(new RoomwireError('deadline')), timeoutMs);
       const pending: Pending = {
+        id,
         bytes,
         lane: this.#laneOf(op),
         topic: op === Op.PUBLISH ? (parts[0] as string) : undefined,
         resend,
         flies: false,
+        sent: false,
+        late: false,
+        stop: (error) => {
+          const waits = this.#waiting.has(pending);
+          pending.answer(error);
+          if (waits ? !(giveBack && pending.sent) : !(giveBack || this.live)) return;
+          pending.late = true;
+          pending.resend = giveBack;
+          this.#pending.set(id, pending);
+          // The answer may be under way.
+          if (waits) this.#wait(pending);
+          else this.#fly(pending);
+          if (!waits && op === Op.CALL) send(encodeFrame([Op.CANCEL, id]));
+        },
         answer: (error, data = null) => {
           this.#pending.delete(id);
           this.#land(pending);
           timers.clearTimeout(timer);
           signal?.removeEventListener('abort', abort);
           if (error) return reject(error);
-          onAck?.(data, late);
+          onAck?.(data, pending.late);
           // Late, it is rejected already.
           resolve(data);
         },
@@ -205,7 +218,8 @@ export class Requests {
     this.#latest.clear();
     this.#options.timers.clearTimeout(this.#timer);
     for (const pending of [...this.#pending.values()]) {
-      if (final || !(pending.resend || this.#waiting.has(pending))) pending.answer(new RoomwireError('disconnected'));
+      const over = new RoomwireError('disconnected');
+      if (pending.late ? !pending.resend : final || !(pending.resend || this.#waiting.has(pending))) pending.stop(over);
     }
     for (const pending of this.#waiting) this.#land(pending);
     for (const pending of this.#pending.values()) {
@@ -233,10 +247,12 @@ export class Requests {
       pending.answer(new RoomwireError('too_large'));
       return true;
     }
-    pending.flies = true;
-    lane.flight.flying++;
+    this.#fly(pending);
     lane.spend(now);
+    pending.sent = true;
     this.#options.send(bytes);
+    // In the same message, so that it is not done now if it was not.
+    if (pending.late) this.#options.send(encodeFrame([Op.CANCEL, pending.id]));
     return true;
   }
 
@@ -259,6 +275,11 @@ export class Requests {
   #wait(pending: Pending): void {
     this.#waiting.add(pending);
     pending.lane.waiting++;
+  }
+
+  #fly(pending: Pending): void {
+    pending.flies = true;
+    pending.lane.flight.flying++;
   }
 
   /** It waits no more, or is answered. */

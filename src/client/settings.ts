@@ -1,5 +1,6 @@
 /** The options of `connect` with every default filled in. */
 import { MAX_TIMEOUT_MS } from './bounds.js';
+import { clockOf, type Clock } from './clock.js';
 import type { ConnectOptions, Timers, TokenSource } from './types.js';
 
 export interface Settings {
@@ -17,7 +18,7 @@ export interface Settings {
   readonly pingTimeout: number;
   readonly agent: string;
   readonly random: () => number;
-  readonly timers: Timers;
+  readonly timers: Clock;
   readonly report: (error: unknown) => void;
 }
 
@@ -45,27 +46,17 @@ export function settingsOf(address: string, options: ConnectOptions): Settings {
     pingTimeout: options.pingTimeout ?? 10_000,
     agent: options.agent ?? 'roomwire-js',
     random: options.random ?? Math.random,
-    timers: options.timers ?? systemTimers(),
+    timers: clockOf(options.timers ?? systemTimers),
     report: reporter(options.onError),
   };
 }
 
-function systemTimers(): Timers {
-  let slept = 0;
-  let lead = Date.now() - performance.now();
-  return {
-    setTimeout: (run, ms) => setTimeout(run, Math.min(ms, MAX_TIMEOUT_MS)),
-    clearTimeout: (handle) => clearTimeout(handle as number),
-    // Some systems stop the monotonic clock while they sleep; a lease does not stop with it.
-    now() {
-      const monotonic = performance.now();
-      const leadNow = Date.now() - monotonic;
-      if (leadNow - lead > 1_000) slept += leadNow - lead;
-      lead = leadNow;
-      return monotonic + slept;
-    },
-  };
-}
+const systemTimers: Timers = {
+  setTimeout: (run, ms) => setTimeout(run, Math.min(ms, MAX_TIMEOUT_MS)),
+  clearTimeout: (handle) => clearTimeout(handle as number),
+  now: () => performance.now(),
+  wall: () => Date.now(),
+};
 
 /** One that fails itself stops nothing either. */
 function reporter(onError: ConnectOptions['onError'] = reportAnywhere): (error: unknown) => void {

@@ -31,7 +31,7 @@ export class SharedClient {
   }
 
   now(): number {
-    return this.#core.connection.storeNow();
+    return this.#core.connection.pulse.storeNow();
   }
 
   async call(name: string, input: unknown, options?: CallOptions): Promise<unknown> {

@@ -19,6 +19,8 @@ export interface Timers {
   clearTimeout(handle: unknown): void;
   /** Milliseconds that never go back. */
   now(): number;
+  /** The wall clock, ms. Where it runs ahead of `now` the machine may have slept. Without it no sleep is suspected. */
+  wall?(): number;
 }
 
 /** Asked before each connect, after a refusal of the token (close 41xx), and shortly before it expires. */
