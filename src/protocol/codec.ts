@@ -38,6 +38,8 @@ export class Writer {
   #pos = 0;
   /** The way from the root to the value being written, for an error's path. */
   readonly #path: (string | number)[] = [];
+  /** Whether the value written last has a member `__proto__`, which no event may have (RW-PUB-7). */
+  sawProtoKey = false;
 
   /** What was written, in this writer's own buffer: good until it is used again. */
   get written(): Uint8Array {
@@ -98,6 +100,7 @@ export class Writer {
   writeValue(value: unknown, { name = 'data', level = 0 }: EncodeOptions = {}): void {
     const start = this.#pos;
     this.#path[0] = name;
+    this.sawProtoKey = false;
     try {
       this.#value(value, 1, MAX_DEPTH - level);
     } catch (error) {
@@ -143,6 +146,7 @@ export class Writer {
     this.writeMapHeader(members.length);
     for (const [key, value] of members) {
       this.#path[depth] = key;
+      if (key === '__proto__') this.sawProtoKey = true;
       this.#text(key, depth + 1, BAD_KEY);
       this.#value(value, depth + 1, maxDepth);
     }

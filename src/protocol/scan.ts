@@ -52,6 +52,24 @@ function u32(bytes: Uint8Array, pos: number): number {
   return ((u8(bytes, pos) << 24) | (u8(bytes, pos + 1) << 16) | (u8(bytes, pos + 2) << 8) | u8(bytes, pos + 3)) >>> 0;
 }
 
+/** Whether what was scanned last has a map key `__proto__`. Such data is refused where it becomes an event (RW-PUB-7). */
+let protoKey = false;
+
+/** Of the message that `scanMessage` scanned last. Costs nothing where it is false, which is why it is asked first. */
+export function sawProtoKey(): boolean {
+  return protoKey;
+}
+
+/** Of one scanned value. */
+export function holdsProtoKey(bytes: Uint8Array): boolean {
+  const ofMessage = protoKey;
+  protoKey = false;
+  scanItems(bytes, 0, bytes.length, 1, MAX_DEPTH, false);
+  const found = protoKey;
+  protoKey = ofMessage;
+  return found;
+}
+
 /**
  * Checks the one value that starts at `pos` and returns the offset after it, or a negative number
  * for `scanReason`. Bytes between the value's end and `end` are the caller's business.
@@ -74,6 +92,7 @@ function scanItems(bytes: Uint8Array, pos: number, end: number, count: number, r
       size = type & 0x1f;
       if (size > end - pos) return TRUNCATED;
       if (!isUtf8(bytes, pos, pos + size)) return TEXT;
+      if (size === PROTO_BYTES && u8(bytes, pos) === UNDERSCORE && keyed && (i & 1) === 0) noteKey(bytes, pos);
       pos += size;
       continue;
     } else {
@@ -90,6 +109,7 @@ function scanItems(bytes: Uint8Array, pos: number, end: number, count: number, r
       if (type < 0xdc) {
         if (size > end - pos) return TRUNCATED;
         if (type > 0xc6 && !isUtf8(bytes, pos, pos + size)) return TEXT;
+        if (size === PROTO_BYTES && u8(bytes, pos) === UNDERSCORE && keyed && (i & 1) === 0) noteKey(bytes, pos);
         pos += size;
         continue;
       }
@@ -103,6 +123,15 @@ function scanItems(bytes: Uint8Array, pos: number, end: number, count: number, r
     if (pos < 0) return pos;
   }
   return pos;
+}
+
+const PROTO = '__proto__';
+const PROTO_BYTES = PROTO.length;
+const UNDERSCORE = 0x5f;
+
+function noteKey(bytes: Uint8Array, pos: number): void {
+  for (let i = 0; i < PROTO_BYTES; i++) if (u8(bytes, pos + i) !== PROTO.charCodeAt(i)) return;
+  protoKey = true;
 }
 
 /** Whether what follows a type byte in 0xc0–0xdf is a value and not a length. */
@@ -171,6 +200,7 @@ const KEEP_OFFSETS = 4096;
  */
 export function scanMessage(bytes: Uint8Array, starts: number[], maxDepth = MAX_DEPTH): number | ScanFailure {
   if (starts.length > KEEP_OFFSETS) starts.length = 0;
+  protoKey = false;
   const end = bytes.length;
   let frame = 0;
   let pos = 0;

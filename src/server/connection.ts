@@ -11,7 +11,7 @@ import { Op, type Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
 import { MAX_DEPTH } from '../protocol/read.js';
 import { shortened } from '../protocol/text.js';
-import { scanMessage } from '../protocol/scan.js';
+import { sawProtoKey, scanMessage } from '../protocol/scan.js';
 import type { Counters } from './counters.js';
 import type { Deferred } from './deferred.js';
 import { ackFrame, nackFrame } from './reply.js';
@@ -37,6 +37,8 @@ const STRAYS_MS = 1_000;
 export const WAITING_MS = 100;
 /** Shared by all connections: a message is dispatched to its end before the next is scanned. */
 const starts: number[] = [];
+/** The same: whether the message has a map key `__proto__` somewhere. */
+let protoKey = false;
 
 /** A request of the client's that waits for its answer. */
 export interface PendingRequest {
@@ -203,6 +205,7 @@ export class Connection implements SocketEvents, OutboxLimit {
     if (!binary) return this.close('text_frame');
     if (this.state === 'hello' && bytes.length > this.#owner.limits.helloBytes) return this.close('message_too_large');
     const frames = scanMessage(bytes, starts, INBOUND_DEPTH);
+    protoKey = sawProtoKey();
     if (typeof frames !== 'number') return this.close('bad_frame', `frame ${frames.frame}: ${frames.reason}`);
     this.frames += frames;
     counters.framesIn += frames;
@@ -220,6 +223,11 @@ export class Connection implements SocketEvents, OutboxLimit {
     this.#timer.cancel();
     this.#timer = this.#owner.afterAwake(this.#owner.limits.callMaxMs, () => this.close('overloaded'));
     this.#owner.hello(this, bytes, starts[0] as number);
+  }
+
+  /** Of the message that is being dispatched: whether its data is worth a look for such a key. */
+  get sawProtoKey(): boolean {
+    return protoKey;
   }
 
   // ---- what the server does with it --------------------------------------------------------------

@@ -18,6 +18,7 @@ import type { Counters } from './counters.js';
 import { Deferred, type Work } from './deferred.js';
 import { itemOf } from './hub/events-frame.js';
 import type { Hub } from './hub/hub.js';
+import { requireEventBytes } from './event-data.js';
 import { hashOf, once } from './keys.js';
 import { checked } from '../protocol/validate.js';
 import type { Policy } from './policy.js';
@@ -192,7 +193,7 @@ export class Dispatcher {
       const key = isNil(bytes, at[4] as number) ? null : this.#name(bytes, length, 4, 'key');
       const topic = this.#policy.topic(topicName);
       const event = this.#policy.event(topic, eventName);
-      const data = this.#data(bytes, 5);
+      const data = this.#eventData(connection, bytes, 5);
       const verdict = this.#policy.mayPublish(session, topicName, topic, eventName);
       // Before the data is looked at: who may not publish learns nothing of the schema.
       if (verdict === false) throw notYours(session, topicName);
@@ -275,7 +276,7 @@ export class Dispatcher {
       const slot = this.#name(bytes, length, 3, 'slot');
       const topic = this.#policy.topic(topicName);
       const event = this.#policy.event(topic, eventName);
-      const data = decodeScanned(this.#data(bytes, 4), 0);
+      const data = decodeScanned(this.#eventData(connection, bytes, 4), 0);
       // Whatever a rule says: a value lives as long as its sender is there.
       if (!session.topics.has(topicName)) throw refusal('not_subscribed');
       connection.waits();
@@ -393,6 +394,13 @@ export class Dispatcher {
     const data = bytes.subarray(at[index], at[index + 1]);
     if (data.length <= this.#limits.dataBytes) return data;
     throw refusal('too_large', `data is over ${this.#limits.dataBytes} bytes`);
+  }
+
+  /** The same, where it is to be an event's. */
+  #eventData(connection: Connection, bytes: Uint8Array, index: number): Uint8Array {
+    const data = this.#data(bytes, index);
+    if (connection.sawProtoKey) requireEventBytes(data);
+    return data;
   }
 
   /** The string that element `index` must be. */

@@ -333,7 +333,7 @@ t.test('NACK 105 names the paths that are wrong', async (t) => {
   await other.undisturbed();
 });
 
-t.test('`__proto__` and its kin are names and data like any other', async (t) => {
+t.test('`__proto__` and its kin are names and data of calls like any other', async (t) => {
   const s = await startOpen(t);
   const other = await bystander(t, s);
   const bad = await s.client();

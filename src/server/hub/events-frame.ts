@@ -6,6 +6,7 @@
 import { Op } from '../../protocol/frames.js';
 import { Writer } from '../../protocol/codec.js';
 import { arrayLength, arrayStart, scanMessage, skip } from '../../protocol/scan.js';
+import { requireEventData } from '../event-data.js';
 import { borrowWriter, pooled } from '../pooled.js';
 import type { LogChunk } from '../../store/store.js';
 
@@ -28,12 +29,24 @@ export function itemOf(event: Uint8Array, data: Uint8Array, from: Uint8Array): U
   return item;
 }
 
-/** The server's own item: `from` is nil. Throws EncodeError naming the path of what cannot be sent. */
+/** Data of an event, encoded. Throws EncodeError naming the path of what cannot be sent, and invalid_data. */
+export function encodeData(data: unknown): Uint8Array {
+  const writer = borrowWriter();
+  writeData(writer, data);
+  return pooled(writer);
+}
+
+function writeData(writer: Writer, data: unknown): void {
+  writer.writeValue(data, { level: 2 });
+  if (writer.sawProtoKey) requireEventData(data);
+}
+
+/** The server's own item: `from` is nil. Throws as `encodeData`. */
 export function serverItem(event: string, data: unknown): Uint8Array {
   const writer = borrowWriter();
   writer.writeArrayHeader(3);
   writer.writeString(event);
-  writer.writeValue(data, { level: 2 });
+  writeData(writer, data);
   writer.writeNil();
   return pooled(writer);
 }

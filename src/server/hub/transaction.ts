@@ -9,10 +9,11 @@ import { RoomwireError } from '../../protocol/errors.js';
 import { Op, type Position, type TopicStatus } from '../../protocol/frames.js';
 import { shortened } from '../../protocol/text.js';
 import type { Published, Session, Transaction } from '../api.js';
+import { requireEventData } from '../event-data.js';
 import type { Journal } from '../diagnosis/journal.js';
 import type { Outbox } from '../outbox.js';
 import type { ServerSession, SessionConnection } from '../session.js';
-import { itemOf, serverItem } from './events-frame.js';
+import { encodeData, itemOf, serverItem } from './events-frame.js';
 import type { Stage } from './stage.js';
 import { Cursor, type Topic } from './topic.js';
 
@@ -96,12 +97,14 @@ export class HubTransaction implements Transaction {
       from === undefined
         ? serverItem(event, data)
         : // Not the session's own copy, which is for those that publish often.
-          itemOf(encode(event), encode(data, { level: 2 }), encode(from.sid)),
+          itemOf(encode(event), encodeData(data), encode(from.sid)),
     );
   }
 
   volatile(topic: string, event: string, slot: string, data: unknown): void {
     const frame = data === undefined ? null : encode([Op.LATEST, topic, event, slot, data, null]);
+    // After the encoder, which refuses what holds itself.
+    requireEventData(data);
     this.effects.push(() => this.#options.setVolatile(topic, `${event}\0${slot}\0`, frame));
   }
 
