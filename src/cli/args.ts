@@ -1,5 +1,6 @@
 /** Reading a command's arguments and describing them: one table per command serves parsing and `--help`. */
 import { parseArgs } from 'node:util';
+import { readSwitch, readWhole } from './values.js';
 
 export interface Flag {
   readonly type: 'string' | 'boolean';
@@ -53,7 +54,7 @@ export async function runCommand(definition: Command, args: readonly string[]): 
   );
   let parsed;
   try {
-    parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+    parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true, tokens: true });
   } catch (error) {
     throw new UsageError(
       `${(error as Error).message.split(/\.?\s*\n|\. /)[0]}. See roomwire ${definition.name} --help`,
@@ -68,15 +69,29 @@ export async function runCommand(definition: Command, args: readonly string[]): 
   if (positionals.length < least || positionals.length > most) {
     throw new UsageError(`usage: roomwire ${definition.name} ${definition.usage}`);
   }
+  const seen = new Set<string>();
+  for (const token of parsed.tokens) {
+    if (token.kind !== 'option') continue;
+    // The last one would count, and the first be believed.
+    if (seen.has(token.name)) throw new UsageError(`--${token.name} is given twice`);
+    seen.add(token.name);
+  }
   const values: Record<string, string | boolean | undefined> = {};
   for (const [name, flag] of Object.entries(definition.flags)) {
     const given = parsed.values[name] as string | boolean | undefined;
     const fromEnv = flag.env === undefined ? undefined : process.env[flag.env];
     // A flag that is not there says nothing: what a config file or the environment says counts then.
-    if (flag.type === 'boolean') values[name] = given ?? (fromEnv === undefined ? undefined : !/^0?$/.test(fromEnv));
+    if (flag.type === 'boolean') values[name] = given ?? switchFrom(flag.env, fromEnv);
     else values[name] = given ?? (fromEnv === '' ? undefined : fromEnv) ?? flag.default;
   }
   await definition.run(values as FlagValues<Flags>, positionals);
+}
+
+function switchFrom(name: string | undefined, text: string | undefined): boolean | undefined {
+  if (text === undefined || text === '') return undefined;
+  const value = readSwitch(text);
+  if (value === undefined) throw new CommandError(`${name}: takes true or false, not '${text}'`);
+  return value;
 }
 
 function helpFor({ name, usage, summary, details, flags }: Command): string {
@@ -94,8 +109,8 @@ function helpFor({ name, usage, summary, details, flags }: Command): string {
 
 /** A whole number within bounds. */
 export function numberFlag(name: string, text: string | undefined, least: number, most: number): number {
-  const value = Number(text);
-  if (text === undefined || text.trim() === '' || !Number.isInteger(value) || value < least || value > most) {
+  const value = readWhole(text ?? '');
+  if (value === undefined || value < least || value > most) {
     throw new UsageError(`--${name} takes a whole number from ${least} to ${most}, not '${text ?? ''}'`);
   }
   return value;

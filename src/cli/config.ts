@@ -17,7 +17,12 @@ function unset<S extends v.GenericSchema>(schema: S, help: string) {
   return v.optional(v.pipe(schema, v.description(help)));
 }
 
-const Text = v.pipe(v.string(), v.minLength(1));
+/** A blank or a line break that a file or a shell left at an end is part of no value, and would be compared with it. */
+const Text = v.pipe(
+  v.string(),
+  v.minLength(1),
+  v.regex(/^[^\s\p{C}]([^\p{C}]*[^\s\p{C}])?$/u, 'has blanks at an end, or control characters'),
+);
 const Flag = v.boolean();
 const List = v.array(Text);
 const Count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
@@ -64,10 +69,7 @@ export const Config = v.strictObject({
     [],
     'keys of backends for HTTP as name=key or bare, 16 characters or more; keep them in the environment',
   ),
-  origins: unset(
-    v.array(v.pipe(v.string(), v.url())),
-    'web origins whose pages may connect and use HTTP; default: any may connect with a token',
-  ),
+  origins: unset(List, 'web origins whose pages may connect and use HTTP; default: any may connect with a token'),
   trustedProxies: set(List, [], 'addresses and networks of proxies whose X-Forwarded-For is believed'),
   admission: v.optional(
     v.strictObject({

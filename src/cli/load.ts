@@ -2,7 +2,7 @@
 import { command, CommandError, numberFlag, UsageError } from './args.js';
 import { linesOf, progressOf, reportOf } from './load/report.js';
 import { LoadRun } from './load/run.js';
-import { remoteFlags } from './remote.js';
+import { checkedUrl, remoteFlags } from './remote.js';
 
 /** What `roomwire serve` lets anyone do who may connect. */
 const DEFAULT_TOPIC = 'room:load';
@@ -71,13 +71,6 @@ export const load = command({
     if (!report.ok) throw new CommandError(report.problems.join('; '));
   },
 });
-
-function checkedUrl(text: string): string {
-  if (!URL.canParse(text) || !/^(https?|wss?):$/.test(new URL(text).protocol)) {
-    throw new UsageError(`--url takes an http(s) or ws(s) address such as http://127.0.0.1:8420, not '${text}'`);
-  }
-  return text;
-}
 
 /** Aborts at the first SIGINT or SIGTERM; a second one ends the process, as always. */
 function interrupt(): AbortSignal {

@@ -2,7 +2,7 @@
 import { connect } from '../client/node.js';
 import type { Client, ClientState } from '../client/node.js';
 import { afterMs, exchange, type Exchanged } from '../server/exchange.js';
-import { CommandError, type Flag } from './args.js';
+import { CommandError, UsageError, type Flag } from './args.js';
 
 export const remoteFlags = {
   url: {
@@ -20,6 +20,14 @@ const TIMEOUT_MS = 10_000;
 /** Of an answer: the longest are a topic's report and its history. */
 const ANSWER_BYTES = 64 * 1024 * 1024;
 
+/** Throws a UsageError. */
+export function checkedUrl(text: string): string {
+  if (!URL.canParse(text) || !/^(https?|wss?):$/.test(new URL(text).protocol)) {
+    throw new UsageError(`--url takes an http(s) or ws(s) address such as http://127.0.0.1:8420, not '${text}'`);
+  }
+  return text;
+}
+
 export function httpUrl(url: string): string {
   return url.replace(/^ws/, 'http').replace(/\/+$/, '');
 }
@@ -34,7 +42,7 @@ export async function request(
     headers = {},
   }: { readonly method?: string; readonly body?: unknown; readonly headers?: Readonly<Record<string, string>> } = {},
 ): Promise<unknown> {
-  const url = httpUrl(flags.url as string);
+  const url = httpUrl(checkedUrl(flags.url as string));
   const text = body === undefined ? undefined : JSON.stringify(body);
   let answer: Exchanged;
   try {
@@ -81,7 +89,8 @@ function parsed({ body }: Exchanged): unknown {
 }
 
 /** Connects, or throws a CommandError with the reason after the first refusal. */
-export async function connectTo(url: string, token: string | undefined): Promise<Client> {
+export async function connectTo(address: string, token: string | undefined): Promise<Client> {
+  const url = checkedUrl(address);
   const client = connect(url.replace(/^http/, 'ws'), {
     ...(token === undefined ? {} : { token }),
     agent: 'roomwire-cli',

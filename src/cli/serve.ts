@@ -13,6 +13,7 @@ import { StoreError } from '../store/store.js';
 import { command, CommandError } from './args.js';
 import { contractWith } from './default-contract.js';
 import type { Config } from './config.js';
+import { requireDirectory, requireFile } from './places.js';
 import { readSettings, settingFlags } from './settings.js';
 import { version } from '../http/version.js';
 
@@ -38,6 +39,7 @@ export const serve = command({
     const config = readSettings(flags, process.env, flags.config);
     const log = pino({ level: config.logLevel, redact: SECRETS }, pino.destination({ dest: 2, sync: true }));
     const { data: path, durability, memory, origins, page, metrics } = config;
+    let trail: ((line: AuditLine) => void) | undefined;
     const store = memory ? memoryStore() : lmdbStore({ path, durability });
     const presenterOnly: TopicRules = {
       publish: { frame_update: ({ session, params }) => roomsApi().presenterOf(params['id'] ?? '') === session.sid },
@@ -53,7 +55,7 @@ export const serve = command({
         admission: { ...config.admission, trustedProxies: config.trustedProxies, origins },
         policy: { 'room:{id}': presenterOnly },
         log,
-        audit: config.audit === undefined ? undefined : auditTrail(config.audit),
+        audit: config.audit === undefined ? undefined : (line) => trail?.(line),
         auth: {
           secret: config.jwtSecret,
           publicKey: config.jwtPublicKey === undefined ? undefined : readKey(config.jwtPublicKey),
@@ -66,11 +68,16 @@ export const serve = command({
       }),
     );
     const roomsApi = (): RoomsApi => (server.plugins as unknown as { readonly rooms: RoomsApi }).rooms;
+    const { host, port } = config;
+    // Before it is opened, so that --check-config says the same.
+    refuseEarly(() => server.check({ port, host }));
+    if (!memory) requireDirectory('data', path);
+    if (config.audit !== undefined && config.audit !== '-') requireFile('audit', config.audit);
     if (flags['check-config']) {
       process.stdout.write('the settings are right\n');
       return;
     }
-    const { host, port } = config;
+    if (config.audit !== undefined) trail = auditTrail(config.audit);
     let url: string;
     try {
       ({ url } = await server.listen({ port, host }));
@@ -89,7 +96,7 @@ export const serve = command({
 function rulers({ hooks: backend, proxy, policy: grants }: Config): Plugin[] {
   const { url, secret } = backend;
   if (url === undefined) {
-    if (proxy.length > 0 || backend.events.length > 0) {
+    if (proxy.length > 0 || backend.events.length > 0 || secret !== undefined) {
       throw new TypeError('hooks.url is not set: the calls of proxy and the events of hooks have nowhere to go');
     }
     return [policy(grants)];
@@ -124,8 +131,8 @@ function refuseEarly<T>(make: () => T): T {
   try {
     return make();
   } catch (error) {
-    if (error instanceof TypeError) throw new CommandError(error.message);
-    throw error;
+    if (error instanceof CommandError) throw error;
+    throw new CommandError((error as Error).message);
   }
 }
 

@@ -8,6 +8,8 @@ import * as v from 'valibot';
 import { requireCarriable } from '../protocol/validate.js';
 import { CommandError, UsageError, type Flag, type Flags } from './args.js';
 import { Config } from './config.js';
+import { settingsIn } from './environment.js';
+import { readList, readSwitch, readWhole } from './values.js';
 
 type Kind = 'text' | 'number' | 'boolean' | 'list' | 'choice' | 'file';
 
@@ -72,6 +74,16 @@ function kindOf({ type }: Node): Kind {
   return kinds[type] ?? 'file';
 }
 
+/** What an Invalid type means to somebody who wrote text. */
+const WANTED: Readonly<Partial<Record<Kind, string>>> = {
+  boolean: 'takes true or false: ',
+  list: 'takes a list such as A,B, no item of it empty: ',
+};
+
+function kindAt(path: string): Kind {
+  return settings.find((setting) => setting.path === path)?.kind ?? 'text';
+}
+
 const SECRET = /secret|apiKeys/i;
 
 const VALUES: Readonly<Record<Kind, string>> = {
@@ -112,10 +124,14 @@ export function readSettings(
   const raw = file === undefined ? {} : readFile(file);
   /** By path: where the value came from. */
   const sources = new Map<string, string>();
+  const variables = settingsIn(
+    env,
+    settings.flatMap((setting) => setting.env ?? []),
+  );
   for (const setting of settings) {
     if (setting.flag === undefined || setting.env === undefined) continue;
     const fromFlag = given[setting.flag];
-    const fromEnv = env[setting.env];
+    const fromEnv = variables[setting.env];
     if (fromFlag !== undefined) {
       sources.set(setting.path, `--${setting.flag}`);
       put(
@@ -123,7 +139,7 @@ export function readSettings(
         setting.path,
         fromFlag === true ? !setting.flag.startsWith('no-') : parsed(setting.kind, String(fromFlag)),
       );
-    } else if (fromEnv !== undefined && fromEnv !== '') {
+    } else if (fromEnv !== undefined) {
       sources.set(setting.path, setting.env);
       put(raw, setting.path, parsed(setting.kind, fromEnv));
     }
@@ -137,7 +153,7 @@ export function readSettings(
     const source = sources.get(path) ?? sources.get(path.replace(/\.\d+$/, ''));
     if (source?.startsWith('--') !== true) isUsage = false;
     // What was wrong with a secret is not for the terminal's history.
-    const message = SECRET.test(path) ? 'is not right' : issue.message;
+    const message = SECRET.test(path) ? 'is not right' : `${WANTED[kindAt(path)] ?? ''}${issue.message}`;
     return `${source ?? `${file ?? 'config'}: ${path}`}: ${message}`;
   });
   const message = `wrong settings: ${problems.join('; ')}`;
@@ -153,18 +169,15 @@ function requireText(raw: Readonly<Record<string, unknown>>, file: string | unde
   }
 }
 
+/** What does not fit its kind stays text, for the schema to refuse. */
 function parsed(kind: Kind, text: string): unknown {
   switch (kind) {
     case 'number':
-      // What is no number is left for the schema to refuse.
-      return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : text;
+      return readWhole(text) ?? text;
     case 'boolean':
-      return text !== '0' && text !== 'false';
+      return readSwitch(text) ?? text;
     case 'list':
-      return text
-        .split(',')
-        .map((item) => item.trim())
-        .filter((item) => item !== '');
+      return readList(text) ?? text;
     default:
       return text;
   }

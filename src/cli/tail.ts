@@ -1,6 +1,6 @@
 /** `roomwire tail`: follows a topic and prints each event as a line of JSON. */
 import { messageOf } from '../protocol/code-texts.js';
-import { command, CommandError } from './args.js';
+import { command, CommandError, numberFlag } from './args.js';
 import { printJson, tell } from './print.js';
 import { connectTo, remoteFlags } from './remote.js';
 
@@ -16,9 +16,8 @@ export const tail = command({
     count: { type: 'string', value: 'N', help: 'stop after N events' },
   },
   async run(flags, [topic = '']) {
+    const left = flags.count === undefined ? Infinity : numberFlag('count', flags.count, 1, Number.MAX_SAFE_INTEGER);
     const client = await connectTo(flags.url as string, flags.token);
-    const left = flags.count === undefined ? Infinity : Number(flags.count);
-    if (!(left > 0)) throw new CommandError('--count takes a number above 0');
     let printed = 0;
     const room = /^room:(.+)$/.exec(topic)?.[1];
     const group = /^overview:(.+)$/.exec(topic)?.[1];

@@ -1,6 +1,13 @@
 /** `roomwire token`: signs a token for development and scripts. */
 import { SignJWT } from 'jose';
 import { command, CommandError, UsageError } from './args.js';
+import { readList } from './values.js';
+
+function groupsIn(text: string): string[] {
+  const groups = readList(text);
+  if (groups === undefined) throw new UsageError(`--groups takes such as a,b, not '${text}'`);
+  return groups;
+}
 
 export const token = command({
   name: 'token',
@@ -25,7 +32,7 @@ export const token = command({
     if (key.length < 32) throw new CommandError('the secret needs at least 32 bytes, such as `openssl rand -hex 32`');
     const jwt = new SignJWT({
       ...(name === undefined ? {} : { name }),
-      ...(groups === undefined ? {} : { groups: groups.split(',') }),
+      ...(groups === undefined ? {} : { groups: groupsIn(groups) }),
     })
       .setProtectedHeader({ alg: 'HS256' })
       .setSubject(sub)

@@ -3,6 +3,7 @@
  * in, answers the policy's questions and the calls that the config sends it, and hears who joins and
  * leaves. Written on the server's public API alone.
  */
+import { LONGEST_MS, oneOf, wholeNumber } from '../protocol/setting.js';
 import type { RoomsApi } from '../rooms/rooms.js';
 import type { Plugin, PluginHost } from '../server/api.js';
 import { isLoopback } from '../server/server.js';
@@ -69,7 +70,19 @@ export function hooks(options: HooksOptions): Plugin<'hooks', HooksApi> {
   if (options.secret.length < 32) {
     throw new TypeError('hooks.secret: use at least 32 characters, such as `openssl rand -hex 32`');
   }
+  checkNumbers(options);
   return { name: 'hooks', setup: (server) => install(server, url, options) };
+}
+
+function checkNumbers(options: HooksOptions): void {
+  for (const name of ['timeoutMs', 'callTimeoutMs'] as const)
+    wholeNumber(`hooks.${name}`, options[name] ?? 1, 1, LONGEST_MS);
+  for (const name of ['atOnce', 'waiting', 'notices'] as const) {
+    wholeNumber(`hooks.${name}`, options[name] ?? 1, name === 'atOnce' ? 1 : 0);
+  }
+  for (const name of ['retries', 'cacheMs'] as const) wholeNumber(`hooks.${name}`, options[name] ?? 0);
+  oneOf('hooks.whenDown', options.whenDown ?? 'refuse', ['refuse', 'allow']);
+  for (const event of options.events ?? []) oneOf('hooks.events', event, ['connect', 'join', 'leave']);
 }
 
 function install(server: PluginHost, url: URL, options: HooksOptions): HooksApi {

@@ -1,5 +1,6 @@
 /** The HTTP plugin: health, REST for rooms, publishing for backends and the page, on the server's own port. */
 import type { AuditEvent, HttpCaller, HttpRequest, HttpResponse, Plugin, PluginHost } from '../server/api.js';
+import { oneOf, webOrigin } from '../protocol/setting.js';
 import type { RoomsApi } from '../rooms/rooms.js';
 import { adminRoutes } from './admin-routes.js';
 import { healthRoutes } from './health-routes.js';
@@ -41,6 +42,8 @@ const EVENTS: Readonly<Record<number, AuditEvent>> = {
 
 /** Put it after `rooms()` in `plugins` to serve their REST too. */
 export function http({ page = true, metrics = 'key', origins = [] }: HttpOptions = {}): Plugin<'http', HttpApi> {
+  oneOf('metrics', metrics, ['key', 'open', 'off']);
+  for (const origin of origins) webOrigin('origins', origin);
   return {
     name: 'http',
     setup(server) {

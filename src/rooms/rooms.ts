@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { RoomwireError } from '../protocol/errors.js';
 import type { Lease, RoomFields } from '../protocol/rooms-contract.js';
+import { oneOf, wholeNumber } from '../protocol/setting.js';
 import type { Plugin, PluginHost, Session, Transaction } from '../server/api.js';
 import { actionsFor, groupsOf, type RoomAction, type Verdict } from './access.js';
 import type {
@@ -72,6 +73,8 @@ const SCAN = 5_000;
 
 /** The rooms plugin. The contract must use `roomsContract()`. */
 export function rooms(options: RoomsOptions = {}): Plugin<'rooms', RoomsApi> {
+  oneOf('rooms.membership', options.membership ?? 'many', ['one', 'one-per-user', 'many']);
+  for (const name of ['memberTtl', 'hostGrace'] as const) wholeNumber(`rooms.${name}`, options[name] ?? 0);
   return { name: 'rooms', setup: (server) => new Rooms(server, options) };
 }
 

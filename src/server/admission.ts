@@ -1,6 +1,6 @@
 /** Who may knock at all, before there is a connection: which addresses, which subprotocol. Used by server.ts. */
-import { isIP } from 'node:net';
 import { SUBPROTOCOL, TOKEN_ITEM_PREFIX } from '../protocol/frames.js';
+import { isLoopbackAddress } from './addresses.js';
 
 /** RW-CON-2: ours when offered; else the first item that is no token, so that the close code can be read. */
 export function chooseSubprotocol(offered: readonly string[]): string | undefined {
@@ -10,8 +10,7 @@ export function chooseSubprotocol(offered: readonly string[]): string | undefine
 
 /** Whether only this machine can reach `host`: the one place where guests are let in. */
 export function isLoopback(host: string): boolean {
-  if (host === 'localhost' || host === '::1') return true;
-  return isIP(host) === 4 && host.startsWith('127.');
+  return host === 'localhost' || isLoopbackAddress(host);
 }
 
 /**

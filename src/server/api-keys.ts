@@ -14,6 +14,7 @@ interface Known {
 /** The `=` at the end of base64 begins no key. */
 const NAMED = /^([a-z0-9][\w.-]{0,63})=(?!=*$)(.*)$/is;
 const SHORTEST = 16;
+const CARRIED = /^[\x21-\x7e]+$/;
 
 export class ApiKeys {
   readonly #known: readonly Known[];
@@ -26,6 +27,11 @@ export class ApiKeys {
       if (key.length < SHORTEST) {
         throw new TypeError(
           `auth.apiKeys: use at least ${SHORTEST} characters, such as \`openssl rand -hex 16\`${name === undefined ? '' : `, after ${name}=`}`,
+        );
+      }
+      if (!CARRIED.test(key)) {
+        throw new TypeError(
+          'auth.apiKeys: no blanks, and nothing but ASCII: an Authorization header carries no others',
         );
       }
       return { digest: digest(key), caller: callerOf(name, key) };

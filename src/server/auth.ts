@@ -2,10 +2,11 @@
  * Who a client is: JSON Web Tokens checked by `jose` for sockets and HTTP, API keys for backends,
  * and guests, who are let in only on loopback when no keys are configured.
  */
-import { createPublicKey, randomBytes, type KeyObject } from 'node:crypto';
+import { randomBytes, type KeyObject } from 'node:crypto';
 import { decodeProtectedHeader, errors as joseErrors, jwtVerify, type CryptoKey, type JWTPayload } from 'jose';
 import { encode, EncodeError } from '../protocol/codec.js';
 import { RoomwireError } from '../protocol/errors.js';
+import { anyNumber } from '../protocol/setting.js';
 import { shortened } from '../protocol/text.js';
 import type { HttpCaller, Log, User } from './api.js';
 import { ApiKeys } from './api-keys.js';
@@ -13,6 +14,7 @@ import { afterMs } from './exchange.js';
 import { KeysUnavailable, RemoteKeys } from './jwks.js';
 import { silent } from './log.js';
 import { tooMany } from './rates.js';
+import { publicKeyAlgorithms, publicKeyOf, secretAlgorithms, setAlgorithms } from './token-keys.js';
 import type { Timer } from './wheel.js';
 
 export type Claims = JWTPayload & Readonly<Record<string, unknown>>;
@@ -103,20 +105,27 @@ export class Authenticator {
       this.#key = new TextEncoder().encode(options.secret);
       if (this.#key.length < 32)
         throw new TypeError('auth.secret: use at least 32 bytes, such as `openssl rand -hex 32`');
-      this.#algorithms = [...(options.algorithms ?? ['HS256'])];
-      if (this.#algorithms.some((name) => !/^HS(256|384|512)$/.test(name))) {
-        throw new TypeError('auth.algorithms: a secret takes HS256, HS384 or HS512');
-      }
+      this.#algorithms = secretAlgorithms(options.algorithms);
     } else if (options.publicKey !== undefined) {
-      const key = readPublicKey(options.publicKey);
+      const key = publicKeyOf(options.publicKey);
       this.#key = key;
-      this.#algorithms = [...(options.algorithms ?? algorithmsOf(key))];
-      refuseSymmetric(this.#algorithms);
+      this.#algorithms = publicKeyAlgorithms(key, options.algorithms);
     } else if (options.jwksUrl !== undefined) {
       this.#key = new RemoteKeys(options.jwksUrl, { monotonic, after, log });
-      this.#algorithms = [...(options.algorithms ?? ['RS256', 'PS256', 'ES256', 'EdDSA'])];
-      refuseSymmetric(this.#algorithms);
-    } else this.#algorithms = [];
+      this.#algorithms = setAlgorithms(options.algorithms);
+    } else {
+      this.#algorithms = [];
+      // They would be believed to keep others out.
+      for (const name of ['algorithms', 'issuer', 'audience'] as const) {
+        if (options[name] !== undefined) {
+          throw new TypeError(`auth.${name}: means nothing without a key: set auth.secret, publicKey or jwksUrl`);
+        }
+      }
+    }
+    for (const name of ['issuer', 'audience'] as const) {
+      if (options[name] === '') throw new TypeError(`auth.${name}: is empty: no token could name it`);
+    }
+    if (options.clockTolerance !== undefined) anyNumber('auth.clockTolerance', options.clockTolerance);
     this.#apiKeys = new ApiKeys(options.apiKeys ?? []);
   }
 
@@ -252,13 +261,6 @@ function isName(item: unknown): item is string {
   return typeof item === 'string' && !/\p{Surrogate}/u.test(item);
 }
 
-function refuseSymmetric(algorithms: readonly string[]): void {
-  // A public key taken as an HMAC secret would let everyone sign: the classic confusion.
-  if (algorithms.some((name) => /^(HS|none)/i.test(name))) {
-    throw new TypeError('auth.algorithms: a public key takes no HS algorithm and never none');
-  }
-}
-
 const animals = ['otter', 'heron', 'lynx', 'wren', 'newt', 'ibex', 'crane', 'vole', 'finch', 'marten', 'tern', 'hare'];
 
 /** A guest with a made-up name. */
@@ -270,33 +272,4 @@ export function guest(): Identity {
     expiresAt: null,
     guest: true,
   };
-}
-
-function readPublicKey(pem: string): KeyObject {
-  let key: KeyObject;
-  try {
-    key = createPublicKey(pem);
-  } catch (error) {
-    throw new TypeError('auth.publicKey: not a public key in PEM', { cause: error });
-  }
-  const bits = key.asymmetricKeyDetails?.modulusLength;
-  if (bits !== undefined && bits < 2048)
-    throw new TypeError(`auth.publicKey: RSA needs 2,048 bits or more, not ${bits}`);
-  return key;
-}
-
-function algorithmsOf(key: KeyObject): string[] {
-  switch (key.asymmetricKeyType) {
-    case 'rsa':
-      return ['RS256', 'PS256'];
-    case 'ed25519':
-      return ['EdDSA'];
-    case 'ec': {
-      const curve = key.asymmetricKeyDetails?.namedCurve;
-      const name = curve === 'secp384r1' ? 'ES384' : curve === 'secp521r1' ? 'ES512' : 'ES256';
-      return [name];
-    }
-    default:
-      throw new TypeError(`auth.publicKey: keys of type ${key.asymmetricKeyType} are not supported`);
-  }
 }

@@ -3,7 +3,8 @@
  * counts, rates of upgrades, and a pause for addresses that keep presenting bad tokens. Used by
  * server.ts for every upgrade.
  */
-import { BlockList, isIP } from 'node:net';
+import { anyNumber, knownNames, wholeNumber } from '../protocol/setting.js';
+import { hopAddress, networkOf, Networks } from './addresses.js';
 import { spend, waitFor } from './rates.js';
 
 /** What keeps outsiders from using the server up before they have said who they are. 0: no limit. */
@@ -71,20 +72,26 @@ const TRY_AGAIN_MS = 1_000;
 
 export class Doorkeeper {
   readonly limits: Required<Omit<AdmissionOptions, 'trustedProxies' | 'origins'>>;
-  readonly #proxies: BlockList | undefined;
+  readonly #proxies: Networks | undefined;
   readonly #monotonic: () => number;
   readonly #addresses = new Map<string, Known>();
   #connections = 0;
   #upgradesFullAt = 0;
   #checksFullAt = 0;
 
-  /** Throws a TypeError for a proxy that is no address or network. */
+  /** Throws a TypeError for a limit that is none, and for a proxy that is no address or network. */
   constructor(options: AdmissionOptions, monotonic: () => number) {
     const { trustedProxies = [], origins: _origins, ...limits } = options;
     const given = Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined));
     this.limits = { ...defaultAdmission, ...given };
+    knownNames('admission', given, Object.keys(defaultAdmission));
+    for (const [name, value] of Object.entries(this.limits)) {
+      const path = `admission.${name}`;
+      if (name.includes('PerSecond')) anyNumber(path, value);
+      else wholeNumber(path, value, name === 'tokenChecks' ? 1 : 0);
+    }
     this.#monotonic = monotonic;
-    if (trustedProxies.length > 0) this.#proxies = networks(trustedProxies);
+    if (trustedProxies.length > 0) this.#proxies = new Networks('trustedProxies', trustedProxies);
   }
 
   /** The client's own address: what the nearest proxy that is not trusted told, from the right. */
@@ -92,8 +99,8 @@ export class Doorkeeper {
     if (this.#proxies === undefined || forwardedFor === undefined) return peer;
     let address = peer;
     for (const hop of forwardedFor.split(',').reverse()) {
-      if (!contains(this.#proxies, address)) break;
-      const next = plain(hop.trim());
+      if (!this.#proxies.has(address)) break;
+      const next = hopAddress(hop.trim());
       if (next === undefined) break;
       address = next;
     }
@@ -190,14 +197,14 @@ export class Doorkeeper {
   }
 
   #known(address: string): Known | undefined {
-    return this.#addresses.get(holderOf(address));
+    return this.#addresses.get(networkOf(address));
   }
 
   #remember(address: string, now: number): Known {
     let known = this.#known(address);
     if (known === undefined) {
       if (this.#addresses.size >= REMEMBERED) this.#forget(now);
-      this.#addresses.set(holderOf(address), (known = newcomer()));
+      this.#addresses.set(networkOf(address), (known = newcomer()));
     }
     return known;
   }
@@ -217,46 +224,4 @@ export class Doorkeeper {
 
 function newcomer(): Known {
   return { connections: 0, upgradesFullAt: 0, badTokensFullAt: 0, requestsFullAt: 0 };
-}
-
-/** Whom an address stands for: of IPv6 the network of 64 bits, all of which one household or server has. */
-function holderOf(address: string): string {
-  if (!address.includes(':')) return address;
-  const [head = '', tail] = address.toLowerCase().split('::');
-  const groups = head === '' ? [] : head.split(':');
-  if (tail !== undefined) {
-    const after = tail === '' ? [] : tail.split(':');
-    const missing = 8 - groups.length - after.length - (tail.includes('.') ? 1 : 0);
-    groups.push(...Array.from({ length: missing }, () => '0'), ...after);
-  }
-  return `${groups
-    .slice(0, 4)
-    .map((group) => group.replace(/^0+(?=.)/, ''))
-    .join(':')}::/64`;
-}
-
-function networks(list: readonly string[]): BlockList {
-  const blocks = new BlockList();
-  for (const entry of list) {
-    const [address = '', prefix] = entry.split('/');
-    const version = isIP(address);
-    const bits = prefix === undefined ? (version === 4 ? 32 : 128) : Number(prefix);
-    if (version === 0 || !Number.isInteger(bits) || bits < 0 || bits > (version === 4 ? 32 : 128)) {
-      throw new TypeError(`trustedProxies: '${entry}' is no address or network such as 10.0.0.0/8`);
-    }
-    blocks.addSubnet(address, bits, version === 4 ? 'ipv4' : 'ipv6');
-  }
-  return blocks;
-}
-
-function contains(blocks: BlockList, address: string): boolean {
-  const version = isIP(address);
-  return version !== 0 && blocks.check(address, version === 4 ? 'ipv4' : 'ipv6');
-}
-
-/** A hop without its port; undefined for what is no address. */
-function plain(hop: string): string | undefined {
-  const bare =
-    /^\[(.*)\](?::\d+)?$/.exec(hop)?.[1] ?? (/^[\d.]+:\d+$/.test(hop) ? hop.slice(0, hop.indexOf(':')) : hop);
-  return isIP(bare) === 0 ? undefined : bare.toLowerCase();
 }

@@ -104,6 +104,8 @@ export interface Server<S extends Shape, U extends User, P extends readonly Plug
   why(topic: string, offset: number, sidOrUser: string): Promise<WhyReport>;
   /** Ends a session for good, closing its connection with `kicked` at once: what it asked for and waits is not done. */
   kick(session: Session<U>, reason?: string): Promise<void>;
+  /** Throws what `listen` would refuse for the options alone; opens nothing. */
+  check(options?: ListenOptions): void;
   /** Opens the store and listens. Rejects with what to do when it cannot. */
   listen(options?: ListenOptions): Promise<{ readonly port: number; readonly host: string; readonly url: string }>;
   /** GOAWAY to everyone (their next try spread over `spreadMs`), then closes and flushes the store. */

@@ -8,7 +8,7 @@ import { decodeScanned } from '../protocol/decode.js';
 import type { Contract, ShapeOf } from '../protocol/contract.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { SUBPROTOCOL, type Value } from '../protocol/frames.js';
-import { defaultLimits, type Limits } from '../protocol/limits.js';
+import type { Limits } from '../protocol/limits.js';
 import { topicPattern } from '../protocol/pattern.js';
 import { scanValue } from '../protocol/scan.js';
 import { checked } from '../protocol/validate.js';
@@ -48,8 +48,10 @@ import { Doorkeeper, type Refusal } from './doorkeeper.js';
 import { serverItem } from './hub/events-frame.js';
 import type { Hub } from './hub/hub.js';
 import { hashOfData, once, sweepKeys } from './keys.js';
+import { limitsOf } from './limits.js';
 import { quietly, silent } from './log.js';
 import { requireName } from './names.js';
+import { checkListen, checkOptions } from './option-checks.js';
 import { DEFAULT_CALL_MS } from './running-call.js';
 import type { CloseOptions, ListenOptions, Server, ServerOptions } from './options.js';
 import { Policy } from './policy.js';
@@ -59,7 +61,7 @@ import { KeyedRate, Rates, tooMany } from './rates.js';
 import { Refusals } from './refusals.js';
 import { SessionRegistry, type ServerSession } from './session.js';
 import { TokenCheck } from './token-check.js';
-import { chooseTransport } from './transport/choose.js';
+import { checkEngine, chooseTransport } from './transport/choose.js';
 import { check } from './transport/http-answer.js';
 import type { Transport, UpgradeInfo } from './transport/transport.js';
 import type { ResumeHook } from './welcome.js';
@@ -127,7 +129,8 @@ class RoomServer implements PluginHost {
   constructor(options: ServerOptions<Contract, User, readonly Plugin[]>) {
     this.#options = options;
     this.contract = options.contract;
-    this.limits = { ...defaultLimits, ...options.limits };
+    checkOptions(options);
+    this.limits = limitsOf(options.limits ?? {});
     this.#registry = new SessionRegistry(this.limits);
     this.log = quietly(options.log ?? silent, (ms, fn) => this.#wheel.after(ms, fn));
     this.#store = options.store ?? memoryStore();
@@ -392,6 +395,17 @@ class RoomServer implements PluginHost {
 
   // ---- life ----------------------------------------------------------------------------------------
 
+  check({ port = 8420, host = '127.0.0.1' }: ListenOptions = {}): void {
+    checkListen({ port, host });
+    if (!isLoopback(host) && !this.#auth.configured) {
+      throw new TypeError(
+        `refusing to listen on ${host} without keys: everybody could come in. Set auth.secret or auth.publicKey ` +
+          '(ROOMWIRE_JWT_SECRET, ROOMWIRE_JWT_PUBLIC_KEY), or listen on 127.0.0.1',
+      );
+    }
+    checkEngine(this.#options.engine ?? 'auto');
+  }
+
   async listen(options: ListenOptions = {}): Promise<{ port: number; host: string; url: string }> {
     if (this.#state !== 'new') throw new Error('listen() can be called once');
     const opening = this.#listen(options);
@@ -404,14 +418,8 @@ class RoomServer implements PluginHost {
     host: string;
     url: string;
   }> {
-    const loopback = isLoopback(host);
-    if (!loopback && !this.#auth.configured) {
-      throw new Error(
-        `refusing to listen on ${host} without keys: everybody could come in. Set auth.secret or auth.publicKey ` +
-          '(ROOMWIRE_JWT_SECRET, ROOMWIRE_JWT_PUBLIC_KEY), or listen on 127.0.0.1',
-      );
-    }
-    this.#guests = loopback && !this.#auth.configured;
+    this.check({ port, host });
+    this.#guests = isLoopback(host) && !this.#auth.configured;
     this.#state = 'opening';
     try {
       this.#transport = chooseTransport(

@@ -9,6 +9,7 @@
 import { randomBytes } from 'node:crypto';
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { oneOf } from '../protocol/setting.js';
 import { damageOf } from './lmdb-check.js';
 import { Contents } from './lmdb-contents.js';
 import { openEngine, type Environment } from './lmdb-engine.js';
@@ -29,6 +30,7 @@ export interface LmdbOptions {
 }
 
 export function lmdbStore({ path, durability = 'process', mapSize = 8 * 2 ** 30, bootId }: LmdbOptions): Store {
+  oneOf('durability', durability, ['process', 'power']);
   let opened: Opened | undefined;
   const current = (): Opened => {
     if (opened === undefined) throw new Error('the store is not open');

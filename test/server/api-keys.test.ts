@@ -11,7 +11,7 @@ t.test('a key is bare or has a name, and base64 that ends with = is no name', as
     [`ci=${key}`, key, 'api-key:ci'],
     [`ci.2=${padded}`, padded, 'api-key:ci.2'],
     [`ci=a=${key}`, `a=${key}`, 'api-key:ci'],
-    [`a name=${key}`, `a name=${key}`, 'api-key'],
+    [`a+name=${key}`, `a+name=${key}`, 'api-key'],
   ] as const) {
     const keys = new ApiKeys([text]);
     t.equal(keys.find(sent)?.user.id, id, text);
@@ -24,6 +24,7 @@ t.test('keys that are too short, and one key under two names, are refused', asyn
   for (const keys of [[''], ['x'.repeat(15)], ['ci=x'], [`ci=${'x'.repeat(15)}`]]) {
     t.throws(() => new ApiKeys(keys), { name: 'TypeError', message: /auth\.apiKeys: use at least 16/ });
   }
+  t.throws(() => new ApiKeys([`a name=${key}`]), { message: /no blanks/ });
   t.throws(() => new ApiKeys([`a=${key}`, `b=${key}`]), { message: /two names/ });
   t.throws(() => new ApiKeys([key, `b=${key}`]), { message: /two names/ });
 });

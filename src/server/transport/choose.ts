@@ -4,6 +4,17 @@ import { loadUws } from './uws-load.js';
 import { createUwsTransport } from './uws.js';
 import { createWsTransport } from './ws.js';
 
+/** Throws when no native build loads and `uws` must. */
+export function checkEngine(engine: 'auto' | 'uws' | 'ws'): void {
+  if (engine !== 'uws') return;
+  const loaded = loadUws();
+  if ('module' in loaded) return;
+  throw new Error(
+    `No native build of uWebSockets.js loads here (${loaded.reasons.join('; ')}). Install one for this Node and system ` +
+      `(npm install uNetworking/uWebSockets.js#v20.57.0), or choose the engine "ws" or "auto".`,
+  );
+}
+
 /**
  * `auto` falls back to ws and says so in one line to `log`; `uws` throws when no native build loads.
  */
@@ -12,16 +23,11 @@ export function chooseTransport(
   options: TransportOptions,
   log: (line: string) => void,
 ): Transport {
+  checkEngine(engine);
   if (engine === 'ws') return createWsTransport(options);
   const loaded = loadUws();
   if ('module' in loaded) return createUwsTransport(loaded.module, options);
   const why = loaded.reasons.join('; ');
-  if (engine === 'uws') {
-    throw new Error(
-      `No native build of uWebSockets.js loads here (${why}). Install one for this Node and system ` +
-        `(npm install uNetworking/uWebSockets.js#v20.57.0), or choose the engine "ws" or "auto".`,
-    );
-  }
   log(`Using the slower engine "ws": no native build of uWebSockets.js loads here (${why}).`);
   return createWsTransport(options);
 }

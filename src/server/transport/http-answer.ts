@@ -3,7 +3,6 @@
  * its answer checked (an engine would let a line break in a header through, or throw), and what it
  * throws becomes a 500.
  */
-import { SocketAddress } from 'node:net';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import type { HttpRequest, HttpResponse, TransportOptions } from './transport.js';
 
@@ -50,13 +49,6 @@ export function check(response: HttpResponse): Answer {
     validateHeaderValue(name, value);
   }
   return { status, headers, body, bodyBytes: status === 204 || status === 304 ? undefined : Buffer.byteLength(body) };
-}
-
-/** One spelling of a peer's address for both engines: IPv4 where it is one, else the short form of IPv6. */
-export function plainAddress(text: string): string {
-  if (!text.includes(':')) return text;
-  const short = new SocketAddress({ address: text.replace(/%.*/, ''), family: 'ipv6' }).address;
-  return short.startsWith('::ffff:') && short.includes('.') ? short.slice(7) : short;
 }
 
 /** The offered subprotocols in order, from the header's value. */

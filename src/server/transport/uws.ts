@@ -5,7 +5,8 @@
  */
 import { STATUS_CODES } from 'node:http';
 import { createServer } from 'node:net';
-import { type Answer, ask, badUpgrade, check, offeredSubprotocols, plainAddress } from './http-answer.js';
+import { peerAddress } from '../addresses.js';
+import { type Answer, ask, badUpgrade, check, offeredSubprotocols } from './http-answer.js';
 import { quietly, Sink } from './sink.js';
 import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, UpgradeInfo } from './transport.js';
 import type { UwsModule, UwsRequest, UwsResponse, UwsWebSocket } from './uws-load.js';
@@ -291,7 +292,7 @@ function cut(response: UwsResponse): void {
 }
 
 function addressOf(response: UwsResponse): string {
-  return plainAddress(Buffer.from(response.getRemoteAddressAsText()).toString());
+  return peerAddress(Buffer.from(response.getRemoteAddressAsText()).toString());
 }
 
 function headersOf(request: UwsRequest): Readonly<Record<string, string>> {

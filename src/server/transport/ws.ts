@@ -5,7 +5,8 @@
 import { STATUS_CODES, createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket as NetSocket } from 'node:net';
 import { type ServerOptions, WebSocket, WebSocketServer } from 'ws';
-import { type Answer, ask, badUpgrade, check, offeredSubprotocols, plainAddress } from './http-answer.js';
+import { peerAddress } from '../addresses.js';
+import { type Answer, ask, badUpgrade, check, offeredSubprotocols } from './http-answer.js';
 import { quietly, Sink } from './sink.js';
 import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, UpgradeInfo } from './transport.js';
 
@@ -161,7 +162,7 @@ export function createWsTransport(options: TransportOptions): Transport {
 function upgradeInfo(request: IncomingMessage): UpgradeInfo {
   const { headers } = request;
   return {
-    address: plainAddress(request.socket.remoteAddress ?? ''),
+    address: peerAddress(request.socket.remoteAddress ?? ''),
     ...target(request),
     authorization: headers.authorization ?? '',
     origin: headers.origin ?? '',
@@ -186,7 +187,7 @@ function serve(
   const head = {
     method: request.method ?? 'GET',
     ...target(request),
-    address: plainAddress(request.socket.remoteAddress ?? ''),
+    address: peerAddress(request.socket.remoteAddress ?? ''),
     headers,
   };
   let asked = false;
