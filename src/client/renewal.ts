@@ -1,6 +1,6 @@
 /** A new token before the old one expires, sent in-band with AUTH, so that nothing is interrupted. */
 import * as Op from '../protocol/opcodes.js';
-import { MIN_RENEWAL_MS, RENEWAL_MARGIN_MS, RENEWAL_RETRY_MS } from './bounds.js';
+import { MAX_TIMEOUT_MS, MIN_RENEWAL_MS, RENEWAL_MARGIN_MS, RENEWAL_RETRY_MS } from './bounds.js';
 import type { Context } from './context.js';
 
 export class Renewal {
@@ -26,7 +26,10 @@ export class Renewal {
   }
 
   #in(ms: number): void {
-    this.#timer = this.#context.settings.timers.setTimeout(() => void this.#renew(), Math.max(MIN_RENEWAL_MS, ms));
+    this.#timer = this.#context.settings.timers.setTimeout(
+      () => void this.#renew(),
+      Math.min(MAX_TIMEOUT_MS, Math.max(MIN_RENEWAL_MS, ms)),
+    );
   }
 
   async #renew(): Promise<void> {

@@ -19,8 +19,23 @@ export function isLoopback(host: string): boolean {
  */
 export function isLocalOrigin(origin: string): boolean {
   if (origin === '') return true;
-  const host = URL.canParse(origin) ? new URL(origin).hostname : '';
-  return isLoopback(host.replace(/^\[(.*)\]$/, '$1'));
+  return isLocalName(URL.canParse(origin) ? new URL(origin).hostname : '');
+}
+
+/**
+ * Whether the Host header is a name of this machine. Where guests are let in, a request under another name is a page's
+ * that made its own name lead here (DNS rebinding): to its browser it is no other origin, so it would read all there is.
+ * Programs may send none; a browser always does.
+ */
+export function isLocalHost(host: string): boolean {
+  if (host === '') return true;
+  const name = /^([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{0,5})?$/i.exec(host)?.[1];
+  return name !== undefined && isLocalName(name.toLowerCase());
+}
+
+/** `localhost` and all below it never leave the machine (RFC 6761). */
+function isLocalName(name: string): boolean {
+  return /^(.*\.)?localhost\.?$/.test(name) || isLoopback(name.replace(/^\[(.*)\]$/, '$1'));
 }
 
 /** Whether pages of this origin may connect: none at all is no page; a server's own pages always may. */

@@ -13,6 +13,7 @@ import { ApiKeys } from './api-keys.js';
 import { afterMs } from './exchange.js';
 import { KeysUnavailable, RemoteKeys } from './jwks.js';
 import { silent } from './log.js';
+import { OWN_PREFIX } from './probe/own-name.js';
 import { tooMany } from './rates.js';
 import { publicKeyAlgorithms, publicKeyOf, secretAlgorithms, setAlgorithms } from './token-keys.js';
 import type { Timer } from './wheel.js';
@@ -76,6 +77,8 @@ const defaultParts = {
 const KEYS_RETRY_MS = 2_000;
 /** Of a user's name, in UTF-16 units. */
 const NAME_LENGTH = 200;
+/** The last ms that a Date has: what expires later never does, and all clients can hold it as an int. */
+const LAST_MS = 8_640_000_000_000_000;
 /** Bytes of a token; more is not looked at. */
 const TOKEN_BYTES = 8 * 1024;
 
@@ -181,8 +184,8 @@ export class Authenticator {
       this.#waiting.shift()?.();
     }
     const user = this.#userOf(claims);
-    const expiresAt = typeof claims.exp === 'number' ? claims.exp * 1000 : null;
-    return { user, expiresAt, guest: false };
+    if (user.id === OWN_PREFIX) throw new RoomwireError('forbidden', "this name is the server's own");
+    return { user, expiresAt: expiryOf(claims), guest: false };
   }
 
   async #keyOf(token: string): Promise<Uint8Array | KeyObject | CryptoKey> {
@@ -243,6 +246,11 @@ export function problemOfUser(user: User): string | undefined {
     if (error instanceof EncodeError) return error.message;
     throw error;
   }
+}
+
+/** Whole ms: a claim may have a fraction, or be beyond all time. */
+function expiryOf({ exp }: Claims): number | null {
+  return typeof exp === 'number' ? Math.min(Math.floor(exp * 1_000), LAST_MS) : null;
 }
 
 function defaultUser(claims: Claims): User {

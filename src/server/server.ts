@@ -39,7 +39,7 @@ import { Authenticator, guest } from './auth.js';
 import type { CallTable, PlainHandler, TransactionHandler } from './calls.js';
 import { systemTime, type TimeSource } from './clock.js';
 import { Connection } from './connection.js';
-import { chooseSubprotocol, isAllowedOrigin, isLocalOrigin, isLoopback } from './admission.js';
+import { chooseSubprotocol, isAllowedOrigin, isLocalHost, isLocalOrigin, isLoopback } from './admission.js';
 import { Audit } from './audit.js';
 import { assemble, type Core } from './core.js';
 import { Counters } from './counters.js';
@@ -55,7 +55,8 @@ import { checkListen, checkOptions } from './option-checks.js';
 import { DEFAULT_CALL_MS } from './running-call.js';
 import type { CloseOptions, ListenOptions, Server, ServerOptions } from './options.js';
 import { Policy } from './policy.js';
-import { OWN_PREFIX, OwnKey } from './probe/own.js';
+import { OwnKey } from './probe/own.js';
+import { OWN_PREFIX } from './probe/own-name.js';
 import { Probe } from './probe/probe.js';
 import { KeyedRate, Rates, tooMany } from './rates.js';
 import { Refusals } from './refusals.js';
@@ -74,6 +75,7 @@ export type { ListenOptions, Server, ServerOptions } from './options.js';
 /** A socket's own buffer may hold this much before `send` refuses. */
 const MAX_BUFFERED = 4 * 1024 * 1024;
 const SETTLE_MS = 5_000;
+const FOREIGN_HOST = 'guests come to a name of this machine, such as localhost: for another one set keys';
 /** Ms between two looks for expired idempotency keys. */
 const SWEEP_MS = 10_000;
 
@@ -438,6 +440,7 @@ class RoomServer implements PluginHost {
             if (this.#ownKey.isIn(info.authorization)) this.#probing.add(connection);
             else this.#door.opened(address);
             if (!info.subprotocols.includes(SUBPROTOCOL)) connection.close('bad_subprotocol');
+            else if (this.#guests && !isLocalHost(info.host)) connection.close('forbidden', FOREIGN_HOST);
             else if (this.#guests && !isLocalOrigin(info.origin)) {
               connection.close('forbidden', 'guests come from pages of this machine only');
             } else if (!isAllowedOrigin(info.origin, info.host, this.#options.admission?.origins)) {
@@ -619,6 +622,17 @@ class RoomServer implements PluginHost {
       const refusal: Refusal = { status: 429, limit: 'requestsPerSecondPerAddress', retryAfterMs: wait };
       const answer = this.#later(address, refusal, 'request refused');
       return this.#refusedRequest?.(request, tooMany(wait, `${refusal.limit}: try again later`)) ?? answer;
+    }
+    const host = received.headers['host'] ?? '';
+    if (this.#guests && !isLocalHost(host)) {
+      this.#refusals.add({
+        event: 'denied',
+        address,
+        target: `${request.method} ${request.path}`,
+        reason: FOREIGN_HOST,
+      });
+      const error = new RoomwireError('forbidden', FOREIGN_HOST);
+      return this.#refusedRequest?.(request, error) ?? plain(403, FOREIGN_HOST);
     }
     try {
       for (const hook of this.#requestHooks) {

@@ -142,7 +142,6 @@ export class Welcomer {
   }
 
   async #admit(verified: Identity, presented: ServerSession | undefined, { address }: Connection): Promise<Identity> {
-    if (verified.user.id === PROBE.user.id) throw new RoomwireError('forbidden', "this name is the server's own");
     this.#countArrival(verified.user.id, presented);
     const via = presented === undefined ? 'connect' : 'resume';
     return this.#options.arrivals.admit(verified, { via, sid: presented?.sid, address });

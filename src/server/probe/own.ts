@@ -5,14 +5,12 @@
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Session } from '../api.js';
+import { OWN_PREFIX } from './own-name.js';
 import type { Identity } from '../auth.js';
-
-/** The probe's user and topic begin with this; the policy knows no such topic, whatever the contract. */
-export const OWN_PREFIX = '$probe';
 
 export const PROBE: Identity = { user: { id: OWN_PREFIX, name: 'probe' }, expiresAt: null, guest: false };
 
-/** A token whose user has this id is refused: see welcome.ts. */
+/** A token whose user has this id is refused: see auth.ts. */
 export function isProbe(session: Session | undefined): boolean {
   return session?.user.id === OWN_PREFIX;
 }

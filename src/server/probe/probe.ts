@@ -9,7 +9,8 @@ import type { Hub } from '../hub/hub.js';
 import type { SessionRegistry } from '../session.js';
 import type { Timer } from '../wheel.js';
 import { ProbeClient } from './client.js';
-import { OWN_PREFIX, type OwnKey } from './own.js';
+import type { OwnKey } from './own.js';
+import { OWN_PREFIX } from './own-name.js';
 
 /** What was found is as good as new for so long: many may ask. */
 const FRESH_MS = 1_000;
