@@ -9,10 +9,20 @@ interface Timer {
 export class FakeTimers implements Timers {
   readonly #timers = new Set<Timer>();
   #now = 0;
+  #wallLead = 0;
   readonly #waiting = new Set<() => void>();
 
   now(): number {
     return this.#now;
+  }
+
+  wall(): number {
+    return this.#now + this.#wallLead;
+  }
+
+  /** The wall clock is set forward, or the machine slept with its monotonic clock stopped: it looks the same. */
+  jump(ms: number): void {
+    this.#wallLead += ms;
   }
 
   setTimeout(run: () => void, ms: number): Timer {
