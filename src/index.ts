@@ -2,6 +2,7 @@
 export { createServer, type ListenOptions, type Server, type ServerOptions } from './server/server.js';
 export type * from './server/api.js';
 export type { AuthOptions, Claims } from './server/auth.js';
+export { lineLog } from './server/line-log.js';
 export {
   rooms,
   type Access,

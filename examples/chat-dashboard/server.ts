@@ -10,6 +10,7 @@ import {
   HttpError,
   json,
   jsonBody,
+  lineLog,
   lmdbStore,
   memoryStore,
   RoomwireError,
@@ -30,8 +31,6 @@ const { values: options } = parseArgs({
 });
 const secret = process.env['JWT_SECRET'] ?? randomBytes(32).toString('hex');
 const webhookSecret = process.env['WEBHOOK_SECRET'] ?? randomBytes(32).toString('hex');
-const say = (fields: object, message: string): void => console.error(message, fields);
-const log = { debug() {}, info: say, warn: say, error: say };
 
 /** A customer has one chat; whoever has none is an agent. */
 interface Person extends User {
@@ -55,7 +54,7 @@ const server = createServer({
   },
   policy: { dashboard: { subscribe: ({ session }) => isAgent(session.user) } },
   rates: { calls: { send_message: 10 } },
-  log,
+  log: lineLog,
 });
 
 // ---- joining -----------------------------------------------------------------------------------------
@@ -74,7 +73,7 @@ server.handleAtomic(
   (tx, { input: { room }, session }) => {
     const response = joinRoom(tx, room ?? '', session);
     tx.afterCommit(() => {
-      log.info({ user: session.user.id, ...response }, 'join_room');
+      lineLog.info({ user: session.user.id, ...response }, 'join_room');
       server.call(session, 'join_room_response', response).catch(() => undefined);
     });
     return response;

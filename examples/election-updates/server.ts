@@ -13,11 +13,12 @@ import {
   createServer,
   hooks,
   http,
+  lineLog,
   lmdbStore,
   memoryStore,
-  policy,
   type Plugin,
   type PluginHost,
+  policy,
   type Session,
 } from 'roomwire';
 import { build } from 'esbuild';
@@ -37,8 +38,6 @@ const secrets = {
   ROOMWIRE_API_KEY: secretOf('ROOMWIRE_API_KEY'),
   ROOMWIRE_HOOKS_SECRET: secretOf('ROOMWIRE_HOOKS_SECRET'),
 };
-const say = (fields: object, message: string): void => console.error(message, fields);
-const log = { debug() {}, info: say, warn: say, error: say };
 
 // ---- the page, with the SDK in it; any build does the same -------------------------------------------
 
@@ -111,7 +110,7 @@ const server = createServer({
   auth: { secret: secrets.JWT_SECRET, apiKeys: [secrets.ROOMWIRE_API_KEY] },
   admission: { connectionsPerUser: 20 },
   rates: { calls: { ping: 5, subscribe: 5 } },
-  log,
+  log: lineLog,
 });
 
 server.handle('ping', ({ session }) => {

@@ -5,19 +5,20 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import {
+  type Access,
   checked,
   createServer,
   http,
   json,
   jsonBody,
+  lineLog,
   lmdbStore,
   memoryStore,
-  rooms,
-  RoomwireError,
-  type Access,
   type Plugin,
-  type RouteContext,
+  rooms,
   type RoomsWithin,
+  RoomwireError,
+  type RouteContext,
   type Session,
   type Transaction,
 } from 'roomwire';
@@ -35,13 +36,11 @@ const { values: options } = parseArgs({
   },
 });
 const secret = process.env['JWT_SECRET'] ?? randomBytes(32).toString('hex');
-const say = (fields: object, message: string): void => console.error(message, fields);
-const log = { debug() {}, info: say, warn: say, error: say };
 
 // ---- who ---------------------------------------------------------------------------------------------
 
 const names = usernames(process.env['USERNAMES_URL'], (email, err) =>
-  log.warn({ email, err: String(err) }, 'no username; going on with the address'),
+  lineLog.warn({ email, err: String(err) }, 'no username; going on with the address'),
 );
 /** Looks the name up before anyone gets in; it never keeps them out. */
 const named: Plugin<'named', undefined> = {
@@ -80,7 +79,7 @@ const server = createServer({
   },
   limits: { roomMembers: 200 },
   rates: { calls: { request_room_info: 5, join_room: 5 } },
-  log,
+  log: lineLog,
 });
 const parties = server.plugins.rooms;
 
@@ -113,7 +112,7 @@ parties.onPeople((tx, code) => {
   const info = infoIn(parties.within(tx), code);
   if (info !== undefined) tx.publish(`room:${code}`, 'room_info_updated', info);
   tx.afterCommit(() => {
-    log.info({ code, host: info?.host, members: info?.member_count }, 'room_info_updated');
+    lineLog.info({ code, host: info?.host, members: info?.member_count }, 'room_info_updated');
     if (info === undefined) cache.delete(code);
     else keep(info);
   });

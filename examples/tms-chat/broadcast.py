@@ -3,9 +3,11 @@
 
     ROOMWIRE_URL=http://127.0.0.1:8420 API_KEY=... python3 broadcast.py conversation:83ddbd78 'Hello'
 
-Nothing but the standard library. Exits with 1 when the message reached nobody.
+Nothing but the standard library. It never raises: a server that is away is a line in the log. Exits with 1 when the
+message reached nobody.
 """
 import datetime
+import http.client
 import json
 import os
 import sys
@@ -33,9 +35,13 @@ def broadcast_new_message(room, text, sender="backend"):
         with urllib.request.urlopen(urllib.request.Request(f"{URL}/api/publish", body, headers), timeout=2) as answer:
             told = json.load(answer)
     except urllib.error.HTTPError as error:
-        log(f"refused: {json.load(error)['detail']}")
+        log(f"refused: {reason(error)}")
         return 0
-    diagnosis = told["diagnosis"]
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        # Away, too slow, or something else answers there: the caller's work is done and must not fail for this.
+        log(f"no answer from {URL}, so nobody knows of it: {error!r}")
+        return 0
+    diagnosis = told.get("diagnosis") or {"subscribers": []}
     if told["matched"] > 0:
         sids = [one["sid"] for one in diagnosis["subscribers"] if one["connected"]]
         log(f"room '{room}' exists; SIDs in target room: {sids}; offset {told['offset']}")
@@ -43,6 +49,13 @@ def broadcast_new_message(room, text, sender="backend"):
         log(f"nobody is connected in room '{room}', of {diagnosis.get('topics', '?')} rooms; away: {away(diagnosis)}")
         log(f"similar rooms: {diagnosis.get('similar', [])}; ask: roomwire why {room} {told['offset']} <user>")
     return told["matched"]
+
+
+def reason(error):
+    try:
+        return json.load(error)["detail"]
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return f"status {error.code}, by what is not roomwire"
 
 
 def away(diagnosis):

@@ -10,6 +10,7 @@ import {
   HttpError,
   json,
   jsonBody,
+  lineLog,
   lmdbStore,
   memoryStore,
   RoomwireError,
@@ -28,15 +29,13 @@ const { values: options } = parseArgs({
 });
 const secret = process.env['JWT_SECRET'] ?? randomBytes(32).toString('hex');
 const apiKey = process.env['API_KEY'] ?? randomBytes(16).toString('hex');
-const say = (fields: object, message: string): void => console.error(message, fields);
-const log = { debug() {}, info: say, warn: say, error: say };
 
 const server = createServer({
   contract,
   plugins: [http({ page: false })],
   store: options.data === undefined ? memoryStore() : lmdbStore({ path: options.data }),
   auth: { secret, apiKeys: [apiKey] },
-  log,
+  log: lineLog,
 });
 
 // ---- conversations -----------------------------------------------------------------------------------
@@ -66,7 +65,7 @@ const join = (tx: Transaction, id: string, session: Session) => {
   tx.subscribe(session, room);
   const members = tx.subscribers(room) + (isNew ? 1 : 0);
   const { sid, user } = session;
-  tx.afterCommit(() => log.info({ room, sid, user: user.id, members }, '[join_conversation] joined'));
+  tx.afterCommit(() => lineLog.info({ room, sid, user: user.id, members }, '[join_conversation] joined'));
   return { room, sid, members_in_room: members, offset: tx.position(room)[1] };
 };
 server.handleAtomic('join_conversation', (tx, { input, session }) => join(tx, input.conversation_id, session), {
@@ -101,7 +100,7 @@ async function broadcastNewMessage(id: string, { sender, text }: Pick<Message, '
     }),
   );
   const missed = verdicts.filter(({ user, verdict }) => user !== sender && !ARRIVED.includes(verdict));
-  log.info({ room, offset, matched, missed }, '[broadcast_new_message]');
+  lineLog.info({ room, offset, matched, missed }, '[broadcast_new_message]');
   return { room, offset, matched, missed };
 }
 

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { createServer, http, lmdbStore, memoryStore, rooms, type Access } from 'roomwire';
+import { type Access, createServer, http, lineLog, lmdbStore, memoryStore, rooms } from 'roomwire';
 import { chat } from './chat.js';
 import { contract } from './contract.js';
 import { frames } from './frames.js';
@@ -22,8 +22,7 @@ const { values: options } = parseArgs({
   },
 });
 const secret = process.env['JWT_SECRET'] ?? randomBytes(32).toString('hex');
-const say = (fields: object, message: string): void => console.error(message, fields);
-const log = { debug() {}, info() {}, warn: say, error: say };
+const log = { ...lineLog, info() {} };
 
 /** A small team: who is signed in may do everything, scripts that are in no room too, but take from others what they hold. */
 const access: Access = ({ action, isHost }) => isHost || (action !== 'force-release' && action !== 'kick');

@@ -51,7 +51,7 @@ export function http({ page = true, metrics = 'key', origins = [] }: HttpOptions
       const ofRooms = rooms === undefined ? undefined : roomRoutes(rooms);
       const routes = [
         ...healthRoutes(server),
-        publishRoute(server),
+        publishRoute(server, rooms),
         ...adminRoutes(server),
         ...watchRoutes(server, rooms),
         ...metricsRoutes(server, rooms, metrics),

@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import { RoomwireError } from '../protocol/errors.js';
 import { requireCarriable, unfit } from '../protocol/validate.js';
+import type { RoomsApi } from '../rooms/rooms.js';
 import type { PluginHost } from '../server/api.js';
 import { Problem, Published } from './answers.js';
 import { BUG, json, partProblem, type Problem as ProblemDocument } from './problem.js';
@@ -30,13 +31,26 @@ interface Key {
   readonly keyScope: readonly string[];
 }
 
-export function publishRoute(server: PluginHost): Route {
+export function publishRoute(server: PluginHost, rooms: RoomsApi | undefined): Route {
   const publish = async (message: Message, { key, keyScope }: Key) => {
     requireCarriable(message, { name: 'message', level: 1 });
     const { topic, event, data, diagnose = false } = message;
+    if (diagnose && (await isNobodys(topic))) return unpublished(topic);
     const published = await server.publish(topic, event, data ?? null, key === undefined ? {} : { key, keyScope });
     return diagnose ? { ...published, ...(await diagnosed(topic)) } : published;
   };
+  /** Whether it is the topic of a room that nobody made. */
+  const isNobodys = async (topic: string): Promise<boolean> => {
+    const roomId = /^room:(.+)$/su.exec(topic)?.[1];
+    return roomId !== undefined && rooms !== undefined && (await rooms.get(roomId)) === undefined;
+  };
+  /** Of a room that is not there: a name that was misspelt is not to be one that exists from then on. */
+  const unpublished = async (topic: string) => ({
+    epoch: '',
+    offset: 0,
+    matched: 0,
+    diagnosis: await server.inspect(topic),
+  });
   /** The event is there, whatever becomes of this. */
   const diagnosed = async (topic: string) => {
     try {

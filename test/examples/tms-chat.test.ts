@@ -1,5 +1,7 @@
 /** examples/tms-chat as its clients meet it: messages that got lost once, produced on purpose, and the cause named each time. */
 import { execFile, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { WebSocket } from 'ws';
@@ -208,10 +210,10 @@ t.test(
     const { member, url } = await start(t);
     const bob = await member('bob');
     const { sid } = await bob.join();
-    const run = (room: string): Promise<{ code: number; out: string }> =>
+    const run = (room: string, server = url): Promise<{ code: number; out: string }> =>
       new Promise((done) => {
         const args = [`${root}examples/tms-chat/broadcast.py`, room, 'from the backend'];
-        const child = execFile('python3', args, { env: { ...process.env, ROOMWIRE_URL: url, API_KEY } }, (_, out) =>
+        const child = execFile('python3', args, { env: { ...process.env, ROOMWIRE_URL: server, API_KEY } }, (_, out) =>
           done({ code: child.exitCode ?? -1, out }),
         );
       });
@@ -220,5 +222,27 @@ t.test(
     const lost = await run('conversation:83ddbd87');
     t.match(lost, { code: 1, out: `similar rooms: ['${ROOM}']` });
     t.match(await run('chats:1'), { code: 1, out: /refused: no topic 'chats:1'/ });
+    // Away, cut off, or a proxy's page: a line, and no exception.
+    const answering: Readonly<Record<string, (socket: Socket) => unknown>> = {
+      'cut off': (socket) => socket.destroy(),
+      'no HTTP': (socket) => socket.end('hello\r\n\r\n'),
+      'no JSON': (socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>'),
+      'half an answer': (socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n{'),
+      'a page with 502': (socket) => socket.end('HTTP/1.1 502 Bad\r\nContent-Length: 6\r\n\r\n<html>'),
+    };
+    const away = createServer().listen(0, '127.0.0.1');
+    await once(away, 'listening');
+    const at = `http://127.0.0.1:${(away.address() as AddressInfo).port}`;
+    for (const [name, answer] of Object.entries(answering)) {
+      away.removeAllListeners('connection').on('connection', (socket) => socket.once('data', () => answer(socket)));
+      t.match(
+        await run(ROOM, at),
+        { code: 1, out: /^\[broadcast_new_message\] (no answer from|refused: status 502).*\n$/ },
+        name,
+      );
+    }
+    away.close();
+    await once(away, 'close');
+    t.match(await run(ROOM, at), { code: 1, out: /^.*no answer from.*refused.*\n$/ }, 'nobody listens');
   },
 );

@@ -2,6 +2,7 @@
 import pino from 'pino';
 import * as v from 'valibot';
 import t from 'tap';
+import { lineLog } from '../../src/server/line-log.js';
 import { Config } from '../../src/cli/config.js';
 import { http } from '../../src/http/http.js';
 import { Op } from '../../src/protocol/frames.js';
@@ -103,4 +104,22 @@ t.test('a flood of refusals is sampled, and what was left out is told', async (t
 
 t.test('roomwire serve is quiet unless it is told otherwise', async (t) => {
   t.equal(v.parse(Config, {}).logLevel, 'warn');
+});
+
+t.test('lineLog writes each event as one line, whatever it holds', async (t) => {
+  const written: string[] = [];
+  const { write } = process.stderr;
+  process.stderr.write = (text: string) => written.push(text) > 0;
+  try {
+    lineLog.error(
+      { err: new Error('it\nbroke'), n: 1n, deep: { list: Array.from({ length: 200 }, String) } },
+      'oh\n no',
+    );
+    lineLog.info({ text: 'a\r\nb\u2028c' }, 'said');
+  } finally {
+    process.stderr.write = write;
+  }
+  t.equal(written.length, 2);
+  for (const line of written) t.match(line, /^[^\r\n]+\n$/);
+  t.match(JSON.parse(written[0]?.replace('oh no ', '') ?? ''), { err: /it\nbroke[^]*logs\.test/, n: '1' });
 });

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import threading
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import consumers
@@ -91,7 +92,8 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request, client_address):
         if not isinstance(sys.exc_info()[1], ConnectionError):  # whoever asked has gone
-            super().handle_error(request, client_address)
+            # One event, one line.
+            print("a request failed:", json.dumps(traceback.format_exc()), file=sys.stderr, flush=True)
 
 
 def end_with_input():

@@ -70,13 +70,13 @@ def bulk_import(request, table):
 
 
 def notify(request, id):
-    """POST /api/users/<id>/notify/ {message}: to that user alone; `matched` says on how many devices."""
+    """POST /api/users/<id>/notify/ {message}: to that user alone; `sent`: somebody was there, `matched`: on how many devices."""
     sender = admin_of(request)
     text = request.json().get("message") if isinstance(request.json(), dict) else None
     if not isinstance(text, str) or text == "":
         raise Refused(400, "Missing parameters: message")
     report = send_to_user(id, "notification", {"message": text, "from": sender["name"]})
-    return (200 if report else 503), {"sent": report.ok, "matched": report.matched, "error": report.error}
+    return (200 if report else 503), {"sent": report.matched > 0, "matched": report.matched, "error": report.error}
 
 
 def fields_of(given, table, partial=False):

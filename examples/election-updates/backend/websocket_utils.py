@@ -51,7 +51,7 @@ def broadcast_to_group(group_name, message_type, event_data, action=None, key=No
 
 
 def send_to_user(user_id, message_type, event_data, key=None):
-    """To all devices of one user; `matched` says how many there were."""
+    """To all devices of one user; `matched` says how many there were: with 0 nobody has it, though it was published."""
     return broadcast([message(f"user:{user_id}", message_type, event_data, key)])[0]
 
 

@@ -89,14 +89,15 @@ export class Diagnosis {
   #others(name: string): Pick<TopicReport, 'topics' | 'samples' | 'similar'> {
     const samples: string[] = [];
     for (const topic of this.#hub.topicNames()) {
-      if (samples.push(topic) === SAMPLES) break;
+      // Not itself: a publish to a misspelt name puts that in memory.
+      if (topic !== name && samples.push(topic) === SAMPLES) break;
     }
     const isEmpty = (topic: string): number => (this.#registry.inTopic(topic).length > 0 ? 0 : 1);
     // Where somebody is comes first: one that was misspelt before is there as well.
     const similar = similarNames(name, this.#hub.topicNames(), SIMILAR_LOOKED_AT)
       .sort((a, b) => isEmpty(a) - isEmpty(b))
       .slice(0, SIMILAR);
-    return { topics: this.#hub.topicCount, samples, similar };
+    return { topics: this.#hub.topicCount - (this.#hub.hasTopic(name) ? 1 : 0), samples, similar };
   }
 
   /** Of those that memory still holds. */
