@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { RoomwireError } from '../protocol/errors.js';
 import { requireCarriable, unfit } from '../protocol/validate.js';
 import type { RoomsApi } from '../rooms/rooms.js';
-import type { PluginHost } from '../server/api.js';
+import type { PluginHost, PublishOptions } from '../server/api.js';
 import { Problem, Published } from './answers.js';
 import { BUG, json, partProblem, type Problem as ProblemDocument } from './problem.js';
 import { route, type Route } from './route.js';
@@ -26,17 +26,14 @@ const Item = v.fallback(Message, (found) => unfit(found?.issues ?? []) as never)
 const Request = v.union([Message, v.strictObject({ messages: v.pipe(v.array(Item), v.maxLength(BATCH)) })]);
 const Results = v.object({ results: v.array(v.union([Published, v.object({ error: Problem })])) });
 
-interface Key {
-  readonly key?: string;
-  readonly keyScope: readonly string[];
-}
+type Key = Pick<PublishOptions, 'key' | 'keyScope' | 'keyOwner'>;
 
 export function publishRoute(server: PluginHost, rooms: RoomsApi | undefined): Route {
-  const publish = async (message: Message, { key, keyScope }: Key) => {
+  const publish = async (message: Message, key: Key) => {
     requireCarriable(message, { name: 'message', level: 1 });
     const { topic, event, data, diagnose = false } = message;
     if (diagnose && (await isNobodys(topic))) return unpublished(topic);
-    const published = await server.publish(topic, event, data ?? null, key === undefined ? {} : { key, keyScope });
+    const published = await server.publish(topic, event, data ?? null, key);
     return diagnose ? { ...published, ...(await diagnosed(topic)) } : published;
   };
   /** Whether it is the topic of a room that nobody made. */
@@ -81,14 +78,15 @@ export function publishRoute(server: PluginHost, rooms: RoomsApi | undefined): R
     async handle({ body: wanted, headers: { 'idempotency-key': header }, caller }) {
       // Guests are each another user at each request, and all the same developer.
       const keyScope = [caller.holder ?? caller.kind];
+      const owned = caller.keyOwner === undefined ? { keyScope } : { keyScope, keyOwner: caller.keyOwner };
       if (!('messages' in wanted)) {
         const key = wanted.key ?? header;
-        return json(200, await publish(wanted, key === undefined ? { keyScope } : { key, keyScope }));
+        return json(200, await publish(wanted, key === undefined ? {} : { ...owned, key }));
       }
       const keyOf = (key: string | undefined, i: number): Key => {
-        if (key !== undefined) return { key, keyScope };
+        if (key !== undefined) return { ...owned, key };
         // Apart from keys that are given: a batch's own key is no item's.
-        return header === undefined ? { keyScope } : { key: header, keyScope: [...keyScope, 'item', String(i)] };
+        return header === undefined ? {} : { ...owned, key: header, keyScope: [...keyScope, 'item', String(i)] };
       };
       // All in one tick, hence one commit and in order; each has its own answer.
       const results = await Promise.all(

@@ -52,7 +52,7 @@ export interface Limits {
   historyBytes: number;
   /** Ms an idempotency key is remembered. */
   keyTtlMs: number;
-  /** Idempotency keys of one user that are remembered at once. */
+  /** Idempotency keys of one user that are remembered at once; all guests of one address count as one user. */
   keys: number;
   /** Rooms that one user is a member of. */
   roomsPerUser: number;
@@ -67,7 +67,7 @@ export interface Limits {
   lockMinMs: number;
   /** Locks in one room. */
   locks: number;
-  /** Calls that wait in line for one lock. */
+  /** Calls that wait in line for one lock, one of a session. */
   lockWaiters: number;
 }
 

@@ -94,6 +94,10 @@ export class LockQueue {
   ): void {
     const { lockWaiters, callMaxMs } = this.#host.limits;
     const waiters = this.#waiters(tx, thing);
+    // Or one session could fill the line. A repetition under the call's key does not come here: it waits with the first.
+    if (waiters.some(({ sid }) => sid !== null && sid === owner.sid)) {
+      throw new RoomwireError('limit_reached', 'this session waits for this lock already: one place in line each');
+    }
     if (waiters.length >= lockWaiters)
       throw new RoomwireError('limit_reached', `a lock has at most ${lockWaiters} waiters`);
     const { id } = later;

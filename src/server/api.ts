@@ -112,6 +112,8 @@ export interface PublishOptions {
   readonly key?: string;
   /** Whose key it is, where several share the program: the same key of another is another key. */
   readonly keyScope?: readonly string[];
+  /** Who has `limits.keys` of them at once; default: the program, which may have any number. */
+  readonly keyOwner?: string;
 }
 /** Appends an event; resolves after the commit. Rejects with a RoomwireError: unknown_topic, unknown_event, invalid_data, bad_request, too_large, key_reused, store_unavailable. */
 export type Publish<S extends Shape> = <T extends Topics<S>, E extends EventNames<S, T>>(
@@ -164,6 +166,8 @@ export interface HttpCaller {
   readonly user: User;
   /** What a key's locks and idempotency keys go by, the same for all keys of one name. Not for others to see. */
   readonly holder?: string;
+  /** A guest's: PublishOptions.keyOwner. */
+  readonly keyOwner?: string;
 }
 
 /** Somebody whose token is good, before they get their rights. */

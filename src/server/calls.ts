@@ -14,7 +14,7 @@ import type { Counters } from './counters.js';
 import type { Hub } from './hub/hub.js';
 import { KeyedCalls } from './keyed-calls.js';
 import { allYes } from './policy.js';
-import { findKey, hashOf, keyId, putKey } from './keys.js';
+import { findKey, hashOf, keyId, ownerOf, putKey, type Claim } from './keys.js';
 import { HandlerContext, LaterAnswer, RunningCall, type Incoming, type StoreReply } from './running-call.js';
 import { synchronous } from './hub/transaction.js';
 import { checked } from '../protocol/validate.js';
@@ -110,8 +110,7 @@ export class CallTable {
     const input = schema === undefined ? data : checked(schema, data);
     const { key } = options;
     const keptOver = key !== undefined && this.#sessionKeys.has(name);
-    const claim =
-      key === undefined ? undefined : { scope: scopeOf(call, key), hash: contentOf(call.session.sid, data, keptOver) };
+    const claim = key === undefined ? undefined : claimOf(call, key, { data, keptOver });
 
     const running = new RunningCall(keptOver ? { ...call, keptOver } : call, input, this.#options);
     const rules = this.#guards(name);
@@ -163,9 +162,7 @@ export class CallTable {
   #runAtomic(handler: TransactionHandler, running: RunningCall, claim: Claim | undefined): void {
     const { session, name } = running.call;
     const keyed =
-      claim === undefined || this.#perSession.has(name)
-        ? undefined
-        : new KeyedReply(claim, session.user.id, this.#options.limits);
+      claim === undefined || this.#perSession.has(name) ? undefined : new KeyedReply(claim, this.#options.limits);
     const later = (): Later => {
       if (keyed === undefined) return running.later(undefined);
       const { id, hash } = keyed;
@@ -207,14 +204,8 @@ export class CallTable {
   #runPlain(handler: PlainHandler, running: RunningCall, claim: Claim | undefined): unknown {
     const context = new HandlerContext(running, this.#options.context);
     const run = (): unknown => handler(context as unknown as Parameters<PlainHandler>[0]);
-    return claim === undefined ? run() : this.#keyed.run(claim.scope, claim.hash, async () => run());
+    return claim === undefined ? run() : this.#keyed.run(claim, async () => run());
   }
-}
-
-/** The key of a call: whose it is, and what it was first used for. */
-interface Claim {
-  readonly scope: readonly string[];
-  readonly hash: string;
 }
 
 /** The result of an atomic call with a key. */
@@ -224,7 +215,7 @@ class KeyedReply implements StoreReply {
   readonly #owner: string;
   readonly #limits: Limits;
 
-  constructor({ scope, hash }: Claim, owner: string, limits: Limits) {
+  constructor({ scope, hash, owner }: Claim, limits: Limits) {
     this.id = keyId(scope);
     this.hash = hash;
     this.#owner = owner;
@@ -252,12 +243,19 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }
 
-/** A key belongs to the user and the call: after a reconnect the same user's session may be another. */
-function scopeOf({ session, name }: Incoming, key: string): readonly string[] {
-  return ['call', session.user.id, name, key];
-}
-
-/** What a repetition must be the same in: to a key of a session's own, another session is other content. */
-function contentOf(sid: string, data: Value, keptOver: boolean): string {
-  return hashOf(encode(keptOver ? [sid, data] : data));
+/**
+ * A key belongs to the user and the call: after a reconnect the same user's session may be another. What a repetition must
+ * be the same in is the data, and to a key of a session's own the session.
+ */
+function claimOf(
+  { session, name, connection }: Incoming,
+  key: string,
+  { data, keptOver }: { readonly data: Value; readonly keptOver: boolean },
+): Claim {
+  const { user, sid, record } = session;
+  return {
+    scope: ['call', user.id, name, key],
+    hash: hashOf(encode(keptOver ? [sid, data] : data)),
+    owner: ownerOf(user, record.guest, connection.address),
+  };
 }

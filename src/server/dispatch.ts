@@ -19,7 +19,7 @@ import { Deferred, type Work } from './deferred.js';
 import { itemOf } from './hub/events-frame.js';
 import type { Hub } from './hub/hub.js';
 import { requireEventBytes } from './event-data.js';
-import { hashOf, once } from './keys.js';
+import { hashOf, once, ownerOf } from './keys.js';
 import { checked } from '../protocol/validate.js';
 import type { Policy } from './policy.js';
 import { requireName } from './names.js';
@@ -43,6 +43,14 @@ type Done = (data: unknown) => void;
 type Failed = (error: unknown) => void;
 /** Elements any opcode reads; a frame with more is taken, the rest ignored (RW-FRM-4). */
 const at = new Int32Array(9);
+
+interface KeyedPublish {
+  readonly connection: Connection;
+  readonly session: ServerSession;
+  readonly topic: string;
+  readonly key: string;
+  readonly item: Uint8Array;
+}
 
 export interface DispatcherOptions {
   readonly hub: Hub;
@@ -206,7 +214,7 @@ export class Dispatcher {
       const append =
         key === null
           ? () => this.#hub.publish({ topic: topicName, item, done, failed, sender: session })
-          : () => this.#publishOnce(session, topicName, key, item, done, failed);
+          : () => this.#publishOnce({ connection, session, topic: topicName, key, item }, done, failed);
       const earlier = connection.publishing(topicName);
       if (!(verdict instanceof Promise) && earlier === undefined) return append();
       const denied = (): RoomwireError => notYours(session, topicName);
@@ -238,22 +246,23 @@ export class Dispatcher {
   }
 
   #publishOnce(
-    session: ServerSession,
-    topic: string,
-    key: string,
-    item: Uint8Array,
+    { connection, session, topic, key, item }: KeyedPublish,
     done: (published: Published) => void,
     failed: Failed,
   ): void {
-    const scope = ['publish', session.user.id, topic, key];
-    // Without the sender's session: a retry may come from the user's next one (RW-PUB-5).
-    const content = hashOf(item.subarray(0, item.length - session.sidBytes.length));
+    const { user, record, sidBytes } = session;
+    const claim = {
+      scope: ['publish', user.id, topic, key],
+      // Without the sender's session: a retry may come from the user's next one (RW-PUB-5).
+      hash: hashOf(item.subarray(0, item.length - sidBytes.length)),
+      owner: ownerOf(user, record.guest, connection.address),
+    };
     const { pending } = session.account as Account;
     // The hub counts what waits for the store of publishes without a key alone.
     if (!pending.take(item.length)) return failed(tooMany(WAITING_MS, 'too much of yours waits'));
     const give = (): void => pending.give(item.length);
     this.#hub.perform(
-      (tx) => once(tx, scope, content, this.#limits, () => tx.append(topic, item)),
+      (tx) => once(tx, claim, this.#limits, () => tx.append(topic, item)),
       (published) => {
         give();
         done(published);

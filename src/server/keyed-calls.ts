@@ -8,7 +8,7 @@ import { RoomwireError } from '../protocol/errors.js';
 import type { Limits } from '../protocol/limits.js';
 import type { Transaction } from './api.js';
 import type { Hub } from './hub/hub.js';
-import { dropKey, fillKey, findKey, keyId, putKey, type KeyRecord } from './keys.js';
+import { dropKey, fillKey, findKey, keyId, putKey, type Claim, type KeyRecord } from './keys.js';
 
 export class KeyedCalls {
   readonly #hub: Hub;
@@ -21,14 +21,14 @@ export class KeyedCalls {
     this.#limits = limits;
   }
 
-  run(scope: readonly string[], hash: string, handler: () => Promise<unknown>): Promise<unknown> {
+  run({ scope, hash, owner }: Claim, handler: () => Promise<unknown>): Promise<unknown> {
     const id = keyId(scope);
     return new Promise((resolve, reject) => {
       this.#hub.perform(
         (tx) => {
           const known = findKey(tx, id, hash);
           if (known !== undefined) return { record: known, isOurs: false };
-          const record = { hash, owner: scope[1] as string, until: tx.now + this.#limits.keyTtlMs };
+          const record = { hash, owner, until: tx.now + this.#limits.keyTtlMs };
           putKey(tx, id, record, this.#limits);
           return { record, isOurs: true };
         },

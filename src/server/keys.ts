@@ -10,11 +10,12 @@ import type { Limits } from '../protocol/limits.js';
 import type { Value } from '../protocol/frames.js';
 import type { Transaction } from './api.js';
 import { weigh } from './budget.js';
+import { networkOf } from './addresses.js';
 
 export interface KeyRecord {
   /** Of the request's content. */
   readonly hash: string;
-  /** Whose share it is of (`ownerOf`); empty: the server's own, which nothing but time bounds. */
+  /** Out of whose bound it is (`ownerOf`); empty: the server's own, which nothing but time bounds. */
   readonly owner: string;
   /** Store time, ms. */
   readonly until: number;
@@ -22,6 +23,13 @@ export interface KeyRecord {
   readonly result?: unknown;
   /** As how many keys it counts; one in records of before. */
   readonly weight?: number;
+}
+
+/** A key that is used: what it is the key of, for which content, out of whose bound. */
+export interface Claim {
+  readonly scope: readonly string[];
+  readonly hash: string;
+  readonly owner: string;
 }
 
 /** Expired keys that one sweep removes. */
@@ -43,6 +51,11 @@ function inOrder(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
   const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
   return Object.fromEntries(members.map(([name, member]) => [name, inOrder(member)]));
+}
+
+/** Out of whose bound a user's keys are. A guest is a new user whenever it likes: those of one address share theirs. */
+export function ownerOf(user: { readonly id: string }, isGuest: boolean, address: string): string {
+  return isGuest ? `guests\0${networkOf(address)}` : user.id;
 }
 
 /** A scope's name in the store: of one length, whatever the parts hold. */
@@ -114,13 +127,12 @@ function timeKey(until: number, id: string): string {
   return `${String(until).padStart(16, '0')}\0${id}`;
 }
 
-/** Runs `work` unless `scope`, whose second part is the owner, has a result already. `hash` identifies the request's content. */
-export function once<T>(tx: Transaction, scope: readonly string[], hash: string, limits: KeyLimits, work: () => T): T {
+/** Runs `work` unless the key has a result already. */
+export function once<T>(tx: Transaction, { scope, hash, owner }: Claim, limits: KeyLimits, work: () => T): T {
   const id = keyId(scope);
   const known = findKey(tx, id, hash);
   if (known !== undefined) return known.result as T;
   const result = work();
-  const owner = scope[1] as string;
   putKey(tx, id, { hash, owner, until: tx.now + limits.keyTtlMs, result: result ?? null }, limits);
   return result;
 }

@@ -47,7 +47,7 @@ import type { HistoryQuery, TopicHistory, TopicList, TopicQuery, TopicReport, Wh
 import { Doorkeeper, type Refusal } from './doorkeeper.js';
 import { serverItem } from './hub/events-frame.js';
 import type { Hub } from './hub/hub.js';
-import { hashOfData, once, sweepKeys } from './keys.js';
+import { hashOfData, once, ownerOf, sweepKeys } from './keys.js';
 import { limitsOf } from './limits.js';
 import { quietly, silent } from './log.js';
 import { requireName } from './names.js';
@@ -216,9 +216,9 @@ class RoomServer implements PluginHost {
     return this.#wheel.afterAwake(ms, fn);
   }
 
-  rate(perSecond: number): (key: string) => void {
+  rate(perSecond: number): (key: string, weight?: number) => void {
     const rate = new KeyedRate(perSecond, () => this.#time.monotonic());
-    return (key) => rate.take(key);
+    return (key, weight) => rate.take(key, weight);
   }
 
   handle(name: string, handler: PlainHandler): void {
@@ -252,13 +252,13 @@ class RoomServer implements PluginHost {
       const { schema } = this.#policy.event(this.#policy.topic(topic), event);
       const item = serverItem(event, schema === null ? data : checked(schema, data as Value));
       if (item.length > dataBytes + nameBytes + 16) throw new RoomwireError('too_large');
-      const { key, keyScope = [] } = options ?? {};
+      const { key, keyScope = [], keyOwner: owner = '' } = options ?? {};
       if (key === undefined) return hub.publish({ topic, item, done, failed });
       requireName(key, 'key', nameBytes);
       // No user's: their ids are never empty.
       const scope = ['publish', '', topic, key, ...keyScope];
-      const content = hashOfData(decodeScanned(item, 0));
-      hub.perform((tx) => once(tx, scope, content, this.limits, () => tx.append(topic, item)), done, failed);
+      const claim = { scope, hash: hashOfData(decodeScanned(item, 0)), owner };
+      hub.perform((tx) => once(tx, claim, this.limits, () => tx.append(topic, item)), done, failed);
     });
   }
 
@@ -385,10 +385,10 @@ class RoomServer implements PluginHost {
     const backend = token === undefined ? undefined : this.#auth.apiKey(token);
     if (backend !== undefined) return backend;
     if (token === undefined) {
-      if (this.#guests) return { kind: 'guest', user: guest().user };
+      if (this.#guests) return guestAt(request.address);
       throw new RoomwireError('unauthenticated', 'send Authorization: Bearer with an API key or a token');
     }
-    if (!this.#auth.tokens && this.#guests) return { kind: 'guest', user: guest().user };
+    if (!this.#auth.tokens && this.#guests) return guestAt(request.address);
     const { address } = request;
     const identity = await this.#tokens.stranger(token, address);
     const { user } = await this.#arrivals.admit(identity, { via: 'http', sid: undefined, address });
@@ -675,6 +675,12 @@ function unreadable(error: unknown, { file }: Store): unknown {
     `${file} is damaged or of another version: ${why}: restore a backup, or move its directory away to begin with an empty store`,
     error,
   );
+}
+
+/** Another at each request. */
+function guestAt(address: string): HttpCaller {
+  const { user } = guest();
+  return { kind: 'guest', user, keyOwner: ownerOf(user, true, address) };
 }
 
 function bearerOf({ headers }: HttpRequest): string | undefined {

@@ -237,6 +237,37 @@ t.test('a line is bounded', async (t) => {
   t.strictSame((await answer).slice(0, 3), [Op.NACK, id, 202]);
 });
 
+t.test('a session has one place in the line for a lock, so that it cannot fill it', async (t) => {
+  const { s, clients } = await room(t, 3, { limits: { lockWaiters: 3 } });
+  const [a, b, c] = clients;
+  const lease = await acquire(a);
+  const places = (): number => s.server.plugins.rooms.holders().waiting;
+  const first = waiting(b, { wait: 60_000 });
+  await until(() => places() === 1);
+  const more = Array.from({ length: 10 }, (_, n) =>
+    waiting(b, { wait: 60_000 + n }, n % 2 === 0 ? {} : { key: `k${n}` }),
+  );
+  for (const { id, answer } of more) t.strictSame((await answer).slice(0, 3), [Op.NACK, id, 202]);
+  t.equal(places(), 1);
+  const own = await acquire(c, { target: 'y' });
+  waiting(b, { target: 'y', wait: 60_000 });
+  await until(() => places() === 2);
+  t.pass('another lock has another line');
+  waiting(a, { wait: 60_000 });
+  await until(() => places() === 3);
+  t.pass('the holder has a place too');
+  await release(a, lease);
+  const [op, , granted] = await first.answer;
+  t.equal(op, Op.ACK, 'its own place is as it was');
+  for (let i = 0; i < 3; i++) {
+    // Behind the old holder, whose turn comes now and then ends.
+    const again = waiting(b, { wait: 60_000 }, { timeoutMs: 40 });
+    t.strictSame((await again.answer).slice(0, 3), [Op.NACK, again.id, 200], 'out of the line it may wait again');
+  }
+  await release(b, granted as unknown as Lease);
+  await c.call('lock:release', { roomId: 'r', target: 'y', token: own.token });
+});
+
 t.test('a key makes waiting safe to repeat: the repetition gets the lease that was granted', async (t) => {
   const { clients } = await room(t, 2);
   const [a, b] = clients;

@@ -8,7 +8,8 @@ import { TopicTable } from '../../src/server/hub/topics.js';
 import { gatedStore } from '../support/gated-store.js';
 import { ManualTime } from '../support/manual-time.js';
 import { startOpen } from '../support/open-server.js';
-import { testStore } from '../support/server.js';
+import { http as httpPlugin } from '../../src/http/http.js';
+import { openContract, startServer, testStore } from '../support/server.js';
 import { SECRET, tokenFor } from '../support/tokens.js';
 import type { WireClient } from '../support/wire-client.js';
 
@@ -144,6 +145,52 @@ t.test('rule 4: volatile values of one user are bounded in bytes, and free again
   await other.barrier();
   await each.request(Op.UNSUBSCRIBE, 'chat:1');
   t.equal(await set('chat:2', 'a', 8_000), 0, 'it left the other');
+});
+
+t.test('rule 4: guests of one address share one bound of idempotency keys, however many guests they are', async (t) => {
+  const { client, server, http } = await startServer(t, {
+    limits: { keys: 30 },
+    contract: openContract,
+    plugins: [httpPlugin({ page: false })],
+    setup: (server) => {
+      server.handle('echo', ({ input }: { input: unknown }) => input);
+      server.handleAtomic('strict', () => null);
+    },
+  });
+  const codes = new Map<number, number>();
+  const note = async (asked: Promise<unknown>): Promise<void> => {
+    const code = await asked.then(
+      () => 0,
+      (error: unknown) => (error as { code: number }).code,
+    );
+    codes.set(code, (codes.get(code) ?? 0) + 1);
+  };
+  const publish = async (key: string): Promise<void> => {
+    const body = JSON.stringify({ topic: 'chat:1', event: 'notice', data: 1 });
+    const headers = { 'content-type': 'application/json', 'idempotency-key': key };
+    const answer = await fetch(`${http}/api/publish`, { method: 'POST', body, headers });
+    if (!answer.ok) throw Object.assign(new Error(), (await answer.json()) as object);
+  };
+  for (let i = 0; i < 15; i++) {
+    const each = await client();
+    await each.subscribe('chat:1');
+    await note(each.publish('chat:1', 'message', i, `p${i}`));
+    await note(each.call('echo', i, { key: `e${i}` }));
+    await note(each.call('strict', { n: i }, { key: `s${i}` }));
+    await note(publish(`h${i}`));
+    each.send([Op.BYE]);
+    await each.closed;
+  }
+  t.strictSame(
+    [...codes],
+    [
+      [0, 30],
+      [202, 30],
+    ],
+  );
+  t.strictSame(await server.transact((tx) => tx.list('key-counts', { limit: 10 }).length), 1);
+  const mine = await server.publish('chat:1', 'notice', 1, { key: 'own' });
+  t.type(mine.offset, 'number', 'the program has any number');
 });
 
 t.test('rule 4: an idempotency key with a large result counts as many, until it expires', async (t) => {
