@@ -90,7 +90,7 @@ export interface RoomsApi {
   within(tx: Transaction): RoomsWithin;
   /** undefined: there is none, or the asker may not see it. */
   get(roomId: string, asker?: Asker): Promise<Metadata | undefined>;
-  /** A page by id. Positions are taken in the same transaction. */
+  /** A page by id: fewer than `limit` when few of the rooms it looked at fit. Positions are of before the first was read. Rejects with too_many. */
   list(query?: ListQuery, asker?: Asker): Promise<RoomPage>;
   snapshot(roomId: string, asker?: Asker): Promise<RoomSnapshot>;
   create(roomId: string, fields?: RoomFields, asker?: Asker): Promise<Metadata>;

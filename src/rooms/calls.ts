@@ -13,8 +13,12 @@ import { findMember } from './members.js';
 import type { MemberWatch } from './member-watch.js';
 import type { Membership } from './membership.js';
 import type { Presenters } from './presenter.js';
+import type { Reads } from './reads.js';
 import { roomTopic } from './records.js';
 import type { Rules } from './rules.js';
+
+/** On one page. */
+const MEMBERS = 200;
 
 export interface CallParts {
   readonly membership: Membership;
@@ -23,12 +27,13 @@ export interface CallParts {
   readonly presenters: Presenters;
   readonly memberPage: (tx: Transaction, roomId: string, after: number) => unknown;
   readonly rules: Rules;
+  readonly reads: Reads;
 }
 
 type Calls = ShapeOf<ReturnType<typeof roomsContract>>['calls'];
 
 export function registerCalls(server: PluginHost, parts: CallParts): void {
-  const { membership, news, locks, presenters, memberPage, rules } = parts;
+  const { membership, news, locks, presenters, memberPage, rules, reads } = parts;
   /** Inputs were checked against the contract; here they get their types back. */
   const handle = <N extends keyof Calls>(
     name: N,
@@ -60,6 +65,11 @@ export function registerCalls(server: PluginHost, parts: CallParts): void {
   handle('leave:overview', (tx, session, { group }) => membership.leaveOverview(tx, session, group), perSession);
   handle('join:room', (tx, session, input) => membership.join(tx, session, input, rules.verdicts(input)), perSession);
   handle('leave:room', (tx, session, { roomId }) => membership.leave(tx, session, roomId, 'left'), perSession);
+  // Before its transaction, which may run again.
+  server.guard('room:members', ({ session: { user } }) => {
+    reads.count({ kind: 'user', user }, MEMBERS);
+    return true;
+  });
   handle('room:members', (tx, session, { roomId, after }) => {
     requireInside(tx, session, roomId);
     return memberPage(tx, roomId, Number(after ?? 0));

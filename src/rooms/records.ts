@@ -35,6 +35,8 @@ export interface Maker {
 }
 
 const ROOMS = 'rooms';
+/** `overview\0id`: the rooms that an overview lists, so that a list need not look at the others. */
+const LISTED = 'rooms-listed';
 const SETTINGS = 'rooms-settings';
 export const OVERVIEW = 'overview:public';
 
@@ -66,6 +68,18 @@ export function listRooms(tx: Transaction, after: string, limit: number): [strin
   return tx.list<RoomRecord>(ROOMS, { after, limit });
 }
 
+/** Ids of the rooms that an overview lists, in order. */
+export function listedIds(tx: Transaction, overview: string, after: string, limit: number): string[] {
+  const prefix = `${overview}\0`;
+  return tx.list(LISTED, { prefix, after: prefix + after, limit }).map(([key]) => key.slice(prefix.length));
+}
+
+/** Where it was listed, and where it is now; null: nowhere. */
+export function list(tx: Transaction, roomId: string, from: string | null, to: string | null): void {
+  if (from !== null && from !== to) tx.delete(LISTED, `${from}\0${roomId}`);
+  if (to !== null && tx.get(LISTED, `${to}\0${roomId}`) === undefined) tx.set(LISTED, `${to}\0${roomId}`, true);
+}
+
 /** Throws invalid_data, room_exists and limit_reached. `defaults`: the application's own fields; no `maker`: the program or a backend. */
 export function createRoom(
   tx: Transaction,
@@ -90,6 +104,7 @@ export function createRoom(
     leftAt: tx.position(roomTopic(roomId)),
   };
   tx.set(ROOMS, roomId, record);
+  list(tx, roomId, null, listedIn(metadata));
   return record;
 }
 
@@ -137,6 +152,7 @@ export function updateRoom(tx: Transaction, roomId: string, changes: MetadataCha
   if (from === to) {
     if (to !== null) tx.publish(to, 'room:update', update);
   } else {
+    list(tx, roomId, from, to);
     // It moves: for those who lose sight of it, it is gone; for the others it is new.
     if (from !== null) tx.publish(from, 'room:delete', { roomId, version: metadata.version });
     announceWhole(tx, metadata, [to]);
@@ -159,6 +175,7 @@ export function removeRoom(tx: Transaction, { metadata, madeBy }: RoomRecord): v
   tx.publish(roomTopic(roomId), 'room:delete', deleted);
   tx.dropTopic(roomTopic(roomId), { code: 'room_not_found', reason: 'deleted' });
   tx.delete(ROOMS, roomId);
+  list(tx, roomId, listedIn(metadata), null);
   if (defaultRoom(tx) === roomId) tx.delete(SETTINGS, 'default');
 }
 

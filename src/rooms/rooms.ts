@@ -7,7 +7,7 @@ import { RoomwireError } from '../protocol/errors.js';
 import type { Lease, RoomFields } from '../protocol/rooms-contract.js';
 import { oneOf, wholeNumber } from '../protocol/setting.js';
 import type { Plugin, PluginHost, Session, Transaction } from '../server/api.js';
-import { actionsFor, groupsOf, type RoomAction, type Verdict } from './access.js';
+import { actionsFor, type RoomAction, type Verdict } from './access.js';
 import type {
   ListQuery,
   OpenRoom,
@@ -28,15 +28,17 @@ import { MemberWatch, type MembershipHook, type PeopleHook } from './member-watc
 import { Membership } from './membership.js';
 import { everyone, findMember, page, shownMember } from './members.js';
 import { Presenters } from './presenter.js';
+import { Reads } from './reads.js';
+import { RoomList } from './room-list.js';
 import {
   createRoom,
   defaultRoom,
   findRoom,
   getRoom,
+  list,
   listedIn,
   listRooms,
   numberOf,
-  overviewTopic,
   realChanges,
   removeRoom,
   roomTopic,
@@ -68,8 +70,6 @@ export type { HeldLock, LockRequest, WatchedLock } from './lock.js';
 export type { Metadata, MetadataChanges } from './records.js';
 
 const PAGE = 200;
-/** Rooms looked at for one page of a filtered list. */
-const SCAN = 5_000;
 
 /** The rooms plugin. The contract must use `roomsContract()`. */
 export function rooms(options: RoomsOptions = {}): Plugin<'rooms', RoomsApi> {
@@ -95,6 +95,8 @@ class Rooms implements RoomsApi {
   readonly #news: MemberWatch;
   readonly #presenters = new Presenters();
   readonly #gone: DocsOfGoneRooms;
+  readonly #reads: Reads;
+  readonly #list: RoomList;
   readonly locks: RoomsApi['locks'];
 
   constructor(server: PluginHost, options: RoomsOptions) {
@@ -107,6 +109,8 @@ class Rooms implements RoomsApi {
     this.#news = new MemberWatch(new Crowd(server));
     this.#locks = new Locks(server);
     this.#gone = new DocsOfGoneRooms(server);
+    this.#reads = new Reads(server);
+    this.#list = new RoomList(server, this.#reads);
     this.#membership = new Membership(
       server,
       { locks: this.#locks, presenters: this.#presenters, rules: this.#rules, news: this.#news },
@@ -124,6 +128,7 @@ class Rooms implements RoomsApi {
       news: this.#news,
       locks: this.#locks,
       presenters: this.#presenters,
+      reads: this.#reads,
       memberPage: (tx, roomId, after) => this.#memberPage(tx, roomId, after),
       rules: this.#rules,
     });
@@ -145,7 +150,12 @@ class Rooms implements RoomsApi {
     let after = '';
     for (;;) {
       const from = after;
-      const rooms = await this.#host.transact((tx) => listRooms(tx, from, PAGE));
+      const rooms = await this.#host.transact((tx) => {
+        const page = listRooms(tx, from, PAGE);
+        // Those of a version that had no index.
+        for (const [roomId, { metadata }] of page) list(tx, roomId, null, listedIn(metadata));
+        return page;
+      });
       for (const [roomId, { metadata }] of rooms) {
         this.#presenters.note(roomId, metadata.presenterSid);
         // The rules may be newer than the room.
@@ -231,40 +241,12 @@ class Rooms implements RoomsApi {
     });
   }
 
-  list(
-    { after = '', limit = 100, group, hidden = false, search = '' }: ListQuery = {},
-    asker?: Asker,
-  ): Promise<RoomPage> {
-    const most = Math.min(Math.max(1, limit), 1_000);
-    const all = asker === undefined || asker.kind !== 'user';
-    const listedAt = overviewTopic(group);
-    const needle = search.toLowerCase();
-    return this.#host.transact((tx) => {
-      if (group !== undefined && !all && !groupsOf(asker.user).includes(group)) {
-        throw new RoomwireError('forbidden', `you are not in the group '${group}'`);
-      }
-      const found: Metadata[] = [];
-      const pageTo = (next: string | null) => ({
-        rooms: found,
-        next,
-        positions: { [listedAt]: tx.position(listedAt) },
-      });
-      let cursor = after;
-      for (let scanned = 0; scanned < SCAN; scanned += PAGE) {
-        const rows = listRooms(tx, cursor, PAGE);
-        for (const [roomId, { metadata }] of rows) {
-          cursor = roomId;
-          const shown = listedIn(metadata) === listedAt || (hidden && all && metadata.hidden);
-          if (shown && `${roomId} ${metadata.description ?? ''}`.toLowerCase().includes(needle)) found.push(metadata);
-          if (found.length === most) return pageTo(cursor);
-        }
-        if (rows.length < PAGE) return pageTo(null);
-      }
-      return pageTo(cursor);
-    });
+  list(query: ListQuery = {}, asker?: Asker): Promise<RoomPage> {
+    return this.#list.page(query, asker);
   }
 
-  snapshot(roomId: string, asker?: Asker) {
+  async snapshot(roomId: string, asker?: Asker) {
+    this.#reads.count(asker, Math.min(this.#host.limits.memberInline, PAGE));
     return this.#read(roomId, asker, (tx) => {
       const snapshot = this.#membership.snapshot(tx, roomId);
       const isEmpty = snapshot.memberCount === 0 && snapshot.holders.locks.length === 0;
@@ -356,7 +338,8 @@ class Rooms implements RoomsApi {
     });
   }
 
-  members(roomId: string, after = 0, asker?: Asker) {
+  async members(roomId: string, after = 0, asker?: Asker) {
+    this.#reads.count(asker, PAGE);
     return this.#read(roomId, asker, (tx) => this.#memberPage(tx, roomId, after));
   }
 

@@ -151,15 +151,15 @@ export class KeyedRate {
     this.#now = now;
   }
 
-  /** Counts one. Throws too_many, and counts nothing, when it comes too early. */
-  take(key: string): void {
+  /** Counts one, or as much as `weight`. Throws too_many, and counts nothing, when it comes too early. */
+  take(key: string, weight = 1): void {
     const now = this.#now();
     const fullAt = this.#fullAt.get(key) ?? 0;
     const wait = waitFor(fullAt, now, this.#perSecond);
     if (wait > 0) throw tooMany(Math.ceil(wait), 'too many requests');
     // The last to come is the last in the map, so that the oldest go first.
     this.#fullAt.delete(key);
-    this.#fullAt.set(key, spend(fullAt, now, this.#perSecond));
+    this.#fullAt.set(key, spend(fullAt, now, this.#perSecond / weight));
     if (this.#fullAt.size > REMEMBERED) this.#fullAt.delete(this.#fullAt.keys().next().value as string);
   }
 }
