@@ -27,6 +27,7 @@ const Flag = v.boolean();
 const List = v.array(Text);
 const Count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
 const Wait = v.pipe(Count, v.minValue(1));
+const Pause = v.pipe(Count, v.maxValue(600_000));
 const Port = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535));
 const Rate = v.pipe(v.number(), v.gtValue(0));
 const Rates = v.record(Text, Rate);
@@ -158,6 +159,17 @@ export const Config = v.strictObject({
         'who may what by topic pattern, as lists of grants; see policy.md',
       ),
       calls: set(v.record(Text, Grants), {}, 'who may make which call, by name or prefix*; see policy.md'),
+    }),
+    {},
+  ),
+  stop: v.optional(
+    v.strictObject({
+      unreadyMs: set(
+        Pause,
+        0,
+        'ms at a stop in which /health/ready says no and everything is served on, for a balancer to notice',
+      ),
+      drainMs: set(Pause, 5_000, 'ms at most that a stop waits for the answers of calls and HTTP requests under way'),
     }),
     {},
   ),

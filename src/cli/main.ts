@@ -3,8 +3,9 @@
 import { CommandError, runCommand, UsageError, type Command } from './args.js';
 import { call } from './call.js';
 import { decode } from './decode.js';
+import { Lines } from './lines.js';
 import { load } from './load.js';
-import { tell } from './print.js';
+import { escaped } from './print.js';
 import { publish } from './publish.js';
 import { serve } from './serve.js';
 import { tail } from './tail.js';
@@ -42,8 +43,8 @@ main(process.argv.slice(2)).then(
   },
   (error: unknown) => {
     const known = error instanceof UsageError || error instanceof CommandError;
-    if (known) tell(`roomwire: ${error.message}`);
-    else process.stderr.write(`roomwire: ${(error as Error).stack ?? String(error)}\n`);
+    const text = known ? escaped(error.message) : ((error as Error).stack ?? String(error));
+    new Lines(2).write(`roomwire: ${text}\n`);
     process.exit(error instanceof UsageError ? 2 : 1);
   },
 );

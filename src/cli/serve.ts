@@ -11,6 +11,7 @@ import { lmdbStore } from '../store/lmdb.js';
 import { memoryStore } from '../store/memory.js';
 import { StoreError } from '../store/store.js';
 import { command, CommandError } from './args.js';
+import { Lines } from './lines.js';
 import { contractWith } from './default-contract.js';
 import type { Config } from './config.js';
 import { requireDirectory, requireFile } from './places.js';
@@ -37,7 +38,11 @@ export const serve = command({
   },
   async run(flags) {
     const config = readSettings(flags, process.env, flags.config);
-    const log = pino({ level: config.logLevel, redact: SECRETS }, pino.destination({ dest: 2, sync: true }));
+    const [out, err] = [new Lines(1), new Lines(2)];
+    // What Node itself writes there, such as a warning.
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+    const log = pino({ level: config.logLevel, redact: SECRETS }, err);
+    const stop = new Stop();
     const { data: path, durability, memory, origins, page, metrics } = config;
     let trail: ((line: AuditLine) => void) | undefined;
     const store = memory ? memoryStore() : lmdbStore({ path, durability });
@@ -55,6 +60,7 @@ export const serve = command({
         admission: { ...config.admission, trustedProxies: config.trustedProxies, origins },
         policy: { 'room:{id}': presenterOnly },
         log,
+        deposed: (error) => stop.failed(error),
         audit: config.audit === undefined ? undefined : (line) => trail?.(line),
         auth: {
           secret: config.jwtSecret,
@@ -77,7 +83,7 @@ export const serve = command({
       process.stdout.write('the settings are right\n');
       return;
     }
-    if (config.audit !== undefined) trail = auditTrail(config.audit);
+    if (config.audit !== undefined) trail = auditTrail(config.audit, err);
     let url: string;
     try {
       ({ url } = await server.listen({ port, host }));
@@ -85,10 +91,13 @@ export const serve = command({
       throw startError(error, port, host);
     }
     const where = memory ? 'memory (nothing is kept)' : `lmdb in ${path} (durability ${durability})`;
-    process.stdout.write(`roomwire ${version()} on ${url}/  engine ${server.engine ?? ''}, store ${where}\n`);
-    await stopSignal();
-    process.stderr.write('stopping\n');
-    await server.close({ spreadMs: SPREAD_MS });
+    out.write(`roomwire ${version()} on ${url}/  engine ${server.engine ?? ''}, store ${where}\n`);
+    const why = await stop.asked;
+    err.write('stopping\n');
+    const { unreadyMs, drainMs } = config.stop;
+    // One whose store is gone has nothing to wait for: others may serve already.
+    await server.close({ spreadMs: SPREAD_MS, ...(why === undefined ? { unreadyMs, drainMs } : { drainMs: 0 }) });
+    if (why !== undefined) throw new CommandError(why.message);
   },
 });
 
@@ -106,12 +115,10 @@ function rulers({ hooks: backend, proxy, policy: grants }: Config): Plugin[] {
 }
 
 /** Appends JSON lines; what cannot be written is the log's to tell. */
-function auditTrail(path: string): (line: AuditLine) => void {
-  let out: ReturnType<typeof pino.destination>;
+function auditTrail(path: string, err: Lines): (line: AuditLine) => void {
+  let out: { write(text: string): unknown };
   try {
-    out = pino.destination(
-      path === '-' ? { dest: 2, sync: true } : { dest: path, append: true, sync: true, mkdir: true },
-    );
+    out = path === '-' ? err : pino.destination({ dest: path, append: true, sync: true, mkdir: true });
   } catch (error) {
     throw new CommandError(`cannot write --audit ${path}: ${(error as Error).message}`);
   }
@@ -147,16 +154,25 @@ function startError(error: unknown, port: number, host: string | undefined): unk
   return error instanceof Error ? new CommandError(message) : error;
 }
 
-/** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    let asked = false;
-    const stop = (): void => {
-      if (asked) process.exit(1);
-      asked = true;
-      resolve();
-    };
-    process.on('SIGINT', stop);
-    process.on('SIGTERM', stop);
-  });
+/** Why the server stops: a signal, or an error. A second signal ends the process at once. */
+class Stop {
+  /** Undefined: somebody asked for it. */
+  readonly asked: Promise<Error | undefined>;
+  #stop: (why: Error | undefined) => void = () => undefined;
+
+  constructor() {
+    this.asked = new Promise((resolve) => (this.#stop = resolve));
+    let signals = 0;
+    // SIGHUP: the terminal is gone.
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.on(signal, () => {
+        if (signal !== 'SIGHUP' && ++signals > 1) process.exit(1);
+        this.#stop(undefined);
+      });
+    }
+  }
+
+  failed(error: Error): void {
+    this.#stop(error);
+  }
 }

@@ -103,6 +103,11 @@ export class CallTable {
     }
   }
 
+  /** Keyed calls whose handler runs: their results are still to be kept. */
+  get keyedUnderWay(): number {
+    return this.#keyed.size;
+  }
+
   run(call: Incoming, data: Value): void {
     const { name, options } = call;
     if (!this.#atomic.has(name) && !this.#plain.has(name)) throw refusal('unknown_call', `no call '${name}'`);

@@ -42,6 +42,8 @@ let protoKey = false;
 
 /** A request of the client's that waits for its answer. */
 export interface PendingRequest {
+  /** It waits in a line, for something that others do. */
+  readonly inLine?: boolean;
   cancel(reason: RoomwireError): void;
 }
 
@@ -268,6 +270,14 @@ export class Connection implements SocketEvents, OutboxLimit {
 
   settled(): void {
     this.#waiting--;
+  }
+
+  /** Whether something of its own is being worked on and is still to be answered. */
+  get underWay(): boolean {
+    if (!this.open) return false;
+    if (this.#waiting > 0) return true;
+    for (const request of this.#requests?.values() ?? []) if (request.inLine !== true) return true;
+    return false;
   }
 
   request(id: number): PendingRequest | undefined {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { messageOf } from '../protocol/code-texts.js';
 import type { Contract } from '../protocol/contract.js';
 import type { Limits } from '../protocol/limits.js';
-import type { OpenedStore, Store } from '../store/store.js';
+import type { OpenedStore, Store, StoreError } from '../store/store.js';
 import type { Log, Plugin, User } from './api.js';
 import { eventOfClose, eventOfError, type AuditEvent } from './audit.js';
 import type { Arrivals } from './arrivals.js';
@@ -55,6 +55,8 @@ export interface CoreParts {
   readonly isDraining: () => boolean;
   readonly closed: (connection: Connection) => void;
   readonly failed: (error: unknown) => void;
+  /** The store is no longer this server's. */
+  readonly deposed: (error: StoreError) => void;
 }
 
 export interface Core {
@@ -87,6 +89,7 @@ export function assemble(parts: CoreParts): Core {
       if (error === undefined) log.info({}, 'the store takes commits again');
       else log.error({ err: error }, 'the store does not take commits');
     },
+    deposed: parts.deposed,
     damaged: (topic, from) =>
       log.error({ topic, from, file: parts.store.file }, 'stored events cannot be read and are told as a gap'),
   });

@@ -21,6 +21,11 @@ export class KeyedCalls {
     this.#limits = limits;
   }
 
+  /** Handlers that run. */
+  get size(): number {
+    return this.#running.size;
+  }
+
   run({ scope, hash, owner }: Claim, handler: () => Promise<unknown>): Promise<unknown> {
     const id = keyId(scope);
     return new Promise((resolve, reject) => {

@@ -55,6 +55,12 @@ export interface ServerOptions<C extends Contract, U extends User, P extends rea
   /** Largest HTTP body, bytes. Default 1 MiB. */
   readonly bodyBytes?: number;
   readonly log?: Log;
+  /**
+   * The store is no longer this server's: another has opened it, or its file was removed or replaced. Nothing that this
+   * server is asked to write is kept any more, so the process is to end. Default: the error is thrown where nobody
+   * catches it, which ends the process.
+   */
+  readonly deposed?: (error: Error) => void;
   /** For tests. */
   readonly time?: TimeSource;
 }
@@ -71,6 +77,10 @@ export interface CloseOptions {
   readonly spreadMs?: number;
   /** Ms to wait for a store that does not answer. Default 5,000. */
   readonly settleMs?: number;
+  /** Ms in which the server is not ready but serves on, so that a balancer sends nobody here any more. Default 0. */
+  readonly unreadyMs?: number;
+  /** Ms at most to wait for the answers of calls and HTTP requests under way. Default 5,000. */
+  readonly drainMs?: number;
 }
 
 export interface Server<S extends Shape, U extends User, P extends readonly Plugin[]> {
@@ -108,6 +118,9 @@ export interface Server<S extends Shape, U extends User, P extends readonly Plug
   check(options?: ListenOptions): void;
   /** Opens the store and listens. Rejects with what to do when it cannot. */
   listen(options?: ListenOptions): Promise<{ readonly port: number; readonly host: string; readonly url: string }>;
-  /** GOAWAY to everyone (their next try spread over `spreadMs`), then closes and flushes the store. */
+  /**
+   * Not ready; then no new work, and what is under way is answered; then GOAWAY to everyone (their next try spread over
+   * `spreadMs`), and the store is flushed and closed.
+   */
   close(options?: CloseOptions): Promise<void>;
 }

@@ -125,6 +125,10 @@ export class RunningCall implements PendingRequest {
   }
 
   /** `ended`: nobody waits any more, answered or not. */
+  get inLine(): boolean {
+    return this.#later !== undefined;
+  }
+
   later(store: StoreReply | undefined, ended?: () => void): LaterAnswer {
     return (this.#later ??= new LaterAnswer(this, store, ended));
   }

@@ -61,6 +61,7 @@ import { Probe } from './probe/probe.js';
 import { KeyedRate, Rates, tooMany } from './rates.js';
 import { Refusals } from './refusals.js';
 import { SessionRegistry, type ServerSession } from './session.js';
+import { answered, pause } from './stopping.js';
 import { TokenCheck } from './token-check.js';
 import { checkEngine, chooseTransport } from './transport/choose.js';
 import { check } from './transport/http-answer.js';
@@ -76,6 +77,7 @@ export type { ListenOptions, Server, ServerOptions } from './options.js';
 const MAX_BUFFERED = 4 * 1024 * 1024;
 const SETTLE_MS = 5_000;
 const FOREIGN_HOST = 'guests come to a name of this machine, such as localhost: for another one set keys';
+const DRAIN_MS = 5_000;
 /** Ms between two looks for expired idempotency keys. */
 const SWEEP_MS = 10_000;
 
@@ -125,6 +127,10 @@ class RoomServer implements PluginHost {
   #transport: Transport | undefined;
   #guests = false;
   #state: 'new' | 'opening' | 'open' | 'closing' | 'closed' = 'new';
+  /** About to stop: it serves still. */
+  #isLeaving = false;
+  /** HTTP requests that are being answered. */
+  #answering = 0;
   #opening: Promise<unknown> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -177,7 +183,7 @@ class RoomServer implements PluginHost {
   }
 
   get ready(): boolean {
-    return this.#state === 'open' && this.#running?.hub.healthy === true;
+    return this.#state === 'open' && !this.#isLeaving && this.#running?.hub.healthy === true;
   }
 
   stats(): Stats {
@@ -378,6 +384,8 @@ class RoomServer implements PluginHost {
   }
 
   async authenticate(request: HttpRequest): Promise<HttpCaller> {
+    // On a connection that was open before: it would be cut in the middle.
+    if (this.#state === 'closing') throw new RoomwireError('draining');
     if (this.#guests && !isLocalOrigin(request.headers['origin'] ?? '')) {
       throw new RoomwireError('forbidden', 'guests come from pages of this machine only');
     }
@@ -448,7 +456,7 @@ class RoomServer implements PluginHost {
             } else if (this.#state !== 'open') connection.close('draining');
             return connection;
           },
-          request: (request) => this.#answer(request),
+          request: (request) => this.#counted(request),
           failed: (error) => this.#failed(error),
         },
         (line) => this.log.info({}, line),
@@ -498,6 +506,7 @@ class RoomServer implements PluginHost {
         if (!this.#probing.delete(connection)) this.#door.closed(connection.address);
       },
       failed: (error) => this.#failed(error),
+      deposed: (error) => this.#deposed(error),
     });
     const { hub, sessions, welcomer, calls } = core;
     this.#running = core;
@@ -516,21 +525,25 @@ class RoomServer implements PluginHost {
     this.#sweepKeys(hub, SWEEP_MS);
   }
 
-  close({ spreadMs = 0, settleMs = SETTLE_MS }: CloseOptions = {}): Promise<void> {
-    return (this.#closing ??= this.#close(spreadMs, settleMs));
+  close({ spreadMs = 0, settleMs = SETTLE_MS, unreadyMs = 0, drainMs = DRAIN_MS }: CloseOptions = {}): Promise<void> {
+    return (this.#closing ??= this.#close({ spreadMs, settleMs, unreadyMs, drainMs }));
   }
 
-  async #close(spreadMs: number, settleMs: number): Promise<void> {
+  async #close({ spreadMs, settleMs, unreadyMs, drainMs }: Required<CloseOptions>): Promise<void> {
     await this.#opening;
     if (this.#state !== 'open') {
       this.#wheel.stop();
       this.#state = 'closed';
       return;
     }
+    this.#isLeaving = true;
+    if (unreadyMs > 0) await pause(unreadyMs);
     // From here on frames are refused, so that what was taken is answered before the connections close.
     this.#state = 'closing';
     this.#transport?.stopListening();
-    const { hub } = this.#open();
+    const { hub, calls } = this.#open();
+    await this.#settled(hub, settleMs);
+    await answered({ connections: this.#connections, calls, requests: () => this.#answering }, drainMs);
     await this.#settled(hub, settleMs);
     this.#probe?.close();
     for (const connection of [...this.#connections]) connection.close('draining', undefined, spreadMs);
@@ -613,6 +626,15 @@ class RoomServer implements PluginHost {
     return { status, headers, body: `${limit}: try again later.\n` };
   }
 
+  async #counted(request: HttpRequest): Promise<HttpResponse> {
+    this.#answering++;
+    try {
+      return await this.#answer(request);
+    } finally {
+      this.#answering--;
+    }
+  }
+
   async #answer(received: HttpRequest): Promise<HttpResponse> {
     const address = this.#door.addressOf(received.address, received.headers['x-forwarded-for']);
     const request = { ...received, address };
@@ -647,6 +669,16 @@ class RoomServer implements PluginHost {
       return this.#refusedRequest?.(request, new RoomwireError('handler_failed')) ?? plain(500, 'internal error');
     }
     return plain(404, 'not found');
+  }
+
+  #deposed(error: StoreError): void {
+    // Another may use the store by now: clients are to go there at once.
+    if (this.#state === 'open') this.#transport?.stopListening();
+    const { deposed } = this.#options;
+    if (deposed !== undefined) return deposed(error);
+    setImmediate(() => {
+      throw error;
+    });
   }
 
   #failed(error: unknown): void {

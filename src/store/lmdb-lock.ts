@@ -14,7 +14,8 @@ import { join } from 'node:path';
 import { StoreError } from './store.js';
 
 export interface DirectoryLock {
-  release(): Promise<void>;
+  /** `ours`: the directory is still the one that was locked, and server.pid this server's. */
+  release(ours: boolean): Promise<void>;
 }
 
 export async function lockDirectory(path: string): Promise<DirectoryLock> {
@@ -38,8 +39,8 @@ export async function lockDirectory(path: string): Promise<DirectoryLock> {
     throw error;
   }
   return {
-    async release() {
-      rmSync(pidFile, { force: true });
+    async release(ours) {
+      if (ours) rmSync(pidFile, { force: true });
       await unlock();
     },
   };

@@ -7,13 +7,13 @@
  * which the next open tells. 'power' answers a commit only when the disk has it.
  */
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { oneOf } from '../protocol/setting.js';
 import { damageOf } from './lmdb-check.js';
 import { Contents } from './lmdb-contents.js';
 import { openEngine, type Environment } from './lmdb-engine.js';
 import { lockDirectory, type DirectoryLock } from './lmdb-lock.js';
+import { dataFile, ensureDirectory, Place, requireAddressSpace } from './lmdb-place.js';
 import { decodeStore, encodeStore, type StoreRecord } from './lmdb-records.js';
 import { Tables } from './lmdb-tables.js';
 import { StoreError, type Batch, type MaybePromise, type OpenedStore, type Store, type StoreMeta } from './store.js';
@@ -58,6 +58,7 @@ export function lmdbStore({ path, durability = 'process', mapSize = 8 * 2 ** 30,
       const { tables } = current();
       return { total: tables.lastBatch()?.topics ?? 0, names: tables.topicNames(after, limit) };
     },
+    onLost: (told) => current().onLost(told),
     async close() {
       const closing = opened;
       opened = undefined;
@@ -81,6 +82,10 @@ class Opened {
   /** Batch ids count from one in every run: they mean nothing to another. */
   readonly #run = randomBytes(8).toString('latin1');
   readonly #record: StoreRecord;
+  readonly #place: Place;
+  /** Why it must not be used on. */
+  #lost: StoreError | undefined;
+  #onLost: ((why: StoreError) => void) | undefined;
   #dirty = false;
   #flushing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -95,15 +100,16 @@ class Opened {
       ensureDirectory(path);
       lock = await lockDirectory(path);
       refuseDamage(path, readable);
+      requireAddressSpace(path, settings.mapSize);
       root = openEngine({ path, noSync: settings.durability === 'process', mapSize: settings.mapSize });
       const opened = new Opened(root, lock, settings);
       // Before anything is told: a disk that still said "closed in order" would hide a later loss.
       await opened.#flush();
-      if (settings.durability === 'process') opened.#flushEvery(flushMs);
+      opened.#lookEvery(flushMs);
       return opened;
     } catch (error) {
       await root?.close();
-      await lock?.release();
+      await lock?.release(true);
       if (error instanceof StoreError) throw error;
       throw new StoreError('unusable', `the store at ${path} cannot be opened: ${messageOf(error)}`, error);
     }
@@ -116,6 +122,7 @@ class Opened {
     this.tables = new Tables(root);
     const { record, meta } = root.transactionSync(() => this.#takeOver());
     this.#record = record;
+    this.#place = new Place(settings.path);
     this.answer = { generation: record.generation, meta };
   }
 
@@ -147,7 +154,13 @@ class Opened {
     return { record, meta: last.meta };
   }
 
+  onLost(told: (why: StoreError) => void): void {
+    this.#onLost = told;
+    if (this.#lost !== undefined) told(this.#lost);
+  }
+
   commit(batch: Batch): MaybePromise<void> {
+    if (this.#lost !== undefined) throw this.#lost;
     if (this.#settings.durability === 'power') {
       const done = this.#commitFlushed(batch);
       this.#commit = done.catch(() => {});
@@ -171,6 +184,8 @@ class Opened {
       if (!this.#wasApplied(batch, error)) throw refused(cause ?? error);
       this.#dirty = true;
     }
+    const lost = this.#look();
+    if (lost !== undefined) throw lost;
     if (!this.#dirty) return;
     // Visible after a failure, but perhaps not on the disk: not done until a flush succeeds.
     await this.#flush().catch((error: unknown) => {
@@ -189,11 +204,20 @@ class Opened {
     }
   }
 
-  #flushEvery(ms: number): void {
+  #lookEvery(ms: number): void {
     this.#timer = setInterval(() => {
+      if (this.#look() !== undefined) return;
       // A failure is tried again at the next turn and told by close.
       if (this.#dirty && this.#flushing === undefined) this.#flush().catch(() => {});
     }, ms).unref();
+  }
+
+  /** Whether the file is still at its place. */
+  #look(): StoreError | undefined {
+    if (this.#lost !== undefined) return this.#lost;
+    this.#lost = this.#place.lost();
+    if (this.#lost !== undefined) this.#onLost?.(this.#lost);
+    return this.#lost;
   }
 
   async #flush(): Promise<void> {
@@ -229,7 +253,7 @@ class Opened {
       await this.#flush();
     } finally {
       await this.#root.close();
-      await this.#lock.release();
+      await this.#lock.release(this.#look() === undefined);
     }
   }
 }
@@ -249,27 +273,6 @@ function machineBootId(): string | null {
   } catch {
     // Other systems name none: there an open that follows no close begins a new generation.
     return null;
-  }
-}
-
-const dataFile = (path: string): string => join(path, 'data.mdb');
-
-function ensureDirectory(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true });
-    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
-    for (const file of [dataFile(path), join(path, 'lock.mdb')]) {
-      if (existsSync(file)) accessSync(file, constants.R_OK | constants.W_OK);
-    }
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const why =
-      code === 'EEXIST' || code === 'ENOTDIR' ? 'a file is in its place' : `this user cannot write there (${code})`;
-    throw new StoreError(
-      'unusable',
-      `${path} cannot hold a store: ${why}: choose a directory this server may write to`,
-      error,
-    );
   }
 }
 

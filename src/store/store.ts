@@ -109,6 +109,8 @@ export interface Store {
     readonly after?: string;
     readonly limit: number;
   }): MaybePromise<{ readonly total: number; readonly names: readonly string[] }>;
+  /** Calls `told` once when the store finds that it must not be used on, also while nobody commits. */
+  onLost?(told: (why: StoreError) => void): void;
   /** Flushes what the durability mode still holds back and lets go of files and locks. */
   close(): MaybePromise<void>;
 }

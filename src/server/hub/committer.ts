@@ -9,23 +9,33 @@ import { StoreError, type Batch, type MaybePromise, type Store } from '../../sto
 /** Ms between retries of a commit whose outcome is unknown. */
 const RETRY_MS = 50;
 const MAX_RETRY_MS = 2_000;
+/** A disk that is full takes small commits on and off: they show nothing after a larger one was refused… */
+const SMALL_BYTES = 16 * 1024;
+/** …unless none was refused for so long. */
+const CALM_MS = 5_000;
 
 export interface CommitterOptions {
   readonly store: Store;
   readonly after: (ms: number, fn: () => void) => void;
   /** Told when the store stops answering (with why) and when it answers again (undefined). */
   readonly storeFailing: (error: unknown) => void;
+  /** The store is no longer this server's. */
+  readonly deposed: (error: StoreError) => void;
+  /** Ms; never goes back. */
+  readonly now: () => number;
 }
 
 export class Committer {
   readonly #options: CommitterOptions;
   #healthy = true;
+  /** Of the commit that was refused last. */
+  #refused = { bytes: 0, at: 0 };
 
   constructor(options: CommitterOptions) {
     this.#options = options;
   }
 
-  /** False from a commit that failed to the next that succeeds. */
+  /** False from a commit that failed to the next that succeeds and shows that the store takes as much again. */
   get healthy(): boolean {
     return this.#healthy;
   }
@@ -33,7 +43,7 @@ export class Committer {
   /** Calls exactly one of the two: at once when the store answers at once. */
   commit(batch: Batch, done: () => void, refused: (error: unknown) => void, retryMs = RETRY_MS): void {
     const succeeded = (): void => {
-      if (!this.#healthy) {
+      if (!this.#healthy && this.#shows(batch)) {
         this.#healthy = true;
         this.#options.storeFailing(undefined);
       }
@@ -44,7 +54,12 @@ export class Committer {
         this.#healthy = false;
         this.#options.storeFailing(error);
       }
-      if (!(error instanceof StoreError && error.kind === 'unknown')) return refused(error);
+      if (!(error instanceof StoreError && error.kind === 'unknown')) {
+        this.#refused = { bytes: bytesOf(batch), at: this.#options.now() };
+        refused(error);
+        if (error instanceof StoreError && error.kind === 'unusable') this.#options.deposed(error);
+        return;
+      }
       this.#options.after(retryMs, () => this.commit(batch, done, refused, Math.min(retryMs * 2, MAX_RETRY_MS)));
     };
     let result: MaybePromise<void>;
@@ -56,4 +71,19 @@ export class Committer {
     if (isPromise(result)) result.then(succeeded, failed);
     else succeeded();
   }
+
+  #shows(batch: Batch): boolean {
+    const { bytes, at } = this.#refused;
+    if (bytes < SMALL_BYTES || this.#options.now() - at >= CALM_MS) return true;
+    return bytesOf(batch) >= bytes;
+  }
+}
+
+function bytesOf({ operations }: Batch): number {
+  let bytes = 0;
+  for (const operation of operations) {
+    if (operation.type === 'append') bytes += operation.chunk.frame.length;
+    else if (operation.type === 'put') bytes += operation.value.length;
+  }
+  return bytes;
 }

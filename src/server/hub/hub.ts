@@ -43,6 +43,8 @@ interface Staged {
 const WRITE_MS = 25;
 /** Ms after a refused commit until the store is asked again, if nothing else asks it. */
 const PROBE_MS = 1_000;
+/** A commit under way for so long is none that is confirmed. */
+const STUCK_MS = 3_000;
 
 export interface HubOptions {
   readonly store: Store;
@@ -61,6 +63,8 @@ export interface HubOptions {
   readonly failed: (error: unknown) => void;
   /** The store stopped answering (with why), or answers again (undefined). */
   readonly storeFailing: (error: unknown) => void;
+  /** The store is no longer this server's: taken over, removed or replaced. The process is to end. */
+  readonly deposed: (error: StoreError) => void;
   /** The stored events of a topic cannot be read from there. */
   readonly damaged: (topic: string, from: number) => void;
 }
@@ -85,6 +89,7 @@ export class Hub implements OutboxOwner {
   #counter: number;
   #incarnation: number;
   #probing = false;
+  #isDeposed = false;
   readonly #idleWaiters: (() => void)[] = [];
   readonly journal = new Journal();
 
@@ -98,12 +103,26 @@ export class Hub implements OutboxOwner {
     this.#incarnation = opened.meta.incarnation;
     this.#rings = new Rings(ringBytes, Math.min(limits.historyBytes, ringBytes));
     this.#topics = new TopicTable(store, opened.generation, this.#rings);
-    this.#committer = new Committer({ store, after, storeFailing });
+    this.#committer = new Committer({
+      store,
+      after,
+      storeFailing,
+      deposed: (error) => this.#deposed(error),
+      now: () => options.clock.now(),
+    });
+    store.onLost?.((error) => this.#deposed(error));
+  }
+
+  /** Once: it never becomes the store's server again. */
+  #deposed(error: StoreError): void {
+    if (this.#isDeposed) return;
+    this.#isDeposed = true;
+    this.#options.deposed(error);
   }
 
   /** False while the store does not confirm commits. */
   get healthy(): boolean {
-    return this.#committer.healthy;
+    return !this.#isDeposed && this.#committer.healthy && (this.committingMs ?? 0) < STUCK_MS;
   }
 
   /** Store time, ms. */
@@ -323,17 +342,18 @@ export class Hub implements OutboxOwner {
       this.#committingSince = undefined;
       this.counters.commit.add(since);
       this.#apply(stage, staged);
+      this.#probeLater();
     };
     this.#committer.commit(batch, done, refused);
   }
 
   /** A refused batch may have been the last for a while: without a question the server would seem unready for ever. */
   #probeLater(): void {
-    if (this.#probing || this.healthy) return;
+    if (this.#probing || this.#committer.healthy) return;
     this.#probing = true;
     this.#options.after(PROBE_MS, () => {
       this.#probing = false;
-      if (this.healthy) return;
+      if (this.#committer.healthy) return;
       this.#enqueue({
         stage: (stage) => {
           stage.mustCommit = true;

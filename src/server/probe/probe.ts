@@ -69,7 +69,8 @@ export class Probe {
     const now = this.#options.monotonic();
     this.#askedAt = now;
     this.#closeWhenIdle();
-    if (this.#last !== undefined && now - this.#last.at < FRESH_MS) return this.#last.delivery;
+    if (this.#last !== undefined && now - this.#last.at < FRESH_MS && this.#options.hub.healthy)
+      return this.#last.delivery;
     // What waits for the store stays: its outcome is still to come, and another would only wait behind it.
     if (this.#attempt !== undefined && this.#attempt.stage !== 'commit' && now - this.#attempt.since >= GIVE_UP_MS) {
       this.#attempt = undefined;
@@ -150,9 +151,13 @@ export class Probe {
     });
   }
 
-  #found(attempt: Attempt, failure: string | undefined): Delivery {
+  /** `ready` and this are one truth: an event that got through does not mean that the store takes all. */
+  #found(attempt: Attempt, arrival: string | undefined): Delivery {
     const { monotonic, wall, hub, store } = this.#options;
-    const { stage, since, began, committed, arrived } = attempt;
+    const { since, began, committed, arrived } = attempt;
+    const refuses = arrival === undefined && !hub.healthy;
+    const failure = refuses ? 'the store does not take all commits' : arrival;
+    const stage = refuses ? 'commit' : attempt.stage;
     const state = { ...store, healthy: hub.healthy, committingMs: hub.committingMs };
     if (failure === undefined) {
       this.#lastOk = new Date(wall()).toISOString();
