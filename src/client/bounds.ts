@@ -5,8 +5,8 @@
 
 /** From connecting to WELCOME. */
 export const WELCOME_MS = 15_000;
-/** From asking for a token to having one. */
-export const TOKEN_MS = 15_000;
+/** For a token of the application's, and for a page of a list. */
+export const ANSWER_MS = 15_000;
 /** From a PING to a sign of life, when there is reason to doubt that there will be one. */
 export const PROBE_MS = 3_000;
 /** However busy a connection is, the store's time is asked for after so many times `pingEvery`. */

@@ -9,9 +9,11 @@ import * as Op from '../protocol/opcodes.js';
 import { reactionTo, retryDelay, type Reaction } from './backoff.js';
 import { HELD_MS, HELLO_BYTES, MAX_REFUSALS, MESSAGE_BYTES, POSITION_BYTES, WELCOME_MS } from './bounds.js';
 import { encodeFrame } from './frame.js';
+import { isError } from './error-kinds.js';
 import { Observed } from './observable.js';
 import { Pulse } from './pulse.js';
 import type { Settings } from './settings.js';
+import { askToken } from './token.js';
 import type { ClientState } from './types.js';
 import { Wire } from './wire.js';
 
@@ -88,7 +90,8 @@ export class Connection {
 
   close(): void {
     if (this.status === 'closed') return;
-    this.send(encodeFrame([Op.BYE]));
+    // Also while a sleep is suspected.
+    if (this.#live) this.#wire?.send(encodeFrame([Op.BYE]));
     this.#drop(1000, 'closed');
     this.#down({ status: 'closed', reason: undefined, retryAt: undefined });
   }
@@ -98,18 +101,28 @@ export class Connection {
     this.#drop(1000, '');
     const turn = this.#turn;
     this.state.merge({ status: 'connecting', retryAt: undefined });
-    const { token, url, WebSocket } = this.#settings;
+    const { url, WebSocket } = this.#settings;
     try {
-      this.token = typeof token === 'function' ? await token() : token;
+      const token = await askToken(this.#settings);
+      if (turn !== this.#turn) return;
+      this.token = token;
     } catch (error) {
-      // Without a token that the server refused, this may be no more than the network being away.
-      if (turn === this.#turn) this.#ended(4100, String(error), this.#refusals > 0 ? 'token' : 'backoff');
+      if (turn !== this.#turn) return;
+      // That there is none to be had is no refusal: it may be no more than the network being away.
+      if (isError(error, 'unauthenticated')) this.#ended(closes.unauthenticated, error.message, 'refuse');
+      else if (isError(error, 'bad_request')) this.#refuseHello(error);
+      else this.#ended(0, String(error), 'backoff');
       return;
     }
-    if (turn !== this.#turn) return;
     try {
       const wire = new Wire(url, WebSocket, {
-        onOpen: () => wire.send(this.#hello()),
+        onOpen: () => {
+          try {
+            wire.send(this.#hello());
+          } catch (error) {
+            this.#refuseHello(error);
+          }
+        },
         onFrame: (frame) => {
           try {
             return this.#frame(frame);
@@ -127,6 +140,12 @@ export class Connection {
       return;
     }
     this.#after(WELCOME_MS, () => this.#ended(1006, 'no WELCOME in time'));
+  }
+
+  /** What the server would close with 4003: it will not get better by itself. */
+  #refuseHello(error: unknown): void {
+    this.#settings.report(error);
+    this.#ended(closes.hello_expected, String(error), 'refuse');
   }
 
   #hello(): Uint8Array {
@@ -207,7 +226,7 @@ export class Connection {
     const retryAfterMs = this.#goaway?.[3] ?? 0;
     // A socket that is still open is closed without waiting for the other side, which may be gone.
     this.#drop(code < 4000 ? 1000 : code, message);
-    const reason = { code, name: closeName(code) ?? 'connection_lost', message };
+    const reason = { code, name: code === 0 ? 'token_unavailable' : (closeName(code) ?? 'connection_lost'), message };
     if (reaction === 'token' && (typeof token !== 'function' || ++this.#refusals >= MAX_REFUSALS)) reaction = 'refuse';
     if (reaction === 'refuse') return this.#down({ status: 'refused', reason, retryAt: undefined });
     const attempt = ++this.#attempt;

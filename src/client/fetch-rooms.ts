@@ -2,8 +2,9 @@
 import { RoomwireError } from '../protocol/errors.js';
 import type { Positions } from '../protocol/frames.js';
 import type { RoomMetadata } from '../protocol/rooms-contract.js';
-import { ROOMS_PER_PAGE } from './bounds.js';
+import { ANSWER_MS, ROOMS_PER_PAGE } from './bounds.js';
 import type { Context } from './context.js';
+import { inTime } from './in-time.js';
 
 interface Page {
   readonly rooms: readonly RoomMetadata[];
@@ -21,12 +22,22 @@ export async function fetchRooms(
   if (group !== undefined) query.set('group', group);
   for (let positions: Positions | undefined; ;) {
     const { token } = connection;
-    const response = await settings.fetch(`${settings.httpUrl}/api/rooms?${query}`, {
-      signal,
-      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    const abort = new AbortController();
+    const stop = (): void => abort.abort(signal.reason);
+    signal.addEventListener('abort', stop);
+    if (signal.aborted) stop();
+    const page = await inTime(settings.timers, ANSWER_MS, 'GET /api/rooms', async () => {
+      const response = await settings.fetch(`${settings.httpUrl}/api/rooms?${query}`, {
+        signal: abort.signal,
+        headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+      });
+      if (!response.ok) throw failure(response.status);
+      return (await response.json()) as Page;
+    }).finally(() => {
+      signal.removeEventListener('abort', stop);
+      // A request that took too long ends, too.
+      abort.abort();
     });
-    if (!response.ok) throw failure(response.status);
-    const page = (await response.json()) as Page;
     rooms.push(...page.rooms);
     positions ??= page.positions;
     if (page.next === null) return { rooms, positions };

@@ -159,7 +159,7 @@ export class Pulse {
     const { timers } = this.#settings;
     timers.clearTimeout(this.#timer);
     if (!this.#live) return;
-    const next = Math.min(this.#due(), this.#deadline);
+    const next = this.#doubt > 0 ? this.#deadline : Math.min(this.#due(), this.#deadline);
     const tick = (): void => {
       const now = this.#now();
       if (now >= this.#deadline) return this.#hooks.dead();

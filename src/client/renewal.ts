@@ -2,6 +2,8 @@
 import * as Op from '../protocol/opcodes.js';
 import { MAX_TIMEOUT_MS, MIN_RENEWAL_MS, RENEWAL_MARGIN_MS, RENEWAL_RETRY_MS } from './bounds.js';
 import type { Context } from './context.js';
+import { isError } from './error-kinds.js';
+import { askToken } from './token.js';
 
 export class Renewal {
   readonly #context: Context;
@@ -35,13 +37,19 @@ export class Renewal {
   async #renew(): Promise<void> {
     const { settings, connection, requests } = this.#context;
     const timer = this.#timer;
+    let signedOut = false;
     try {
-      const token = await (settings.token as () => string | Promise<string>)();
+      const token = await askToken(settings).catch((error: unknown) => {
+        signedOut = isError(error, 'unauthenticated');
+        throw error;
+      });
       if (timer !== this.#timer) return;
       const reply = await requests.request(Op.AUTH, [token], { timeoutMs: settings.callTimeoutMs });
       connection.token = token;
       if (timer === this.#timer) this.schedule((reply as { expiresAt: number | null }).expiresAt);
     } catch (error) {
+      // Signed out: what the old token gives ends with it.
+      if (signedOut) return;
       settings.report(error);
       // At the end of the old token the server closes, and the reconnect asks again.
       if (timer === this.#timer) this.#in(RENEWAL_RETRY_MS);

@@ -32,6 +32,9 @@ export function settingsOf(address: string, options: ConnectOptions): Settings {
   if (!/^wss?:$/.test(url.protocol)) throw new TypeError(`connect to a ws: or wss: URL, not ${url.protocol}`);
   const WebSocket = options.WebSocket ?? globalThis.WebSocket;
   if (!WebSocket) throw new TypeError('no WebSocket here; pass one in options.WebSocket');
+  if (!['undefined', 'string', 'function'].includes(typeof options.token)) {
+    throw new TypeError('token: must be a string, or a function that gives one');
+  }
   return {
     url: url.href,
     httpUrl: (options.httpUrl ?? url.origin.replace('ws', 'http')).replace(/\/$/, ''),

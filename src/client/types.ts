@@ -23,8 +23,15 @@ export interface Timers {
   wall?(): number;
 }
 
-/** Asked before each connect, after a refusal of the token (close 41xx), and shortly before it expires. */
-export type TokenSource = string | (() => string | Promise<string>);
+/** Null: nobody is signed in. Undefined: none is needed. */
+type Token = string | null | undefined;
+
+/**
+ * Asked before each connect, after a refusal of the token (close 41xx), and shortly before it expires. One that is null
+ * says "signed out": the client is `refused` (`unauthenticated`) until `reconnect()`. One that rejects, or takes more
+ * than 15 s, says nothing: it is asked again with backoff, and `state.reason` (`token_unavailable`) says why.
+ */
+export type TokenSource = string | (() => Token | Promise<Token>);
 
 export interface ConnectOptions {
   readonly token?: TokenSource | undefined;
