@@ -33,7 +33,7 @@ const Rate = v.pipe(v.number(), v.gtValue(0));
 const Rates = v.record(Text, Rate);
 const Grants = v.array(v.string());
 const Granted = v.optional(Grants);
-const Events = v.record(v.string(), v.picklist(['server', 'subscribers']));
+const Events = v.record(Text, v.picklist(['server', 'subscribers']));
 
 const limitEntries = Object.fromEntries(
   Object.entries(defaultLimits).map(([name, preset]) => [name, set(Count, preset, 'see PROTOCOL.md, Limits')]),

@@ -105,7 +105,7 @@ export const serve = command({
 function rulers({ hooks: backend, proxy, policy: grants }: Config): Plugin[] {
   const { url, secret } = backend;
   if (url === undefined) {
-    if (proxy.length > 0 || backend.events.length > 0 || secret !== undefined) {
+    if (proxy.length > 0 || backend.events.length > 0) {
       throw new TypeError('hooks.url is not set: the calls of proxy and the events of hooks have nowhere to go');
     }
     return [policy(grants)];

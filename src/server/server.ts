@@ -406,13 +406,13 @@ class RoomServer implements PluginHost {
   // ---- life ----------------------------------------------------------------------------------------
 
   check({ port = 8420, host = '127.0.0.1' }: ListenOptions = {}): void {
-    checkListen({ port, host });
     if (!isLoopback(host) && !this.#auth.configured) {
       throw new TypeError(
         `refusing to listen on ${host} without keys: everybody could come in. Set auth.secret or auth.publicKey ` +
           '(ROOMWIRE_JWT_SECRET, ROOMWIRE_JWT_PUBLIC_KEY), or listen on 127.0.0.1',
       );
     }
+    checkListen({ port, host });
     checkEngine(this.#options.engine ?? 'auto');
   }
 

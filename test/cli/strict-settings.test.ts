@@ -189,7 +189,7 @@ t.test('--check-config refuses what serve refuses, in the same words, and makes 
     [['--limits-data-bytes', '2000000'], {}, /limits\.dataBytes/],
     [[], { ROOMWIRE_API_KEYS: 'a key with blanks' }, /no blanks/],
     [[], { ROOMWIRE_JWT_ISSUER: 'https://issuer.example' }, /issuer: means nothing without a key/],
-    [[], { ROOMWIRE_HOOKS_SECRET: 'a-secret-for-hooks-of-32-characters!' }, /hooks\.url is not set/],
+    [[], { ROOMWIRE_PROXY: 'export:start' }, /hooks\.url is not set/],
     [[], { ROOMWIRE_MEMORY: 'maybe' }, /ROOMWIRE_MEMORY: takes true or false/],
   ];
   for (const [args, env, message] of wrong) {
