@@ -11,6 +11,7 @@ import type { Client, ConnectOptions } from '../../src/client/types.js';
 import { concat, decodeAll, encode } from '../../src/protocol/codec.js';
 import type { Contract, ShapeOf } from '../../src/protocol/contract.js';
 import { Op, type Hello, type Value, type Welcome } from '../../src/protocol/frames.js';
+import { shown, within } from '../support/until.js';
 
 export type Frame = Value[];
 export type Matcher = (frame: Frame) => boolean;
@@ -171,12 +172,13 @@ export async function until<T>(
   condition: (value: T) => boolean,
 ): Promise<T> {
   while (!condition(observable.get())) {
-    await new Promise<void>((resolve) => {
+    const changed = new Promise<void>((resolve) => {
       const stop = observable.subscribe(() => {
         stop();
         resolve();
       });
     });
+    await within(changed, shown(condition));
   }
   return observable.get();
 }

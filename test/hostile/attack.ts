@@ -41,7 +41,7 @@ export interface Target {
 export interface Attack {
   /** Called with a small share first, to warm up what stays warm, then with the whole. Resolves when the attackers have gone. */
   readonly strike: (target: Target, share: number) => Promise<void>;
-  /** Ms until nothing is left of it. Default 5,000. */
+  /** Ms until nothing is left of it. Default 30,000: a bound, which a busy machine may need. */
   readonly settleMs?: number;
   /** Topics that it wrote to stay in memory: so many. */
   readonly topics?: number;
@@ -165,7 +165,7 @@ interface Arena {
 
 async function suffer(
   t: Test,
-  { strike, settleMs = 5_000, topics: written = 0, warm = true }: Attack,
+  { strike, settleMs = 30_000, topics: written = 0, warm = true }: Attack,
   { child, port, url, other, quiet }: Arena,
 ): Promise<void> {
   const until: Target['until'] = async (what, ms, is) => {
@@ -206,12 +206,16 @@ async function suffer(
       `${mib(after.heapUsed - before.heapUsed)}, rss ${mib(after.rss - before.rss)} more`,
   );
   const norm = Math.max(LEAST_MS, quiet.p99);
-  // Of a few answers the median is any of them.
-  if (seen.answers >= 20)
-    t.ok(seen.p50 <= MEDIAN * norm, `the onlooker's median wait was ${ms(seen.p50)} ms, quiet p99 ${ms(norm)}`);
-  t.ok(seen.longest <= LONGEST * norm, `its longest wait was ${ms(seen.longest)} ms`);
+  t.ok(seen.answers > 0, 'the onlooker was answered');
   t.ok(seen.arrivals > 0, 'it came in anew meanwhile');
-  t.ok(seen.arrival <= LONGEST * norm, `which took at most ${ms(seen.arrival)} ms`);
+  // How long that takes is judged where the machine is the attack's own.
+  if (full) {
+    // Of a few answers the median is any of them.
+    if (seen.answers >= 20)
+      t.ok(seen.p50 <= MEDIAN * norm, `the onlooker's median wait was ${ms(seen.p50)} ms, quiet p99 ${ms(norm)}`);
+    t.ok(seen.longest <= LONGEST * norm, `its longest wait was ${ms(seen.longest)} ms`);
+    t.ok(seen.arrival <= LONGEST * norm, `which took at most ${ms(seen.arrival)} ms`);
+  }
   t.notOk(child.crashed, 'the server runs');
   t.strictSame([...before.errors, ...after.errors], [], 'it logged no error');
   const grown = after.heapUsed + after.external - before.heapUsed - before.external;

@@ -12,7 +12,9 @@ const unlimited: Partial<Limits> = {
   ...{ callsPerSecond: 0, publishesPerSecond: 0, joinsPerSecond: 0, straysPerSecond: 0 },
   ...{ userCallsPerSecond: 0, userPublishesPerSecond: 0, userJoinsPerSecond: 0, userStraysPerSecond: 0 },
 };
-const attack = await arena(t, { limits: { ...unlimited, keyTtlMs: 1_000 } });
+/** A twentieth, too: as many come in one message, so that the bound is met however slow the machine. */
+const KEYS = count(10_000);
+const attack = await arena(t, { limits: { ...unlimited, keyTtlMs: 1_000, keys: KEYS } });
 const EACH = 500;
 
 /** `[code, count]` of the answers so far. */
@@ -82,7 +84,6 @@ t.test('100,000 names of calls, events and topics that do not exist leave nothin
 t.test('a user has `keys` idempotency keys at once (202), and they are forgotten after their time', async (t) => {
   await attack(t, {
     topics: 1,
-    settleMs: 20_000,
     async strike(target, share) {
       const client = new WireClient(target.url);
       await client.hello({ token: await target.token(`keeper ${share}`), grace: 0 });
@@ -121,8 +122,8 @@ t.test('a user has `keys` idempotency keys at once (202), and they are forgotten
         [],
         `answers: ${JSON.stringify(found)}`,
       );
-      if (total > 11_000) t.ok((found['202'] ?? 0) > 0, 'the bound was reached');
-      t.ok((found['ACK'] ?? 0) >= Math.min(total, 10_000), 'until then each was taken');
+      if (total > 1.1 * KEYS) t.ok((found['202'] ?? 0) > 0, 'the bound was reached');
+      t.ok((found['ACK'] ?? 0) >= Math.min(total, KEYS), 'until then each was taken');
       await free();
       client.cut();
     },
@@ -183,7 +184,6 @@ t.test('volatile slots of a topic, waiters of a lock and calls under way have th
 t.test('40,000 sessions that come and go: a user has `waitingSessionsPerUser` in their grace at most', async (t) => {
   const attack = await arena(t, { admission: { waitingSessionsPerUser: 100 }, limits: { graceMaxMs: 2_000 } });
   await attack(t, {
-    settleMs: 15_000,
     async strike(target, share) {
       const token = await target.token('comer');
       const before = await target.holdings();

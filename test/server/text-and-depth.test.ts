@@ -18,6 +18,7 @@ import { shortened } from '../../src/protocol/text.js';
 import { rooms } from '../../src/rooms/rooms.js';
 import type { User } from '../../src/server/api.js';
 import { HOOKS_SECRET, startBackend, type Answering } from '../support/backend.js';
+import { ManualTime } from '../support/manual-time.js';
 import { startOpen } from '../support/open-server.js';
 import { startServer, type Test } from '../support/server.js';
 import { SECRET, tokenFor } from '../support/tokens.js';
@@ -271,7 +272,8 @@ t.test("a program's own mistakes are told to the program; its words for a client
 });
 
 t.test('errors that a client can provoke again and again are logged 20 times a second', async (t) => {
-  const s = await startOpen(t);
+  // A second that lasts as long as the test.
+  const s = await startOpen(t, { time: new ManualTime() });
   const client = await s.client();
   const calls = Array.from({ length: 200 }, () => client.call('fail', 1).catch(() => undefined));
   await Promise.all(calls);

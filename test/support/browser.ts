@@ -3,8 +3,11 @@ import { existsSync } from 'node:fs';
 import { chromium, type BrowserContextOptions, type Page } from 'playwright-core';
 import { decodeAll } from '../../src/protocol/codec.js';
 import { Op } from '../../src/protocol/frames.js';
+import { shown } from './until.js';
 
 const CHROMIUM = process.env['ROOMWIRE_CHROMIUM'] ?? '/usr/bin/chromium';
+/** Until `eventually` gives up. */
+const EVENTUALLY_MS = 60_000;
 const REQUIRED = process.env['ROOMWIRE_REQUIRE_BROWSER'] === '1';
 /** For tap: why there is no browser, where there is none and none is required. */
 export const skipBrowser: string | false = !REQUIRED && !existsSync(CHROMIUM) && `no browser at ${CHROMIUM}`;
@@ -87,9 +90,13 @@ export async function says(page: Page, selector: string, text: string | RegExp):
   });
 }
 
-/** Resolves when the condition holds; looks again after a while, which leaves the machine to the browser. */
+/** Resolves when the condition holds, and fails, naming it, when it never does; looks again after a while, which leaves the machine to the browser. */
 export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 20));
+  const deadline = performance.now() + EVENTUALLY_MS;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`not within ${EVENTUALLY_MS} ms: ${shown(condition)}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 /** Resolves when the first row of a table that fits has these cells, of which the last may be left out. */

@@ -13,6 +13,7 @@ import type {
 import { loadUws } from '../../src/server/transport/uws-load.js';
 import { createUwsTransport } from '../../src/server/transport/uws.js';
 import { createWsTransport } from '../../src/server/transport/ws.js';
+import { shown, within } from '../support/until.js';
 
 export interface Engine {
   readonly name: 'uws' | 'ws';
@@ -63,8 +64,8 @@ export async function start(t: Test, engine: Engine, behaviour: Behaviour = {}):
   const changed = () => {
     for (const look of [...waiting]) look();
   };
-  const until = (test: () => boolean) =>
-    new Promise<void>((resolve) => {
+  const until = (test: () => boolean) => {
+    const fulfilled = new Promise<void>((resolve) => {
       const look = () => {
         if (!test()) return;
         waiting.delete(look);
@@ -73,6 +74,8 @@ export async function start(t: Test, engine: Engine, behaviour: Behaviour = {}):
       waiting.add(look);
       look();
     });
+    return within(fulfilled, shown(test));
+  };
   const transport = engine.create({
     messageBytes: 64 * 1024,
     bodyBytes: 1024,
