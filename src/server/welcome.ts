@@ -286,7 +286,7 @@ export class Welcomer {
     ]);
     const unrecovered = Object.keys(topics).filter((topic) => topics[topic]?.recovered === false);
     tx.afterCommit(() => {
-      connection.outbox.unrecovered = new Set(unrecovered);
+      if (unrecovered.length > 0) connection.outbox.unrecovered = new Set(unrecovered);
       connection.outbox.push(welcome);
     });
     // After WELCOME, which is the first frame (RW-HEL-3): what they subscribe to is told by SUBSCRIBED.
