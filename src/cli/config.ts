@@ -51,6 +51,10 @@ export const Config = v.strictObject({
     'what a commit survives: process (kill -9) or power (also a power cut; slower)',
   ),
   engine: set(v.picklist(['auto', 'uws', 'ws']), 'auto', 'uws, ws, or auto: uws where it loads'),
+  httpIdleMs: unset(
+    v.pipe(Wait, v.maxValue(3_600_000)),
+    'ms an HTTP connection stays open without a request, 10,000 unless set; needs the engine ws',
+  ),
   page: set(Flag, true, 'serve the page at /'),
   metrics: set(
     v.picklist(['key', 'open', 'off']),

@@ -55,6 +55,7 @@ export const serve = command({
         plugins: [rooms(config.rooms), ...rulers(config), http({ page, metrics, origins: origins ?? [] })] as const,
         store,
         engine: config.engine,
+        httpIdleMs: config.httpIdleMs,
         limits: config.limits,
         rates: config.rates,
         admission: { ...config.admission, trustedProxies: config.trustedProxies, origins },

@@ -8,6 +8,9 @@ import { LONGEST_MS, MOST_BYTES, oneOf, webOrigin, wholeNumber } from '../protoc
 import type { Plugin, User } from './api.js';
 import type { ListenOptions, ServerOptions } from './options.js';
 
+/** Ms: an hour. */
+const HTTP_IDLE_MOST = 3_600_000;
+
 type Options = ServerOptions<Contract, User, readonly Plugin[]>;
 
 /** Throws a TypeError that names the option. */
@@ -18,6 +21,7 @@ export function checkOptions(options: Options): void {
   if (pingTimeout !== undefined) wholeNumber('pingTimeout', pingTimeout, 1, LONGEST_MS);
   if (ringBytes !== undefined) wholeNumber('ringBytes', ringBytes);
   if (bodyBytes !== undefined) wholeNumber('bodyBytes', bodyBytes, 1, MOST_BYTES);
+  if (options.httpIdleMs !== undefined) checkIdle(options.httpIdleMs, engine);
   if (node === '') throw new TypeError('node: is empty');
   admission.origins?.forEach((origin) => webOrigin('origins', origin));
   for (const name of Object.keys(rates.calls ?? {})) requireCall('rates.calls', contract, name);
@@ -25,6 +29,16 @@ export function checkOptions(options: Options): void {
   for (const kind of ['publishes', 'joins'] as const) {
     for (const pattern of Object.keys(rates[kind] ?? {})) requireTopic(`rates.${kind}`, contract, pattern);
   }
+}
+
+/** A setting that did nothing would be believed. */
+function checkIdle(httpIdleMs: number, engine: Options['engine']): void {
+  wholeNumber('httpIdleMs', httpIdleMs, 1, HTTP_IDLE_MOST);
+  if (engine === 'ws') return;
+  throw new TypeError(
+    'httpIdleMs needs the engine ws: uWebSockets.js ends an HTTP connection after 10 s without a request, whatever is set; ' +
+      'choose that engine, or let the proxy keep its connections for less (docs/operating.md)',
+  );
 }
 
 /** Throws a TypeError that names the option. */

@@ -54,6 +54,8 @@ export interface ServerOptions<C extends Contract, U extends User, P extends rea
   readonly ringBytes?: number;
   /** Largest HTTP body, bytes. Default 1 MiB. */
   readonly bodyBytes?: number;
+  /** Ms an HTTP connection stays open without a request. Default 10,000; another needs the engine `ws`, as uWebSockets.js has no other. */
+  readonly httpIdleMs?: number | undefined;
   readonly log?: Log;
   /**
    * The store is no longer this server's: another has opened it, or its file was removed or replaced. Nothing that this

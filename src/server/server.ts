@@ -438,6 +438,7 @@ class RoomServer implements PluginHost {
           messageBytes: this.limits.messageBytes,
           bodyBytes: this.#options.bodyBytes ?? 1024 * 1024,
           maxBufferedBytes: MAX_BUFFERED,
+          ...(this.#options.httpIdleMs === undefined ? {} : { httpIdleMs: this.#options.httpIdleMs }),
           chooseSubprotocol,
           refuses: (info) => this.#refuses(info),
           open: (socket, upgrade) => {

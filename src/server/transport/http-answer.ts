@@ -24,6 +24,19 @@ export const badUpgrade = check({
 });
 const serverError = check({ status: 500, headers: { 'content-type': 'text/plain' }, body: 'Internal error.\n' });
 
+const badFraming = check({
+  status: 400,
+  headers: { 'content-type': 'text/plain' },
+  body: 'Send one Host, and one Content-Length or Transfer-Encoding: chunked.\n',
+});
+
+/** What a request gets whose end, or whose host, two readers may find in two places: never executed. */
+export function unclear(headers: HttpRequest['headers']): Answer | undefined {
+  const { host = '', 'content-length': length = '0', 'transfer-encoding': encoding = 'chunked' } = headers;
+  const isClear = !host.includes(',') && /^\d{1,15}$/.test(length) && encoding.toLowerCase() === 'chunked';
+  return isClear ? undefined : badFraming;
+}
+
 /** Never rejects. */
 export async function ask(
   options: TransportOptions,

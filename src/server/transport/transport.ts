@@ -90,6 +90,8 @@ export interface TransportOptions {
   readonly maxBufferedBytes: number;
   /** How long `end` waits for the peer, in ms (default 10 000); uws waits up to 20 s for the answer to a close frame that left. */
   readonly endMs?: number;
+  /** How long an HTTP connection stays without a request, in ms (default 10 000); ws alone, uws has no other. */
+  readonly httpIdleMs?: number;
   /** Which of the offered subprotocols to echo; undefined: none. Called in the upgrade. */
   chooseSubprotocol(offered: readonly string[]): string | undefined;
   /** Called in the upgrade, before anything is spent on it: an answer refuses it. */

@@ -6,7 +6,7 @@
 import { STATUS_CODES } from 'node:http';
 import { createServer } from 'node:net';
 import { peerAddress } from '../addresses.js';
-import { type Answer, ask, badUpgrade, check, offeredSubprotocols } from './http-answer.js';
+import { type Answer, ask, badUpgrade, check, offeredSubprotocols, unclear } from './http-answer.js';
 import { quietly, Sink } from './sink.js';
 import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, UpgradeInfo } from './transport.js';
 import type { UwsModule, UwsRequest, UwsResponse, UwsWebSocket } from './uws-load.js';
@@ -201,7 +201,7 @@ function upgrade(response: UwsResponse, request: UwsRequest, context: unknown, o
   const headers = headersOf(request);
   // The engine calls this for any GET with a key.
   if (headers['upgrade']?.toLowerCase() !== 'websocket' || headers['sec-websocket-version'] !== '13') {
-    return write(response, badUpgrade, false);
+    return write(response, badUpgrade);
   }
   const subprotocols = offeredSubprotocols(headers['sec-websocket-protocol']);
   const info: UpgradeInfo = {
@@ -216,7 +216,7 @@ function upgrade(response: UwsResponse, request: UwsRequest, context: unknown, o
     subprotocols,
   };
   const refusal = options.refuses?.(info);
-  if (refusal !== undefined) return write(response, check(refusal), false);
+  if (refusal !== undefined) return write(response, check(refusal));
   const chosen = options.chooseSubprotocol(subprotocols) ?? '';
   const data: Data = { info };
   response.upgrade(data, headers['sec-websocket-key'] ?? '', chosen, '', context);
@@ -236,7 +236,10 @@ function serve(
     address: addressOf(response),
     headers: headersOf(request),
   };
-  if (head.headers['upgrade']?.toLowerCase() === 'websocket') return write(response, badUpgrade, false);
+  if (head.headers['upgrade']?.toLowerCase() === 'websocket') return write(response, badUpgrade);
+  const refusal = unclear(head.headers);
+  // Where its body ends the engine knows no better than anybody: nothing after it is a request.
+  if (refusal !== undefined) return write(response, refusal, { headOnly: head.method === 'HEAD', last: true });
   let aborted = false;
   let asked = false;
   response.onAborted(() => {
@@ -244,11 +247,15 @@ function serve(
   });
   const answer = async (rest: Pick<HttpRequest, 'body' | 'bodyTooLarge'>) => {
     asked = true;
+    // A second request in the same packet ends the connection as soon as this callback returns, and then
+    // nobody can be answered: what was not begun by then is not done.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (aborted) return;
     const reply = await ask(options, { ...head, ...rest }, failed);
     if (aborted) return;
     response.cork(() => {
       try {
-        write(response, reply, head.method === 'HEAD');
+        write(response, reply, { headOnly: head.method === 'HEAD' });
       } catch (error) {
         failed(error);
       }
@@ -271,9 +278,16 @@ function serve(
   });
 }
 
-function write(response: UwsResponse, answer: Answer, headOnly: boolean): void {
+interface Writing {
+  readonly headOnly?: boolean;
+  /** The connection ends with it. */
+  readonly last?: boolean;
+}
+
+function write(response: UwsResponse, answer: Answer, { headOnly = false, last = false }: Writing = {}): void {
   response.writeStatus(`${answer.status} ${STATUS_CODES[answer.status] ?? ''}`);
   for (const [name, value] of answer.headers) response.writeHeader(name, value);
+  if (last) return void response.end(headOnly ? '' : answer.body, true);
   if (answer.bodyBytes === undefined) return void response.endWithoutBody();
   if (!headOnly) return void response.end(answer.body);
   // The engine can tell the length itself, but 20.30 then never counts the response as done and

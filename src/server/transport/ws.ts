@@ -2,14 +2,22 @@
  * The portable engine: the ws package on node:http. Slower, the same promises: where the engines
  * differ (when `close` is heard, what `queued` means), this one follows uWebSockets.js.
  */
-import { STATUS_CODES, createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import {
+  STATUS_CODES,
+  createServer,
+  type IncomingMessage,
+  type Server as HttpServer,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo, Socket as NetSocket } from 'node:net';
 import { type ServerOptions, WebSocket, WebSocketServer } from 'ws';
 import { peerAddress } from '../addresses.js';
-import { type Answer, ask, badUpgrade, check, offeredSubprotocols } from './http-answer.js';
+import { type Answer, ask, badUpgrade, check, offeredSubprotocols, unclear } from './http-answer.js';
 import { quietly, Sink } from './sink.js';
 import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, UpgradeInfo } from './transport.js';
 
+/** As uWebSockets.js has it. */
+const HTTP_IDLE_MS = 10_000;
 /** Bytes a socket may hold back before a send answers `queued`. */
 const HIGH_WATER_BYTES = 64 * 1024;
 
@@ -81,7 +89,7 @@ export function createWsTransport(options: TransportOptions): Transport {
   const server = createServer(
     {
       highWaterMark: HIGH_WATER_BYTES,
-      keepAliveTimeout: 10_000,
+      keepAliveTimeout: options.httpIdleMs ?? HTTP_IDLE_MS,
       headersTimeout: 10_000,
       requestTimeout: 30_000,
       connectionsCheckingInterval: 5_000,
@@ -110,11 +118,14 @@ export function createWsTransport(options: TransportOptions): Transport {
   const sockets = new Set<WsSocket>();
   let closing: Promise<void> | undefined;
   server.on('connection', (net) => {
+    // Once more, when it comes back from an upgrade.
+    if (connections.has(net)) return;
     connections.add(net);
     net.once('close', () => connections.delete(net));
   });
   server.on('upgrade', (request: IncomingMessage, net: NetSocket, head: Buffer) => {
     try {
+      if (!asksForWebSocket(request)) return takeAsRequest(server, request, { net, head });
       if (request.headers['sec-websocket-version'] !== '13') return refuse(net, badUpgrade);
       const info = upgradeInfo(request);
       const refusal = options.refuses?.(info);
@@ -159,6 +170,29 @@ export function createWsTransport(options: TransportOptions): Transport {
   };
 }
 
+/** One that names another protocol and has a key is a broken one of ours. */
+function asksForWebSocket({ headers }: IncomingMessage): boolean {
+  return headers.upgrade?.toLowerCase() === 'websocket' || headers['sec-websocket-key'] !== undefined;
+}
+
+/**
+ * An Upgrade that a server does not know is one to ignore (RFC 9110, 7.8), such as the `h2c` of Java's HttpClient. Node has let go
+ * of the socket, so the request goes in once more without that header, before what has come of its body.
+ */
+function takeAsRequest(
+  server: HttpServer,
+  { method = 'GET', url = '/', httpVersion, rawHeaders }: IncomingMessage,
+  { net, head }: { readonly net: NetSocket; readonly head: Buffer },
+): void {
+  const lines = [`${method} ${url} HTTP/${httpVersion}`];
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string;
+    if (name.toLowerCase() !== 'upgrade') lines.push(`${name}: ${rawHeaders[i + 1] as string}`);
+  }
+  net.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]));
+  server.emit('connection', net);
+}
+
 function upgradeInfo(request: IncomingMessage): UpgradeInfo {
   const { headers } = request;
   return {
@@ -190,6 +224,11 @@ function serve(
     address: peerAddress(request.socket.remoteAddress ?? ''),
     headers,
   };
+  // Node would keep the first.
+  const hosts = request.headersDistinct['host'];
+  if (hosts !== undefined) headers['host'] = hosts.join(', ');
+  const refusal = unclear(headers);
+  if (refusal !== undefined) return refuse(request.socket, refusal);
   let asked = false;
   const answer = async (rest: Pick<HttpRequest, 'body' | 'bodyTooLarge'>) => {
     asked = true;
