@@ -28,7 +28,10 @@ servePeer(async ({ bytes, store, secret }) => {
     pingEvery: 3_600_000,
     // Rates would measure themselves.
     // The bystander's calls are not to run into them.
-    limits: secret === undefined ? { topics: 200_000, ...unrated } : { callsPerSecond: 0, userCallsPerSecond: 0 },
+    limits:
+      secret === undefined
+        ? { topics: 200_000, ...unrated }
+        : { callsPerSecond: 0, userCallsPerSecond: 0, entriesPerSecond: 0 },
     auth: { secret },
   });
   server.handle('echo', ({ input }) => input);

@@ -58,6 +58,8 @@ export interface Limits {
   roomsPerUser: number;
   /** Rooms that one user made and that still exist. */
   roomsMade: number;
+  /** Times a second that one user's sessions may come into one room, twenty at once; into all rooms twenty times that. 0: no limit. */
+  entriesPerSecond: number;
   /** Members of one room. */
   roomMembers: number;
   /** Members listed in a join reply; above it the reply is a page. */
@@ -101,6 +103,7 @@ export const defaultLimits: Readonly<Limits> = {
   keys: 10_000,
   roomsPerUser: 1_000,
   roomsMade: 1_000,
+  entriesPerSecond: 1,
   roomMembers: 100_000,
   memberInline: 200,
   lockMaxMs: 600_000,

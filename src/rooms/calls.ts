@@ -7,6 +7,7 @@ import { RoomwireError } from '../protocol/errors.js';
 import { METADATA_TARGET, type roomsContract } from '../protocol/rooms-contract.js';
 import type { AtomicOptions, Later, PluginHost, Session, Transaction, User } from '../server/api.js';
 import type { RoomAction, Verdict } from './access.js';
+import { entries } from './entries.js';
 import { giveHost, host } from './host.js';
 import type { Locks } from './lock.js';
 import { findMember } from './members.js';
@@ -65,7 +66,12 @@ export function registerCalls(server: PluginHost, parts: CallParts): void {
   handle('leave:overview', (tx, session, { group }) => membership.leaveOverview(tx, session, group), perSession);
   handle('join:room', (tx, session, input) => membership.join(tx, session, input, rules.verdicts(input)), perSession);
   handle('leave:room', (tx, session, { roomId }) => membership.leave(tx, session, roomId, 'left'), perSession);
-  // Before its transaction, which may run again.
+  // Before the transactions, which may run again.
+  const countEntry = entries(server);
+  server.guard('join:room', ({ session, input }) => {
+    countEntry(session, (input as { readonly roomId: string }).roomId);
+    return true;
+  });
   server.guard('room:members', ({ session: { user } }) => {
     reads.count({ kind: 'user', user }, MEMBERS);
     return true;

@@ -2,24 +2,38 @@
  * What a room hears of its members. Up to `limits.memberInline` of them each is named. Above it the
  * room is crowded: naming everyone to everyone would cost the square of their number, so all hear
  * only how many there are, at most twice a second; who wants names pages through them. The change
- * from one to the other is an event, and back it brings the whole list. Used by membership.ts.
+ * from one to the other is an event, and back it brings the whole list: to all of them, so it comes
+ * only when the room has stayed small for a while. Used by membership.ts.
  */
 import type { Member } from '../protocol/rooms-contract.js';
 import type { PluginHost, Timer, Transaction } from '../server/api.js';
 import { everyone, shownMember, type MemberNews } from './members.js';
-import { findRoom, getRoom, roomTopic, setMemberCount } from './records.js';
+import { findRoom, getRoom, roomTopic, setMemberCount, type RoomRecord } from './records.js';
 
 /** Ms from a change to the count that tells it. */
 const COUNT_MS = 500;
-/** Of memberInline: it must have shrunk so far before names come back, or a room at the limit would flap. */
+/** Of memberInline: it must have shrunk so far, and stayed so for so many ms, before names come back. */
 const CALM = 0.8;
+export const CALM_MS = 15_000;
 
 export class Crowd implements MemberNews {
   readonly #host: PluginHost;
   readonly #counting = new Map<string, Timer>();
+  /** Crowded rooms that have shrunk: their names come back when this is over. */
+  readonly #calming = new Map<string, Timer>();
 
   constructor(host: PluginHost) {
     this.#host = host;
+  }
+
+  /** At the start of the server: a crowded room that shrank before has the whole time anew. */
+  restore(roomId: string, { memberCount, crowded }: Pick<RoomRecord, 'memberCount' | 'crowded'>): void {
+    if (crowded && this.#isSmall(memberCount)) this.#calm(roomId);
+  }
+
+  /** The room is gone. */
+  forget(tx: Transaction, roomId: string): void {
+    tx.afterCommit(() => this.#stirs(roomId));
   }
 
   grown(tx: Transaction, roomId: string, member: Member): void {
@@ -27,7 +41,10 @@ export class Crowd implements MemberNews {
     const memberCount = before + 1;
     const becomes = crowded || memberCount > this.#host.limits.memberInline;
     setMemberCount(tx, roomId, memberCount, becomes);
-    if (crowded) return this.#count(tx, roomId);
+    if (crowded) {
+      if (!this.#isSmall(memberCount)) tx.afterCommit(() => this.#stirs(roomId));
+      return this.#count(tx, roomId);
+    }
     if (!becomes) return tx.publish(roomTopic(roomId), 'member:joined', { roomId, member });
     tx.publish(roomTopic(roomId), 'member:mode', { roomId, memberCount, complete: false, members: [] });
   }
@@ -35,10 +52,41 @@ export class Crowd implements MemberNews {
   shrunk(tx: Transaction, roomId: string, userId: string, reason: string): void {
     const { memberCount: before, crowded } = getRoom(tx, roomId);
     const memberCount = before - 1;
-    const stays = crowded && memberCount > this.#host.limits.memberInline * CALM;
-    setMemberCount(tx, roomId, memberCount, stays);
-    if (stays) return this.#count(tx, roomId);
+    setMemberCount(tx, roomId, memberCount, crowded);
     if (!crowded) return tx.publish(roomTopic(roomId), 'member:left', { roomId, userId, reason });
+    if (this.#isSmall(memberCount)) tx.afterCommit(() => this.#calm(roomId));
+    this.#count(tx, roomId);
+  }
+
+  #isSmall(memberCount: number): boolean {
+    return memberCount <= this.#host.limits.memberInline * CALM;
+  }
+
+  #stirs(roomId: string): void {
+    this.#calming.get(roomId)?.cancel();
+    this.#calming.delete(roomId);
+  }
+
+  #calm(roomId: string): void {
+    if (this.#calming.has(roomId)) return;
+    const timer = this.#host.after(CALM_MS, () => {
+      this.#calming.delete(roomId);
+      this.#host
+        .transact((tx) => this.#name(tx, roomId))
+        .catch((error: unknown) => {
+          this.#host.log.warn({ err: error, room: roomId }, 'the names of a room could not be told; trying again');
+          this.#calm(roomId);
+        });
+    });
+    this.#calming.set(roomId, timer);
+  }
+
+  /** Names everyone again. */
+  #name(tx: Transaction, roomId: string): void {
+    const room = findRoom(tx, roomId);
+    if (room?.crowded !== true || !this.#isSmall(room.memberCount)) return;
+    const { memberCount } = room;
+    setMemberCount(tx, roomId, memberCount, false);
     // Or whoever comes next would be told the last count of the crowd.
     tx.volatile(roomTopic(roomId), 'member:count', '', undefined);
     const members = [...everyone(tx, roomId)].map(shownMember);

@@ -92,6 +92,7 @@ class Rooms implements RoomsApi {
   readonly #locks: Locks;
   readonly #membership: Membership;
   readonly #rules: Rules;
+  readonly #crowd: Crowd;
   readonly #news: MemberWatch;
   readonly #presenters = new Presenters();
   readonly #gone: DocsOfGoneRooms;
@@ -106,7 +107,8 @@ class Rooms implements RoomsApi {
     this.options = options;
     this.#host = server;
     this.#rules = new Rules(server, options);
-    this.#news = new MemberWatch(new Crowd(server));
+    this.#crowd = new Crowd(server);
+    this.#news = new MemberWatch(this.#crowd);
     this.#locks = new Locks(server);
     this.#gone = new DocsOfGoneRooms(server);
     this.#reads = new Reads(server);
@@ -156,7 +158,9 @@ class Rooms implements RoomsApi {
         for (const [roomId, { metadata }] of page) list(tx, roomId, null, listedIn(metadata));
         return page;
       });
-      for (const [roomId, { metadata }] of rooms) {
+      for (const [roomId, record] of rooms) {
+        const { metadata } = record;
+        this.#crowd.restore(roomId, record);
         this.#presenters.note(roomId, metadata.presenterSid);
         // The rules may be newer than the room.
         if (!metadata.hidden && !this.#rules.listed(roomId)) {
@@ -306,6 +310,7 @@ class Rooms implements RoomsApi {
       if (record.metadata.locked) throw new RoomwireError('room_locked');
       this.#membership.dissolve(tx, roomId);
       this.#locks.forget(tx, roomId);
+      this.#crowd.forget(tx, roomId);
       removeRoom(tx, record);
       this.#gone.forget(tx, numberOf(record));
       this.#news.changed(tx, roomId);

@@ -239,8 +239,8 @@ export interface PluginHost {
   after(ms: number, fn: () => void): Timer;
   /** Like `after`, for what a client has to do until then: time in which this process was frozen does not count. */
   afterAwake(ms: number, fn: () => void): Timer;
-  /** Makes a rate by key: what it returns counts one, or as much as `weight`, and throws too_many with `retryAfterMs` when it comes too early. Twice as many may come at once. */
-  rate(perSecond: number): (key: string, weight?: number) => void;
+  /** Makes a rate by key: what it returns counts one, or as much as `weight`, and throws too_many with `retryAfterMs` when it comes too early. `burst` may come at once, by default twice as many. */
+  rate(perSecond: number, burst?: number): (key: string, weight?: number) => void;
   transact<T>(work: (tx: Transaction) => T): Promise<T>;
   handle(call: string, handler: (context: CallContext<never, User> & Record<string, unknown>) => unknown): void;
   handleAtomic(call: string, handler: AtomicHandler<never, User>, options?: AtomicOptions): void;

@@ -42,13 +42,16 @@ interface Namespace {
   matches(name: string): boolean;
 }
 
-/** Ms until one more may come; 0: now. */
-export function waitFor(fullAt: number, now: number, perSecond: number): number {
-  // At least one: a bucket that never holds a whole one, at a rate below a half, would let nothing through.
-  const burst = Math.max(1, BURST_SECONDS * perSecond);
+/** Ms until one more may come; 0: now. `burst`: how many may come at once. */
+export function waitFor(fullAt: number, now: number, perSecond: number, burst = burstOf(perSecond)): number {
   const wait = fullAt - now - (burst - 1) * (1_000 / perSecond);
   // Sums of thirds are not whole: a rounding is no wait.
   return wait > 1e-6 ? wait : 0;
+}
+
+/** At least one: a bucket that never holds a whole one, at a rate below a half, would let nothing through. */
+function burstOf(perSecond: number): number {
+  return Math.max(1, BURST_SECONDS * perSecond);
 }
 
 /** The new time at which the bucket is full, after one more. */
@@ -140,14 +143,16 @@ export class Rates {
 /** One rate for many keys, such as users or addresses. Keys come from outside: those idle the longest are forgotten (rule 4). */
 export class KeyedRate {
   readonly #perSecond: number;
+  readonly #burst: number;
   readonly #now: () => number;
   /** Ms of the clock at which the key's bucket is full. */
   readonly #fullAt = new Map<string, number>();
 
   /** `now`: ms that never go back. Throws a TypeError for a rate that is not above 0. */
-  constructor(perSecond: number, now: () => number) {
+  constructor(perSecond: number, now: () => number, burst = burstOf(perSecond)) {
     if (!(perSecond > 0)) throw new TypeError('a rate must be a number above 0');
     this.#perSecond = perSecond;
+    this.#burst = burst;
     this.#now = now;
   }
 
@@ -155,7 +160,7 @@ export class KeyedRate {
   take(key: string, weight = 1): void {
     const now = this.#now();
     const fullAt = this.#fullAt.get(key) ?? 0;
-    const wait = waitFor(fullAt, now, this.#perSecond);
+    const wait = waitFor(fullAt, now, this.#perSecond, this.#burst);
     if (wait > 0) throw tooMany(Math.ceil(wait), 'too many requests');
     // The last to come is the last in the map, so that the oldest go first.
     this.#fullAt.delete(key);

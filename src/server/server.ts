@@ -222,8 +222,8 @@ class RoomServer implements PluginHost {
     return this.#wheel.afterAwake(ms, fn);
   }
 
-  rate(perSecond: number): (key: string, weight?: number) => void {
-    const rate = new KeyedRate(perSecond, () => this.#time.monotonic());
+  rate(perSecond: number, burst?: number): (key: string, weight?: number) => void {
+    const rate = new KeyedRate(perSecond, () => this.#time.monotonic(), burst);
     return (key, weight) => rate.take(key, weight);
   }
 

@@ -10,4 +10,5 @@ export const unrated = {
   userPublishesPerSecond: 0,
   userJoinsPerSecond: 0,
   userStraysPerSecond: 0,
+  entriesPerSecond: 0,
 } as const satisfies Partial<Limits>;

@@ -90,6 +90,7 @@ export class World {
         publishesPerSecond: 0,
         callsPerSecond: 0,
         joinsPerSecond: 0,
+        entriesPerSecond: 0,
       },
     });
     return Object.assign(server, { errors: log.errors });
