@@ -4,6 +4,7 @@
  * remembered for a while.
  */
 import { RoomwireError } from '../protocol/errors.js';
+import { requireCarriable } from '../protocol/validate.js';
 import type { Arrival, User } from '../server/api.js';
 import { Admission, bodyOf, failureOf, reasonOf } from './answers.js';
 import type { Backend } from './backend.js';
@@ -19,6 +20,8 @@ export interface ConnectOptions {
 const REMEMBERED = 10_000;
 /** Characters of JSON of what a user may become: it is kept with every session. */
 const USER_LENGTH = 8 * 1024;
+/** `[WELCOME, id, { user }]`. */
+const LEVELS_AROUND = 2;
 
 export class Greeter {
   readonly #backend: Backend;
@@ -69,6 +72,13 @@ function withMore(user: User, more: Readonly<Record<string, unknown>>): User {
   if (typeof changed.name !== 'string') throw new BackendError('wrong', 'answered a user whose name is no string');
   if (JSON.stringify(changed).length > USER_LENGTH) {
     throw new BackendError('wrong', `answered a user of more than ${USER_LENGTH} characters`);
+  }
+  try {
+    requireCarriable(changed, { name: 'user', level: LEVELS_AROUND });
+  } catch (error) {
+    throw new BackendError('wrong', `answered a user who cannot be told: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
   return changed;
 }

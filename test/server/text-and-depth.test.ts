@@ -195,6 +195,7 @@ t.test(
     for (const user of [
       `{"name":${half}}`,
       `{"groups":[${half}]}`,
+      `{"x":${JSON.stringify(nested(30))}}`,
       `{"x":${JSON.stringify(nested(40))}}`,
       `{"x":${ABYSS}}`,
     ]) {
