@@ -50,6 +50,7 @@ export const Config = v.strictObject({
     'process',
     'what a commit survives: process (kill -9) or power (also a power cut; slower)',
   ),
+  trustClock: set(Flag, false, "start though the machine's clock is more than a year ahead of the store"),
   engine: set(v.picklist(['auto', 'uws', 'ws']), 'auto', 'uws, ws, or auto: uws where it loads'),
   httpIdleMs: unset(
     v.pipe(Wait, v.maxValue(3_600_000)),

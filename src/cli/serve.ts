@@ -61,6 +61,7 @@ export const serve = command({
         admission: { ...config.admission, trustedProxies: config.trustedProxies, origins },
         policy: { 'room:{id}': presenterOnly },
         log,
+        trustClock: config.trustClock,
         deposed: (error) => stop.failed(error),
         audit: config.audit === undefined ? undefined : (line) => trail?.(line),
         auth: {

@@ -9,7 +9,7 @@ import { eventOfClose, eventOfError, type AuditEvent } from './audit.js';
 import type { Arrivals } from './arrivals.js';
 import type { Authenticator } from './auth.js';
 import { CallTable } from './calls.js';
-import { Clock, type TimeSource } from './clock.js';
+import { Clock, requireSaneTime, type TimeSource } from './clock.js';
 import type { Connection, ConnectionOwner } from './connection.js';
 import type { Counters } from './counters.js';
 import { Diagnosis } from './diagnosis/diagnosis.js';
@@ -72,6 +72,13 @@ export interface Core {
 export function assemble(parts: CoreParts): Core {
   const { options, limits, log, opened, time, registry, policy, auth, arrivals, counters, failed } = parts;
   const clock = new Clock(time, opened.meta.time);
+  requireSaneTime(time.wall(), opened.meta, options.trustClock === true);
+  const ahead = Math.round((opened.meta.time - time.wall()) / 86_400_000);
+  if (ahead > 0)
+    log.warn(
+      { days: ahead },
+      'the time of the store is ahead of this clock, which was once wrong: leases are told by it',
+    );
   const after = (ms: number, fn: () => void): Timer => parts.wheel.after(ms, fn);
   const afterAwake = (ms: number, fn: () => void): Timer => parts.wheel.afterAwake(ms, fn);
   const hub = new Hub({
@@ -83,6 +90,7 @@ export function assemble(parts: CoreParts): Core {
     defer: (fn) => void setImmediate(fn),
     after,
     sessionsIn: (topic) => registry.inTopic(topic),
+    epochOf: (topic) => registry.epochOf(topic),
     counters,
     failed,
     storeFailing: (error) => {

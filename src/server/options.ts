@@ -56,6 +56,8 @@ export interface ServerOptions<C extends Contract, U extends User, P extends rea
   readonly bodyBytes?: number;
   /** Ms an HTTP connection stays open without a request. Default 10,000; another needs the engine `ws`, as uWebSockets.js has no other. */
   readonly httpIdleMs?: number | undefined;
+  /** Takes the machine's clock for right though it is more than a year ahead of the store. Default false. */
+  readonly trustClock?: boolean;
   readonly log?: Log;
   /**
    * The store is no longer this server's: another has opened it, or its file was removed or replaced. Nothing that this

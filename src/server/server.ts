@@ -131,6 +131,7 @@ class RoomServer implements PluginHost {
   #isLeaving = false;
   /** HTTP requests that are being answered. */
   #answering = 0;
+  #isStoreOpen = false;
   #opening: Promise<unknown> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -472,13 +473,14 @@ class RoomServer implements PluginHost {
       this.#state = 'closed';
       this.#wheel.stop();
       this.#auth.close();
-      if (this.#running !== undefined) await this.#store.close();
+      if (this.#isStoreOpen) await this.#store.close();
       throw error;
     }
   }
 
   async #openStore(): Promise<void> {
     const opened = await this.#store.open({ readable: isDocument });
+    this.#isStoreOpen = true;
     const isDraining = (): boolean => this.#state === 'closing';
     const core = assemble({
       options: this.#options,
@@ -673,8 +675,10 @@ class RoomServer implements PluginHost {
   }
 
   #deposed(error: StoreError): void {
+    // It stops already.
+    if (this.#isLeaving) return;
     // Another may use the store by now: clients are to go there at once.
-    if (this.#state === 'open') this.#transport?.stopListening();
+    this.#transport?.stopListening();
     const { deposed } = this.#options;
     if (deposed !== undefined) return deposed(error);
     setImmediate(() => {

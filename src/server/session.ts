@@ -112,9 +112,10 @@ export class ServerSession implements Session, Spender {
     return this.connection !== undefined;
   }
 
-  enter(topic: string): void {
+  /** `epoch`: the topic's, where it is known. */
+  enter(topic: string, epoch: string | undefined): void {
     this.topics.add(topic);
-    this.#registry.entered(this, topic);
+    this.#registry.entered(this, topic, epoch);
   }
 
   /** False when it was not there. */
@@ -125,11 +126,16 @@ export class ServerSession implements Session, Spender {
   }
 }
 
+interface InTopic {
+  readonly sessions: Set<ServerSession>;
+  epoch: string | undefined;
+}
+
 /** All sessions of this server, by id, by user and by topic. */
 export class SessionRegistry {
   readonly #bySid = new Map<string, ServerSession>();
   readonly #byUser = new Map<string, Account>();
-  readonly #byTopic = new Map<string, Set<ServerSession>>();
+  readonly #byTopic = new Map<string, InTopic>();
   /** Of users whose last session ended just now: who says BYE and comes back goes on from there. */
   readonly #left = new Map<string, Account>();
   readonly #pending: Budget;
@@ -229,18 +235,24 @@ export class SessionRegistry {
   }
 
   inTopic(topic: string): readonly ServerSession[] {
-    return [...(this.#byTopic.get(topic) ?? [])];
+    return [...(this.#byTopic.get(topic)?.sessions ?? [])];
   }
 
-  entered(session: ServerSession, topic: string): void {
-    let sessions = this.#byTopic.get(topic);
-    if (sessions === undefined) this.#byTopic.set(topic, (sessions = new Set()));
-    sessions.add(session);
+  /** The epoch that was told to those who are in the topic, connected or not. */
+  epochOf(topic: string): string | undefined {
+    return this.#byTopic.get(topic)?.epoch;
+  }
+
+  entered(session: ServerSession, topic: string, epoch: string | undefined): void {
+    let found = this.#byTopic.get(topic);
+    if (found === undefined) this.#byTopic.set(topic, (found = { sessions: new Set(), epoch }));
+    found.epoch ??= epoch;
+    found.sessions.add(session);
   }
 
   left(session: ServerSession, topic: string): void {
-    const sessions = this.#byTopic.get(topic);
-    sessions?.delete(session);
-    if (sessions?.size === 0) this.#byTopic.delete(topic);
+    const found = this.#byTopic.get(topic);
+    found?.sessions.delete(session);
+    if (found?.sessions.size === 0) this.#byTopic.delete(topic);
   }
 }

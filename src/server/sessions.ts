@@ -64,10 +64,10 @@ export class Sessions {
       hub.transact((tx) => {
         for (const key of orphans) tx.delete('subscriptions', key);
       });
-    for await (const [key] of this.#pages('subscriptions')) {
+    for await (const [key, epoch] of this.#pages<unknown>('subscriptions')) {
       const end = key.indexOf('\0');
       const session = registry.get(key.slice(0, end));
-      if (session !== undefined) session.enter(key.slice(end + 1));
+      if (session !== undefined) session.enter(key.slice(end + 1), typeof epoch === 'string' ? epoch : undefined);
       else if (orphans.push(key) === PAGE) {
         await forget();
         orphans = [];

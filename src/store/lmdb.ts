@@ -253,7 +253,7 @@ class Opened {
       await this.#flush();
     } finally {
       await this.#root.close();
-      await this.#lock.release(this.#look() === undefined);
+      await this.#lock.release(this.#place.lost() === undefined);
     }
   }
 }

@@ -75,6 +75,8 @@ export async function startServer<
     store: options.store ?? testStore(t),
     engine,
     log,
+    // The runner removes a test's directory before it closes its servers.
+    deposed: () => undefined,
     ...rest,
   });
   setup?.(server as unknown as Server<never, U, P>);

@@ -58,6 +58,8 @@ export interface HubOptions {
   /** Runs `fn` after `ms`. */
   readonly after: (ms: number, fn: () => void) => void;
   readonly sessionsIn: (topic: string) => readonly ServerSession[];
+  /** The epoch that those who are in a topic were told. */
+  readonly epochOf: (topic: string) => string | undefined;
   readonly counters: Counters;
   /** A bug: something threw that must not. */
   readonly failed: (error: unknown) => void;
@@ -102,7 +104,12 @@ export class Hub implements OutboxOwner {
     this.#counter = Math.max(opened.meta.counter, options.clock.now() * 1024);
     this.#incarnation = opened.meta.incarnation;
     this.#rings = new Rings(ringBytes, Math.min(limits.historyBytes, ringBytes));
-    this.#topics = new TopicTable(store, opened.generation, this.#rings);
+    this.#topics = new TopicTable({
+      store,
+      generation: opened.generation,
+      rings: this.#rings,
+      epochOf: options.epochOf,
+    });
     this.#committer = new Committer({
       store,
       after,

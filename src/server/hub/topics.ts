@@ -14,20 +14,30 @@ import { Topic } from './topic.js';
 /** Topics without subscribers that stay in memory. */
 const IDLE_TOPICS = 10_000;
 
+export interface TopicTableOptions {
+  readonly store: Store;
+  readonly generation: string;
+  readonly rings: Rings;
+  /** The epoch that those who are in a topic were told. */
+  readonly epochOf: (topic: string) => string | undefined;
+}
+
 export class TopicTable implements TopicSource {
   readonly #store: Store;
   readonly #generation: string;
   readonly #rings: Rings;
+  readonly #epochOf: (topic: string) => string | undefined;
   readonly #topics = new Map<string, Topic>();
   /** Topics that nobody is in, the longest idle first. */
   readonly #idle = new Set<Topic>();
   /** While a batch is applied: topics that somebody left. */
   #left: Set<Topic> | undefined;
 
-  constructor(store: Store, generation: string, rings: Rings) {
+  constructor({ store, generation, rings, epochOf }: TopicTableOptions) {
     this.#store = store;
     this.#generation = generation;
     this.#rings = rings;
+    this.#epochOf = epochOf;
   }
 
   get size(): number {
@@ -58,7 +68,12 @@ export class TopicTable implements TopicSource {
   }
 
   #loaded(name: string, record: TopicRecord | undefined, incarnation: number): Topic {
-    if (record === undefined) return this.create(name, incarnation);
+    if (record === undefined) {
+      // Its subscribers keep the epoch that they were told, also while none of them is connected.
+      const told = this.#epochOf(name);
+      if (told?.startsWith(`${this.#generation}.`) === true) return new Topic(name, told, 0, 1, 0);
+      return this.create(name, incarnation);
+    }
     return new Topic(name, record.epoch, record.head, record.tail, 0);
   }
 

@@ -81,7 +81,11 @@ export class HubTransaction implements Transaction {
   }
 
   version(): number {
-    return ++this.#live.counter;
+    const stage = this.#live;
+    // Past it two of them could be the same number (rule 6).
+    if (stage.counter >= Number.MAX_SAFE_INTEGER)
+      throw new RoomwireError('store_unavailable', 'the versions of this store are used up');
+    return ++stage.counter;
   }
 
   /** Appends a ready item. Returns what its publisher is told; `matched` as of the last commit. */
@@ -158,7 +162,8 @@ export class HubTransaction implements Transaction {
       from === null || (from[0] === epoch && from[1] <= head && from[1] >= Math.min(loaded.tail, head + 1) - 1);
     const offset = recovered && from !== null ? from[1] : head;
     sessions.enter(session, topic);
-    this.#live.set('subscriptions', `${session.sid}\0${topic}`, TRUE);
+    // What was never written has no record that would keep its epoch over a restart.
+    this.#live.set('subscriptions', `${session.sid}\0${topic}`, loaded.head === 0 ? encode(epoch) : TRUE);
     const via = from === null ? 'subscribed' : recovered ? 'resumed' : 'reset';
     const begin = { start: offset, since: this.now, via } as const;
     this.effects.push(() => subscribeNow(session, loaded, begin, asking));
@@ -217,7 +222,7 @@ interface Leave {
 /** Rule 1: the cursor and SUBSCRIBED are one synchronous block, before the topic's next event. */
 function subscribeNow(session: ServerSession, topic: Topic, begin: Begin, asking?: SessionConnection): void {
   if (session.ended) return;
-  session.enter(topic.name);
+  session.enter(topic.name, topic.epoch);
   // The connection may have gone, or another come, while the commit was under way.
   const { connection } = session;
   if (connection === undefined) return;
