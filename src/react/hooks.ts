@@ -3,8 +3,8 @@ import { useCallback, useEffect, useRef, useSyncExternalStore } from 'react';
 import type { ClientState, EventInfo, MetadataOf, Room } from '../client/types.js';
 import type { Contract, Shape, ShapeOf } from '../protocol/contract.js';
 import { noRooms } from './kept-list.js';
-import { unknownLock } from './kept-lock.js';
-import { nowhere } from './kept-room.js';
+import { closedLock, unknownLock } from './kept-lock.js';
+import { closedRoom, hear, nowhere } from './kept-room.js';
 import { useKept } from './provider.js';
 import type {
   LockView,
@@ -30,8 +30,10 @@ export function useRoom<C extends Contract = Registered>(
   id: string,
   { create }: UseRoomOptions = {},
 ): RoomView<ShapeOf<C>> {
-  const room = useKept()?.room(id);
-  const view = useSyncExternalStore(room?.subscribe ?? nothing, room?.get ?? (() => nowhere), () => nowhere);
+  const kept = useKept();
+  const room = kept?.room(id);
+  const without = kept ? closedRoom : nowhere;
+  const view = useSyncExternalStore(room?.subscribe ?? nothing, room?.get ?? (() => without), () => nowhere);
   // How to create it counts when it is joined, not when it changes.
   useEffect(() => room?.retain(create), [room]);
   return view as unknown as RoomView<ShapeOf<C>>;
@@ -56,8 +58,10 @@ export function useRooms<C extends Contract = Registered>({
  * const { status, holder, deadline, acquire, release } = useLock('demo', 'trajectory:meta');
  */
 export function useLock(id: string, target: string = DEFAULT_TARGET): LockView {
-  const lock = useKept()?.lock(id, target);
-  const view = useSyncExternalStore(lock?.subscribe ?? nothing, lock?.get ?? (() => unknownLock), () => unknownLock);
+  const kept = useKept();
+  const lock = kept?.lock(id, target);
+  const without = kept ? closedLock : unknownLock;
+  const view = useSyncExternalStore(lock?.subscribe ?? nothing, lock?.get ?? (() => without), () => unknownLock);
   useEffect(() => lock?.retain(), [lock]);
   return view;
 }
@@ -79,7 +83,9 @@ export function useEvent<S extends Shape, E extends RoomEventNames<S>>(
   useEffect(() => {
     latest.current = handler as typeof latest.current;
   });
-  useEffect(() => room?.on(event as '*', (data, info) => latest.current(data, info)), [room, event]);
+  useEffect(() => {
+    return room ? hear(room as unknown as Room, event, (data, info) => latest.current(data, info)) : undefined;
+  }, [room, event]);
 }
 
 /** The connection: `live`, `offline`, and since when and why. */

@@ -6,7 +6,7 @@
 import type { Client, Lock } from '../client/types.js';
 import { RoomwireError } from '../protocol/errors.js';
 import type { LockInfo } from '../protocol/rooms-contract.js';
-import type { KeptRoom } from './kept-room.js';
+import { closedRoom, type KeptRoom } from './kept-room.js';
 import { Listeners, Stay } from './stay.js';
 import type { AcquireOptions, LockView } from './types.js';
 
@@ -20,6 +20,9 @@ export const unknownLock: LockView = {
   acquire: () => Promise.resolve(null),
   release: () => Promise.resolve(false),
 };
+
+/** Of a client that is closed. */
+export const closedLock: LockView = { ...unknownLock, error: closedRoom.error };
 
 interface Asking {
   readonly abort: AbortController;
@@ -96,8 +99,8 @@ export class KeptLock {
     if (this.#asking) return { ...base, status: 'waiting', deadline: this.#asking.until, ...actions };
     // Ours and over; or nobody's.
     if (!info || isSame(info, this.#over)) return { ...base, status: 'free', holder: null, deadline: null, ...actions };
-    const status = info.sid !== null && info.sid === this.#mySid() ? 'mine' : 'other';
-    return { ...base, status, deadline: this.#wallClock(info.expiresAt), ...actions };
+    // Without its token it is not ours to use, whichever session has it.
+    return { ...base, status: 'other', deadline: this.#wallClock(info.expiresAt), ...actions };
   }
 
   /** What the room tells, while it is told anything. */

@@ -3,7 +3,7 @@
  * shows is of this stay alone: until the join's reply there is nothing, and never what an earlier
  * stay left behind.
  */
-import type { Client, Room } from '../client/types.js';
+import type { Client, EventInfo, RemovedInfo, Room } from '../client/types.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { insist, isTemporary } from './insist.js';
 import { Listeners, Stay } from './stay.js';
@@ -24,6 +24,23 @@ export const nowhere: RoomView = {
   room: null,
   retry: () => undefined,
 };
+
+/** Of a client that is closed. */
+export const closedRoom: RoomView = {
+  ...nowhere,
+  status: 'refused',
+  loading: false,
+  error: new RoomwireError('disconnected', 'this client is closed'),
+};
+
+/** As `room.on`; through a closed client nothing is heard, and an effect must not throw for it. */
+export function hear(room: Room, event: string, handler: (data: unknown, info: EventInfo) => void): () => void {
+  try {
+    return room.on(event as '*', handler);
+  } catch {
+    return () => undefined;
+  }
+}
 
 export class KeptRoom {
   readonly room: Room;
@@ -124,7 +141,8 @@ export class KeptRoom {
 
   #listen(): () => void {
     const stops = [
-      this.room.on('removed', ({ code, reason }) => {
+      hear(this.room, 'removed', (removed) => {
+        const { code, reason } = removed as RemovedInfo;
         this.#error = new RoomwireError(code, reason);
         // It went with a connection that was refused, for one: the room itself would have us.
         if (isTemporary(this.#error)) {

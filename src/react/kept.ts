@@ -15,14 +15,18 @@ export class Kept {
     this.list = new KeptList(client);
   }
 
-  room(id: string): KeptRoom {
+  /** Undefined once the client is closed: for a render that is an error to show, not to throw. */
+  room(id: string): KeptRoom | undefined {
     let room = this.#rooms.get(id);
-    if (!room) this.#rooms.set(id, (room = new KeptRoom(this.client, id)));
+    if (!room && this.client.state.get().status !== 'closed') {
+      this.#rooms.set(id, (room = new KeptRoom(this.client, id)));
+    }
     return room;
   }
 
-  lock(id: string, target: string): KeptLock {
+  lock(id: string, target: string): KeptLock | undefined {
     const room = this.room(id);
+    if (!room) return undefined;
     let locks = this.#locks.get(room);
     if (!locks) this.#locks.set(room, (locks = new Map<string, KeptLock>()));
     let lock = locks.get(target);

@@ -12,7 +12,7 @@ const Context = createContext<Kept | null | undefined>(undefined);
 export interface RoomwireProviderProps<S extends Shape = Shape> {
   /**
    * A client that lives as long as the application; or how to make one, which is called once after
-   * the first render, so never on a server, and whose client is closed when the provider goes.
+   * the first render, so never on a server, and whose client is closed when the provider goes. Shown again, it makes another.
    */
   readonly client: ClientSource<S>;
   readonly children?: ReactNode;
@@ -24,17 +24,19 @@ export function RoomwireProvider<S extends Shape>({ client: source, children }: 
   const given = typeof source === 'function' ? null : (source as unknown as Client);
   useEffect(() => {
     if (typeof source !== 'function') return undefined;
-    if (!owned.current) {
+    if (!owned.current || owned.current.client.state.get().status === 'closed') {
       const client = source() as unknown as Client;
       const end = (): void => {
-        owned.current = undefined;
+        if (owned.current?.client === client) owned.current = undefined;
         client.close();
+        // Hidden, it may be shown again: with another client, and until then with none.
+        setMade((current) => (current === client ? null : current));
       };
       owned.current = { client, stay: new Stay(end) };
     }
     setMade(owned.current.client);
     return owned.current.stay.retain();
-    // Called once, however often the function is made anew.
+    // Called once for each time that it is shown, however often the function is made anew.
   }, [given]);
   const client = given ?? made;
   return createElement(Context.Provider, { value: client && keptOf(client) }, children);

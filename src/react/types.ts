@@ -73,7 +73,7 @@ export interface RoomsView<M> {
 export type AcquireOptions = Omit<LockOptions, 'signal'>;
 
 export interface LockView {
-  /** `waiting`: asked for and not answered yet. `mine`: held by this session. */
+  /** `waiting`: asked for and not answered yet. `mine`: held, with `lock`. `other`: by whomever else, this session without `lock` included. */
   readonly status: 'free' | 'waiting' | 'mine' | 'other';
   /** Who has it, as the server told, also while this session waits. */
   readonly holder: LockInfo | null;

@@ -31,7 +31,7 @@ async function bundlePage(): Promise<string> {
 }
 
 interface SceneOptions {
-  readonly mode?: 'strict' | 'made' | 'strict&made' | '';
+  readonly mode?: 'strict' | 'made' | 'strict&made' | 'closed' | 'closed&strict' | '';
   readonly limits?: object;
   readonly leaveOverview?: boolean;
 }
@@ -419,3 +419,45 @@ t.test('the list of one group is never shown as that of another', { skip }, asyn
   }
   t.equal(s.sockets.length, 1);
 });
+
+for (const mode of ['closed', 'closed&strict'] as const) {
+  t.test(`a closed client in the provider threw in render: it is an error to show (${mode})`, { skip }, async (t) => {
+    const s = await scene(t, { mode });
+    await s.go('room a', 'lock a notes', 'rooms', 'chat a', 'connection');
+    await s.shows('room a', { status: 'refused', loading: false, error: 'disconnected' });
+    await s.shows('lock a notes', { status: 'free', error: 'disconnected' });
+    await s.shows('rooms', { loading: false, error: 'disconnected' });
+    await s.shows('connection', { status: 'closed' });
+    await s.go('room b');
+    await s.shows('room b', { status: 'refused', error: 'disconnected' });
+    t.same(s.problems, []);
+  });
+}
+
+t.test('a client that is closed while it is shown is an error in all that shows it', { skip }, async (t) => {
+  const s = await scene(t, { mode: 'strict&made' });
+  await s.go('room a', 'connection', 'lock a notes');
+  await s.shows('room a', { status: 'joined' });
+  await s.page.evaluate(() => window.app.client?.close());
+  await s.shows('connection', { status: 'closed' });
+  await s.go('room a', 'connection', 'lock a notes', 'room b', 'lock b notes', 'chat a');
+  await s.shows('room b', { status: 'refused', error: 'disconnected' });
+  await s.shows('lock b notes', { status: 'free', error: 'disconnected' });
+  t.same(s.problems, []);
+});
+
+t.test(
+  'useLock never says mine without a lock: a lease of this session that it did not get is another’s',
+  { skip },
+  async (t) => {
+    const s = await scene(t);
+    await s.go('room a', 'connection', 'lock a notes');
+    await s.shows('lock a notes', { status: 'free' });
+    await s.page.evaluate(async () => {
+      await window.app.client?.room('a').lock('notes');
+    });
+    await s.shows('lock a notes', { status: 'other' });
+    t.notOk((await s.story('lock a notes')).includes('mine'));
+    well(t, s);
+  },
+);

@@ -117,6 +117,7 @@ function App() {
 
 const make = (): Client => connect(url);
 const client = query.has('made') ? make : make();
+if (query.has('closed')) (client as Client).close();
 const app = (
   <RoomwireProvider client={client}>
     <App />
