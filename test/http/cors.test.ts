@@ -30,7 +30,7 @@ async function start(t: Test, options = {}) {
     {
       ...own,
       path: '/slow',
-      perSecond: 1,
+      perSecond: 0.01,
       handle: async () => ({ status: 200, headers: { Vary: 'Accept' }, body: '' }),
     },
   ]);
