@@ -12,6 +12,10 @@ import { roomContract } from '../support/rooms.js';
 import { startServer } from '../support/server.js';
 import type { Shown } from './page.js';
 
+/** Which React the page has: 18, or 19 (hooks-19.test.ts). */
+const react19 = process.env['ROOMWIRE_TEST_REACT'] === '19';
+const modules = fileURLToPath(new URL('react-19/node_modules/', import.meta.url));
+
 let script: Promise<string> | undefined;
 
 async function bundlePage(): Promise<string> {
@@ -24,6 +28,7 @@ async function bundlePage(): Promise<string> {
     jsx: 'automatic',
     // React's development build, which has StrictMode's double mount and complains of unstable snapshots.
     define: { 'process.env.NODE_ENV': '"development"' },
+    ...(react19 && { alias: { react: `${modules}react`, 'react-dom': `${modules}react-dom` } }),
     logOverride: { 'ignored-bare-import': 'silent' },
     write: false,
   });
@@ -31,7 +36,8 @@ async function bundlePage(): Promise<string> {
 }
 
 interface SceneOptions {
-  readonly mode?: 'strict' | 'made' | 'strict&made' | 'closed' | 'closed&strict' | '';
+  readonly mode?:
+    'strict' | 'made' | 'strict&made' | 'closed' | 'closed&strict' | `activity${'' | '&made'}${'' | '&strict'}` | '';
   readonly limits?: object;
   readonly leaveOverview?: boolean;
 }
@@ -461,3 +467,29 @@ t.test(
     well(t, s);
   },
 );
+
+for (const mode of ['activity', 'activity&strict', 'activity&made', 'activity&made&strict'] as const) {
+  t.test(
+    `what is hidden gives up its room, and its client, and shown again it is in the room (${mode})`,
+    { skip: skip || (!react19 && 'React 18 has no <Activity>') },
+    async (t) => {
+      const s = await scene(t, { mode });
+      await s.go('room a', 'connection');
+      await s.shows('room a', { status: 'joined' });
+      for (let times = 1; times <= 2; times++) {
+        await s.page.evaluate(() => window.app.hide(true));
+        await eventually(() => s.seen.filter((event) => event === 'member:left a').length === times);
+        const before = (await s.shown()).length;
+        await s.page.evaluate(() => window.app.hide(false));
+        await eventually(() => s.seen.filter((event) => event === 'member:joined a').length === times + 1);
+        await s.page.waitForFunction(
+          (before) => window.app.shown.slice(before).findLast(({ widget }) => widget === 'room a')?.status === 'joined',
+          before,
+        );
+        await s.shows('connection', { status: 'live' });
+      }
+      t.same(s.problems, []);
+      t.equal(s.sockets.length, mode.includes('made') ? 3 : 1, 'a client of its own is made anew');
+    },
+  );
+}

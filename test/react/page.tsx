@@ -2,7 +2,8 @@
  * What hooks.test.ts opens in a browser: one widget per line of `app.go([...])`, such as `room a`,
  * `lock a notes`, `rooms`, `chat a`, `connection`. Each keeps all that it was shown, render by render.
  */
-import { StrictMode, useState, type ReactNode } from 'react';
+import * as React from 'react';
+import { StrictMode, useState, type ComponentType, type ReactNode } from 'react';
 import { flushSync } from 'react-dom';
 import { createRoot } from 'react-dom/client';
 import { connect, type Client } from '../../src/client/index.js';
@@ -33,6 +34,8 @@ declare global {
   interface Window {
     app: {
       go(widgets: readonly string[]): void;
+      /** Where it is inside of an `<Activity>` (React 19). */
+      hide(hidden: boolean): void;
       /** The renders so far, oldest first. */
       shown: Shown[];
       heard: unknown[];
@@ -46,7 +49,15 @@ declare global {
 const query = new URLSearchParams(location.search);
 const url = query.get('server') as string;
 const shown: Shown[] = [];
-window.app = { go: () => undefined, shown, heard: [], locks: {}, retry: () => undefined, client: null };
+window.app = {
+  go: () => undefined,
+  hide: () => undefined,
+  shown,
+  heard: [],
+  locks: {},
+  retry: () => undefined,
+  client: null,
+};
 
 function show(entry: Shown): ReactNode {
   shown.push(entry);
@@ -115,14 +126,26 @@ function App() {
   return widgets.map((widget, place) => <Widget key={place} widget={widget} />);
 }
 
+type Hideable = ComponentType<{ readonly mode: 'visible' | 'hidden'; readonly children: ReactNode }>;
+const { Activity } = React as unknown as { readonly Activity?: Hideable };
+
+/** Hidden and shown, its state stays and its effects do not. */
+function Shelf({ children }: { children: ReactNode }) {
+  const [hidden, setHidden] = useState(false);
+  window.app.hide = (next) => flushSync(() => setHidden(next));
+  if (!Activity) throw new Error('this React has no Activity');
+  return <Activity mode={hidden ? 'hidden' : 'visible'}>{children}</Activity>;
+}
+
 const make = (): Client => connect(url);
 const client = query.has('made') ? make : make();
 if (query.has('closed')) (client as Client).close();
-const app = (
+const provider = (
   <RoomwireProvider client={client}>
     <App />
   </RoomwireProvider>
 );
+const app = query.has('activity') ? <Shelf>{provider}</Shelf> : provider;
 createRoot(document.body.appendChild(document.createElement('main'))).render(
   query.has('strict') ? <StrictMode>{app}</StrictMode> : app,
 );

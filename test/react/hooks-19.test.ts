@@ -1,0 +1,3 @@
+/** The same with React 19, which also hides what it keeps (`<Activity>`). */
+process.env['ROOMWIRE_TEST_REACT'] = '19';
+await import('./hooks.test.js');
