@@ -61,7 +61,7 @@ export class Connection {
     this.state = new Observed<ClientState>({ status: 'connecting', attempt: 0 }, settings.report);
     this.pulse = new Pulse(settings, {
       send: (bytes) => this.#wire?.send(bytes),
-      dead: () => this.#ended(closes.ping_timeout, 'no sign of life'),
+      dead: () => this.#ended(closes.ping_timeout, 'no answer'),
       beat: () => this.#tell(),
     });
   }
@@ -139,7 +139,7 @@ export class Connection {
       this.#ended(1006, String(error), 'refuse');
       return;
     }
-    this.#after(WELCOME_MS, () => this.#ended(1006, 'no WELCOME in time'));
+    this.#after(WELCOME_MS, () => this.#ended(1006, 'no WELCOME'));
   }
 
   /** What the server would close with 4003: it will not get better by itself. */
@@ -199,7 +199,7 @@ export class Connection {
     this.welcome = welcome;
     this.#ticket = welcome.session;
     this.#live = true;
-    if (this.#wire) this.#wire.messageBytes = Math.min(MESSAGE_BYTES, welcome.limits.messageBytes ?? MESSAGE_BYTES);
+    if (this.#wire) this.#wire.messageBytes = Math.min(MESSAGE_BYTES, welcome.limits.messageBytes ?? Infinity);
     this.#liveSince = this.#now();
     this.#settings.timers.clearTimeout(this.#timer);
     this.pulse.begin(welcome, this.#greeted);

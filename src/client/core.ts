@@ -12,13 +12,13 @@ import { Overview } from './overview.js';
 import type { Owner } from './owned.js';
 import { listenToPage } from './page.js';
 import { Renewal } from './renewal.js';
-import { Requests } from './requests.js';
+import { Requests, type Carrier } from './requests.js';
 import { FollowedRoom } from './room.js';
 import type { Settings } from './settings.js';
 import { Topics } from './topics.js';
 import { WeakValues } from './weak-values.js';
 
-export class Core implements Context, ConnectionHooks {
+export class Core implements Context, Carrier, ConnectionHooks {
   readonly settings: Settings;
   /** Who shares it; closed by the last. */
   clients = 0;
@@ -34,16 +34,10 @@ export class Core implements Context, ConnectionHooks {
 
   constructor(settings: Settings) {
     this.settings = settings;
-    const send = (bytes: Uint8Array): void => this.connection.send(bytes);
     this.connection = new Connection(settings, this);
-    this.requests = new Requests({
-      ...settings,
-      send,
-      buffered: () => this.connection.buffered,
-      isJoining: (topic) => this.topics.beginning(topic) || (this.#rooms.get(topic)?.joining ?? false),
-    });
-    this.topics = new Topics(this.requests, settings);
-    this.handlers = new Handlers(send, settings.report, () => this.requests.messageBytes);
+    this.requests = new Requests(this);
+    this.topics = new Topics(this);
+    this.handlers = new Handlers(this);
     this.overview = new Overview(this);
     this.#renewal = new Renewal(this);
     this.#unlisten = listenToPage(this.connection);
@@ -52,6 +46,10 @@ export class Core implements Context, ConnectionHooks {
 
   room(id: string): FollowedRoom {
     return this.#rooms.getOrMake(`room:${id}`, () => new FollowedRoom(this, id));
+  }
+
+  isJoining(topic: string): boolean {
+    return this.topics.beginning(topic) || (this.#rooms.get(topic)?.joining ?? false);
   }
 
   /** One of the clients that share it goes, with what it alone was in. */

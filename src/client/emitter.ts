@@ -5,8 +5,8 @@ export type AnyHandler = (data: never, info: EventInfo) => void;
 type Run = (data: unknown, info?: EventInfo) => void;
 
 export class Emitter {
-  readonly #handlers = new Map<string, readonly Run[]>();
   readonly #report: (error: unknown) => void;
+  readonly #handlers = new Map<string, readonly Run[]>();
 
   constructor(report: (error: unknown) => void) {
     this.#report = report;

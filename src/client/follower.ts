@@ -241,7 +241,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
         if (signal.aborted) return;
         if (state) return this.#loaded(...state);
         if (attempt >= MAX_STALE_STATES) {
-          const error = new RoomwireError('conflict', 'the state stays behind its events');
+          const error = new RoomwireError('conflict', 'stale state');
           this.#refuse(error);
           if (!this.#asOf) return this.end(error);
         }
@@ -250,7 +250,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
         // Asked meanwhile to create it.
         if (isError(error, 'room_not_found') && extra !== this.#extra) continue;
         this.#refuse(error);
-        if (!this.#asOf || !this.#isTemporary(error)) {
+        if (!this.#asOf || this.#context.requests.over || !isTemporary(error)) {
           this.end(error as RoomwireError);
           // It may come to pass all the same.
           this.#owing = isError(error, 'deadline');
@@ -328,10 +328,6 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     if (offset === null) this.#followed.event(data, info, false);
     // The state may be ahead of the stream.
     else if (offset > this.#told) this.#followed.event(data, info, offset <= (this.#asOf?.[1] ?? -1));
-  }
-
-  #isTemporary(error: unknown): boolean {
-    return !this.#context.requests.over && isTemporary(error);
   }
 }
 

@@ -1,24 +1,20 @@
 /** The server's calls to this client: CALL in, ACK or NACK out, CANCEL aborts the handler's signal. */
 import { errors } from '../protocol/codes.js';
 import { RoomwireError } from '../protocol/errors.js';
-import { type Value } from '../protocol/frames.js';
+import type { Value } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
+import type { Context } from './context.js';
 import { encodeFrame } from './frame.js';
 
 export type CallHandler = (input: never, context: { signal: AbortSignal }) => unknown;
 
 export class Handlers {
+  readonly #context: Context;
   readonly #handlers = new Map<string, CallHandler>();
   readonly #running = new Map<number, AbortController>();
-  readonly #send: (bytes: Uint8Array) => void;
-  readonly #report: (error: unknown) => void;
-  /** The largest message the server takes. */
-  readonly #messageBytes: () => number;
 
-  constructor(send: (bytes: Uint8Array) => void, report: (error: unknown) => void, messageBytes: () => number) {
-    this.#send = send;
-    this.#report = report;
-    this.#messageBytes = messageBytes;
+  constructor(context: Context) {
+    this.#context = context;
   }
 
   /** The latest handler of a name counts. */
@@ -36,31 +32,29 @@ export class Handlers {
     // Ids start anew with each connection: an answer may only go where its call came from.
     if (this.#running.get(id) !== controller) return;
     this.#running.delete(id);
-    this.#send(answer);
+    this.#context.connection.send(answer);
   }
 
   async #answer(id: number, name: string, input: Value, controller: AbortController): Promise<Uint8Array> {
+    const {
+      settings: { report },
+      requests,
+    } = this.#context;
+    const encode = (parts: readonly unknown[]): Uint8Array => encodeFrame(parts, requests.messageBytes);
     try {
       const handler = this.#handlers.get(name);
       if (!handler) throw new RoomwireError('unknown_call', `no handler for ${name}`);
-      return this.#encode([Op.ACK, id, await handler(input as never, controller)]);
+      return encode([Op.ACK, id, await handler(input as never, controller)]);
     } catch (error) {
       if (error instanceof RoomwireError) {
         try {
-          return this.#encode([Op.NACK, id, error.code, error.message, error.details]);
+          return encode([Op.NACK, id, error.code, error.message, error.details]);
         } catch (unfit) {
-          this.#report(unfit);
+          report(unfit);
         }
-      } else this.#report(error);
+      } else report(error);
       return encodeFrame([Op.NACK, id, errors.handler_failed, 'the handler failed']);
     }
-  }
-
-  /** Throws EncodeError, and too_large. */
-  #encode(parts: readonly unknown[]): Uint8Array {
-    const bytes = encodeFrame(parts);
-    if (bytes.length > this.#messageBytes()) throw new RoomwireError('too_large');
-    return bytes;
   }
 
   cancel(id: number): void {

@@ -9,6 +9,7 @@ import type { Value } from '../protocol/frames.js';
 import { DEFAULT_LEASE_MS, MIN_REFRESH_MS } from './bounds.js';
 import { call, type Context } from './context.js';
 import { isError } from './error-kinds.js';
+import { newId } from './new-id.js';
 import type { Belief } from './pulse.js';
 import type { Lock, LockOptions } from './types.js';
 
@@ -39,9 +40,9 @@ export async function acquireLock(
       left = Math.max(0, began + wait - now);
       // The server lets nobody wait for longer than callMaxMs; and the key was of a session that is gone.
       const { callMaxMs = Infinity } = context.connection.welcome?.limits ?? {};
-      const cut = isError(error, 'lock_held', 'deadline') && wait > 0 && (now - asked) * 2 > callMaxMs;
-      const again = isError(error, 'key_reused') || (cut && (left > 0 || isError(error, 'deadline')));
-      if (!again || now >= began + timeoutMs) throw error;
+      const cut = wait > 0 && (now - asked) * 2 > callMaxMs;
+      const again = cut && (isError(error, 'deadline') || (isError(error, 'lock_held') && left > 0));
+      if (!(again || isError(error, 'key_reused')) || now >= began + timeoutMs) throw error;
     }
   }
 }
@@ -64,7 +65,7 @@ async function ask(context: Context, room: LockHost, target: string, options: Lo
       'lock:acquire',
       { roomId: room.id, target, ttl, msg, wait },
       {
-        key: newKey(),
+        key: newId(),
         signal: abort.signal,
         timeoutMs,
         giveBack: true,
@@ -92,10 +93,6 @@ async function ask(context: Context, room: LockHost, target: string, options: Lo
   return lock;
 }
 
-/** Nobody else's, and no earlier call's. */
-function newKey(): string {
-  return crypto.getRandomValues(new Uint32Array(4)).join('-');
-}
 export class HeldLock implements Lock, Belief {
   readonly target: string;
   readonly token: number;
@@ -154,7 +151,7 @@ export class HeldLock implements Lock, Belief {
   /** The server's word about this target: null, or who has it now. */
   heard(lock: LockInfo | null, ownSid: string | undefined): void {
     if (lock !== null && lock.sid === ownSid && lock.expiresAt >= this.#expiresAt) this.#seen = true;
-    else if (this.#seen && lock?.sid !== ownSid) this.lose('the lock moved on');
+    else if (this.#seen && lock?.sid !== ownSid) this.lose('another has the lock');
   }
 
   /** The server has ended it. */

@@ -175,8 +175,7 @@ export class Pulse {
   /** The server told the time, after what was asked then. */
   #told(asked: number, time: Value | undefined): void {
     this.answered(asked);
-    const { timers } = this.#settings;
-    const now = timers.now();
+    const now = this.#now();
     const settles = this.#doubt > 0 && asked >= this.#doubtedAt;
     if (typeof time !== 'number') {
       if (settles) this.#settle(this.#doubt);
@@ -195,13 +194,13 @@ export class Pulse {
     if (this.#doubt > 0) return true;
     this.#doubt = timers.ahead();
     if (this.#doubt === 0) return false;
-    this.#doubtedAt = timers.now();
+    this.#doubtedAt = this.#now();
     this.#deadline = Infinity;
     this.#ask();
     const since = this.#doubtedAt;
     timers.setTimeout(() => {
       if (this.#doubt === 0 || since !== this.#doubtedAt) return;
-      this.#each((belief) => belief.giveUp?.('nobody says how long the machine slept'));
+      this.#each((belief) => belief.giveUp?.('the machine slept'));
       this.#settle(this.#doubt);
     }, DOUBT_MS);
     return true;

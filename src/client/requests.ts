@@ -8,8 +8,10 @@ import { RoomwireError } from '../protocol/errors.js';
 import type { Value } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
 import { MAX_PENDING, MAX_REQUEST_ID, UPLINK_BYTES, UPLINK_POLL_MS } from './bounds.js';
+import type { Connection } from './connection.js';
 import { encodeFrame } from './frame.js';
 import { Lane, type Flight } from './lane.js';
+import type { Settings } from './settings.js';
 import type { Timers } from './types.js';
 
 export interface RequestOptions {
@@ -26,14 +28,12 @@ export interface RequestOptions {
   readonly onAck?: ((data: Value, late: boolean) => void) | undefined;
 }
 
-export interface RequestsOptions {
-  readonly timers: Timers;
-  readonly send: (bytes: Uint8Array) => void;
-  /** Bytes that the socket has taken and not sent. */
-  readonly buffered: () => number;
-  readonly report: (error: unknown) => void;
+/** What requests run over. */
+export interface Carrier {
+  readonly settings: Settings;
+  readonly connection: Connection;
   /** A join is under way without which the server would refuse what is published to this topic. */
-  readonly isJoining: (topic: string) => boolean;
+  isJoining(topic: string): boolean;
 }
 
 interface Pending {
@@ -63,7 +63,7 @@ export class Requests {
   live = false;
   /** The largest message the server takes. */
   messageBytes = Infinity;
-  readonly #options: RequestsOptions;
+  readonly #carrier: Carrier;
   readonly #pending = new Map<number, Pending>();
   /** Those not sent yet, in the order in which they were made. */
   readonly #waiting = new Set<Pending>();
@@ -82,8 +82,8 @@ export class Requests {
   /** 1 is HELLO's. */
   #lastId = 1;
 
-  constructor(options: RequestsOptions) {
-    this.#options = options;
+  constructor(carrier: Carrier) {
+    this.#carrier = carrier;
   }
 
   /** Rejects with RoomwireError, or with EncodeError when `parts` hold what has no encoding. */
@@ -92,15 +92,15 @@ export class Requests {
     parts: readonly unknown[],
     { timeoutMs, signal, resend = false, giveBack = false, onAck }: RequestOptions = {},
   ): Promise<Value> {
-    const { timers, send } = this.#options;
+    const { connection, settings } = this.#carrier;
+    const { timers } = settings;
     return new Promise((resolve, reject) => {
       const cancelled = (): RoomwireError => new RoomwireError('cancelled', undefined, { cause: signal?.reason });
       if (signal?.aborted) throw cancelled();
       if (this.over) throw new RoomwireError('disconnected');
       if (this.#pending.size >= MAX_PENDING) throw new RoomwireError('too_many');
       const id = this.#freeId();
-      const bytes = encodeFrame([op, id, ...parts]);
-      if (bytes.length > this.messageBytes) throw new RoomwireError('too_large');
+      const bytes = encodeFrame([op, id, ...parts], this.messageBytes);
 
       const abort = (): void => pending.stop(cancelled());
       const timer =
@@ -124,7 +124,7 @@ export class Requests {
           // The answer may be under way.
           if (waits) this.#wait(pending);
           else this.#fly(pending);
-          if (!waits && op === Op.CALL) send(encodeFrame([Op.CANCEL, id]));
+          if (!waits && op === Op.CALL) connection.send(encodeFrame([Op.CANCEL, id]));
         },
         answer: (error, data = null) => {
           this.#pending.delete(id);
@@ -147,9 +147,8 @@ export class Requests {
 
   /** The newest value of a slot, dropped without a connection. Throws EncodeError and too_large. */
   volatile(topic: string, event: string, slot: string, data: unknown): void {
-    const bytes = encodeFrame([Op.VOLATILE, topic, event, slot, data]);
+    const bytes = encodeFrame([Op.VOLATILE, topic, event, slot, data], this.live ? this.messageBytes : Infinity);
     if (!this.live) return;
-    if (bytes.length > this.messageBytes) throw new RoomwireError('too_large');
     const key = JSON.stringify([topic, event, slot]);
     this.#latest.set(key, { topic, bytes });
     // Bounded: the oldest goes.
@@ -171,7 +170,7 @@ export class Requests {
     if (op === Op.ACK) pending?.answer(undefined, first);
     else {
       const error = new RoomwireError(first as number, message as string, { details });
-      if (id === 0) this.#options.report(error);
+      if (id === 0) this.#carrier.settings.report(error);
       else pending?.answer(error);
     }
     if (pending && this.#held.size > 0) this.flush();
@@ -194,7 +193,7 @@ export class Requests {
   /** Sends what waited and may leave now. */
   flush(): void {
     if (!this.live) return;
-    const { timers } = this.#options;
+    const timers = this.#timers;
     timers.clearTimeout(this.#timer);
     const held = (this.#held = new Set<unknown>());
     let next = Infinity;
@@ -216,7 +215,7 @@ export class Requests {
     this.over = final;
     this.live = false;
     this.#latest.clear();
-    this.#options.timers.clearTimeout(this.#timer);
+    this.#timers.clearTimeout(this.#timer);
     for (const pending of [...this.#pending.values()]) {
       const over = new RoomwireError('disconnected');
       if (pending.late ? !pending.resend : final || !(pending.resend || this.#waiting.has(pending))) pending.stop(over);
@@ -232,11 +231,11 @@ export class Requests {
   #leave(pending: Pending): boolean {
     const { lane, topic, bytes } = pending;
     if (!this.live) return false;
-    if (topic !== undefined && this.#options.isJoining(topic)) {
+    if (topic !== undefined && this.#carrier.isJoining(topic)) {
       this.#held.add(topic);
       return false;
     }
-    const now = this.#options.timers.now();
+    const now = this.#timers.now();
     if (lane.wait(now) > 0) {
       this.#held.add(lane);
       return false;
@@ -250,24 +249,24 @@ export class Requests {
     this.#fly(pending);
     lane.spend(now);
     pending.sent = true;
-    this.#options.send(bytes);
+    this.#carrier.connection.send(bytes);
     // In the same message, so that it is not done now if it was not.
-    if (pending.late) this.#options.send(encodeFrame([Op.CANCEL, pending.id]));
+    if (pending.late) this.#carrier.connection.send(encodeFrame([Op.CANCEL, pending.id]));
     return true;
   }
 
   /** Ms until more may leave. */
   #flushLatest(): number {
-    const { timers, send, buffered, isJoining } = this.#options;
-    const now = timers.now();
+    const { connection } = this.#carrier;
+    const now = this.#timers.now();
     for (const [key, { topic, bytes }] of this.#latest) {
-      if (buffered() > UPLINK_BYTES) return UPLINK_POLL_MS;
+      if (connection.buffered > UPLINK_BYTES) return UPLINK_POLL_MS;
       const wait = this.#publishLane.wait(now);
       if (wait > 0) return wait;
-      if (isJoining(topic)) continue;
+      if (this.#carrier.isJoining(topic)) continue;
       this.#publishLane.spend(now);
       this.#latest.delete(key);
-      send(bytes);
+      connection.send(bytes);
     }
     return Infinity;
   }
@@ -287,6 +286,10 @@ export class Requests {
     if (this.#waiting.delete(pending)) pending.lane.waiting--;
     if (pending.flies) pending.lane.flight.flying--;
     pending.flies = false;
+  }
+
+  get #timers(): Timers {
+    return this.#carrier.settings.timers;
   }
 
   #laneOf(op: number): Lane {

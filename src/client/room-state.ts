@@ -37,9 +37,8 @@ export function joinedRoom(state: RoomState, reply: JoinReply, anew: boolean): R
     members,
     memberCount,
     complete,
+    ...holders,
     locks: Object.fromEntries(holders.locks.map((lock) => [lock.target, lock])),
-    presenter: holders.presenter,
-    host: holders.host,
   };
 }
 
@@ -65,8 +64,11 @@ export function reduceRoom(state: RoomState, event: string, data: Value): RoomSt
       const { [target]: _old, ...locks } = state.locks;
       return { ...state, locks: lock ? { ...locks, [target]: lock } : locks };
     }
-    case 'member:joined':
-      return joined(state, (data as unknown as { member: Member }).member);
+    case 'member:joined': {
+      const { member } = data as unknown as { member: Member };
+      if (state.members.some(({ userId }) => userId === member.userId)) return changed(state, member);
+      return { ...state, members: [...state.members, member], memberCount: state.memberCount + 1 };
+    }
     case 'member:left': {
       const { userId } = data as { userId: string };
       const members = state.members.filter((member) => member.userId !== userId);
@@ -75,33 +77,25 @@ export function reduceRoom(state: RoomState, event: string, data: Value): RoomSt
       return { ...state, members, memberCount: Math.max(members.length, state.memberCount - 1) };
     }
     case 'member:online': {
-      const { userId, online } = data as { userId: string; online: number };
-      return {
-        ...state,
-        members: state.members.map((member) => (member.userId === userId ? { ...member, online } : member)),
-      };
+      const { userId, online } = data as unknown as Member;
+      return changed(state, { userId, online });
     }
     case 'member:mode':
-    case 'member:count': {
-      const { roomId: _id, ...changes } = data as unknown as Pick<RoomState, 'memberCount'> & { roomId: string };
+    case 'member:count':
+    case 'presenter:update':
+    case 'host:update': {
+      const { roomId: _id, ...changes } = data as unknown as Partial<RoomState> & { roomId: string };
       return { ...state, ...changes };
     }
-    case 'presenter:update':
-      return { ...state, presenter: (data as unknown as Pick<RoomState, 'presenter'>).presenter };
-    case 'host:update':
-      return { ...state, host: (data as unknown as Pick<RoomState, 'host'>).host };
     default:
       return state;
   }
 }
 
-function joined(state: RoomState, member: Member): RoomState {
-  const known = state.members.some(({ userId }) => userId === member.userId);
-  return {
-    ...state,
-    members: known
-      ? state.members.map((other) => (other.userId === member.userId ? member : other))
-      : [...state.members, member],
-    memberCount: state.memberCount + (known ? 0 : 1),
-  };
+/** With what one member has become. */
+function changed(state: RoomState, changes: Pick<Member, 'userId'> & Partial<Member>): RoomState {
+  const members = state.members.map((member) =>
+    member.userId === changes.userId ? { ...member, ...changes } : member,
+  );
+  return { ...state, members };
 }

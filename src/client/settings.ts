@@ -1,6 +1,7 @@
 /** The options of `connect` with every default filled in. */
 import { MAX_TIMEOUT_MS } from './bounds.js';
 import { clockOf, type Clock } from './clock.js';
+import { newId } from './new-id.js';
 import type { ConnectOptions, Timers, TokenSource } from './types.js';
 
 export interface Settings {
@@ -23,15 +24,15 @@ export interface Settings {
 }
 
 /** Tells a reconnect of this page load from a duplicated tab. */
-const pageInstance = crypto.getRandomValues(new Uint32Array(3)).join('-');
+const pageInstance = newId();
 
 /** Throws a TypeError for a URL or an environment that can never work. */
 export function settingsOf(address: string, options: ConnectOptions): Settings {
   const url = new URL(address, globalThis.location?.href);
   url.protocol = url.protocol.replace('http', 'ws');
-  if (!/^wss?:$/.test(url.protocol)) throw new TypeError(`connect to a ws: or wss: URL, not ${url.protocol}`);
+  if (!/^wss?:$/.test(url.protocol)) throw new TypeError(`not a ws: or wss: URL: ${url.protocol}`);
   const WebSocket = options.WebSocket ?? globalThis.WebSocket;
-  if (!WebSocket) throw new TypeError('no WebSocket here; pass one in options.WebSocket');
+  if (!WebSocket) throw new TypeError('pass a WebSocket in options');
   if (!['undefined', 'string', 'function'].includes(typeof options.token)) {
     throw new TypeError('token: must be a string, or a function that gives one');
   }

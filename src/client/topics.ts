@@ -71,14 +71,17 @@ export interface Topic {
   waiters: Waiter[];
 }
 
-export class Topics {
-  readonly #topics = new Map<string, Topic>();
-  readonly #requests: Requests;
-  readonly #settings: Settings;
+export interface TopicsContext {
+  readonly settings: Settings;
+  readonly requests: Requests;
+}
 
-  constructor(requests: Requests, settings: Settings) {
-    this.#requests = requests;
-    this.#settings = settings;
+export class Topics {
+  readonly #context: TopicsContext;
+  readonly #topics = new Map<string, Topic>();
+
+  constructor(context: TopicsContext) {
+    this.#context = context;
   }
 
   get(name: string): Topic | undefined {
@@ -118,7 +121,7 @@ export class Topics {
   /** A SUBSCRIBE is under way, before whose answer the server would refuse a publish (RW-SUB-6). */
   beginning(name: unknown): boolean {
     const topic = this.#topics.get(name as string);
-    return topic !== undefined && topic.wants > 0 && topic.asking && !topic.live;
+    return !!topic?.wants && topic.asking && !topic.live;
   }
 
   /** As many as `bytes` hold. Topics of calls come first: to join them anew costs more than to subscribe. */
@@ -161,7 +164,7 @@ export class Topics {
   end(): void {
     for (const topic of [...this.#topics.values()]) {
       // Who was told may have asked for a new connection.
-      if (!this.#requests.over) return;
+      if (!this.#context.requests.over) return;
       topic.ours = false;
       if (topic.live || topic.wants) this.#removed(topic, new RoomwireError('disconnected'));
       else this.#settle(topic);
@@ -203,7 +206,7 @@ export class Topics {
   /** Asks for what is wanted and not so, if anything; forgets what nobody needs. */
   #settle(topic: Topic): void {
     if (topic.asking) return;
-    const { live } = this.#requests;
+    const { live } = this.#context.requests;
     if (topic.behind || (topic.wants && !topic.live)) {
       // Without a connection nothing is asked: WELCOME says first what there is.
       if (live) this.#ask(topic);
@@ -237,18 +240,20 @@ export class Topics {
       }
       this.#settle(topic);
     };
-    this.#requests.request(Op.SUBSCRIBE, [name, position ?? from ?? null], { onAck }).catch((error: RoomwireError) => {
-      if (this.#isLater(topic, error, topic.since !== undefined)) return;
-      if (topic.behind) {
-        // It goes on from the server's head, where what is missing is a gap.
-        topic.behind = false;
-        this.#tellReset(topic, 'not recovered');
-      } else if (!topic.live) {
-        topic.ours = false;
-        if (topic.wants) this.#removed(topic, error);
-      }
-      this.#settle(topic);
-    });
+    this.#context.requests
+      .request(Op.SUBSCRIBE, [name, position ?? from ?? null], { onAck })
+      .catch((error: RoomwireError) => {
+        if (this.#isLater(topic, error, topic.since !== undefined)) return;
+        if (topic.behind) {
+          // It goes on from the server's head, where what is missing is a gap.
+          topic.behind = false;
+          this.#tellReset(topic, 'not recovered');
+        } else if (!topic.live) {
+          topic.ours = false;
+          if (topic.wants) this.#removed(topic, error);
+        }
+        this.#settle(topic);
+      });
   }
 
   #leave(topic: Topic): void {
@@ -259,7 +264,7 @@ export class Topics {
       topic.position = topic.since = undefined;
       this.#settle(topic);
     };
-    this.#requests.request(Op.UNSUBSCRIBE, [topic.name], { onAck }).catch((error: RoomwireError) => {
+    this.#context.requests.request(Op.UNSUBSCRIBE, [topic.name], { onAck }).catch((error: RoomwireError) => {
       if (this.#isLater(topic, error, true)) return;
       // A call must end it; or the server has dropped it already, which is as good.
       topic.ours = false;
@@ -272,7 +277,7 @@ export class Topics {
     topic.asking = false;
     topic.attempt = 0;
     // Publishes may wait for it.
-    this.#requests.flush();
+    this.#context.requests.flush();
   }
 
   /** Whether what was asked is not answered, but will be asked again. */
@@ -283,11 +288,12 @@ export class Topics {
       this.#answered(topic);
       return isLost;
     }
+    const { settings } = this.#context;
     const again = (): void => {
       topic.asking = false;
       this.#settle(topic);
     };
-    this.#settings.timers.setTimeout(again, retryDelay(this.#settings, { attempt: ++topic.attempt }));
+    settings.timers.setTimeout(again, retryDelay(settings, { attempt: ++topic.attempt }));
     return true;
   }
 

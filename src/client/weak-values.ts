@@ -5,10 +5,6 @@ export class WeakValues<V extends object> {
     if (!this.get(key)) this.#refs.delete(key);
   });
 
-  get size(): number {
-    return this.#refs.size;
-  }
-
   get(key: string): V | undefined {
     return this.#refs.get(key)?.deref();
   }
@@ -23,10 +19,7 @@ export class WeakValues<V extends object> {
     return value;
   }
 
-  *values(): Generator<V> {
-    for (const ref of this.#refs.values()) {
-      const value = ref.deref();
-      if (value) yield value;
-    }
+  values(): V[] {
+    return [...this.#refs.values()].flatMap((ref) => ref.deref() ?? []);
   }
 }

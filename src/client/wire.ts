@@ -80,11 +80,11 @@ export class Wire {
     const frames = this.#waiting;
     this.#waiting = [];
     if (!this.#open) return;
-    for (const [i, frame] of frames.entries()) {
+    frames.forEach((frame, i) => {
       message.writeRaw(frame);
       const next = frames[i + 1]?.length ?? Infinity;
       if (message.written.length + next > this.messageBytes) this.#socket.send(message.take());
-    }
+    });
   }
 
   async #message(data: ArrayBuffer | string): Promise<void> {
