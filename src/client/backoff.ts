@@ -28,6 +28,6 @@ export function retryDelay(
   if (attempt === 1 && reaction !== 'backoff') return 0;
   if (attempt === 1 && retryAfterMs > 0) return random() * retryAfterMs;
   // A lost connection is often back at once; a server that says "backoff" needs the time.
-  const doublings = code >= 4200 && code < 4300 ? attempt : attempt - 1;
+  const doublings = Math.floor(code / 100) === 42 ? attempt : attempt - 1;
   return random() * Math.min(maxMs, baseMs * 2 ** doublings);
 }

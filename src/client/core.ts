@@ -23,23 +23,19 @@ export class Core implements Context, Carrier, ConnectionHooks {
   /** Who shares it; closed by the last. */
   clients = 0;
   readonly connection: Connection;
-  readonly requests: Requests;
-  readonly topics: Topics;
-  readonly handlers: Handlers;
+  readonly requests = new Requests(this);
+  readonly topics = new Topics(this);
+  readonly handlers = new Handlers(this);
   readonly overview: Overview;
   /** By topic. Those that are joined, heard or held by the application. */
   readonly #rooms = new WeakValues<FollowedRoom>();
-  readonly #renewal: Renewal;
+  readonly #renewal = new Renewal(this);
   readonly #unlisten: () => void;
 
   constructor(settings: Settings) {
     this.settings = settings;
     this.connection = new Connection(settings, this);
-    this.requests = new Requests(this);
-    this.topics = new Topics(this);
-    this.handlers = new Handlers(this);
     this.overview = new Overview(this);
-    this.#renewal = new Renewal(this);
     this.#unlisten = listenToPage(this.connection);
     void this.connection.connect();
   }

@@ -24,7 +24,7 @@ export async function fetchRooms(
     const { token } = connection;
     const abort = new AbortController();
     const stop = (): void => abort.abort(signal.reason);
-    signal.addEventListener('abort', stop);
+    signal.addEventListener('abort', stop, abort);
     if (signal.aborted) stop();
     const page = await inTime(settings.timers, ANSWER_MS, 'GET /api/rooms', async () => {
       const response = await settings.fetch(`${settings.httpUrl}/api/rooms?${query}`, {
@@ -34,8 +34,7 @@ export async function fetchRooms(
       if (!response.ok) throw failure(response.status);
       return (await response.json()) as Page;
     }).finally(() => {
-      signal.removeEventListener('abort', stop);
-      // A request that took too long ends, too.
+      // A request that took too long ends, too, and nothing hears `signal` any more.
       abort.abort();
     });
     rooms.push(...page.rooms);

@@ -36,10 +36,7 @@ export class Handlers {
   }
 
   async #answer(id: number, name: string, input: Value, controller: AbortController): Promise<Uint8Array> {
-    const {
-      settings: { report },
-      requests,
-    } = this.#context;
+    const { requests, settings } = this.#context;
     const encode = (parts: readonly unknown[]): Uint8Array => encodeFrame(parts, requests.messageBytes);
     try {
       const handler = this.#handlers.get(name);
@@ -50,9 +47,9 @@ export class Handlers {
         try {
           return encode([Op.NACK, id, error.code, error.message, error.details]);
         } catch (unfit) {
-          report(unfit);
+          settings.report(unfit);
         }
-      } else report(error);
+      } else settings.report(error);
       return encodeFrame([Op.NACK, id, errors.handler_failed, 'the handler failed']);
     }
   }

@@ -100,20 +100,18 @@ export class Overview extends RoomTable {
     else if (event !== 'room:update') return;
     else if (created) this.setRoom(roomId, { ...newRoom, ...changes, id: roomId });
     // A room that came into view: only the list has all of it.
-    else if (!this.updateRoom(roomId, changes)) this.#reloadSoon();
+    else if (!this.updateRoom(roomId, changes)) {
+      this.#reload ??= this.#context.settings.timers.setTimeout(() => {
+        this.#reload = undefined;
+        this.#watched?.again('gap');
+      }, RELOAD_MS);
+    }
   }
 
   #stop(): void {
     this.#context.settings.timers.clearTimeout(this.#reload);
     this.#reload = undefined;
     this.status.merge({ watching: false, loading: false });
-  }
-
-  #reloadSoon(): void {
-    this.#reload ??= this.#context.settings.timers.setTimeout(() => {
-      this.#reload = undefined;
-      this.#watched?.again('gap');
-    }, RELOAD_MS);
   }
 }
 

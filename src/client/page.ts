@@ -25,8 +25,9 @@ export function listenToPage(connection: Connection): () => void {
     pagehide: leave,
   };
   if (typeof document !== 'undefined') {
-    for (const target of [globalThis, document]) {
-      for (const [name, run] of Object.entries(listeners)) target.addEventListener(name, run, stop);
+    for (const [name, run] of Object.entries(listeners)) {
+      globalThis.addEventListener(name, run, stop);
+      document.addEventListener(name, run, stop);
     }
   }
   return () => stop.abort();

@@ -121,10 +121,10 @@ export class Requests {
           pending.late = true;
           pending.resend = giveBack;
           this.#pending.set(id, pending);
+          if (waits) return this.#wait(pending);
           // The answer may be under way.
-          if (waits) this.#wait(pending);
-          else this.#fly(pending);
-          if (!waits && op === Op.CALL) connection.send(encodeFrame([Op.CANCEL, id]));
+          this.#fly(pending);
+          if (op === Op.CALL) connection.send(encodeFrame([Op.CANCEL, id]));
         },
         answer: (error, data = null) => {
           this.#pending.delete(id);
@@ -167,12 +167,9 @@ export class Requests {
    */
   answer([op, id, first, message, details]: readonly Value[]): boolean {
     const pending = this.#pending.get(id as number);
-    if (op === Op.ACK) pending?.answer(undefined, first);
-    else {
-      const error = new RoomwireError(first as number, message as string, { details });
-      if (id === 0) this.#carrier.settings.report(error);
-      else pending?.answer(error);
-    }
+    const error = op === Op.NACK ? new RoomwireError(first as number, message as string, { details }) : undefined;
+    if (error && id === 0) this.#carrier.settings.report(error);
+    else pending?.answer(error, first);
     if (pending && this.#held.size > 0) this.flush();
     return op === Op.ACK && pending?.topic !== undefined;
   }

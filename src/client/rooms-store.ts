@@ -67,8 +67,8 @@ export class RoomTable {
     return Math.max(this.#rooms.get(id)?.version ?? 0, this.#deleted.get(id) ?? 0);
   }
 
-  #isNewer(id: string, version: number | undefined): boolean {
-    return version === undefined || version > this.#version(id);
+  #isNewer(id: string, version = Infinity): boolean {
+    return version > this.#version(id);
   }
 
   #write(id: string, room: RoomMetadata, version: number | undefined): boolean {

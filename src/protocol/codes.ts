@@ -68,14 +68,14 @@ function numbered<Name extends string>(lists: Readonly<Record<number, readonly N
 
 /** The name of an error's number, or undefined for one this version does not know. */
 export function errorName(code: number): ErrorName | undefined {
-  return nameIn(errors, code) as ErrorName | undefined;
+  return nameIn(errors, code);
 }
 
 /** The name of a close code, or undefined for one this version does not know. */
 export function closeName(code: number): CloseName | undefined {
-  return nameIn(closes, code) as CloseName | undefined;
+  return nameIn(closes, code);
 }
 
-function nameIn(table: Readonly<Record<string, number>>, code: number): string | undefined {
-  return Object.keys(table).find((name) => table[name] === code);
+function nameIn<Name extends string>(table: Readonly<Record<Name, number>>, code: number): Name | undefined {
+  return (Object.keys(table) as Name[]).find((name) => table[name] === code);
 }
