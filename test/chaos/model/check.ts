@@ -163,7 +163,7 @@ function checkAnswers(model: Model): void {
     if (outcome.state === 'waiting') fail(`${what} was not answered`);
     model.asked.delete(waiting);
     // Whoever leaves what is left already has what was wanted; an old token releases nothing.
-    if (op.do === 'leave' || op.do === 'unsubscribe' || op.do === 'unlock') continue;
+    if (op.do === 'leave' || op.do === 'unsubscribe' || op.do === 'unlock' || answer.anything) continue;
     const refused = outcome.error?.name;
     // Who is no member any more may be told so in different words.
     if (answer.refusal !== undefined && refused !== undefined && !isWord(answer.refusal)) continue;
