@@ -236,6 +236,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     this.#followed.loading(this.#missed !== undefined);
     for (let attempt = 1; !signal.aborted; attempt++) {
       const extra = this.#extra;
+      const { welcome } = this.#context.connection;
       try {
         const state = await this.#read(signal, extra);
         if (signal.aborted) return;
@@ -252,8 +253,8 @@ export class Follower<T extends { readonly positions: Positions }> implements To
         this.#refuse(error);
         if (!this.#asOf || this.#context.requests.over || !isTemporary(error)) {
           this.end(error as RoomwireError);
-          // It may come to pass all the same.
-          this.#owing = isError(error, 'deadline');
+          // Joined, or perhaps: the state could not be read, or an answer to the same join came too late or got lost.
+          this.#owing = this.#joined || isError(error, 'deadline') || welcome !== this.#context.connection.welcome;
           return;
         }
         if (this.#missed === undefined) {

@@ -1,16 +1,16 @@
 /** The SDK stays small in a browser, and runs under a strict content security policy. */
 import { existsSync } from 'node:fs';
 import t from 'tap';
-import { bundleReact, bundleSdk, REACT_BUDGET_BYTES, SDK_BUDGET_BYTES, sdkEntry } from '../../bench/sdk-size.js';
+import { bundleReact, bundleSdk, REACT_BUDGET_BYTES, SDK_CEILING_BYTES, sdkEntry } from '../../bench/sdk-size.js';
 
 t.test(
-  'the bundled SDK is at most 14 KiB gzipped, without eval and without modules of Node',
+  'the bundled SDK is at most 16 KiB gzipped, without eval and without modules of Node',
   { skip: !existsSync(sdkEntry) && 'there is no src/client/index.ts yet' },
   async (t) => {
     const { code, minBytes, minGzipBytes, files } = await bundleSdk();
     t.comment(`${minGzipBytes} bytes gzipped, ${minBytes} minified`);
     t.ok(minBytes > 0, 'there is a bundle');
-    t.ok(minGzipBytes <= SDK_BUDGET_BYTES, `${minGzipBytes} ≤ ${SDK_BUDGET_BYTES} bytes`);
+    t.ok(minGzipBytes <= SDK_CEILING_BYTES, `${minGzipBytes} ≤ ${SDK_CEILING_BYTES} bytes`);
     // The server's: what each code means, and the scanner, whose refusals the decoder has too.
     for (const file of ['code-texts', 'scan']) {
       t.notOk(

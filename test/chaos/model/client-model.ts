@@ -190,11 +190,13 @@ export class ClientModel {
   }
 }
 
-/** What is published to a room that is also to be joined waits until it is. */
+/** What is published to a room or topic that is also to be joined or subscribed waits until it is. */
 function inOrder(pending: readonly Waiting[]): Waiting[] {
   const ordered = [...pending];
   for (const waiting of pending) {
-    const joined = ordered.findLastIndex(({ op }) => op.do === 'join' && topicOf(op) === topicOf(waiting.op));
+    const joined = ordered.findLastIndex(
+      ({ op }) => (op.do === 'join' || op.do === 'subscribe') && topicOf(op) === topicOf(waiting.op),
+    );
     const from = ordered.indexOf(waiting);
     if (waiting.op.do === 'publish' && from < joined) ordered.splice(joined, 0, ...ordered.splice(from, 1));
   }
