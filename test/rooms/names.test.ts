@@ -108,7 +108,9 @@ t.test(
 /** As it is: a URL of a client would take the steps first. */
 async function raw(port: number, method: string, path: string): Promise<string> {
   const socket = connect(port, '127.0.0.1');
-  socket.end(`${method} ${path} HTTP/1.1\r\nHost: localhost:${port}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  socket.write(
+    `${method} ${path} HTTP/1.1\r\nHost: localhost:${port}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+  );
   let answer = '';
   socket.on('data', (chunk) => (answer += String(chunk)));
   await once(socket, 'close');
