@@ -199,9 +199,9 @@ export class Requests {
       if (open <= 0) break;
       const { lane, topic } = pending;
       if (held.has(lane) || held.has(topic) || this.#leave(pending)) continue;
-      const wait = lane.wait(timers.now());
-      if (wait <= 0) continue;
-      next = Math.min(next, wait);
+      if (!held.has(lane)) continue;
+      // Its time may have come since it was held.
+      next = Math.min(next, Math.max(0, lane.wait(timers.now())));
       open -= lane.waiting;
     }
     next = Math.min(next, this.#flushLatest());

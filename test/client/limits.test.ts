@@ -3,7 +3,7 @@ import t from 'tap';
 import { WebSocket as WebSocketOfTests } from 'ws';
 import { Op, type Value } from '../../src/protocol/frames.js';
 import { RoomwireError } from '../../src/protocol/errors.js';
-import { client, fakeServer, live, welcome, type FakeServer } from './fake-server.js';
+import { client, fakeServer, live, welcome, type FakeServer, type Peer } from './fake-server.js';
 import { FakeTimers } from './fake-timers.js';
 
 const LIMITS = { messageBytes: 2_000, helloBytes: 16_384 };
@@ -149,6 +149,38 @@ t.test('a rate is kept: what is over it leaves when there is room, in order', as
     );
   }
 });
+
+t.test('what a rate held back leaves also when its time came between two looks at the clock', async (t) => {
+  /** Each look at it takes a while. */
+  class Creeping extends FakeTimers {
+    looks = 0;
+    override now(): number {
+      return super.now() + ++this.looks * 33;
+    }
+  }
+  const server = await fakeServer(t);
+  limited(server, { callsPerSecond: 10 });
+  const timers = new Creeping();
+  const roomwire = client(t, server, { timers, callTimeoutMs: 1e9 });
+  const peer = await server.peer();
+  await live(roomwire);
+  for (let n = 0; n < 60; n++) roomwire.call('c', n).catch(() => undefined);
+  for (let times = 0; times < 200; times++) {
+    timers.advance(100);
+    await new Promise(setImmediate);
+  }
+  await settledAt(peer, 60);
+  t.equal(peer.frames.filter(([op]) => op === Op.CALL).length, 60);
+});
+
+/** All that was sent has come, and it is as many calls, or no more come. */
+async function settledAt(peer: Peer, calls: number): Promise<void> {
+  const count = (): number => peer.frames.filter(([op]) => op === Op.CALL).length;
+  if (count() < calls) {
+    peer.send([Op.PING, 'settled']);
+    await peer.take(([op, stamp]) => op === Op.PONG && stamp === 'settled');
+  }
+}
 
 t.test('of a volatile slot the newest value alone waits for a stalled uplink', async (t) => {
   const server = await fakeServer(t);
