@@ -131,7 +131,8 @@ t.test('a server whose store was taken over ends its process', async (t) => {
     state.put(key, batch);
   });
   await root.close();
-  await fetch(`${served.http}/api/rooms/r`, { method: 'POST' });
+  // It may end before it answers.
+  await fetch(`${served.http}/api/rooms/r`, { method: 'POST' }).catch(() => undefined);
   t.same(await served.ended, [1, null]);
   t.match(served.errors(), /roomwire: another server has opened this store since/);
 });

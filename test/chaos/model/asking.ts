@@ -86,9 +86,10 @@ export class Ask implements Command {
 
   check(model: Readonly<Model>): boolean {
     const client = model.clients[this.#at] as ClientModel;
-    // What has no answer cannot lose it.
-    const lossy = this.#op.do === 'volatile' && this.#how === 'answer lost';
-    return mayAsk(client, this.#op) && (client.live || this.#how === 'answered') && !lossy;
+    // What has no answer cannot lose it. Of a lock that is asked for again the client may believe that it is over, and
+    // give it back: test/client/lock-belief.test.ts and test/rooms/lock-keys.test.ts have those.
+    const lossy = this.#op.do === 'lock' || (this.#op.do === 'volatile' && this.#how === 'answer lost');
+    return mayAsk(client, this.#op) && (this.#how === 'answered' || (client.live && !lossy));
   }
 
   async run(model: Model, world: World): Promise<void> {

@@ -10,6 +10,7 @@ import type { World } from './world.js';
 
 export async function check(model: Model, world: World): Promise<void> {
   if (world.problems.length > 0) fail(world.problems.join('; '));
+  for (const [client, real] of each(model, world)) if (client.live) giveBack(model, client, real);
   const before = new Map(topics.map((topic) => [topic, model.server.topic(topic).head]));
   for (const topic of topics) await checkLog(model, world, topic);
   for (const id of roomIds) await checkRoom(model, world, id);
@@ -19,6 +20,15 @@ export async function check(model: Model, world: World): Promise<void> {
     if (client.live) checkLive(model, world, client, real);
   }
   checkAnswers(model);
+}
+
+/** Who may have lost a lock with the connection believes so before the server does, and gives it back on return. */
+function giveBack({ server }: Model, client: Clients[number], { locks }: RealClient): void {
+  for (const [key, { lock, shaken }] of client.locks) {
+    const [room = '', target = ''] = key.split(' ');
+    if (!shaken || !client.session || locks.get(key)?.signal.aborted !== true) continue;
+    server.apply(client.session, { do: 'unlock', room, target, lock });
+  }
 }
 
 function* each(model: Model, world: World): Generator<[Clients[number], RealClient]> {
@@ -163,7 +173,7 @@ function checkAnswers(model: Model): void {
     if (outcome.state === 'waiting') fail(`${what} was not answered`);
     model.asked.delete(waiting);
     // Whoever leaves what is left already has what was wanted; an old token releases nothing.
-    if (op.do === 'leave' || op.do === 'unsubscribe' || op.do === 'unlock' || answer.anything) continue;
+    if (op.do === 'leave' || op.do === 'unsubscribe' || op.do === 'unlock') continue;
     const refused = outcome.error?.name;
     // Who is no member any more may be told so in different words.
     if (answer.refusal !== undefined && refused !== undefined && !isWord(answer.refusal)) continue;

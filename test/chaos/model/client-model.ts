@@ -26,16 +26,14 @@ export interface BelievedLock {
 
 export interface Waiting {
   readonly op: Op;
-  /** What it must be answered; undefined while nobody knows. `anything`: either of two, by when its client noticed. */
-  answer: { readonly refusal: Refusal; readonly anything?: boolean } | undefined;
-  /** Of a lock: what the server made of it when the answer was lost, which it tells again to this session alone. */
-  granted?: { readonly session: ModelSession; readonly lock: ModelLock } | undefined;
+  /** What it must be answered; undefined while nobody knows. */
+  answer: { readonly refusal: Refusal } | undefined;
 }
 
 /** Sent again after a lost connection, because a repetition is harmless. */
 export function isRepeated(op: Op): boolean {
   return (
-    ['join', 'leave', 'subscribe', 'unsubscribe', 'lock', 'unlock'].includes(op.do) ||
+    ['join', 'leave', 'subscribe', 'unsubscribe', 'unlock'].includes(op.do) ||
     (op.do === 'publish' && op.key !== undefined)
   );
 }
@@ -78,9 +76,7 @@ export class ClientModel {
       return waiting;
     }
     this.lost();
-    if (how === 'answer lost' && this.#server.apply(session, op) === undefined && op.do === 'lock') {
-      waiting.granted = { session, lock: this.#lockOf(op) };
-    }
+    if (how === 'answer lost') this.#server.apply(session, op);
     if (isRepeated(op)) this.pending.push(waiting);
     else waiting.answer = { refusal: 'disconnected' };
     return waiting;
@@ -123,7 +119,7 @@ export class ClientModel {
       else this.#rejoin(session, topic);
     }
     for (const waiting of inOrder(this.pending.splice(0))) {
-      waiting.answer = this.#again(session, waiting);
+      waiting.answer = { refusal: this.#apply(session, waiting.op) };
     }
     return goesOn;
   }
@@ -136,20 +132,6 @@ export class ClientModel {
     this.locks.clear();
     this.session = undefined;
     this.live = false;
-  }
-
-  /** What was asked before, asked again. */
-  #again(session: ModelSession, { op, granted }: Waiting): Waiting['answer'] {
-    if (op.do !== 'lock' || granted?.session !== session) return { refusal: this.#apply(session, op) };
-    const { lock } = granted;
-    // The first answer, as it was then: the lock may be over.
-    if (this.#server.rooms.get(op.room)?.locks.get(op.target) !== lock) return { refusal: undefined, anything: true };
-    this.locks.set(`${op.room} ${op.target}`, { lock, shaken: false });
-    return { refusal: undefined };
-  }
-
-  #lockOf(op: Extract<Op, { readonly do: 'lock' | 'unlock' }>): ModelLock {
-    return this.#server.rooms.get(op.room)?.locks.get(op.target) as ModelLock;
   }
 
   #rejoin(session: ModelSession, topic: string): void {
@@ -178,7 +160,8 @@ export class ClientModel {
     }
     if (op.do === 'leave' || op.do === 'unsubscribe') this.#turn(topic, 'ended');
     if (op.do === 'lock' && refusal === undefined) {
-      this.locks.set(`${op.room} ${op.target}`, { lock: this.#lockOf(op), shaken: false });
+      const lock = this.#server.rooms.get(op.room)?.locks.get(op.target) as ModelLock;
+      this.locks.set(`${op.room} ${op.target}`, { lock, shaken: false });
     }
     return refusal;
   }
