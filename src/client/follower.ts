@@ -149,8 +149,13 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   }
 
   removed(error: RoomwireError, lost: boolean): void {
+    const owed = this.#owing;
     this.#owing = false;
-    if (lost) this.reset({ reason: error.message });
+    if (owed && !this.wanted) {
+      // A leave that was given up for late came to pass.
+      this.#forget();
+      this.#followed.left();
+    } else if (lost) this.reset({ reason: error.message });
     // Before the join it is the end of what was left or lost earlier.
     else if (!this.#running || !this.#stale || this.#joined) this.end(error);
   }
