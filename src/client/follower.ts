@@ -67,6 +67,8 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   #wake: () => void = () => undefined;
   /** The load that runs has joined: a removal from here on is meant for it. */
   #joined = false;
+  /** It is in it no more, whatever was known before: a join that is refused for a time leaves nothing to go on with. */
+  #gone = false;
   #missed: string | undefined;
   #held: [data: Value, info: EventInfo][] | undefined;
   /** The state holds every event up to here. */
@@ -158,6 +160,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     } else if (lost) this.reset({ reason: error.message });
     // Before the join it is the end of what was left or lost earlier.
     else if (!this.#running || !this.#stale || this.#joined) this.end(error);
+    else this.#gone = true;
   }
 
   #wait(waiters: Waiter[]): Promise<void> {
@@ -192,7 +195,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
 
   async #run(): Promise<void> {
     for (;;) {
-      this.#joined = false;
+      this.#joined = this.#gone = false;
       refuse(this.#cancelled, new RoomwireError('cancelled'));
       if (this.#context.requests.over) {
         refuse(this.#leaves, new RoomwireError('disconnected'));
@@ -256,7 +259,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
         // Asked meanwhile to create it.
         if (isError(error, 'room_not_found') && extra !== this.#extra) continue;
         this.#refuse(error);
-        if (!this.#asOf || this.#context.requests.over || !isTemporary(error)) {
+        if (!this.#asOf || this.#gone || this.#context.requests.over || !isTemporary(error)) {
           this.end(error as RoomwireError);
           // Joined, or perhaps: the state could not be read, or an answer to the same join came too late or got lost.
           this.#owing = this.#joined || isError(error, 'deadline') || welcome !== this.#context.connection.welcome;
