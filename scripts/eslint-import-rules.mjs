@@ -53,8 +53,7 @@ function entry(pattern, row) {
 
 /** Regular expressions for relative imports that leave a folder for one it may not import. */
 function foreignFolders(row) {
-  const up = row.folder === '' ? '^\\./' : '^(\\.\\./)+';
-  const [own] = row.folder.split('/');
+  const [own, room] = row.folder.split('/');
   const tops = [...new Set(FOLDERS.map(({ folder }) => folder.split('/')[0]))].filter(
     (top) => top !== '' && top !== own,
   );
@@ -64,11 +63,19 @@ function foreignFolders(row) {
       const files = row.folders
         .filter((file) => file.startsWith(`${top}/`))
         .map((file) => file.replace(/\.ts$/, '.js'));
+      const up = row.folder === '' ? '^\\./' : '^(\\.\\./)+';
       return `${up}${top}/${files.length === 0 ? '' : `(?!(${files.map((file) => file.slice(top.length + 1)).join('|')})$)`}`;
     });
-  // A folder inside a folder that has its own row, such as http/page: no way in and no way out.
-  const inner = FOLDERS.filter(({ folder }) => row.folder !== '' && folder.startsWith(`${row.folder}/`));
-  expressions.push(...inner.map(({ folder }) => `^\\.{1,2}/(\\.\\./)*${folder.slice(row.folder.length + 1)}/`));
-  if (row.folder.includes('/')) expressions.push('^\\.\\./(?!\\.\\./)');
+  // Folders inside a folder that have rows of their own: rooms of the same floor, and those further in.
+  const inner = FOLDERS.map(({ folder }) => folder).filter((folder) => folder.startsWith(`${own}/`));
+  const closed = inner.filter((folder) => folder !== row.folder && !row.folders.includes(folder));
+  const prefix = room === undefined ? '^\\.{1,2}/(\\.\\./)*' : '^\\.\\./';
+  if (own !== '') expressions.push(...closed.map((folder) => `${prefix}${folder.slice(own.length + 1)}/`));
+  // The files of the floor itself, but those that are named.
+  if (room !== undefined) {
+    const files = row.folders.filter((file) => file.startsWith(`${own}/`) && file.endsWith('.ts'));
+    const named = files.map((file) => `${file.slice(own.length + 1, -3)}\\.js$`);
+    expressions.push(`^\\.\\./(?!\\.\\./|[^/]+/${named.map((name) => `|${name}`).join('')})`);
+  }
   return expressions;
 }

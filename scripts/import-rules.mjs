@@ -9,6 +9,32 @@ export const SERVER_PUBLIC = ['server/server.ts', 'server/api.ts'];
 /** What `react` may see of the client: what a user of the package sees. */
 export const CLIENT_PUBLIC = ['client/index.ts', 'client/types.ts'];
 
+/** A room of the server: may import protocol, store, the named rooms and single files of the server. */
+function room(name, ...others) {
+  return {
+    folder: `server/${name}`,
+    folders: ['protocol', 'store', ...others.map((other) => `server/${other}`)],
+    node: true,
+  };
+}
+
+/** The server's rooms from the bottom up: each may import only rooms above it in this list, and the public types. */
+const SERVER_ROOMS = [
+  room('time'),
+  room('wire'),
+  room('transport', 'time'),
+  room('watch', 'time', 'api.ts'),
+  room('gate', 'time', 'wire', 'transport', 'watch', 'api.ts', 'policy.ts', 'hub', 'sessions', 'connection'),
+  room('hub', 'time', 'wire', 'transport', 'watch', 'gate', 'api.ts', 'sessions'),
+  room('sessions', 'time', 'wire', 'watch', 'gate', 'hub', 'api.ts', 'connection'),
+  room('calls', 'time', 'wire', 'transport', 'watch', 'gate', 'hub', 'sessions', 'api.ts', 'policy.ts', 'connection'),
+  room('connection', 'time', 'wire', 'transport', 'watch', 'gate', 'hub', 'sessions', 'calls', 'api.ts', 'policy.ts'),
+  room('diagnosis', 'gate', 'hub', 'sessions', 'policy.ts'),
+  room('probe', 'time', 'transport', 'gate', 'hub', 'sessions', 'api.ts'),
+];
+
+const SERVER = ['server', ...SERVER_ROOMS.map(({ folder }) => folder)];
+
 /**
  * `folders`: other folders of src, or single files of them. `node`: whether Node's own modules are
  * allowed. `packages`: the only packages allowed; without it, any that PACKAGE_OWNERS does not give away.
@@ -19,7 +45,8 @@ export const FOLDERS = [
   { folder: 'client', folders: ['protocol'], node: false, packages: [] },
   { folder: 'react', folders: ['protocol', ...CLIENT_PUBLIC], node: false, packages: ['react'] },
   { folder: 'store', folders: ['protocol'], node: true },
-  { folder: 'server', folders: ['protocol', 'store'], node: true },
+  ...SERVER_ROOMS,
+  { folder: 'server', folders: ['protocol', 'store', ...SERVER.slice(1)], node: true },
   { folder: 'rooms', folders: ['protocol', ...SERVER_PUBLIC], node: true },
   { folder: 'hooks', folders: ['protocol', 'rooms', ...SERVER_PUBLIC], node: true },
   { folder: 'policy', folders: ['protocol', 'rooms', 'hooks', ...SERVER_PUBLIC], node: true },
@@ -27,10 +54,10 @@ export const FOLDERS = [
   { folder: 'http', folders: ['protocol', 'rooms', 'hooks', ...SERVER_PUBLIC], node: true },
   {
     folder: 'cli',
-    folders: ['protocol', 'client', 'store', 'server', 'rooms', 'hooks', 'policy', 'http', 'index.ts'],
+    folders: ['protocol', 'client', 'store', ...SERVER, 'rooms', 'hooks', 'policy', 'http', 'index.ts'],
     node: true,
   },
-  { folder: '', folders: ['protocol', 'store', 'server', 'rooms', 'hooks', 'policy', 'http'], node: true },
+  { folder: '', folders: ['protocol', 'store', ...SERVER, 'rooms', 'hooks', 'policy', 'http'], node: true },
 ];
 
 /** Files that may use Node's modules although their folder may not. */

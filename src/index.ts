@@ -1,8 +1,8 @@
 /** `roomwire`: the server, its stores, the rooms plugin and HTTP. Clients use `roomwire/client`. */
 export { createServer, type ListenOptions, type Server, type ServerOptions } from './server/server.js';
 export type * from './server/api.js';
-export type { AuthOptions, Claims } from './server/auth.js';
-export { lineLog } from './server/line-log.js';
+export type { AuthOptions, Claims } from './server/gate/auth.js';
+export { lineLog } from './server/watch/line-log.js';
 export {
   rooms,
   type Access,

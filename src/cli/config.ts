@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { defaultLimits, type Limits } from '../protocol/limits.js';
-import { defaultAdmission } from '../server/doorkeeper.js';
+import { defaultAdmission } from '../server/gate/doorkeeper.js';
 
 export const LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const;
 

@@ -1,7 +1,7 @@
 /** Flags and connection of the commands that talk to a running server. */
 import { connect } from '../client/node.js';
 import type { Client, ClientState } from '../client/node.js';
-import { afterMs, exchange, type Exchanged } from '../server/exchange.js';
+import { afterMs, exchange, type Exchanged } from '../server/transport/exchange.js';
 import { CommandError, UsageError, type Flag } from './args.js';
 
 export const remoteFlags = {

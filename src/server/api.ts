@@ -7,13 +7,13 @@ import type { ErrorName } from '../protocol/codes.js';
 import type { RoomwireError } from '../protocol/errors.js';
 import type { Position, Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
-import type { AuditEntry } from './audit.js';
-import type { Counters } from './counters.js';
+import type { AuditEntry } from './watch/audit.js';
+import type { Counters } from './watch/counters.js';
 import type { HistoryQuery, TopicHistory, TopicList, TopicQuery, TopicReport, WhyReport } from './diagnosis/report.js';
 import type { HttpRequest, HttpResponse } from './transport/transport.js';
 
-export type { AuditEntry, AuditEvent, AuditLine } from './audit.js';
-export type { CallCounts, Counters, Timing } from './counters.js';
+export type { AuditEntry, AuditEvent, AuditLine } from './watch/audit.js';
+export type { CallCounts, Counters, Timing } from './watch/counters.js';
 export type {
   HistoryQuery,
   LoggedEvent,
@@ -27,8 +27,8 @@ export type {
   WhyReport,
 } from './diagnosis/report.js';
 export type { HttpRequest, HttpResponse } from './transport/transport.js';
-export type { Timer } from './wheel.js';
-import type { Timer } from './wheel.js';
+export type { Timer } from './time/wheel.js';
+import type { Timer } from './time/wheel.js';
 
 /** Who a client is. An application's `user` option may add fields (plain data). */
 export interface User {

@@ -19,11 +19,11 @@ import type {
   Transaction,
   User,
 } from './api.js';
-import type { AuthOptions } from './auth.js';
+import type { AuthOptions } from './gate/auth.js';
 import type { TopicReport, WhyReport } from './diagnosis/report.js';
-import type { TimeSource } from './clock.js';
-import type { AdmissionOptions } from './doorkeeper.js';
-import type { RateOptions } from './rates.js';
+import type { TimeSource } from './time/clock.js';
+import type { AdmissionOptions } from './gate/doorkeeper.js';
+import type { RateOptions } from './gate/rates.js';
 
 export interface ServerOptions<C extends Contract, U extends User, P extends readonly Plugin[]> {
   readonly contract: C;

@@ -34,43 +34,43 @@ import type {
   Transaction,
   User,
 } from './api.js';
-import { Arrivals } from './arrivals.js';
-import { Authenticator, guest } from './auth.js';
-import type { CallTable, PlainHandler, TransactionHandler } from './calls.js';
-import { systemTime, type TimeSource } from './clock.js';
-import { Connection } from './connection.js';
-import { chooseSubprotocol, isAllowedOrigin, isLocalHost, isLocalOrigin, isLoopback } from './admission.js';
-import { Audit } from './audit.js';
+import { Arrivals } from './gate/arrivals.js';
+import { Authenticator, guest } from './gate/auth.js';
+import type { CallTable, PlainHandler, TransactionHandler } from './calls/table.js';
+import { systemTime, type TimeSource } from './time/clock.js';
+import { Connection } from './connection/connection.js';
+import { chooseSubprotocol, isAllowedOrigin, isLocalHost, isLocalOrigin, isLoopback } from './gate/admission.js';
+import { Audit } from './watch/audit.js';
 import { assemble, type Core } from './core.js';
-import { Counters } from './counters.js';
+import { Counters } from './watch/counters.js';
 import type { HistoryQuery, TopicHistory, TopicList, TopicQuery, TopicReport, WhyReport } from './diagnosis/report.js';
-import { Doorkeeper, type Refusal } from './doorkeeper.js';
+import { Doorkeeper, type Refusal } from './gate/doorkeeper.js';
 import { serverItem } from './hub/events-frame.js';
 import type { Hub } from './hub/hub.js';
-import { hashOfData, once, ownerOf, sweepKeys } from './keys.js';
+import { hashOfData, once, ownerOf, sweepKeys } from './calls/keys.js';
 import { limitsOf } from './limits.js';
-import { quietly, silent } from './log.js';
-import { requireName } from './names.js';
+import { quietly, silent } from './watch/log.js';
+import { requireName } from './wire/names.js';
 import { checkListen, checkOptions } from './option-checks.js';
-import { DEFAULT_CALL_MS } from './running-call.js';
+import { DEFAULT_CALL_MS } from './calls/running-call.js';
 import type { CloseOptions, ListenOptions, Server, ServerOptions } from './options.js';
 import { Policy } from './policy.js';
-import { OwnKey } from './probe/own.js';
-import { OWN_PREFIX } from './probe/own-name.js';
+import { OwnKey } from './gate/own-key.js';
+import { OWN_PREFIX } from './gate/own-name.js';
 import { Probe } from './probe/probe.js';
-import { KeyedRate, Rates, tooMany } from './rates.js';
-import { Refusals } from './refusals.js';
-import { SessionRegistry, type ServerSession } from './session.js';
+import { KeyedRate, Rates, tooMany } from './gate/rates.js';
+import { Refusals } from './watch/refusals.js';
+import { SessionRegistry, type ServerSession } from './sessions/session.js';
 import { answered, pause } from './stopping.js';
-import { TokenCheck } from './token-check.js';
+import { TokenCheck } from './gate/token-check.js';
 import { checkEngine, chooseTransport } from './transport/choose.js';
 import { check } from './transport/http-answer.js';
 import type { Transport, UpgradeInfo } from './transport/transport.js';
-import type { ResumeHook } from './welcome.js';
-import { Wheel, type Timer } from './wheel.js';
+import type { ResumeHook } from './gate/welcome.js';
+import { Wheel, type Timer } from './time/wheel.js';
 
-export { isLoopback } from './admission.js';
-export { exchange, ExchangeError, type Exchanged } from './exchange.js';
+export { isLoopback } from './gate/admission.js';
+export { exchange, ExchangeError, type Exchanged } from './transport/exchange.js';
 export type { ListenOptions, Server, ServerOptions } from './options.js';
 
 /** A socket's own buffer may hold this much before `send` refuses. */

@@ -3,8 +3,8 @@
  * nobody waits for them any more (their result is kept), publishes that a policy is asked about, and
  * HTTP requests. Bounded; whoever only waits in a line is sent away. Called by server.ts.
  */
-import type { Connection } from './connection.js';
-import type { CallTable } from './calls.js';
+import type { Connection } from './connection/connection.js';
+import type { CallTable } from './calls/table.js';
 
 /** Ms between two looks; a stop is no place to be faster. */
 const LOOK_MS = 10;

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Limits } from '../../src/protocol/limits.js';
 import type { Stats } from '../../src/server/api.js';
-import type { AdmissionOptions } from '../../src/server/doorkeeper.js';
+import type { AdmissionOptions } from '../../src/server/gate/doorkeeper.js';
 import type { Random } from '../random.js';
 
 export type EngineName = 'uws' | 'ws' | 'auto';

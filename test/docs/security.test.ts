@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import t from 'tap';
 import { defaultLimits } from '../../src/protocol/limits.js';
-import { defaultAdmission } from '../../src/server/doorkeeper.js';
+import { defaultAdmission } from '../../src/server/gate/doorkeeper.js';
 
 const root = new URL('../../', import.meta.url);
 const document = readFileSync(new URL('docs/security.md', root), 'utf8');

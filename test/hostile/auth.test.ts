@@ -9,7 +9,7 @@ import t from 'tap';
 import { http } from '../../src/http/http.js';
 import { Op, SUBPROTOCOL, TOKEN_ITEM_PREFIX } from '../../src/protocol/frames.js';
 import { rooms } from '../../src/rooms/rooms.js';
-import type { AuthOptions } from '../../src/server/auth.js';
+import type { AuthOptions } from '../../src/server/gate/auth.js';
 import { createServer } from '../../src/server/server.js';
 import { gatedStore } from '../support/gated-store.js';
 import { ManualTime } from '../support/manual-time.js';

@@ -5,7 +5,7 @@ import { closeTexts, errorTexts, messageOf } from '../../src/protocol/code-texts
 import { decodeAll } from '../../src/protocol/codec.js';
 import { closeName, closes, errorName, errors, type ErrorName } from '../../src/protocol/codes.js';
 import { RoomwireError } from '../../src/protocol/errors.js';
-import { nackFrame } from '../../src/server/reply.js';
+import { nackFrame } from '../../src/server/wire/reply.js';
 
 t.test('an error made by name or by number is the same', async (t) => {
   for (const [name, code] of Object.entries(errors)) {

@@ -1,7 +1,7 @@
 /** The door: how many connections, from where, and behind which proxies. */
 import { request } from 'node:http';
 import t from 'tap';
-import { Doorkeeper } from '../../src/server/doorkeeper.js';
+import { Doorkeeper } from '../../src/server/gate/doorkeeper.js';
 import type { AuditEntry } from '../../src/server/api.js';
 import { ManualTime } from '../support/manual-time.js';
 import { startOpen } from '../support/open-server.js';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { ApiKeys } from '../../src/server/api-keys.js';
+import { ApiKeys } from '../../src/server/gate/api-keys.js';
 
 const key = 'k'.repeat(16);
 const padded = `${Buffer.from('a key of a backend').toString('base64')}==`;

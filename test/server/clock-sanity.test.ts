@@ -1,6 +1,6 @@
 /** A clock that is years ahead must not carry a store into a future that it never comes back from. */
 import t from 'tap';
-import { requireSaneTime } from '../../src/server/clock.js';
+import { requireSaneTime } from '../../src/server/time/clock.js';
 import { createServer } from '../../src/server/server.js';
 import { lmdbStore } from '../../src/store/lmdb.js';
 import { memoryStore } from '../../src/store/memory.js';

@@ -1,7 +1,7 @@
 /** Doors that attacks have found open: each stays shut. */
 import t from 'tap';
 import { Op } from '../../src/protocol/frames.js';
-import { Doorkeeper } from '../../src/server/doorkeeper.js';
+import { Doorkeeper } from '../../src/server/gate/doorkeeper.js';
 import { http } from '../../src/http/http.js';
 import { gatedStore } from '../support/gated-store.js';
 import { ManualTime } from '../support/manual-time.js';

@@ -11,8 +11,8 @@ import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'j
 import t from 'tap';
 import { http } from '../../src/http/http.js';
 import type { Log } from '../../src/server/api.js';
-import { Authenticator } from '../../src/server/auth.js';
-import { Wheel } from '../../src/server/wheel.js';
+import { Authenticator } from '../../src/server/gate/auth.js';
+import { Wheel } from '../../src/server/time/wheel.js';
 import { ManualTime } from '../support/manual-time.js';
 import { startOpen } from '../support/open-server.js';
 import type { Test } from '../support/server.js';

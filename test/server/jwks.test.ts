@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
 import t from 'tap';
-import { Authenticator } from '../../src/server/auth.js';
+import { Authenticator } from '../../src/server/gate/auth.js';
 import { startOpen } from '../support/open-server.js';
 import type { Test } from '../support/server.js';
 

@@ -2,7 +2,7 @@
 import pino from 'pino';
 import * as v from 'valibot';
 import t from 'tap';
-import { lineLog } from '../../src/server/line-log.js';
+import { lineLog } from '../../src/server/watch/line-log.js';
 import { Config } from '../../src/cli/config.js';
 import { http } from '../../src/http/http.js';
 import { Op } from '../../src/protocol/frames.js';

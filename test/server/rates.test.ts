@@ -1,7 +1,7 @@
 /** Rates: what comes too often is refused with when to come again, by session, by user and by namespace. */
 import t from 'tap';
 import { Op } from '../../src/protocol/frames.js';
-import { KeyedRate, Rates, type RateOptions } from '../../src/server/rates.js';
+import { KeyedRate, Rates, type RateOptions } from '../../src/server/gate/rates.js';
 import { defaultLimits, type Limits } from '../../src/protocol/limits.js';
 import { ManualTime } from '../support/manual-time.js';
 import { startOpen } from '../support/open-server.js';

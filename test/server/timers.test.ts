@@ -1,7 +1,7 @@
 /** The wheel and the clock, alone and driven by hand. */
 import t from 'tap';
-import { Clock } from '../../src/server/clock.js';
-import { TICK_MS, Wheel } from '../../src/server/wheel.js';
+import { Clock } from '../../src/server/time/clock.js';
+import { TICK_MS, Wheel } from '../../src/server/time/wheel.js';
 import { random } from '../random.js';
 import { ManualTime } from '../support/manual-time.js';
 

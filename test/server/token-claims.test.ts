@@ -3,7 +3,7 @@ import t from 'tap';
 import { http } from '../../src/http/http.js';
 import { rooms } from '../../src/rooms/rooms.js';
 import { Op } from '../../src/protocol/frames.js';
-import { Authenticator } from '../../src/server/auth.js';
+import { Authenticator } from '../../src/server/gate/auth.js';
 import { forged, token } from '../support/jwt.js';
 import { roomContract } from '../support/rooms.js';
 import { startServer } from '../support/server.js';

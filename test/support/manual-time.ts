@@ -1,5 +1,5 @@
 /** A clock that stands still until a test moves it: nothing fires on its own, so nothing is waited for. */
-import type { TimeSource } from '../../src/server/clock.js';
+import type { TimeSource } from '../../src/server/time/clock.js';
 
 interface Ticker {
   readonly ms: number;

@@ -5,9 +5,9 @@
 import { RoomwireError } from '../../protocol/errors.js';
 import type { Hub } from '../hub/hub.js';
 import type { Policy } from '../policy.js';
-import type { ServerSession, SessionRegistry } from '../session.js';
+import type { ServerSession, SessionRegistry } from '../sessions/session.js';
 import { historyOf } from './history.js';
-import { spanOf, type Span } from './journal.js';
+import { spanOf, type Span } from '../hub/attendance.js';
 import { similarNames } from './similar.js';
 import type {
   HistoryQuery,

@@ -1,6 +1,6 @@
 /** Why one session did or did not get one event, in a sentence, from the spans of its subscription. */
-import type { ServerSession } from '../session.js';
-import type { Span } from './journal.js';
+import type { ServerSession } from '../sessions/session.js';
+import type { Span } from '../hub/attendance.js';
 import type { Verdict } from './report.js';
 
 export interface Question {

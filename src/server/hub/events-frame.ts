@@ -6,8 +6,8 @@
 import { Op } from '../../protocol/frames.js';
 import { Writer } from '../../protocol/codec.js';
 import { arrayLength, arrayStart, scanMessage, skip } from '../../protocol/scan.js';
-import { requireEventData } from '../event-data.js';
-import { borrowWriter, pooled } from '../pooled.js';
+import { requireEventData } from '../wire/event-data.js';
+import { borrowWriter, pooled } from '../wire/pooled.js';
 import type { LogChunk } from '../../store/store.js';
 
 /** A tick's events are split at items into frames of about this size, unless one item is larger (RW-EVT-4). */

@@ -16,11 +16,11 @@ import {
   type Store,
 } from '../../store/store.js';
 import type { Transaction } from '../api.js';
-import type { Clock } from '../clock.js';
-import type { Counters } from '../counters.js';
-import { addStall, Journal } from '../diagnosis/journal.js';
-import type { Outbox, OutboxOwner } from '../outbox.js';
-import type { ServerSession } from '../session.js';
+import type { Clock } from '../time/clock.js';
+import type { Counters } from '../watch/counters.js';
+import { addStall, Journal } from './attendance.js';
+import type { Outbox, OutboxOwner } from './outbox.js';
+import type { ServerSession } from '../sessions/session.js';
 import { Committer } from './committer.js';
 import { areWhole } from './events-frame.js';
 import { EntryQueue, type Entry, type PublishEntry, type TransactionEntry } from './queue.js';

@@ -3,7 +3,7 @@
  * changes only after the commit, but a later entry of the same batch must build on the earlier ones:
  * a join after an end, a second SUBSCRIBE past the limit. Used by transaction.ts.
  */
-import type { ServerSession } from '../session.js';
+import type { ServerSession } from '../sessions/session.js';
 
 export class StagedSessions {
   readonly #topics = new Map<ServerSession, Set<string>>();

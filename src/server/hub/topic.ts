@@ -3,7 +3,7 @@
  * frames (the rest is in the store); a cursor is a connection's outbox, a topic and the next offset
  * it needs. The set of cursors is the only truth of who is in a topic (rule 1).
  */
-import type { Share } from '../budget.js';
+import type { Share } from '../gate/budget.js';
 import { Ring } from './ring.js';
 
 /** What a cursor's connection does for it (outbox.ts). */

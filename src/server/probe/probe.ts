@@ -6,11 +6,11 @@
 import type { Delivery, DeliveryStage } from '../api.js';
 import { serverItem } from '../hub/events-frame.js';
 import type { Hub } from '../hub/hub.js';
-import type { SessionRegistry } from '../session.js';
-import type { Timer } from '../wheel.js';
+import type { SessionRegistry } from '../sessions/session.js';
+import type { Timer } from '../time/wheel.js';
 import { ProbeClient } from './client.js';
-import type { OwnKey } from './own.js';
-import { OWN_PREFIX } from './own-name.js';
+import type { OwnKey } from '../gate/own-key.js';
+import { OWN_PREFIX } from '../gate/own-name.js';
 
 /** What was found is as good as new for so long: many may ask. */
 const FRESH_MS = 1_000;

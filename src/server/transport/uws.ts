@@ -5,7 +5,7 @@
  */
 import { STATUS_CODES } from 'node:http';
 import { createServer } from 'node:net';
-import { peerAddress } from '../addresses.js';
+import { peerAddress } from './addresses.js';
 import { type Answer, ask, badUpgrade, check, offeredSubprotocols, unclear } from './http-answer.js';
 import { quietly, Sink } from './sink.js';
 import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, UpgradeInfo } from './transport.js';

@@ -11,7 +11,7 @@ import {
 } from 'node:http';
 import type { AddressInfo, Socket as NetSocket } from 'node:net';
 import { type ServerOptions, WebSocket, WebSocketServer } from 'ws';
-import { peerAddress } from '../addresses.js';
+import { peerAddress } from './addresses.js';
 import { type Answer, ask, badUpgrade, check, offeredSubprotocols, unclear } from './http-answer.js';
 import { quietly, Sink } from './sink.js';
 import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, UpgradeInfo } from './transport.js';

@@ -1,0 +1,153 @@
+/**
+ * Idempotency keys: the first result of a keyed request is stored in the same transaction as its
+ * effect and answers every repetition within `limits.keyTtlMs`. Used by keyed publishes and calls;
+ * keyed-calls.ts does the same for handlers that take their time.
+ */
+import { createHash } from 'node:crypto';
+import { encode } from '../../protocol/codec.js';
+import { RoomwireError } from '../../protocol/errors.js';
+import type { Limits } from '../../protocol/limits.js';
+import type { Value } from '../../protocol/frames.js';
+import type { Transaction } from '../api.js';
+import { weigh } from '../gate/budget.js';
+import { networkOf } from '../transport/addresses.js';
+
+export interface KeyRecord {
+  /** Of the request's content. */
+  readonly hash: string;
+  /** Out of whose bound it is (`ownerOf`); empty: the server's own, which nothing but time bounds. */
+  readonly owner: string;
+  /** Store time, ms. */
+  readonly until: number;
+  /** Absent while a handler is still at it. */
+  readonly result?: unknown;
+  /** As how many keys it counts; one in records of before. */
+  readonly weight?: number;
+}
+
+/** A key that is used: what it is the key of, for which content, out of whose bound. */
+export interface Claim {
+  readonly scope: readonly string[];
+  readonly hash: string;
+  readonly owner: string;
+}
+
+/** Expired keys that one sweep removes. */
+const SWEEP = 1_000;
+/** A result counts as one key more for each of these bytes of memory. */
+const RESULT_BYTES = 1_024;
+
+export function hashOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('base64url');
+}
+
+/** Of data in which the order of members means nothing, such as JSON. Throws EncodeError. */
+export function hashOfData(value: unknown): string {
+  return hashOf(encode(inOrder(value)));
+}
+
+function inOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inOrder);
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
+  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(members.map(([name, member]) => [name, inOrder(member)]));
+}
+
+/** Out of whose bound a user's keys are. A guest is a new user whenever it likes: those of one address share theirs. */
+export function ownerOf(user: { readonly id: string }, isGuest: boolean, address: string): string {
+  return isGuest ? `guests\0${networkOf(address)}` : user.id;
+}
+
+/** A scope's name in the store: of one length, whatever the parts hold. */
+export function keyId(scope: readonly string[]): string {
+  return hashOf(encode(scope));
+}
+
+/** What is known of a key. Throws key_reused when it was used for something else. */
+export function findKey(tx: Transaction, id: string, hash: string): KeyRecord | undefined {
+  const known = tx.get<KeyRecord>('keys', id);
+  if (known === undefined) return undefined;
+  if (known.until <= tx.now) {
+    // About to be used again: a sweep must not take the new record for the old one.
+    tx.delete('keys-by-time', timeKey(known.until, id));
+    count(tx, known.owner, -(known.weight ?? 1));
+    return undefined;
+  }
+  if (known.hash !== hash) throw new RoomwireError('key_reused');
+  return known;
+}
+
+/** For a key that `findKey` did not find. Throws limit_reached. */
+export function putKey(tx: Transaction, id: string, record: KeyRecord, { keys, keyTtlMs }: KeyLimits): void {
+  // However heavy its own result is: else a small bound would never let one through.
+  const { used, weight } = write(tx, id, record, 0);
+  if (used - weight < keys || record.owner === '') return;
+  throw new RoomwireError('limit_reached', `you have ${keys} idempotency keys in use`, {
+    details: { retryAfterMs: keyTtlMs },
+  });
+}
+
+/** The result of a key that was put without one. What was done is done: it is kept also past the bound. */
+export function fillKey(tx: Transaction, id: string, claim: KeyRecord, result: unknown): void {
+  write(tx, id, { ...claim, result }, 1);
+}
+
+export function dropKey(tx: Transaction, id: string, { until, owner, weight = 1 }: KeyRecord): void {
+  tx.delete('keys', id);
+  tx.delete('keys-by-time', timeKey(until, id));
+  count(tx, owner, -weight);
+}
+
+/** By time: whose it is, and as how many it counts, so that a sweep need not read the result. */
+type TimeRow = readonly [owner: string, weight: number];
+
+/** `before`: as how many it counted. `used`: how many its owner has then. */
+function write(tx: Transaction, id: string, record: KeyRecord, before: number): { used: number; weight: number } {
+  const { owner, until, result } = record;
+  // Encoded first, which refuses what is no plain data.
+  tx.set('keys', id, record);
+  const weight = result === undefined ? 1 : 1 + Math.floor(weigh(result as Value) / RESULT_BYTES);
+  if (weight > 1) tx.set('keys', id, { ...record, weight });
+  tx.set('keys-by-time', timeKey(until, id), [owner, weight] satisfies TimeRow);
+  return { used: count(tx, owner, weight - before), weight };
+}
+
+export type KeyLimits = Pick<Limits, 'keys' | 'keyTtlMs'>;
+
+/** How many keys an owner has then. */
+function count(tx: Transaction, owner: string, change: number): number {
+  if (owner === '') return 0;
+  const most = (tx.get<number>('key-counts', owner) ?? 0) + change;
+  if (most > 0) tx.set('key-counts', owner, most);
+  else tx.delete('key-counts', owner);
+  return most;
+}
+
+function timeKey(until: number, id: string): string {
+  return `${String(until).padStart(16, '0')}\0${id}`;
+}
+
+/** Runs `work` unless the key has a result already. */
+export function once<T>(tx: Transaction, { scope, hash, owner }: Claim, limits: KeyLimits, work: () => T): T {
+  const id = keyId(scope);
+  const known = findKey(tx, id, hash);
+  if (known !== undefined) return known.result as T;
+  const result = work();
+  putKey(tx, id, { hash, owner, until: tx.now + limits.keyTtlMs, result: result ?? null }, limits);
+  return result;
+}
+
+/** Removes expired keys; true when there may be more. */
+export function sweepKeys(tx: Transaction): boolean {
+  // Earlier versions wrote the owner alone.
+  const rows = tx.list<TimeRow | string>('keys-by-time', { limit: SWEEP });
+  for (const [key, row] of rows) {
+    const [time = '', id = ''] = key.split('\0');
+    if (Number(time) > tx.now) return false;
+    tx.delete('keys-by-time', key);
+    tx.delete('keys', id);
+    const [owner, weight] = typeof row === 'string' ? [row, 1] : row;
+    count(tx, owner, -weight);
+  }
+  return rows.length === SWEEP;
+}

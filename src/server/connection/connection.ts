@@ -1,0 +1,432 @@
+/**
+ * One open WebSocket on its way from bytes to frames: scans each message whole, takes HELLO first,
+ * then hands every frame to the dispatcher. Holds what belongs to the connection alone: its outbox,
+ * its requests under way in both directions, and its sign of life.
+ */
+import { closeTexts } from '../../protocol/code-texts.js';
+import { closes, type CloseName } from '../../protocol/codes.js';
+import { encode } from '../../protocol/codec.js';
+import { RoomwireError } from '../../protocol/errors.js';
+import { Op, type Value } from '../../protocol/frames.js';
+import type { Limits } from '../../protocol/limits.js';
+import { MAX_DEPTH } from '../../protocol/read.js';
+import { shortened } from '../../protocol/text.js';
+import { sawProtoKey, scanMessage } from '../../protocol/scan.js';
+import type { Counters } from '../watch/counters.js';
+import type { Deferred } from './deferred.js';
+import { ackFrame, nackFrame } from '../wire/reply.js';
+import { tooMany } from '../gate/rates.js';
+import { refusal } from '../wire/refusal.js';
+import { Outbox, type OutboxLimit, type OutboxOwner } from '../hub/outbox.js';
+import type { ServerSession } from '../sessions/session.js';
+import type { Socket, SocketEvents, UpgradeInfo } from '../transport/transport.js';
+import type { Timer } from '../time/wheel.js';
+
+/** 31: what a client gets is nested one level deeper than what it sent, `[EVENTS, …, [event, data]]`. */
+const INBOUND_DEPTH = MAX_DEPTH - 1;
+const UNASKED_A_SECOND = 100;
+/** Of a GOAWAY, in UTF-16 units. */
+const REASON_LENGTH = 500;
+/** A stray frame counts once more for each of these bytes: decoding it costs by its size. */
+const STRAY_BYTES = 64;
+/** A refusal costs more than to ignore. */
+const REFUSAL_WEIGHT = 2;
+/** What a client is told to wait for that sent too many strays. */
+const STRAYS_MS = 1_000;
+/** What a client is told to wait for when too much of its own is under way: answers may come before. */
+export const WAITING_MS = 100;
+/** Shared by all connections: a message is dispatched to its end before the next is scanned. */
+const starts: number[] = [];
+/** The same: whether the message has a map key `__proto__` somewhere. */
+let protoKey = false;
+
+/** A request of the client's that waits for its answer. */
+export interface PendingRequest {
+  /** It waits in a line, for something that others do. */
+  readonly inLine?: boolean;
+  cancel(reason: RoomwireError): void;
+}
+
+/** A call of ours that waits for the client's answer. */
+interface PendingCall {
+  readonly resolve: (data: Value) => void;
+  readonly reject: (error: RoomwireError) => void;
+  readonly timer: Timer;
+}
+
+export interface ConnectionOwner {
+  /** Feeds the outbox. */
+  readonly hub: OutboxOwner;
+  readonly counters: Counters;
+  readonly limits: Limits;
+  readonly pingEvery: number;
+  readonly pingTimeout: number;
+  /** The server is closing: it takes no new work. */
+  isDraining(): boolean;
+  after(ms: number, fn: () => void): Timer;
+  /** For what the client has to do until then. */
+  afterAwake(ms: number, fn: () => void): Timer;
+  monotonic(): number;
+  /** The first frame: HELLO, alone in its message. */
+  hello(connection: Connection, bytes: Uint8Array, start: number): void;
+  /** A scanned frame in `start`–`end`; the bytes die with the call. */
+  frame(connection: Connection, bytes: Uint8Array, start: number, end: number): void;
+  closed(connection: Connection, code: number, reason: string): void;
+  /** A frame is refused; `target`: the call it made, where it is one. */
+  refused(connection: Connection, error: RoomwireError, target?: string): void;
+  /** Counts frames that are refused or that no rate counts; false: too many. */
+  strays(session: ServerSession, weight: number, now: number): boolean;
+  /** The server closes it. */
+  closing(connection: Connection, name: CloseName, reason: string): void;
+  /** A callback of the engine's threw: a bug. */
+  failed(error: unknown): void;
+}
+
+export class Connection implements SocketEvents, OutboxLimit {
+  /** The peer's IP address as text. */
+  readonly address: string;
+  readonly outbox: Outbox;
+  readonly #socket: Socket;
+  readonly #owner: ConnectionOwner;
+  /** hello: HELLO is awaited; verifying: it is being answered; live: WELCOME is queued. */
+  state: 'hello' | 'verifying' | 'live' | 'closed' = 'hello';
+  session: ServerSession | undefined;
+  /** An AUTH is being checked. */
+  renewing = false;
+  /** The secret that HELLO was answered with is in use from the next frame on. */
+  confirmSecret: (() => void) | undefined;
+  /** What only HELLO needs; undefined from WELCOME on. */
+  #info: UpgradeInfo | undefined;
+  // Most connections are idle most of the time: what waits on them exists only while something does.
+  /** Of the monotonic clock. */
+  readonly openedAt: number;
+  /** What came in, for the line in the log at its end. */
+  messages = 0;
+  frames = 0;
+  bytes = 0;
+  /** The client's requests by id. */
+  #requests: Map<number, PendingRequest> | undefined;
+  /** Publishes that must not overtake one that waits for its policy, by topic. */
+  #publishing: Map<string, Promise<void>> | undefined;
+  /** What waits for a policy: nobody is there for it once the connection is gone. */
+  #deferred: Set<Deferred> | undefined;
+  /** Our calls by id. */
+  #calls: Map<number, PendingCall> | undefined;
+  #waiting = 0;
+  /** Answers to nobody in particular in the second that `#unaskedSince` began. */
+  #unasked = 0;
+  #unaskedSince = 0;
+  #nextCall = 1;
+  #lastSeen: number;
+  #pinged = false;
+  #timer: Timer;
+
+  constructor(socket: Socket, info: UpgradeInfo, owner: ConnectionOwner) {
+    this.#socket = socket;
+    this.#owner = owner;
+    this.#info = info;
+    this.address = info.address;
+    this.outbox = new Outbox(socket, owner.hub, this);
+    this.#lastSeen = this.openedAt = owner.monotonic();
+    this.#timer = owner.afterAwake(owner.limits.helloMs, () => this.close('hello_timeout'));
+  }
+
+  get open(): boolean {
+    return this.state !== 'closed';
+  }
+
+  /** When the last message came, by the monotonic clock: now, for whoever handles its frames. */
+  get lastSeen(): number {
+    return this.#lastSeen;
+  }
+
+  /** Ms since the socket opened. */
+  get age(): number {
+    return this.#owner.monotonic() - this.openedAt;
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.bufferedBytes();
+  }
+
+  get info(): UpgradeInfo {
+    if (this.#info === undefined) throw new Error('the upgrade is forgotten after WELCOME');
+    return this.#info;
+  }
+
+  // ---- what the transport calls: nothing in here throws (rule 8) -----------------------------------
+
+  message(bytes: Uint8Array, binary: boolean): void {
+    try {
+      this.#message(bytes, binary);
+    } catch (error) {
+      this.#owner.failed(error);
+      this.close('internal');
+    }
+  }
+
+  drained(): void {
+    try {
+      this.outbox.drained();
+    } catch (error) {
+      this.#owner.failed(error);
+    }
+  }
+
+  closed(code: number, reason: string): void {
+    this.#timer.cancel();
+    const wasOpen = this.open;
+    this.state = 'closed';
+    try {
+      if (wasOpen) this.#abandon();
+      this.#owner.closed(this, code, reason);
+    } catch (error) {
+      this.#owner.failed(error);
+    }
+  }
+
+  // ---- what the outbox asks ------------------------------------------------------------------------
+
+  get controlBytes(): number {
+    return this.#owner.limits.controlBytes;
+  }
+
+  overflowed(): void {
+    this.close('too_slow');
+  }
+
+  #message(bytes: Uint8Array, binary: boolean): void {
+    if (!this.open) return;
+    this.#lastSeen = this.#owner.monotonic();
+    this.#pinged = false;
+    const { counters } = this.#owner;
+    this.messages++;
+    this.bytes += bytes.length;
+    counters.messagesIn++;
+    counters.bytesIn += bytes.length;
+    if (!binary) return this.close('text_frame');
+    if (this.state === 'hello' && bytes.length > this.#owner.limits.helloBytes) return this.close('message_too_large');
+    const frames = scanMessage(bytes, starts, INBOUND_DEPTH);
+    protoKey = sawProtoKey();
+    if (typeof frames !== 'number') return this.close('bad_frame', `frame ${frames.frame}: ${frames.reason}`);
+    this.frames += frames;
+    counters.framesIn += frames;
+    if (this.state === 'live') {
+      this.confirmSecret?.();
+      for (let i = 0; i < frames && this.open; i++) {
+        this.#owner.frame(this, bytes, starts[i] as number, starts[i + 1] as number);
+      }
+      return;
+    }
+    if (this.state !== 'hello' || frames !== 1)
+      return this.close('hello_expected', 'send HELLO alone and wait for WELCOME');
+    this.state = 'verifying';
+    // From here on the wait is ours: if it takes too long the client may come again.
+    this.#timer.cancel();
+    this.#timer = this.#owner.afterAwake(this.#owner.limits.callMaxMs, () => this.close('overloaded'));
+    this.#owner.hello(this, bytes, starts[0] as number);
+  }
+
+  /** Of the message that is being dispatched: whether its data is worth a look for such a key. */
+  get sawProtoKey(): boolean {
+    return protoKey;
+  }
+
+  // ---- what the server does with it --------------------------------------------------------------
+
+  /** WELCOME is on its way: frames are taken from now on. */
+  welcomed(session: ServerSession): void {
+    this.session = session;
+    this.#info = undefined;
+    this.state = 'live';
+    this.#timer.cancel();
+    this.#watch(this.#owner.pingEvery);
+  }
+
+  #watch(ms: number): void {
+    this.#timer = this.#owner.afterAwake(ms, () => {
+      const { pingEvery, pingTimeout } = this.#owner;
+      // Every message takes the mark away.
+      if (this.#pinged) return this.close('ping_timeout');
+      const silent = this.#owner.monotonic() - this.#lastSeen;
+      if (silent < pingEvery) return this.#watch(pingEvery - silent);
+      this.#pinged = true;
+      this.outbox.push(encode([Op.PING, null]));
+      this.#watch(pingTimeout);
+    });
+  }
+
+  /** Throws draining: what comes now would not be answered any more. */
+  accepts(): void {
+    if (this.#owner.isDraining()) throw refusal('draining');
+  }
+
+  /** Counts a frame that waits for a policy or the store. Throws draining and too_many (rule 4); `settled` takes it back. */
+  waits(): void {
+    this.accepts();
+    if (this.#waiting >= this.#owner.limits.pendingFrames) throw tooMany(WAITING_MS);
+    this.#waiting++;
+  }
+
+  settled(): void {
+    this.#waiting--;
+  }
+
+  /** Whether something of its own is being worked on and is still to be answered. */
+  get underWay(): boolean {
+    if (!this.open) return false;
+    if (this.#waiting > 0) return true;
+    for (const request of this.#requests?.values() ?? []) if (request.inLine !== true) return true;
+    return false;
+  }
+
+  request(id: number): PendingRequest | undefined {
+    return this.#requests?.get(id);
+  }
+
+  /** Throws duplicate_id and too_many. */
+  begin(id: number, request: PendingRequest): void {
+    const requests = (this.#requests ??= new Map<number, PendingRequest>());
+    if (requests.has(id)) throw refusal('duplicate_id');
+    if (requests.size >= this.#owner.limits.pendingCalls) throw tooMany(WAITING_MS);
+    requests.set(id, request);
+  }
+
+  finish(id: number): void {
+    this.#requests?.delete(id);
+    if (this.#requests?.size === 0) this.#requests = undefined;
+  }
+
+  /** The publish to this topic that waits for its policy, if any. */
+  publishing(topic: string): Promise<void> | undefined {
+    return this.#publishing?.get(topic);
+  }
+
+  /** `turn` resolves, and never rejects, when it is the next one's turn. */
+  publishes(topic: string, turn: Promise<void>): void {
+    const publishing = (this.#publishing ??= new Map<string, Promise<void>>());
+    publishing.set(topic, turn);
+    void turn.then(() => {
+      if (publishing.get(topic) === turn) publishing.delete(topic);
+      if (publishing.size === 0 && this.#publishing === publishing) this.#publishing = undefined;
+    });
+  }
+
+  /** Drops it when the connection ends before `lets`. */
+  keeps(deferred: Deferred): void {
+    (this.#deferred ??= new Set()).add(deferred);
+  }
+
+  lets(deferred: Deferred): void {
+    this.#deferred?.delete(deferred);
+    if (this.#deferred?.size === 0) this.#deferred = undefined;
+  }
+
+  ack(id: number, data: unknown): void {
+    this.outbox.push(ackFrame(id, data));
+  }
+
+  /** A request is answered with NACK by whoever took it. */
+  refused(error: RoomwireError, target?: string): void {
+    this.#owner.refused(this, error, target);
+    this.stray(0, REFUSAL_WEIGHT);
+  }
+
+  nack(id: number, error: RoomwireError, target?: string): void {
+    this.refused(error, target);
+    if (!this.open) return;
+    if (id === 0 && this.#tooManyUnasked()) return;
+    this.outbox.push(nackFrame(id, error));
+  }
+
+  /**
+   * Counts a frame that is refused, or that no rate counts, by its size. False: there were too many, and the
+   * connection is closed. Answering each would cost more than it costs to send them (RW-LIM-3).
+   */
+  stray(bytes = 0, least = 1): boolean {
+    const { session } = this;
+    const weight = least + Math.floor(bytes / STRAY_BYTES);
+    if (session === undefined || this.#owner.strays(session, weight, this.#lastSeen)) return true;
+    this.close('overloaded', 'too many frames that were refused or asked for nothing', STRAYS_MS);
+    return false;
+  }
+
+  /** What failed without being waited for is told, but not without end (RW-PUB-4). */
+  #tooManyUnasked(): boolean {
+    const now = this.#owner.monotonic();
+    if (now - this.#unaskedSince >= 1_000) {
+      this.#unaskedSince = now;
+      this.#unasked = 0;
+    }
+    return ++this.#unasked > UNASKED_A_SECOND;
+  }
+
+  /** Calls the client. Rejects with deadline, too_many, disconnected or the client's own error. */
+  call(name: string, data: unknown, timeoutMs: number): Promise<Value> {
+    return new Promise((resolve, reject) => {
+      if (this.state !== 'live') return reject(new RoomwireError('disconnected'));
+      const calls = (this.#calls ??= new Map<number, PendingCall>());
+      if (calls.size >= this.#owner.limits.pendingCalls) return reject(new RoomwireError('too_many'));
+      const id = this.#nextCall;
+      this.#nextCall = id === 0x7fff_ffff ? 1 : id + 1;
+      const frame = encode([Op.CALL, id, name, data ?? null, { timeoutMs }]);
+      const timer = this.#owner.after(timeoutMs, () => this.answered(id, null, new RoomwireError('deadline')));
+      calls.set(id, { resolve, reject, timer });
+      this.outbox.push(frame);
+    });
+  }
+
+  /** Whether one of our calls waits for this answer. */
+  awaits(id: number): boolean {
+    return this.#calls?.has(id) === true;
+  }
+
+  /** The client answered one of our calls; an id we do not wait for is a late answer and means nothing. */
+  answered(id: number, data: Value, error?: RoomwireError): void {
+    const call = this.#calls?.get(id);
+    if (call === undefined) return;
+    this.#calls?.delete(id);
+    if (this.#calls?.size === 0) this.#calls = undefined;
+    call.timer.cancel();
+    if (error === undefined) call.resolve(data);
+    else call.reject(error);
+  }
+
+  /** Says why (GOAWAY, best effort), closes with the code, and is done with the connection at once. */
+  close(name: CloseName, reason: string = closeTexts[name].meaning, retryAfterMs = 0): void {
+    if (!this.open) return;
+    const code = closes[name];
+    // A program's words, or a backend's: a throw here would leave the socket open.
+    const told = shortened(reason, REASON_LENGTH);
+    this.#owner.closing(this, name, told);
+    this.outbox.write();
+    this.state = 'closed';
+    this.#timer.cancel();
+    this.#socket.send(encode([Op.GOAWAY, code, told, retryAfterMs]));
+    this.#socket.end(code, shorten(told));
+    this.#abandon();
+  }
+
+  terminate(): void {
+    this.#socket.terminate();
+  }
+
+  /** Everything that waits learns at once that no answer will come (rule 5). */
+  #abandon(): void {
+    const gone = new RoomwireError('disconnected');
+    for (const id of [...(this.#calls?.keys() ?? [])]) this.answered(id, null, gone);
+    for (const request of [...(this.#requests?.values() ?? [])]) request.cancel(gone);
+    this.#requests = undefined;
+    for (const deferred of this.#deferred ?? []) deferred.drop();
+    this.#deferred = undefined;
+  }
+}
+
+/** A close frame's reason holds 123 bytes. */
+function shorten(reason: string): string {
+  const bytes = Buffer.from(reason);
+  if (bytes.length <= 123) return reason;
+  let end = 123;
+  while ((bytes[end] as number) >> 6 === 2) end--;
+  return bytes.toString('utf8', 0, end);
+}

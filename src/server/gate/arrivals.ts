@@ -1,0 +1,34 @@
+/**
+ * Hooks between a token that was found good and the rights it gives: a program or a plugin may refuse
+ * whoever comes, or add to what is known of the user. Asked by welcome.ts for HELLO, by sessions.ts for
+ * AUTH, and by server.ts for each HTTP request of a user, so that a ban holds on every way in.
+ */
+import { RoomwireError } from '../../protocol/errors.js';
+import type { Arrival, ArrivalHook } from '../api.js';
+import { problemOfUser, type Identity } from './auth.js';
+
+export class Arrivals {
+  readonly #hooks: ArrivalHook[] = [];
+
+  add(hook: ArrivalHook): void {
+    this.#hooks.push(hook);
+  }
+
+  /** The identity with what the hooks made of its user. Rejects with what a hook refused with. */
+  async admit(identity: Identity, how: Omit<Arrival, 'user' | 'guest'>): Promise<Identity> {
+    let { user } = identity;
+    // One after the other: each is given what those before it added.
+    for (const hook of this.#hooks) {
+      const changed = (await hook({ ...how, user, guest: identity.guest })) ?? user;
+      // Sessions, members and keys go by it: nobody may become another.
+      if (changed.id !== user.id) throw new RoomwireError('forbidden', 'a hook named another user');
+      if (changed !== user) {
+        const problem = problemOfUser(changed);
+        if (problem !== undefined)
+          throw new RoomwireError('handler_failed', `a hook's answer cannot be sent: ${problem}`);
+      }
+      user = changed;
+    }
+    return user === identity.user ? identity : { ...identity, user };
+  }
+}

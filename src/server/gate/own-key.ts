@@ -1,0 +1,35 @@
+/**
+ * By what the server knows its own probe (probe.ts): a secret that it makes at its start and shows only to
+ * itself, as the bearer token of the one connection from its own port to its own port. It opens nothing
+ * but that: a session of a user that no token can name, which is in no number and under no limit.
+ */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Session } from '../api.js';
+import { OWN_PREFIX } from './own-name.js';
+import type { Identity } from './auth.js';
+
+export const PROBE: Identity = { user: { id: OWN_PREFIX, name: 'probe' }, expiresAt: null, guest: false };
+
+/** A token whose user has this id is refused: see auth.ts. */
+export function isProbe(session: Session | undefined): boolean {
+  return session?.user.id === OWN_PREFIX;
+}
+
+export class OwnKey {
+  readonly token = randomBytes(32).toString('base64url');
+  readonly #digest = digest(this.token);
+
+  /** In constant time. */
+  opens(token: string): boolean {
+    return timingSafeEqual(this.#digest, digest(token));
+  }
+
+  /** Whether this Authorization header is the probe's. */
+  isIn(authorization: string): boolean {
+    return authorization.startsWith('Bearer ') && this.opens(authorization.slice('Bearer '.length));
+  }
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

@@ -1,0 +1,392 @@
+/**
+ * HELLO in one round trip: verify who it is, begin a session or resume one, answer WELCOME with every
+ * topic's position; the missed events follow. Resuming is a transaction like any other change, and
+ * what it builds on (the session, its secret, its topics) is looked at inside it. Called by connections.
+ */
+import { messageOf } from '../../protocol/code-texts.js';
+import { decodeScanned, encode } from '../../protocol/codec.js';
+import { errors, type CloseName } from '../../protocol/codes.js';
+import { RoomwireError } from '../../protocol/errors.js';
+import {
+  Op,
+  TOKEN_ITEM_PREFIX,
+  type Hello,
+  type Position,
+  type TopicStatus,
+  type Value,
+} from '../../protocol/frames.js';
+import type { Limits } from '../../protocol/limits.js';
+import type { Log, Session, Transaction } from '../api.js';
+import { tooMany } from './rates.js';
+import type { Doorkeeper } from './doorkeeper.js';
+import type { Arrivals } from './arrivals.js';
+import { guest, type Authenticator, type Identity } from './auth.js';
+import type { Clock } from '../time/clock.js';
+import type { Connection } from '../connection/connection.js';
+import { parseHello } from './hello.js';
+import type { Hub } from '../hub/hub.js';
+import type { HubTransaction } from '../hub/transaction.js';
+import type { Policy } from '../policy.js';
+import {
+  hashSecret,
+  newSecret,
+  newSid,
+  opens,
+  ServerSession,
+  type SessionRecord,
+  type SessionRegistry,
+} from '../sessions/session.js';
+import { PROBE, type OwnKey } from './own-key.js';
+import type { Sessions } from '../sessions/life.js';
+import type { TokenCheck } from './token-check.js';
+import type { UpgradeInfo } from '../transport/transport.js';
+
+/** For one who has too many connections: others of theirs have to end first. */
+const CONNECTION_RETRY_MS = 5_000;
+/** Bytes of all HELLOs that are being answered, also for those who left meanwhile; more and who comes is told to come later. */
+const ANSWERING_BYTES = 256 * 1024 * 1024;
+/** What one takes of memory beside its bytes. */
+const HELLO_BYTES = 4_096;
+const ANSWERING_RETRY_MS = 1_000;
+/** Topics of one resume whose rules are asked at the same time. */
+const ASKED_AT_ONCE = 16;
+/** What this server offers beyond the protocol's base (RW-HEL-6). */
+const FEATURES: readonly string[] = ['positions'];
+
+export interface WelcomerOptions {
+  readonly hub: Hub;
+  readonly sessions: Sessions;
+  readonly registry: SessionRegistry;
+  readonly policy: Policy;
+  readonly auth: Authenticator;
+  readonly arrivals: Arrivals;
+  /** Whether someone without a token is let in as a guest. */
+  readonly guests: boolean;
+  readonly tokens: TokenCheck;
+  readonly door: Doorkeeper;
+  readonly ownKey: OwnKey;
+  readonly clock: Clock;
+  readonly limits: Limits;
+  readonly node: string;
+  readonly pingEvery: number;
+  readonly log: Log;
+}
+
+/** Answers undefined for topics that are not its own. */
+export type ResumeHook = (tx: Transaction, session: Session, topic: string, refused: boolean) => boolean | undefined;
+
+export class Welcomer {
+  readonly #options: WelcomerOptions;
+  /** Whose HELLO is being answered: they are not in the registry yet. */
+  readonly #arriving = new Map<string, number>();
+  #arrivingInAll = 0;
+  #answering = 0;
+  readonly #resumeHooks: ResumeHook[] = [];
+  readonly #startHooks: ((tx: Transaction, session: Session) => void)[] = [];
+
+  constructor(options: WelcomerOptions) {
+    this.#options = options;
+  }
+
+  onResume(hook: ResumeHook): void {
+    this.#resumeHooks.push(hook);
+  }
+
+  onStart(hook: (tx: Transaction, session: Session) => void): void {
+    this.#startHooks.push(hook);
+  }
+
+  hello(connection: Connection, bytes: Uint8Array, start: number): void {
+    const frame = decodeScanned(bytes, start) as readonly Value[];
+    const [op, id] = frame;
+    if (op !== Op.HELLO) return connection.close('hello_expected');
+    if (!(typeof id === 'number' && Number.isInteger(id) && id > 0 && id <= 0x7fff_ffff)) {
+      return connection.close('hello_expected', 'HELLO needs an id from 1 to 2^31 - 1');
+    }
+    const failed = (error: unknown): void => {
+      if (!connection.open) return;
+      if (error instanceof RoomwireError) {
+        return connection.close(closeFor(error), messageOf(error), retryAfter(error));
+      }
+      this.#options.log.error({ err: error }, 'HELLO failed');
+      connection.close('internal');
+    };
+    const size = HELLO_BYTES + bytes.length;
+    if (this.#answering + size > ANSWERING_BYTES) return failed(tooMany(ANSWERING_RETRY_MS, 'too many come at once'));
+    this.#answering += size;
+    void this.#answer(connection, id, frame[2] ?? null, failed)
+      .catch(failed)
+      .finally(() => (this.#answering -= size));
+  }
+
+  async #answer(connection: Connection, id: number, data: Value, failed: (error: unknown) => void): Promise<void> {
+    const { limits, hub } = this.#options;
+    const hello = parseHello(data, limits);
+    const { session: ticket } = hello;
+    if (ticket !== undefined && this.#options.registry.wasKicked(...ticket)) return connection.close('kicked');
+    const known = this.#presented(hello);
+    const verified = await this.#identify(hello, connection, known);
+    // After any await: is anybody still there? (rule 1)
+    if (!connection.open) return;
+    // The secret never replaces a token: another user gets a session of its own, and its own verdicts.
+    const presented = known?.user.id === verified.user.id ? known : undefined;
+    const identity = verified === PROBE ? verified : await this.#admit(verified, presented, connection);
+    if (!connection.open) return;
+    const session = presented ?? this.#begin(identity, hello);
+    const refused = await this.#refused(session, identity, hello);
+    if (!connection.open) return;
+    // Again: others may have come meanwhile. From here on it counts, though it is in no registry yet.
+    if (verified !== PROBE) this.#countArrival(identity.user.id, presented);
+    const arrived = this.#arrives(identity.user.id);
+    hub.perform(
+      (tx) => this.#welcome(tx, { connection, id, hello, identity, session, refused }),
+      arrived,
+      (error) => {
+        arrived();
+        failed(error);
+      },
+    );
+  }
+
+  async #admit(verified: Identity, presented: ServerSession | undefined, { address }: Connection): Promise<Identity> {
+    this.#countArrival(verified.user.id, presented);
+    const via = presented === undefined ? 'connect' : 'resume';
+    return this.#options.arrivals.admit(verified, { via, sid: presented?.sid, address });
+  }
+
+  /** The session HELLO proves, when it may be resumed: right secret and the same page or process. */
+  #presented(hello: Hello): ServerSession | undefined {
+    if (hello.session === undefined) return undefined;
+    const [sid, secret] = hello.session;
+    const session = this.#options.registry.get(sid);
+    if (session === undefined || session.ended || session.kicked || !opens(session.record, secret)) return undefined;
+    // A duplicated tab has the ticket too, but not the instance: it gets a session of its own.
+    return session.record.instance === hello.instance ? session : undefined;
+  }
+
+  async #identify(hello: Hello, connection: Connection, presented: ServerSession | undefined): Promise<Identity> {
+    const { auth, guests } = this.#options;
+    const token = hello.token ?? tokenOf(connection.info);
+    if (token !== undefined && this.#options.ownKey.opens(token)) return PROBE;
+    if (token !== undefined && auth.tokens) {
+      return this.#options.tokens.stranger(token, connection.address, () => connection.open);
+    }
+    if (!guests) throw new RoomwireError('unauthenticated', 'a token is needed');
+    if (presented?.record.guest === true) return { user: presented.user, expiresAt: null, guest: true };
+    return guest();
+  }
+
+  /** Throws too_many when there are as many sessions, or the user has as many connections, as may be. */
+  #countArrival(userId: string, presented: ServerSession | undefined): void {
+    const { registry, door } = this.#options;
+    const { sessions, connectionsPerUser: most } = door.limits;
+    if (sessions > 0 && presented === undefined && registry.size + this.#arrivingInAll >= sessions) {
+      throw tooMany(CONNECTION_RETRY_MS, 'too many sessions');
+    }
+    const arriving = this.#arriving.get(userId) ?? 0;
+    const connected = registry.connectedOf(userId) - (presented?.connected === true ? 1 : 0);
+    if (most > 0 && connected + arriving >= most) {
+      throw tooMany(CONNECTION_RETRY_MS, `you have ${most} connections: close one`);
+    }
+  }
+
+  /** Counts one whose WELCOME is being committed. Answers what takes it back. */
+  #arrives(userId: string): () => void {
+    this.#arriving.set(userId, (this.#arriving.get(userId) ?? 0) + 1);
+    this.#arrivingInAll++;
+    return () => {
+      this.#arrivingInAll--;
+      const others = (this.#arriving.get(userId) as number) - 1;
+      if (others > 0) this.#arriving.set(userId, others);
+      else this.#arriving.delete(userId);
+    };
+  }
+
+  #begin(identity: Identity, hello: Hello): ServerSession {
+    return new ServerSession(this.#options.registry, newSid(), this.#record(identity, hello, []));
+  }
+
+  #record(identity: Identity, hello: Hello, secrets: readonly string[]): SessionRecord {
+    const { limits } = this.#options;
+    return {
+      user: identity.user,
+      instance: hello.instance,
+      graceMs: Math.min(hello.grace ?? limits.graceMs, limits.graceMaxMs),
+      expiresAt: identity.expiresAt,
+      secrets,
+      guest: identity.guest,
+    };
+  }
+
+  /** The codes of the topics that the policy refuses, asked before the transaction: it may be asynchronous. */
+  async #refused(session: ServerSession, { user }: Identity, hello: Hello): Promise<ReadonlyMap<string, number>> {
+    const { policy, log } = this.#options;
+    // As whom the token names now: what it no longer grants, a resume does not bring back (RW-SES-7).
+    const asker = { sid: session.sid, user, connected: true, ended: false, topics: session.topics };
+    const refused = new Map<string, number>();
+    const ask = async (topic: string): Promise<void> => {
+      let isKept = false;
+      try {
+        isKept = this.#byCall(topic);
+        if (isKept && !session.topics.has(topic)) return;
+        const allowed = await (isKept ? policy.mayStay(asker, topic) : policy.maySubscribe(asker, topic));
+        if (!allowed) refused.set(topic, errors.forbidden);
+      } catch (error) {
+        // Who could not be judged is not taken out of a room: nothing could bring the member back.
+        if (isKept && error instanceof RoomwireError && isLater(error)) throw error;
+        if (!(error instanceof RoomwireError)) log.error({ err: error, topic }, 'a policy failed');
+        refused.set(topic, error instanceof RoomwireError ? error.code : errors.handler_failed);
+      }
+    };
+    const topics = new Set([...Object.keys(hello.resume ?? {}), ...session.topics]).values();
+    const askAll = async (): Promise<void> => {
+      for (const topic of topics) await ask(topic);
+    };
+    // Some at once: a rule that asks far away must not cost its time for each topic, nor be flooded.
+    await Promise.all(Array.from({ length: ASKED_AT_ONCE }, askAll));
+    return refused;
+  }
+
+  /** Throws unknown_topic. */
+  #byCall(topic: string): boolean {
+    return this.#options.policy.topic(topic).definition.subscribe === 'by-call';
+  }
+
+  #welcome(tx: HubTransaction, { connection, id, hello, identity, session, refused }: Answer): void {
+    const { clock, limits, node, pingEvery, sessions } = this.#options;
+    const ticket = hello.session;
+    const stored = ticket === undefined ? undefined : tx.get<SessionRecord>('sessions', session.sid);
+    // It may have ended, or another connection used the secret up, since it was looked at.
+    const resumed =
+      ticket !== undefined &&
+      stored !== undefined &&
+      !session.kicked &&
+      opens(stored, ticket[1]) &&
+      opens(session.record, ticket[1]);
+    const isFresh = session.record.secrets.length === 0;
+    const target = resumed || isFresh ? session : this.#begin(identity, hello);
+    const secret = newSecret();
+    const kept = resumed ? [hashSecret(ticket[1])] : [];
+    const record = this.#record(identity, hello, [hashSecret(secret), ...kept]);
+    tx.set('sessions', target.sid, record);
+    tx.afterCommit(() => sessions.attach(target, connection, record));
+    // No prototype: a topic may be called `__proto__`.
+    const topics = Object.create(null) as Record<string, TopicStatus>;
+    for (const topic of new Set([...Object.keys(hello.resume ?? {}), ...tx.topics(target)])) {
+      topics[topic] = this.#resume(tx, target, topic, { from: hello.resume?.[topic] ?? null, connection, refused });
+    }
+    const welcome = encode([
+      Op.WELCOME,
+      id,
+      {
+        session: [target.sid, secret],
+        resumed,
+        user: record.user,
+        expiresAt: record.expiresAt,
+        node,
+        time: clock.now(),
+        limits,
+        pingEvery,
+        features: FEATURES.filter((feature) => hello.features?.includes(feature) === true),
+        topics,
+      },
+    ]);
+    const unrecovered = Object.keys(topics).filter((topic) => topics[topic]?.recovered === false);
+    tx.afterCommit(() => {
+      if (unrecovered.length > 0) connection.outbox.unrecovered = new Set(unrecovered);
+      connection.outbox.push(welcome);
+    });
+    // After WELCOME, which is the first frame (RW-HEL-3): what they subscribe to is told by SUBSCRIBED.
+    if (resumed || identity === PROBE) return;
+    for (const hook of this.#startHooks) hook(tx, target);
+  }
+
+  #resume(
+    tx: HubTransaction,
+    session: ServerSession,
+    topic: string,
+    { from, connection, refused }: Resume,
+  ): TopicStatus {
+    let code = refused.get(topic);
+    // A topic that a call subscribed is judged by its plugin, and only for who is in it still.
+    if (tx.isIn(session, topic) || code === undefined) {
+      if (this.#isKept(topic) && !this.#mayStay(tx, session, topic, code !== undefined)) code ??= errors.join_required;
+    }
+    if (code === undefined) {
+      try {
+        const status = tx.subscribeFrom(session, topic, from, connection);
+        // Without a position there is nothing to go on from: the client must refetch.
+        return from === null ? { ...status, recovered: false } : status;
+      } catch (error) {
+        if (!(error instanceof RoomwireError)) throw error;
+        ({ code } = error);
+      }
+    }
+    tx.unsubscribe(session, topic);
+    // No position: whoever is refused learns nothing of the topic.
+    return { epoch: '', offset: 0, recovered: false, code };
+  }
+
+  /** Like #byCall, also for names no topic can have. */
+  #isKept(topic: string): boolean {
+    try {
+      return this.#byCall(topic);
+    } catch {
+      return false;
+    }
+  }
+
+  #mayStay(tx: HubTransaction, session: ServerSession, topic: string, refused: boolean): boolean {
+    if (!tx.isIn(session, topic)) return false;
+    return this.#resumeHooks.every((hook) => hook(tx, session, topic, refused) !== false);
+  }
+}
+
+interface Answer {
+  readonly connection: Connection;
+  readonly id: number;
+  readonly hello: Hello;
+  readonly identity: Identity;
+  /** The one HELLO proves, else a fresh one. */
+  readonly session: ServerSession;
+  readonly refused: ReadonlyMap<string, number>;
+}
+
+interface Resume {
+  readonly from: Position | null;
+  readonly connection: Connection;
+  readonly refused: ReadonlyMap<string, number>;
+}
+
+function tokenOf(info: UpgradeInfo): string | undefined {
+  const bearer = /^Bearer +(\S+)$/i.exec(info.authorization)?.[1];
+  if (bearer !== undefined) return bearer;
+  const item = info.subprotocols.find((offered) => offered.startsWith(TOKEN_ITEM_PREFIX));
+  if (item !== undefined) return item.slice(TOKEN_ITEM_PREFIX.length);
+  return new URLSearchParams(info.query).get('token') ?? undefined;
+}
+
+function retryAfter({ details }: RoomwireError): number {
+  const { retryAfterMs } = (details ?? {}) as { readonly retryAfterMs?: unknown };
+  return typeof retryAfterMs === 'number' ? retryAfterMs : 0;
+}
+
+function closeFor(error: RoomwireError): CloseName {
+  switch (error.code) {
+    case errors.token_expired:
+      return 'token_expired';
+    case errors.unauthenticated:
+      return 'unauthenticated';
+    case errors.bad_request:
+      return 'hello_expected';
+    case errors.forbidden:
+      return 'forbidden';
+    default:
+      return isLater(error) ? 'overloaded' : 'internal';
+  }
+}
+
+/** The class of codes that says: again later. */
+function isLater({ code }: RoomwireError): boolean {
+  return code >= 200 && code < 300;
+}
