@@ -8,7 +8,7 @@ export const SDK_BUDGET_BYTES = 14 * 1024;
 /** What it may be until it is: it does not grow meanwhile. */
 export const SDK_CEILING_BYTES = 16 * 1024;
 export const sdkEntry = fileURLToPath(new URL('../src/client/index.ts', import.meta.url));
-/** The same for what `roomwire/react` adds to it. */
+/** The same for what `@roomwire/client/react` adds to it. */
 export const REACT_BUDGET_BYTES = 3.5 * 1024;
 const reactEntry = fileURLToPath(new URL('../src/react/index.ts', import.meta.url));
 

@@ -1,6 +1,6 @@
 /**
  * The part of the build that tsc does not do: bundles and copies the page, makes the command
- * executable, and removes from dist what no longer has a source.
+ * executable, removes from dist what no longer has a source, and gives the client's package the one dist there is.
  */
 import {
   chmodSync,
@@ -10,6 +10,7 @@ import {
   readFileSync,
   readdirSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -50,3 +51,10 @@ function whole(file) {
 }
 
 if (existsSync(command)) chmodSync(command, 0o755);
+
+// A link, not a copy: within this repository, too, each class is there once.
+const shared = join(root, 'packages', 'client', 'dist');
+if (!existsSync(shared)) {
+  rmSync(shared, { force: true });
+  symlinkSync(process.platform === 'win32' ? dist : '../../dist', shared, 'junction');
+}

@@ -19,8 +19,8 @@ export function folderRules() {
 /** An example is a program of its own: the package by its name, what comes with it, Node, its own folder, and what pages are made with. */
 export function exampleRules() {
   const message =
-    'An example imports roomwire by its name, valibot, node:, React, esbuild and its own files, as a program elsewhere would.';
-  const packages = 'roomwire(/client|/protocol|/react)?$|valibot$|esbuild$|react$|react-dom(/client)?$';
+    'An example imports roomwire by its names, valibot, node:, React, esbuild and its own files, as a program elsewhere would.';
+  const packages = '@roomwire/(server|client(/protocol|/react)?)$|valibot$|esbuild$|react$|react-dom(/client)?$';
   const patterns = (own) => [{ regex: `^(?!(${packages}|node:|${own}))`, message }];
   const rule = (own) => ({ 'no-restricted-imports': ['error', { patterns: patterns(own) }] });
   return [

@@ -1,4 +1,4 @@
-/** `roomwire`: the server, its stores, the rooms plugin and HTTP. Clients use `roomwire/client`. */
+/** `@roomwire/server`: the server, its stores, the rooms plugin and HTTP. Clients use `@roomwire/client`. */
 export { createServer, type ListenOptions, type Server, type ServerOptions } from './server/server.js';
 export type * from './server/api.js';
 export type { AuthOptions, Claims } from './server/gate/auth.js';

@@ -2,7 +2,7 @@
  * The chats in roomwire's own store. Every change is one transaction: the chat, its place in the list, the counts, and the
  * events that tell of it are all there or none of them.
  */
-import type { Transaction } from 'roomwire';
+import type { Transaction } from '@roomwire/server';
 import { DASHBOARDS, type Chat, type CustomerType, type Message, type Stats } from './contract.js';
 
 const LISTED = 100;

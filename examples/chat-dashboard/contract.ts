@@ -1,5 +1,5 @@
 /** What the chat's server, its pages and its customers say to each other; imports nothing of Node. */
-import { defineContract } from 'roomwire/protocol';
+import { defineContract } from '@roomwire/client/protocol';
 import * as v from 'valibot';
 
 export const CustomerType = v.picklist(['Partner', 'Customer', 'Vendor', 'SRDP']);

@@ -3,7 +3,7 @@ import { build } from 'esbuild';
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { HttpResponse } from 'roomwire';
+import type { HttpResponse } from '@roomwire/server';
 
 export async function pageRoutes() {
   const { outputFiles } = await build({

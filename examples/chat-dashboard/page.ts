@@ -1,5 +1,5 @@
 /** The support desk's page: a chat list that each message puts in order as it comes, and the chat that is open. It never polls. */
-import { connect, type Subscription } from 'roomwire/client';
+import { connect, type Subscription } from '@roomwire/client';
 import type { Chat, Contract, CustomerType, Message, Stats } from './contract.js';
 
 const ROOMS = { Customer: 'CustomerApp', Partner: 'PartnerApp', Vendor: 'VendorApp', SRDP: 'SRDPApp' } as const;

@@ -17,7 +17,7 @@ import {
   type Session,
   type Transaction,
   type User,
-} from 'roomwire';
+} from '@roomwire/server';
 import { addMessage, chatOf, history, latest, roomOf, save, stats } from './chats.js';
 import { contract, CustomerType, DASHBOARDS, Incoming, type Chat, type Message } from './contract.js';
 import { pageRoutes, signInLink } from './page-routes.js';

@@ -1,5 +1,5 @@
 /** What the election's server and its clients say to each other; imports nothing of Node. */
-import { defineContract } from 'roomwire/protocol';
+import { defineContract } from '@roomwire/client/protocol';
 import * as v from 'valibot';
 
 /** A row as the backend serialises it. `version` grows with every change: apply only what is newer. */

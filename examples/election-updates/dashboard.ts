@@ -1,5 +1,5 @@
 /** The dashboard: loads what there is, then follows `election_updates`. Nothing is asked for twice unless events were missed. */
-import { connect } from 'roomwire/client';
+import { connect } from '@roomwire/client';
 import type { Contract, Dashboard } from './contract.js';
 
 const token = location.hash.slice(1);

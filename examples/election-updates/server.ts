@@ -20,7 +20,7 @@ import {
   type PluginHost,
   policy,
   type Session,
-} from 'roomwire';
+} from '@roomwire/server';
 import { build } from 'esbuild';
 import { contract } from './contract.js';
 

@@ -1,5 +1,5 @@
 /** What the party's server and its clients say to each other; imports nothing of Node. */
-import { defineContract, roomsContract } from 'roomwire/protocol';
+import { defineContract, roomsContract } from '@roomwire/client/protocol';
 import * as v from 'valibot';
 
 const missing = 'Missing required parameters: code';

@@ -21,7 +21,7 @@ import {
   type RouteContext,
   type Session,
   type Transaction,
-} from 'roomwire';
+} from '@roomwire/server';
 import { Code, contract, type RoomInfo } from './contract.js';
 import { usernames } from './usernames.js';
 

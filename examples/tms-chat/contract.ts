@@ -1,5 +1,5 @@
 /** What the chat's server and its clients say to each other; imports nothing of Node. */
-import { defineContract } from 'roomwire/protocol';
+import { defineContract } from '@roomwire/client/protocol';
 import * as v from 'valibot';
 
 /** The bare id: `conversation:` is put before it in one place, on the server. */

@@ -16,7 +16,7 @@ import {
   RoomwireError,
   type Session,
   type Transaction,
-} from 'roomwire';
+} from '@roomwire/server';
 import * as v from 'valibot';
 import { contract, Send, type Broadcast, type Message } from './contract.js';
 

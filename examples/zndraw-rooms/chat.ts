@@ -1,5 +1,5 @@
 /** The chat of a room: members write, authors edit, the server keeps it. Who joins late reads the latest over HTTP. */
-import { checked, json, RoomwireError } from 'roomwire';
+import { checked, json, RoomwireError } from '@roomwire/server';
 import * as v from 'valibot';
 import type { ChatMessage } from './contract.js';
 import type { App } from './server.js';

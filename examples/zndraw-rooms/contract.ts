@@ -1,5 +1,5 @@
 /** What the server, its pages and its scripts say to each other; imports nothing of Node. */
-import { defineContract, roomsContract } from 'roomwire/protocol';
+import { defineContract, roomsContract } from '@roomwire/client/protocol';
 import * as v from 'valibot';
 
 const Index = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1e9));

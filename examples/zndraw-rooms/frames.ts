@@ -2,8 +2,16 @@
  * The trajectory of a room. Its frames are kept one by one, and their count is the room's `frameCount`, written in the same
  * transaction. Every write stands under the lock `trajectory:meta`: while somebody holds it, only its token opens.
  */
-import { checked, HttpError, json, jsonBody, writeConditions, type RouteContext, type WritableRoom } from 'roomwire';
-import { METADATA_TARGET } from 'roomwire/protocol';
+import {
+  checked,
+  HttpError,
+  json,
+  jsonBody,
+  writeConditions,
+  type RouteContext,
+  type WritableRoom,
+} from '@roomwire/server';
+import { METADATA_TARGET } from '@roomwire/client/protocol';
 import * as v from 'valibot';
 import { Frame } from './contract.js';
 import type { App } from './server.js';

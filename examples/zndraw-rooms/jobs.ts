@@ -2,7 +2,7 @@
  * The job queue of a room: members ask for work, a worker (a script, in any language) takes the oldest job and says when it
  * is done. The whole queue is short, so `queue:update` carries it.
  */
-import { HttpError, json, jsonBody, RoomwireError, type OpenRoom, type WritableRoom } from 'roomwire';
+import { HttpError, json, jsonBody, RoomwireError, type OpenRoom, type WritableRoom } from '@roomwire/server';
 import * as v from 'valibot';
 import type { Job } from './contract.js';
 import type { App } from './server.js';

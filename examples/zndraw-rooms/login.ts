@@ -1,6 +1,6 @@
 /** `POST /api/login`: a name is all it takes here. Put your own way to sign in there; what counts is the token. */
 import { createHmac, randomUUID } from 'node:crypto';
-import { json, jsonBody } from 'roomwire';
+import { json, jsonBody } from '@roomwire/server';
 import * as v from 'valibot';
 import type { App } from './server.js';
 

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { type Access, createServer, http, lineLog, lmdbStore, memoryStore, rooms } from 'roomwire';
+import { type Access, createServer, http, lineLog, lmdbStore, memoryStore, rooms } from '@roomwire/server';
 import { chat } from './chat.js';
 import { contract } from './contract.js';
 import { frames } from './frames.js';

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import type { Route } from 'roomwire';
+import type { Route } from '@roomwire/server';
 import type { App } from './server.js';
 
 const folder = new URL('./page/', import.meta.url);

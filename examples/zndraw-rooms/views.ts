@@ -3,7 +3,15 @@
  * A change is told by its name alone, and whoever shows the thing fetches it again. Each kind is guarded by the lock of
  * its own name, where somebody holds that.
  */
-import { HttpError, json, jsonBody, RoomwireError, writeConditions, type Route, type RouteContext } from 'roomwire';
+import {
+  HttpError,
+  json,
+  jsonBody,
+  RoomwireError,
+  writeConditions,
+  type Route,
+  type RouteContext,
+} from '@roomwire/server';
 import * as v from 'valibot';
 import type { App } from './server.js';
 

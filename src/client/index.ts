@@ -1,4 +1,4 @@
-/** `roomwire/client` for browsers and other places with a global WebSocket. */
+/** `@roomwire/client` for browsers and other places with a global WebSocket. */
 export { connect } from './connect.js';
 export { EncodeError } from '../protocol/codec.js';
 export { RoomwireError } from '../protocol/errors.js';

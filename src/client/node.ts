@@ -1,4 +1,4 @@
-/** `roomwire/client` for Node, where older versions have no WebSocket of their own. */
+/** `@roomwire/client` for Node, where older versions have no WebSocket of their own. */
 import { WebSocket } from 'ws';
 import type { Contract, ShapeOf } from '../protocol/contract.js';
 import { connect as connectWith } from './connect.js';

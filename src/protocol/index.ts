@@ -1,4 +1,4 @@
-/** `roomwire/protocol`: what servers and clients share. Runs anywhere, does no I/O. */
+/** `@roomwire/client/protocol`: what servers and clients share. Runs anywhere, does no I/O. */
 export * from './frames.js';
 export * from './codes.js';
 export * from './code-texts.js';

@@ -19,7 +19,7 @@ import type { LockInfo, RoomFields } from '../protocol/rooms-contract.js';
  * Where an application names its contract once, for all hooks:
  *
  * @example
- * declare module 'roomwire/react' {
+ * declare module '@roomwire/client/react' {
  *   interface Register { contract: Contract }
  * }
  */

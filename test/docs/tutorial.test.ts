@@ -100,21 +100,15 @@ class Terminal {
   }
 }
 
-/** In place of the registry: what would be published, with the dependencies that are here. */
+/** In place of npm: the packages as they are here. */
 function install(dir: string): void {
   const modules = join(dir, 'node_modules');
   mkdirSync(join(modules, '.bin'), { recursive: true });
-  const packed = spawnSync('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', dir], {
-    cwd: root,
-    encoding: 'utf8',
-  });
-  const tarball = join(dir, packed.stdout.trim());
-  const unpacked = spawnSync('tar', ['-xzf', tarball, '-C', modules], { encoding: 'utf8' });
-  if (unpacked.status !== 0) throw new Error(packed.stderr + unpacked.stderr);
-  spawnSync('mv', [join(modules, 'package'), join(modules, 'roomwire')]);
-  symlinkSync(join(root, 'node_modules'), join(modules, 'roomwire/node_modules'));
+  mkdirSync(join(modules, '@roomwire'));
+  symlinkSync(root, join(modules, '@roomwire/server'));
+  symlinkSync(join(root, 'packages/client'), join(modules, '@roomwire/client'));
   symlinkSync(join(root, 'node_modules/valibot'), join(modules, 'valibot'));
-  symlinkSync('../roomwire/dist/cli/main.js', join(modules, '.bin/roomwire'));
+  symlinkSync('../@roomwire/server/dist/cli/main.js', join(modules, '.bin/roomwire'));
 }
 
 t.test('the tutorial works as printed', { skip }, async (t) => {
@@ -149,7 +143,7 @@ t.test('the tutorial works as printed', { skip }, async (t) => {
     } else if (file !== undefined) {
       writeFileSync(join(dir, file), text);
     } else if (name === 'main') {
-      const [before, after] = text.split('npm install roomwire valibot\n');
+      const [before, after] = text.split(/^npm install .*\n/m);
       const done = join(home, `done-${++asked}`);
       (await terminal(name)).type(`${before}echo > ${done}\n`);
       await eventually(() => existsSync(done));

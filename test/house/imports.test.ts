@@ -187,10 +187,10 @@ t.test('an example may import what a program elsewhere could, and nothing of thi
   const program = await findingsIn('zndraw-rooms/server.ts');
   const page = await findingsIn('zndraw-rooms/page/app.tsx');
   const packages = [
-    'roomwire',
-    'roomwire/client',
-    'roomwire/protocol',
-    'roomwire/react',
+    '@roomwire/server',
+    '@roomwire/client',
+    '@roomwire/client/protocol',
+    '@roomwire/client/react',
     'valibot',
     'node:fs',
     'esbuild',
@@ -199,7 +199,13 @@ t.test('an example may import what a program elsewhere could, and nothing of thi
   for (const specifier of ['react', 'react-dom/client', './player.js', '../contract.js']) {
     t.equal(page(specifier), 0, specifier);
   }
-  for (const specifier of ['../../src/index.js', '../tms-chat/contract.js', 'roomwire/dist/index.js', 'jose', 'ws']) {
+  for (const specifier of [
+    '../../src/index.js',
+    '../tms-chat/contract.js',
+    '@roomwire/server/dist/index.js',
+    'jose',
+    'ws',
+  ]) {
     t.equal(program(specifier), 1, specifier);
     t.equal(page(specifier), 1, specifier);
   }

@@ -22,7 +22,7 @@ t.test(
   },
 );
 
-t.test('the hooks of roomwire/react add at most 3.5 KiB gzipped, and import React alone', async (t) => {
+t.test('the hooks of @roomwire/client/react add at most 3.5 KiB gzipped, and import React alone', async (t) => {
   const { code, minBytes, minGzipBytes } = await bundleReact();
   t.comment(`${minGzipBytes} bytes gzipped, ${minBytes} minified`);
   t.ok(minBytes > 0, 'there is a bundle');

@@ -1,4 +1,4 @@
-/** The hooks of `roomwire/react` in a real browser, against a real server: what components show, and what others see. */
+/** The hooks of `@roomwire/client/react` in a real browser, against a real server: what components show, and what others see. */
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import t, { type Test } from 'tap';

@@ -1,6 +1,6 @@
 /** Requests with this tab's token, and what is fetched anew whenever the room says that it changed. */
 import { createContext, useCallback, useContext, useEffect, useMemo, useRef, useState } from 'react';
-import { useEvent, useRoom } from 'roomwire/react';
+import { useEvent, useRoom } from '@roomwire/client/react';
 import { useNotice } from './notices.js';
 import { request, type Asked, type Session } from './session.js';
 

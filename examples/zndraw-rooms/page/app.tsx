@@ -1,8 +1,8 @@
 /** The pages: one client, and so one WebSocket, for all of them. */
 import { StrictMode, useEffect, useState, type FormEvent } from 'react';
 import { createRoot } from 'react-dom/client';
-import { connect } from 'roomwire/client';
-import { RoomwireProvider, useConnection } from 'roomwire/react';
+import { connect } from '@roomwire/client';
+import { RoomwireProvider, useConnection } from '@roomwire/client/react';
 import type { Contract } from '../contract.js';
 import { Api, useApi } from './api.js';
 import { Notices } from './notices.js';
@@ -11,7 +11,7 @@ import { RoomsPage } from './rooms-page.js';
 import { go, roomPath, useRoute, within } from './route.js';
 import { forgetSession, savedSession, signIn, type Session } from './session.js';
 
-declare module 'roomwire/react' {
+declare module '@roomwire/client/react' {
   interface Register {
     contract: Contract;
   }

@@ -1,6 +1,6 @@
 /** The chat: the latest messages once, then as they come. Of two copies of a message the newer counts, whichever came first. */
 import { useCallback, useEffect, useRef, useState, type FormEvent } from 'react';
-import { useClient, useEvent, useRoom } from 'roomwire/react';
+import { useClient, useEvent, useRoom } from '@roomwire/client/react';
 import type { ChatMessage } from '../contract.js';
 import { roomApi, useApi } from './api.js';
 

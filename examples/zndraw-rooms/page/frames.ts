@@ -1,6 +1,6 @@
 /** The frames a player needs, fetched some at a time and kept until `frames:invalidate` says that they are others now. */
 import { useEffect, useMemo, useSyncExternalStore } from 'react';
-import { useEvent, useRoom } from 'roomwire/react';
+import { useEvent, useRoom } from '@roomwire/client/react';
 import type { Frame } from '../contract.js';
 import { roomApi, useApi, type ApiOfTab } from './api.js';
 

@@ -1,5 +1,5 @@
 /** Who is in the room, and who presents. */
-import { useConnection, useRoom } from 'roomwire/react';
+import { useConnection, useRoom } from '@roomwire/client/react';
 import { useApi } from './api.js';
 import type { Player } from './player.js';
 

@@ -1,5 +1,5 @@
 /** The marks of a room: red when it is locked for good, yellow while somebody holds its lock. */
-import type { RoomMetadata } from 'roomwire/client';
+import type { RoomMetadata } from '@roomwire/client';
 
 export function Pills({ room: { locked, metadataLocked } }: { readonly room: RoomMetadata }) {
   return (

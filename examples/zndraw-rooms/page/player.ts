@@ -1,6 +1,6 @@
 /** Which frame is shown: one's own choice, or the presenter's while one follows. The presenter's own choice is told to all. */
 import { useEffect, useState } from 'react';
-import { useConnection, useEvent, useRoom } from 'roomwire/react';
+import { useConnection, useEvent, useRoom } from '@roomwire/client/react';
 
 const FRAMES_PER_SECOND = 20;
 

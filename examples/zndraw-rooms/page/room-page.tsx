@@ -1,6 +1,6 @@
 /** One room: its trajectory, who is in it, who presents and who writes. */
 import { useEffect } from 'react';
-import { useLock, useRoom } from 'roomwire/react';
+import { useLock, useRoom } from '@roomwire/client/react';
 import { roomApi, useApi } from './api.js';
 import { Chat } from './chat.js';
 import { People } from './people.js';

@@ -1,7 +1,7 @@
 /** All rooms: fetched once, kept current by `room:update` and `room:delete`. */
 import { useState, type FormEvent } from 'react';
-import type { RoomMetadata } from 'roomwire/client';
-import { useRooms } from 'roomwire/react';
+import type { RoomMetadata } from '@roomwire/client';
+import { useRooms } from '@roomwire/client/react';
 import { roomApi, useApi } from './api.js';
 import { Pills } from './pills.js';
 import { go, roomPath, within } from './route.js';

@@ -1,5 +1,5 @@
 /** Moves through the frames; on it the bookmarks, the selected frames and the plot, the same for all in the room. */
-import { useClient } from 'roomwire/react';
+import { useClient } from '@roomwire/client/react';
 import { roomApi, useApi, useFetched } from './api.js';
 import type { Player } from './player.js';
 

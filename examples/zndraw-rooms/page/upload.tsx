@@ -1,7 +1,7 @@
 /** Appends frames under the room's lock: all others see who writes, what, and how far it is, and cannot write meanwhile. */
 import { useEffect, useState, type ChangeEvent, type FormEvent } from 'react';
-import type { Lock } from 'roomwire/client';
-import { useLock, useRoom } from 'roomwire/react';
+import type { Lock } from '@roomwire/client';
+import { useLock, useRoom } from '@roomwire/client/react';
 import type { Frame } from '../contract.js';
 import { roomApi, useApi } from './api.js';
 import { useNotice } from './notices.js';

@@ -1,5 +1,5 @@
 /** The trajectory: the picture of one frame, the controls that move through it, and what all see of the scene. */
-import { useRoom } from 'roomwire/react';
+import { useRoom } from '@roomwire/client/react';
 import { useState } from 'react';
 import type { Frame } from '../contract.js';
 import { roomApi, useApi, useFetched } from './api.js';
