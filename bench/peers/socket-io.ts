@@ -1,7 +1,6 @@
 /**
  * Socket.IO as its performance guide has it: WebSocket only, no compression, the upgrade request
  * thrown away. The payload is a string of the same length: binary ones cost it a second message.
- * Used by socket.io.ts and socket.io-uws.ts, which bring the engine.
  */
 import type { Server, ServerOptions } from 'socket.io';
 import { event, topicName } from './names.js';

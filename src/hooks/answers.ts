@@ -1,4 +1,4 @@
-/** What a backend may answer, and what its failure means for whoever waits. Used by all that ask it. */
+/** What a backend may answer, and what its failure means for whoever waits. */
 import * as v from 'valibot';
 import { RoomwireError } from '../protocol/errors.js';
 import { shortened } from '../protocol/text.js';

@@ -1,6 +1,6 @@
 /**
  * One POST to the backend: signed, timed, bounded in what it reads. What comes back is an answer or a
- * BackendError that says what the trouble is. Used by backend.ts.
+ * BackendError that says what the trouble is.
  */
 import { createHmac } from 'node:crypto';
 import { Agent as HttpAgent } from 'node:http';

@@ -1,6 +1,6 @@
 /**
  * Answers for a while, so many at most: the oldest goes first. Those who ask the same at the same time wait
- * for one answer. Used by authorize.ts and connect.ts.
+ * for one answer.
  */
 export class Remembered<T> {
   readonly #most: number;

@@ -1,7 +1,7 @@
 /**
  * The policy's topics as they are written, checked against the contract, and which of them decides: the
  * first pattern that fits the topic and names the action. What could never decide, or would decide
- * nothing, is a mistake that must not wait for somebody to run into it. Used by policy.ts.
+ * nothing, is a mistake that must not wait for somebody to run into it.
  */
 import type { Contract, ContractTopic } from '../protocol/contract.js';
 import { eventEntry, topicPattern, type TopicPattern } from '../protocol/pattern.js';

@@ -1,7 +1,7 @@
 /**
  * Strict readers of single settings, one for each kind: a value that says one thing and would do another, or could
- * never work, is refused where it comes in, with its name and what to write instead. Used by all that take options;
- * the command line and the config file lead there, too.
+ * never work, is refused where it comes in, with its name and what to write instead.
+ * The command line and the config file lead here, too.
  */
 
 /** The longest wait a client can time: its timers have 31 bits. */

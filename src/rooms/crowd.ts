@@ -3,7 +3,7 @@
  * room is crowded: naming everyone to everyone would cost the square of their number, so all hear
  * only how many there are, at most twice a second; who wants names pages through them. The change
  * from one to the other is an event, and back it brings the whole list: to all of them, so it comes
- * only when the room has stayed small for a while. Used by membership.ts.
+ * only when the room has stayed small for a while.
  */
 import type { Member } from '../protocol/rooms-contract.js';
 import type { PluginHost, Timer, Transaction } from '../server/api.js';

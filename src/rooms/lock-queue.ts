@@ -1,7 +1,7 @@
 /**
  * Who waits for a lock, in the order they asked. The queue is a document, so that a release in the
  * same batch already sees who came before it; the calls that wait are this process's own, and a
- * restart ends them with their connections. Used by lock.ts.
+ * restart ends them with their connections.
  */
 import { RoomwireError } from '../protocol/errors.js';
 import type { Later, PluginHost, Timer, Transaction } from '../server/api.js';

@@ -1,4 +1,4 @@
-/** How many rooms a user is in and has made: what one user can make the store keep. Used by members.ts and records.ts. */
+/** How many rooms a user is in and has made: what one user can make the store keep. */
 import { RoomwireError } from '../protocol/errors.js';
 import type { Transaction } from '../server/api.js';
 

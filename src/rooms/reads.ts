@@ -1,6 +1,6 @@
 /**
  * How much of rooms one asker may read a second: lists, searches and pages of members cost by what the server looks at for
- * them. The backend with its API key and the program have no such rate. Used by rooms.ts, room-list.ts and calls.ts.
+ * them. The backend with its API key and the program have no such rate.
  */
 import type { PluginHost } from '../server/api.js';
 import type { Asker } from './holder.js';

@@ -1,7 +1,7 @@
 /**
  * Lists of rooms. Each overview has an index of its own, so that nobody pays for rooms that they may not see. A list is read
  * in steps of so many rooms, one step of one list a tick, in turn: a search through thousands keeps nobody waiting.
- * What one asker makes the server look at has a rate (reads.ts). Used by rooms.ts; records.ts writes the index.
+ * What one asker makes the server look at has a rate (reads.ts). records.ts writes the index.
  */
 import { RoomwireError } from '../protocol/errors.js';
 import type { Position } from '../protocol/frames.js';

@@ -1,7 +1,7 @@
 /**
  * What another plugin, such as policy(), rules about rooms: who may do what, asked before the options'
  * `access`; what has to be asked far away, before the transaction; which rooms no list shows. The same
- * for calls and for HTTP. Used by rooms.ts, calls.ts and membership.ts.
+ * for calls and for HTTP.
  */
 import { RoomwireError } from '../protocol/errors.js';
 import type { RoomFields } from '../protocol/rooms-contract.js';

@@ -1,6 +1,6 @@
 /**
  * The limits in force, checked once: each within what both engines and all clients can do, and none that another one
- * keeps from ever being reached. Used by server.ts.
+ * keeps from ever being reached.
  */
 import { defaultLimits, type Limits } from '../protocol/limits.js';
 import { knownNames, LONGEST_MS, MOST_BYTES, wholeNumber } from '../protocol/setting.js';

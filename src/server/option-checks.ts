@@ -1,6 +1,6 @@
 /**
  * Options of createServer and listen() that would say one thing and do another, or can never work: refused before
- * anything starts. What needs more than a look (limits, keys, admission) is checked by its own file. Used by server.ts.
+ * anything starts. What needs more than a look (limits, keys, admission) is checked by its own file.
  */
 import type { Contract } from '../protocol/contract.js';
 import { topicPattern } from '../protocol/pattern.js';

@@ -1,7 +1,7 @@
 /**
  * What an orderly stop waits for before it says goodbye: calls whose handler runs, keyed ones also when
  * nobody waits for them any more (their result is kept), publishes that a policy is asked about, and
- * HTTP requests. Bounded; whoever only waits in a line is sent away. Called by server.ts.
+ * HTTP requests. Bounded; whoever only waits in a line is sent away.
  */
 import type { Connection } from './connection/connection.js';
 import type { CallTable } from './calls/table.js';

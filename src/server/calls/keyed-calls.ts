@@ -1,7 +1,7 @@
 /**
  * Keyed calls of handlers that are no single transaction: the key is claimed before the handler runs
  * and its result stored after. A repetition meanwhile waits for the same run; one after a crash in
- * between learns `outcome_unknown`, for nobody knows how far the handler came. Used by calls.ts.
+ * between learns `outcome_unknown`, for nobody knows how far the handler came.
  */
 import { encode } from '../../protocol/codec.js';
 import { RoomwireError } from '../../protocol/errors.js';

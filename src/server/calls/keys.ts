@@ -1,6 +1,6 @@
 /**
  * Idempotency keys: the first result of a keyed request is stored in the same transaction as its
- * effect and answers every repetition within `limits.keyTtlMs`. Used by keyed publishes and calls;
+ * effect and answers every repetition within `limits.keyTtlMs`.
  * keyed-calls.ts does the same for handlers that take their time.
  */
 import { createHash } from 'node:crypto';

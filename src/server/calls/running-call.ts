@@ -1,6 +1,6 @@
 /**
  * One call from its frame to its one answer: deadline, cancel, abort signal, the reply, and for an
- * atomic handler the answer that comes with a later transaction. Used by calls.ts.
+ * atomic handler the answer that comes with a later transaction.
  */
 import { EncodeError } from '../../protocol/codec.js';
 import { RoomwireError } from '../../protocol/errors.js';

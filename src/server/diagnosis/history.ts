@@ -1,6 +1,6 @@
 /**
  * A topic's events as its log has them: for a person who looks without being in the topic, so that nobody
- * sees them and no `matched` counts them. Used by diagnosis.ts.
+ * sees them and no `matched` counts them.
  */
 import { decode } from '../../protocol/codec.js';
 import { RoomwireError } from '../../protocol/errors.js';

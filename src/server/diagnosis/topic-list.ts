@@ -1,6 +1,6 @@
 /**
  * The topics in memory, the busiest of late first: what a person watches to see where the traffic is.
- * Keeps nothing of its own: the rate of a topic is read from the times of its ring. Used by diagnosis.ts.
+ * Keeps nothing of its own: the rate of a topic is read from the times of its ring.
  */
 import type { Hub } from '../hub/hub.js';
 import type { Ring } from '../hub/ring.js';

@@ -1,4 +1,4 @@
-/** Who may knock at all, before there is a connection: which addresses, which subprotocol. Used by server.ts. */
+/** Who may knock at all, before there is a connection: which addresses, which subprotocol. */
 import { SUBPROTOCOL, TOKEN_ITEM_PREFIX } from '../../protocol/frames.js';
 import { isLoopbackAddress } from '../transport/addresses.js';
 

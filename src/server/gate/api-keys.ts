@@ -1,7 +1,6 @@
 /**
  * API keys, the secrets of backends: `name=key`, or a bare key. What a backend holds and repeats (locks,
  * idempotency keys) goes by the name, so that a rotation, two keys of one name for a while, keeps it.
- * Used by auth.ts.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { HttpCaller } from '../api.js';

@@ -1,7 +1,7 @@
 /**
  * Hooks between a token that was found good and the rights it gives: a program or a plugin may refuse
- * whoever comes, or add to what is known of the user. Asked by welcome.ts for HELLO, by sessions.ts for
- * AUTH, and by server.ts for each HTTP request of a user, so that a ban holds on every way in.
+ * whoever comes, or add to what is known of the user. Asked for HELLO, for AUTH and for each
+ * HTTP request of a user, so that a ban holds on every way in.
  */
 import { RoomwireError } from '../../protocol/errors.js';
 import type { Arrival, ArrivalHook } from '../api.js';

@@ -1,7 +1,6 @@
 /**
  * Who may open one more connection, by address and in all, before anything is known of them but that:
- * counts, rates of upgrades, and a pause for addresses that keep presenting bad tokens. Used by
- * server.ts for every upgrade.
+ * counts, rates of upgrades, and a pause for addresses that keep presenting bad tokens.
  */
 import { anyNumber, knownNames, wholeNumber } from '../../protocol/setting.js';
 import { hopAddress, networkOf, Networks } from '../transport/addresses.js';

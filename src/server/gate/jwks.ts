@@ -2,7 +2,7 @@
  * The issuer's public keys from its JSON Web Key Set (RFC 7517). Keys that were fetched once serve on
  * while the issuer cannot be reached, stalls or publishes a set without keys: a token whose key is known
  * never waits. A token whose key is not waits for a fetch, a while, and is told to come again when
- * there was no word from the issuer; a flood of those does not become a flood of fetches. Used by auth.ts.
+ * there was no word from the issuer; a flood of those does not become a flood of fetches.
  */
 import {
   createLocalJWKSet,

@@ -1,7 +1,7 @@
 /**
  * How often a session and its user may do something: calls, publishes, joins. Each is a token bucket
  * that holds two seconds' worth, kept as the one number of the generic cell rate algorithm (ITU-T
- * I.371): the time at which the bucket will be full again. Called by dispatch.ts for each request.
+ * I.371): the time at which the bucket will be full again.
  */
 import type { RoomwireError } from '../../protocol/errors.js';
 import type { Limits } from '../../protocol/limits.js';

@@ -1,7 +1,7 @@
 /**
  * Checking a token costs more than sending one, so all checks come through here: HELLO and HTTP by
  * their address, AUTH by its session. Why one was refused is for the log: its owner is told no more than
- * that it was. Used by welcome.ts, sessions.ts and server.ts.
+ * that it was.
  */
 import { errors } from '../../protocol/codes.js';
 import { messageOf } from '../../protocol/code-texts.js';

@@ -1,7 +1,7 @@
 /**
  * HELLO in one round trip: verify who it is, begin a session or resume one, answer WELCOME with every
  * topic's position; the missed events follow. Resuming is a transaction like any other change, and
- * what it builds on (the session, its secret, its topics) is looked at inside it. Called by connections.
+ * what it builds on (the session, its secret, its topics) is looked at inside it.
  */
 import { messageOf } from '../../protocol/code-texts.js';
 import { decodeScanned, encode } from '../../protocol/codec.js';

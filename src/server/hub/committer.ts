@@ -1,7 +1,7 @@
 /**
  * Carries one batch at a time into the store until its outcome is known: done, or refused. An
  * unknown outcome is tried again with the same batch before any later one, because nothing may be
- * told that may not have happened. Used by hub.ts.
+ * told that may not have happened.
  */
 import { isPromise } from '../../store/promise.js';
 import { StoreError, type Batch, type MaybePromise, type Store } from '../../store/store.js';

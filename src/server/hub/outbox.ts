@@ -2,7 +2,7 @@
  * What leaves one connection, in order: replies and notices (bytes) and, between them, "feed this
  * cursor". Written once at the end of a tick. While the socket does not drain, bytes wait here
  * (bounded by limits.controlBytes) and cursors simply stay where they are: there is no queue of
- * events per client. Called by the hub's flush and by the transport's drain.
+ * events per client.
  */
 import { isPromise } from '../../store/promise.js';
 import { concat, encode } from '../../protocol/codec.js';

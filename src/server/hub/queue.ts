@@ -1,4 +1,4 @@
-/** What waits for the end of the tick, in order: publishes and transactions. Bounded (rule 4). Used by hub.ts. */
+/** What waits for the end of the tick, in order: publishes and transactions. Bounded (rule 4). */
 import { type RoomwireError } from '../../protocol/errors.js';
 import type { Published } from '../api.js';
 import type { Stage } from './stage.js';

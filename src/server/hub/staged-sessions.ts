@@ -1,7 +1,7 @@
 /**
  * What a batch has done to sessions so far: the topics each is in and which of them ended. Memory
  * changes only after the commit, but a later entry of the same batch must build on the earlier ones:
- * a join after an end, a second SUBSCRIBE past the limit. Used by transaction.ts.
+ * a join after an end, a second SUBSCRIBE past the limit.
  */
 import type { ServerSession } from '../sessions/session.js';
 

@@ -1,6 +1,6 @@
 /**
  * What a batch has written to one table so far. `list` costs what it finds, however many others the
- * batch has written: ten thousand joins in one tick each look at their own room. Used by stage.ts.
+ * batch has written: ten thousand joins in one tick each look at their own room.
  */
 
 export class StagedTable {

@@ -1,6 +1,6 @@
 /**
  * The topics in memory: loaded when a batch first touches them, forgotten when nobody needs them, so
- * that topics that were never written cost nothing and idle ones do not add up. Used by hub.ts.
+ * that topics that were never written cost nothing and idle ones do not add up.
  */
 import { encode } from '../../protocol/codec.js';
 import { RoomwireError } from '../../protocol/errors.js';

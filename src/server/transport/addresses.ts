@@ -1,7 +1,6 @@
 /**
  * One spelling of each address, so that limits, trust and logs mean the same one whatever an engine or a proxy
- * writes: an IPv6 address that only holds an IPv4 address is that address; else its short form. Used by the
- * engines, admission.ts and doorkeeper.ts.
+ * writes: an IPv6 address that only holds an IPv4 address is that address; else its short form.
  */
 import { BlockList, isIP, SocketAddress } from 'node:net';
 

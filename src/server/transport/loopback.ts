@@ -1,4 +1,4 @@
-/** A WebSocket client for the server's own port: what a client gets, through the same sockets. Used by probe/probe.ts. */
+/** A WebSocket client for the server's own port: what a client gets, through the same sockets. */
 import { WebSocket } from 'ws';
 
 export interface LoopbackOptions {

@@ -1,6 +1,6 @@
 /**
  * Lets through so many lines a second of each kind, so that whoever provokes them cannot fill a disk;
- * what it left out is counted and told when the second is over. Used by the audit trail and the log.
+ * what it left out is counted and told when the second is over.
  */
 import type { Timer } from '../time/wheel.js';
 

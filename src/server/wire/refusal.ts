@@ -1,6 +1,6 @@
 /**
  * The error that answers an outsider's frame. Without a stack: it goes over the wire, where nobody
- * sees one, and taking it costs more than all the rest of a refusal. Used by dispatch.ts and what it asks.
+ * sees one, and taking it costs more than all the rest of a refusal.
  */
 import type { ErrorName } from '../../protocol/codes.js';
 import { RoomwireError } from '../../protocol/errors.js';
