@@ -17,7 +17,7 @@ export interface Route {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Such as `/api/rooms/:roomId`. */
   readonly path: string;
-  /** Needs no credentials; `caller` is a guest then. */
+  /** Takes no credentials, and looks at none: `caller` is `nobody`. */
   readonly open?: boolean;
   /** Requests a second of one user, or of one address where that is all one knows; not of API keys. */
   readonly perSecond?: number;

@@ -126,7 +126,7 @@ export function answering<const P extends Fields = None, const Q extends Fields 
 
 /** Guests exist only on loopback without keys, where everyone may do everything. Throws forbidden. */
 export function requireAdmin({ kind }: HttpCaller): void {
-  if (kind === 'user') throw new RoomwireError('forbidden', 'this takes an API key');
+  if (kind === 'user' || kind === 'nobody') throw new RoomwireError('forbidden', 'this takes an API key');
 }
 
 /** A whole number in a query or a header. */

@@ -13,7 +13,7 @@ export interface Routed {
   answer(arrived: Arrived): Promise<HttpResponse>;
 }
 
-const NOBODY: HttpCaller = { kind: 'guest', user: { id: '', name: '' } };
+const NOBODY: HttpCaller = { kind: 'nobody', user: { id: '', name: '' } };
 
 interface Compiled {
   readonly route: Routed;

@@ -23,6 +23,11 @@ export type Asker = HttpCaller | undefined;
 
 const PROGRAM: Owner = { userId: 'server', userName: 'server', sid: null, holder: 'program' };
 
+/** Throws unauthenticated for a request that showed no credentials: what it may know or do is the program's to say. */
+export function requireSomebody(asker: Asker): void {
+  if (asker?.kind === 'nobody') throw new RoomwireError('unauthenticated', 'this takes credentials');
+}
+
 /** As whom they hold what they take over HTTP, or in the program. */
 export function ownerOf(asker: Asker): Owner {
   if (asker === undefined) return PROGRAM;
@@ -124,6 +129,8 @@ function holds({ userId, sid, holder }: Held, bearer: Bearer): boolean {
       return holder === undefined || holder === ownerOf(bearer).holder;
     case 'user':
       return holder === undefined && userId === bearer.user.id;
+    case 'nobody':
+      return false;
   }
 }
 

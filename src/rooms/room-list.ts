@@ -8,7 +8,7 @@ import type { Position } from '../protocol/frames.js';
 import type { PluginHost, Transaction } from '../server/api.js';
 import { groupsOf } from './access.js';
 import type { ListQuery, RoomPage } from './api.js';
-import type { Asker } from './holder.js';
+import { requireSomebody, type Asker } from './holder.js';
 import type { Reads } from './reads.js';
 import { findRoom, listedIds, listedIn, listRooms, overviewTopic, type Metadata } from './records.js';
 
@@ -44,6 +44,7 @@ export class RoomList {
     { after = '', limit = 100, group, hidden = false, search = '' }: ListQuery,
     asker: Asker,
   ): Promise<RoomPage> {
+    requireSomebody(asker);
     const all = asker === undefined || asker.kind !== 'user';
     if (group !== undefined && !all && !groupsOf(asker.user).includes(group)) {
       throw new RoomwireError('forbidden', `you are not in the group '${group}'`);

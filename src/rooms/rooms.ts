@@ -19,7 +19,7 @@ import type {
   WriteConditions,
 } from './api.js';
 import { docsOf, DocsOfGoneRooms } from './docs.js';
-import { ownerOf, type Asker } from './holder.js';
+import { ownerOf, requireSomebody, type Asker } from './holder.js';
 import { host } from './host.js';
 import { registerCalls } from './calls.js';
 import { Crowd } from './crowd.js';
@@ -218,6 +218,7 @@ class Rooms implements RoomsApi {
     work: (tx: Transaction, ask: (only?: readonly RoomAction[]) => void) => T,
   ): Promise<T> {
     const all = typeof actions === 'string' ? [actions] : actions;
+    requireSomebody(asker);
     const consulted = new Map<RoomAction, Verdict>();
     for (const action of all) consulted.set(action, await this.#rules.consult(action, asker, roomId));
     return this.#host.transact((tx) =>
@@ -228,7 +229,8 @@ class Rooms implements RoomsApi {
   }
 
   /** Reads need no question outside: who may see is known at once. */
-  #read<T>(roomId: string, asker: Asker, work: (tx: Transaction) => T): Promise<T> {
+  async #read<T>(roomId: string, asker: Asker, work: (tx: Transaction) => T): Promise<T> {
+    requireSomebody(asker);
     return this.#host.transact((tx) => {
       getRoom(tx, roomId);
       this.#rules.ask(tx, 'see', asker, roomId);
@@ -238,7 +240,8 @@ class Rooms implements RoomsApi {
 
   // ---- RoomsApi ---------------------------------------------------------------------------------------
 
-  get(roomId: string, asker?: Asker): Promise<Metadata | undefined> {
+  async get(roomId: string, asker?: Asker): Promise<Metadata | undefined> {
+    requireSomebody(asker);
     return this.#host.transact((tx) => {
       const metadata = findRoom(tx, roomId)?.metadata;
       return metadata !== undefined && this.#rules.sees(tx, asker, metadata) ? metadata : undefined;
@@ -329,14 +332,16 @@ class Rooms implements RoomsApi {
     this.#locks.guard(tx, roomId, lock ?? {}, asker);
   }
 
-  defaultRoom(asker?: Asker): Promise<string | null> {
+  async defaultRoom(asker?: Asker): Promise<string | null> {
+    requireSomebody(asker);
     return this.#host.transact((tx) => {
       const roomId = defaultRoom(tx);
       return roomId !== null && this.#rules.sees(tx, asker, getRoom(tx, roomId).metadata) ? roomId : null;
     });
   }
 
-  setDefault(roomId: string | null, asker?: Asker): Promise<void> {
+  async setDefault(roomId: string | null, asker?: Asker): Promise<void> {
+    requireSomebody(asker);
     return this.#host.transact((tx) => {
       this.#rules.ask(tx, 'set-default', asker, roomId ?? undefined);
       setDefaultRoom(tx, roomId);

@@ -161,8 +161,11 @@ export interface Later {
 
 /** What the holder of an HTTP credential may do. */
 export interface HttpCaller {
-  /** `key`: an API key of the backend, which may do everything. */
-  readonly kind: 'key' | 'user' | 'guest';
+  /**
+   * `key`: an API key of the backend, which may do everything. `nobody`: whoever asks an endpoint that takes no
+   * credentials, and may do nothing that is asked for in their name.
+   */
+  readonly kind: 'key' | 'user' | 'guest' | 'nobody';
   readonly user: User;
   /** What a key's locks and idempotency keys go by, the same for all keys of one name. Not for others to see. */
   readonly holder?: string;

@@ -5,7 +5,10 @@ import { http } from '../../src/http/http.js';
 import { HttpError, json } from '../../src/http/problem.js';
 import { body, type Route } from '../../src/http/own-routes.js';
 import { RoomwireError } from '../../src/protocol/errors.js';
+import { rooms } from '../../src/rooms/rooms.js';
+import type { HttpCaller } from '../../src/server/api.js';
 import { ManualTime } from '../support/manual-time.js';
+import { roomContract } from '../support/rooms.js';
 import { startServer, type Test } from '../support/server.js';
 import { SECRET as secret, tokenFor } from '../support/tokens.js';
 
@@ -101,3 +104,60 @@ t.test(
     t.same(await statuses('/limited', 2, ada), [200, 429]);
   },
 );
+
+t.test('an endpoint that takes no credentials can do nothing with rooms in the name of who asks', async (t) => {
+  for (const auth of [{ secret, apiKeys: [apiKey] }, {}]) {
+    const s = await startServer(t, {
+      contract: roomContract,
+      plugins: [rooms(), http({ page: false })] as const,
+      auth,
+    });
+    const api = s.server.plugins.rooms;
+    await api.create('r', { description: 'kept' });
+    await api.setDefault('r');
+    const { token } = await api.locks.acquire({ roomId: 'r', target: 'x' });
+    const asked: Readonly<Record<string, (roomId: string, caller: HttpCaller) => Promise<unknown>>> = {
+      get: (roomId, caller) => api.get(roomId, caller),
+      list: (_, caller) => api.list({ hidden: true }, caller),
+      snapshot: (roomId, caller) => api.snapshot(roomId, caller),
+      create: (roomId, caller) => api.create(roomId, {}, caller),
+      update: (roomId, caller) => api.update(roomId, { description: 'changed' }, {}, caller),
+      read: (roomId, caller) => api.read(roomId, () => 'read', caller),
+      write: (roomId, caller) => api.write(roomId, ({ change }) => change({ description: 'changed' }), {}, caller),
+      delete: (roomId, caller) => api.delete(roomId, {}, caller),
+      defaultRoom: (_, caller) => api.defaultRoom(caller),
+      setDefault: (_, caller) => api.setDefault(null, caller),
+      members: (roomId, caller) => api.members(roomId, 0, caller),
+      kick: (roomId, caller) => api.kick(roomId, 'ada', caller),
+      locks: (roomId, caller) => api.locks.list(roomId, caller),
+      acquire: (roomId, caller) => api.locks.acquire({ roomId }, caller),
+      refresh: (roomId, caller) => api.locks.refresh({ roomId, target: 'x', token }, caller),
+      release: (roomId, caller) => api.locks.release({ roomId, target: 'x', token }, caller),
+      force: (roomId, caller) => api.locks.forceRelease(roomId, 'x', caller),
+    };
+    s.server.plugins.http.routes([
+      {
+        method: 'POST',
+        path: '/:what/:room',
+        open: true,
+        handle: async ({ params, caller }) =>
+          json(200, await asked[params['what'] as string]?.(params['room'] as string, caller)),
+      },
+    ]);
+    // Good credentials change nothing: they are not looked at.
+    for (const headers of [undefined, { authorization: `Bearer ${apiKey}` }]) {
+      for (const [what, room] of Object.keys(asked).flatMap((name) => [
+        [name, 'r'] as const,
+        [name, 'absent'] as const,
+      ])) {
+        const answer = await fetch(`${s.http}/${what}/${room}`, { method: 'POST', ...(headers && { headers }) });
+        t.match([answer.status, await answer.json()], [401, { name: 'unauthenticated' }], `${what} ${room}`);
+      }
+    }
+    t.match(await api.get('r'), { description: 'kept' });
+    t.equal(await api.get('absent'), undefined);
+    t.equal(await api.defaultRoom(), 'r');
+    t.same((await api.locks.list('r')).length, 1);
+    t.same(s.log.errors, []);
+  }
+});
