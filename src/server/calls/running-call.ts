@@ -124,11 +124,11 @@ export class RunningCall implements PendingRequest {
     return this.#answered;
   }
 
-  /** `ended`: nobody waits any more, answered or not. */
   get inLine(): boolean {
     return this.#later !== undefined;
   }
 
+  /** `ended`: nobody waits any more, answered or not. */
   later(store: StoreReply | undefined, ended?: () => void): LaterAnswer {
     return (this.#later ??= new LaterAnswer(this, store, ended));
   }
