@@ -18,19 +18,19 @@ function room(name, ...others) {
   };
 }
 
-/** The server's rooms from the bottom up: each may import only rooms above it in this list, and the public types. */
+/** The server's rooms from the bottom up: each imports only rooms named before it, the public types, and what judges topics. */
 const SERVER_ROOMS = [
   room('time'),
   room('wire'),
   room('transport', 'time'),
   room('watch', 'time', 'api.ts'),
-  room('gate', 'time', 'wire', 'transport', 'watch', 'api.ts', 'policy.ts', 'hub', 'sessions', 'connection'),
-  room('hub', 'time', 'wire', 'transport', 'watch', 'gate', 'api.ts', 'sessions'),
-  room('sessions', 'time', 'wire', 'watch', 'gate', 'hub', 'api.ts', 'connection'),
-  room('calls', 'time', 'wire', 'transport', 'watch', 'gate', 'hub', 'sessions', 'api.ts', 'policy.ts', 'connection'),
+  room('gate', 'time', 'wire', 'transport', 'watch', 'api.ts'),
+  room('hub', 'time', 'wire', 'transport', 'watch', 'gate', 'api.ts'),
+  room('sessions', 'time', 'wire', 'transport', 'watch', 'gate', 'hub', 'api.ts', 'policy.ts'),
+  room('calls', 'time', 'wire', 'transport', 'watch', 'gate', 'hub', 'sessions', 'api.ts', 'policy.ts'),
   room('connection', 'time', 'wire', 'transport', 'watch', 'gate', 'hub', 'sessions', 'calls', 'api.ts', 'policy.ts'),
-  room('diagnosis', 'gate', 'hub', 'sessions', 'policy.ts'),
-  room('probe', 'time', 'transport', 'gate', 'hub', 'sessions', 'api.ts'),
+  room('diagnosis', 'wire', 'gate', 'hub', 'sessions', 'policy.ts'),
+  room('probe', 'time', 'wire', 'transport', 'gate', 'hub', 'sessions', 'api.ts'),
 ];
 
 const SERVER = ['server', ...SERVER_ROOMS.map(({ folder }) => folder)];

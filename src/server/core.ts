@@ -8,6 +8,7 @@ import type { Log, Plugin, User } from './api.js';
 import { eventOfClose, eventOfError, type AuditEvent } from './watch/audit.js';
 import type { Arrivals } from './gate/arrivals.js';
 import type { Authenticator } from './gate/auth.js';
+import { Gate } from './gate/gate.js';
 import { CallTable } from './calls/table.js';
 import { Clock, requireSaneTime, type TimeSource } from './time/clock.js';
 import type { Connection, ConnectionOwner } from './connection/connection.js';
@@ -24,7 +25,7 @@ import type { Refusals } from './watch/refusals.js';
 import type { Account, SessionRegistry } from './sessions/session.js';
 import { Sessions } from './sessions/life.js';
 import type { TokenCheck } from './gate/token-check.js';
-import { Welcomer } from './gate/welcome.js';
+import { Welcomer } from './sessions/welcome.js';
 import type { Timer, Wheel } from './time/wheel.js';
 
 const RING_BYTES = 64 * 1024 * 1024;
@@ -129,12 +130,15 @@ export function assemble(parts: CoreParts): Core {
     sessions,
     registry,
     policy,
-    auth,
-    arrivals,
-    guests: parts.guests,
-    tokens: parts.tokens,
-    door: parts.door,
-    ownKey: parts.ownKey,
+    gate: new Gate({
+      auth,
+      arrivals,
+      tokens: parts.tokens,
+      door: parts.door,
+      ownKey: parts.ownKey,
+      guests: parts.guests,
+      present: registry,
+    }),
     clock,
     limits,
     node: options.node ?? randomBytes(6).toString('base64url'),

@@ -9,7 +9,7 @@ import { RoomwireError } from '../protocol/errors.js';
 import { eventEntry, topicPattern, type TopicPattern } from '../protocol/pattern.js';
 import type { MaybePromise } from '../store/store.js';
 import type { Session, TopicRules } from './api.js';
-import { OWN_PREFIX } from './gate/own-name.js';
+import { OWN_PREFIX } from './wire/names.js';
 
 export interface EventPolicy {
   /** The event's name as MessagePack. */

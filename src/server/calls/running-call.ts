@@ -7,9 +7,9 @@ import { RoomwireError } from '../../protocol/errors.js';
 import type { CallOptions, Value } from '../../protocol/frames.js';
 import type { Later, Log, Session, Transaction, User } from '../api.js';
 import { weigh, type Share } from '../gate/budget.js';
-import { WAITING_MS, type Connection, type PendingRequest } from '../connection/connection.js';
+import type { Outbox } from '../hub/outbox.js';
 import type { CallCounts, Counters } from '../watch/counters.js';
-import { tooMany } from '../gate/rates.js';
+import { tooMany, WAITING_MS } from '../gate/rates.js';
 import { ackFrame, nackFrame } from '../wire/reply.js';
 import type { Account, ServerSession } from '../sessions/session.js';
 import type { Timer } from '../time/wheel.js';
@@ -19,9 +19,28 @@ export const DEFAULT_CALL_MS = 10_000;
 /** What a call that waits takes of memory beside its input. */
 const CALL_BYTES = 1_024;
 
+/** A request of the client's that waits for its answer. */
+export interface PendingRequest {
+  /** It waits in a line, for something that others do. */
+  readonly inLine?: boolean;
+  cancel(reason: RoomwireError): void;
+}
+
+/** The connection that a call came over. */
+export interface CallConnection {
+  readonly open: boolean;
+  /** The peer's IP address as text. */
+  readonly address: string;
+  readonly outbox: Pick<Outbox, 'push'>;
+  /** Throws duplicate_id and too_many. */
+  begin(id: number, request: PendingRequest): void;
+  finish(id: number): void;
+  refused(error: RoomwireError, target?: string): void;
+}
+
 /** Without its data: what waits in line for minutes must not hold that. */
 export interface Incoming {
-  readonly connection: Connection;
+  readonly connection: CallConnection;
   readonly session: ServerSession;
   readonly id: number;
   readonly name: string;

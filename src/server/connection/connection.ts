@@ -15,10 +15,11 @@ import { sawProtoKey, scanMessage } from '../../protocol/scan.js';
 import type { Counters } from '../watch/counters.js';
 import type { Deferred } from './deferred.js';
 import { ackFrame, nackFrame } from '../wire/reply.js';
-import { tooMany } from '../gate/rates.js';
+import type { CallConnection, PendingRequest } from '../calls/running-call.js';
+import { tooMany, WAITING_MS } from '../gate/rates.js';
 import { refusal } from '../wire/refusal.js';
 import { Outbox, type OutboxLimit, type OutboxOwner } from '../hub/outbox.js';
-import type { ServerSession } from '../sessions/session.js';
+import type { ServerSession, SessionConnection } from '../sessions/session.js';
 import type { Socket, SocketEvents, UpgradeInfo } from '../transport/transport.js';
 import type { Timer } from '../time/wheel.js';
 
@@ -33,19 +34,10 @@ const STRAY_BYTES = 64;
 const REFUSAL_WEIGHT = 2;
 /** What a client is told to wait for that sent too many strays. */
 const STRAYS_MS = 1_000;
-/** What a client is told to wait for when too much of its own is under way: answers may come before. */
-export const WAITING_MS = 100;
 /** Shared by all connections: a message is dispatched to its end before the next is scanned. */
 const starts: number[] = [];
 /** The same: whether the message has a map key `__proto__` somewhere. */
 let protoKey = false;
-
-/** A request of the client's that waits for its answer. */
-export interface PendingRequest {
-  /** It waits in a line, for something that others do. */
-  readonly inLine?: boolean;
-  cancel(reason: RoomwireError): void;
-}
 
 /** A call of ours that waits for the client's answer. */
 interface PendingCall {
@@ -82,7 +74,7 @@ export interface ConnectionOwner {
   failed(error: unknown): void;
 }
 
-export class Connection implements SocketEvents, OutboxLimit {
+export class Connection implements SocketEvents, OutboxLimit, SessionConnection, CallConnection {
   /** The peer's IP address as text. */
   readonly address: string;
   readonly outbox: Outbox;

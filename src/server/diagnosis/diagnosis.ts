@@ -1,6 +1,6 @@
 /**
  * What the person on call asks: how does a topic stand, who is behind, and why did this session not
- * get that event. Reads what hub, sessions and journal know; changes nothing.
+ * get that event. Reads what hub, sessions and attendance know; changes nothing.
  */
 import { RoomwireError } from '../../protocol/errors.js';
 import type { Hub } from '../hub/hub.js';
@@ -152,7 +152,7 @@ export class Diagnosis {
 
   /** By session, the oldest first. */
   #spans(name: string, epoch: string | null, who: string): Map<string, Span[]> {
-    const spans = this.#hub.journal.find({ topic: name, epoch, who });
+    const spans = this.#hub.attendance.find({ topic: name, epoch, who });
     const live = this.#registry.get(who);
     for (const session of live === undefined ? this.#registry.ofUser(who) : [live]) {
       const cursor = session.connection?.outbox.cursors.get(name);

@@ -5,7 +5,7 @@
 import type { Hub } from '../hub/hub.js';
 import type { Ring } from '../hub/ring.js';
 import type { Topic } from '../hub/topic.js';
-import { OWN_PREFIX } from '../gate/own-name.js';
+import { OWN_PREFIX } from '../wire/names.js';
 import type { TopicLine, TopicList, TopicQuery } from './report.js';
 
 /** Ms over which events are counted. */

@@ -13,7 +13,7 @@ import { ApiKeys } from './api-keys.js';
 import { afterMs } from '../transport/exchange.js';
 import { KeysUnavailable, RemoteKeys } from './jwks.js';
 import { silent } from '../watch/log.js';
-import { OWN_PREFIX } from './own-name.js';
+import { OWN_PREFIX } from '../wire/names.js';
 import { tooMany } from './rates.js';
 import { publicKeyAlgorithms, publicKeyOf, secretAlgorithms, setAlgorithms } from './token-keys.js';
 import type { Timer } from '../time/wheel.js';

@@ -5,7 +5,7 @@
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Session } from '../api.js';
-import { OWN_PREFIX } from './own-name.js';
+import { OWN_PREFIX } from '../wire/names.js';
 import type { Identity } from './auth.js';
 
 export const PROBE: Identity = { user: { id: OWN_PREFIX, name: 'probe' }, expiresAt: null, guest: false };

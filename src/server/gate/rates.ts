@@ -169,6 +169,9 @@ export class KeyedRate {
   }
 }
 
+/** What a client is told to wait for when too much of its own is under way: answers may come before. */
+export const WAITING_MS = 100;
+
 /** The refusal of what would be taken later: `details.retryAfterMs` says when. */
 export function tooMany(retryAfterMs: number, message?: string, cause?: unknown): RoomwireError {
   return refusal('too_many', message, { details: { retryAfterMs }, cause });

@@ -32,7 +32,7 @@ interface EndedSpan extends Span {
 const REMEMBERED = 10_000;
 const STALLS = 8;
 
-export class Journal {
+export class Attendance {
   /** A ring: the oldest is overwritten. */
   readonly #spans: EndedSpan[] = [];
   #next = 0;

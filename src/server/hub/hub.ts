@@ -18,9 +18,9 @@ import {
 import type { Transaction } from '../api.js';
 import type { Clock } from '../time/clock.js';
 import type { Counters } from '../watch/counters.js';
-import { addStall, Journal } from './attendance.js';
+import { addStall, Attendance } from './attendance.js';
 import type { Outbox, OutboxOwner } from './outbox.js';
-import type { ServerSession } from '../sessions/session.js';
+import type { Subscriber } from './subscriber.js';
 import { Committer } from './committer.js';
 import { areWhole } from './events-frame.js';
 import { EntryQueue, type Entry, type PublishEntry, type TransactionEntry } from './queue.js';
@@ -57,7 +57,7 @@ export interface HubOptions {
   readonly defer: (fn: () => void) => void;
   /** Runs `fn` after `ms`. */
   readonly after: (ms: number, fn: () => void) => void;
-  readonly sessionsIn: (topic: string) => readonly ServerSession[];
+  readonly sessionsIn: (topic: string) => readonly Subscriber[];
   /** The epoch that those who are in a topic were told. */
   readonly epochOf: (topic: string) => string | undefined;
   readonly counters: Counters;
@@ -93,7 +93,7 @@ export class Hub implements OutboxOwner {
   #probing = false;
   #isDeposed = false;
   readonly #idleWaiters: (() => void)[] = [];
-  readonly journal = new Journal();
+  readonly attendance = new Attendance();
 
   constructor(options: HubOptions) {
     this.#options = options;
@@ -186,7 +186,7 @@ export class Hub implements OutboxOwner {
           now: clock.now(),
           sessionsIn,
           maxTopics: limits.topics,
-          journal: this.journal,
+          attendance: this.attendance,
           setVolatile: (topic, key, frame) => this.volatile(topic, key, frame),
         });
         const result = synchronous(work(tx));
@@ -220,11 +220,11 @@ export class Hub implements OutboxOwner {
   }
 
   /** A connection is gone: its cursors leave their topics. */
-  detach(outbox: Outbox, session: ServerSession | undefined, why = 'disconnected'): void {
+  detach(outbox: Outbox, session: Subscriber | undefined, why = 'disconnected'): void {
     outbox.close();
     const at = this.#options.clock.now();
     for (const cursor of outbox.cursors.values()) {
-      if (session !== undefined) this.journal.ended(cursor, session, { end: cursor.next - 1, why, at });
+      if (session !== undefined) this.attendance.ended(cursor, session, { end: cursor.next - 1, why, at });
       cursor.topic.remove(cursor);
       this.#topics.settle(cursor.topic);
     }

@@ -3,11 +3,11 @@
  * changes only after the commit, but a later entry of the same batch must build on the earlier ones:
  * a join after an end, a second SUBSCRIBE past the limit.
  */
-import type { ServerSession } from '../sessions/session.js';
+import type { Subscriber } from './subscriber.js';
 
 export class StagedSessions {
-  readonly #topics = new Map<ServerSession, Set<string>>();
-  readonly #ended = new Set<ServerSession>();
+  readonly #topics = new Map<Subscriber, Set<string>>();
+  readonly #ended = new Set<Subscriber>();
   readonly #undone: (undo: () => void) => void;
 
   /** `undone`: hands over how to take a change back when its entry fails. */
@@ -15,40 +15,40 @@ export class StagedSessions {
     this.#undone = undone;
   }
 
-  ended(session: ServerSession): boolean {
+  ended(session: Subscriber): boolean {
     return session.ended || this.#ended.has(session);
   }
 
-  end(session: ServerSession): void {
+  end(session: Subscriber): void {
     if (this.#ended.has(session)) return;
     this.#ended.add(session);
     this.#undone(() => this.#ended.delete(session));
   }
 
-  topics(session: ServerSession): ReadonlySet<string> {
+  topics(session: Subscriber): ReadonlySet<string> {
     return this.#topics.get(session) ?? session.topics;
   }
 
   /** Sessions that this batch put into a topic. */
-  entering(topic: string): ServerSession[] {
-    const found: ServerSession[] = [];
+  entering(topic: string): Subscriber[] {
+    const found: Subscriber[] = [];
     for (const [session, topics] of this.#topics) if (topics.has(topic)) found.push(session);
     return found;
   }
 
-  enter(session: ServerSession, topic: string): void {
+  enter(session: Subscriber, topic: string): void {
     const topics = this.#own(session);
     if (topics.has(topic)) return;
     topics.add(topic);
     this.#undone(() => topics.delete(topic));
   }
 
-  leave(session: ServerSession, topic: string): void {
+  leave(session: Subscriber, topic: string): void {
     const topics = this.#own(session);
     if (topics.delete(topic)) this.#undone(() => topics.add(topic));
   }
 
-  #own(session: ServerSession): Set<string> {
+  #own(session: Subscriber): Set<string> {
     let topics = this.#topics.get(session);
     if (topics === undefined) this.#topics.set(session, (topics = new Set(session.topics)));
     return topics;

@@ -10,9 +10,9 @@ import { Op, type Position, type TopicStatus } from '../../protocol/frames.js';
 import { shortened } from '../../protocol/text.js';
 import type { Published, Session, Transaction } from '../api.js';
 import { requireEventData } from '../wire/event-data.js';
-import type { Journal } from './attendance.js';
+import type { Attendance } from './attendance.js';
 import type { Outbox } from './outbox.js';
-import type { ServerSession, SessionConnection } from '../sessions/session.js';
+import type { Attached, Subscriber } from './subscriber.js';
 import { encodeData, itemOf, serverItem } from './events-frame.js';
 import type { Stage } from './stage.js';
 import { Cursor, type Topic } from './topic.js';
@@ -27,11 +27,11 @@ export interface TransactionOptions {
   /** Store time, ms. */
   readonly now: number;
   /** The sessions in a topic, connected or not, as of the last commit. */
-  readonly sessionsIn: (topic: string) => readonly ServerSession[];
+  readonly sessionsIn: (topic: string) => readonly Subscriber[];
   /** Topics one session may be in. */
   readonly maxTopics: number;
   /** Where ended subscriptions are noted. */
-  readonly journal: Journal;
+  readonly attendance: Attendance;
   /** A null frame takes the value away. */
   readonly setVolatile: (topic: string, key: string, frame: Uint8Array | null) => void;
 }
@@ -95,7 +95,7 @@ export class HubTransaction implements Transaction {
   }
 
   publish(topic: string, event: string, data: unknown, options?: { readonly from?: Session }): void {
-    const from = options?.from as ServerSession | undefined;
+    const from = options?.from as Subscriber | undefined;
     this.append(
       topic,
       from === undefined
@@ -122,33 +122,33 @@ export class HubTransaction implements Transaction {
   }
 
   topics(session: Session): string[] {
-    return [...this.#live.sessions.topics(session as ServerSession)];
+    return [...this.#live.sessions.topics(session as Subscriber)];
   }
 
-  isIn(session: ServerSession, topic: string): boolean {
+  isIn(session: Subscriber, topic: string): boolean {
     return this.#live.sessions.topics(session).has(topic);
   }
 
   /** Whether the session has ended at this point of the batch. */
-  ended(session: ServerSession): boolean {
+  ended(session: Subscriber): boolean {
     return this.#live.sessions.ended(session);
   }
 
   /** Takes the session out of all its topics; for this batch it has ended. */
-  end(session: ServerSession): void {
+  end(session: Subscriber): void {
     for (const topic of this.topics(session)) this.unsubscribe(session, topic);
     this.#live.sessions.end(session);
   }
 
   subscribe(session: Session, topic: string): void {
-    this.subscribeFrom(session as ServerSession, topic, null);
+    this.subscribeFrom(session as Subscriber, topic, null);
   }
 
   /**
    * Subscribes from a position of the client's; null: from here. SUBSCRIBED tells the client, unless
    * its connection is `asking`, which learns it from the reply. Throws disconnected and limit_reached.
    */
-  subscribeFrom(session: ServerSession, topic: string, from: Position | null, asking?: SessionConnection): TopicStatus {
+  subscribeFrom(session: Subscriber, topic: string, from: Position | null, asking?: Attached): TopicStatus {
     const { sessions } = this.#live;
     if (sessions.ended(session)) throw new RoomwireError('disconnected', 'the session has ended');
     const { maxTopics } = this.#options;
@@ -172,7 +172,7 @@ export class HubTransaction implements Transaction {
 
   unsubscribe(session: Session, topic: string, why?: { readonly code?: ErrorName; readonly reason: string }): void {
     const code = why?.code === undefined ? 0 : errors[why.code];
-    this.#remove([session as ServerSession], topic, code, why?.reason ?? 'left');
+    this.#remove([session as Subscriber], topic, code, why?.reason ?? 'left');
   }
 
   dropTopic(topic: string, why: { readonly code: ErrorName; readonly reason: string }): void {
@@ -186,18 +186,18 @@ export class HubTransaction implements Transaction {
     });
   }
 
-  #remove(sessions: readonly ServerSession[], topic: string, code: number, reason: string): void {
+  #remove(sessions: readonly Subscriber[], topic: string, code: number, reason: string): void {
     const there = sessions.filter((session) => this.isIn(session, topic));
     if (there.length === 0) return;
     const { topic: loaded } = this.#live.topic(topic);
     const [, until] = this.position(topic);
-    const { journal } = this.#options;
+    const { attendance } = this.#options;
     // Here: REMOVED is made when nothing may throw any more.
     const told = shortened(reason, REASON_LENGTH);
     for (const session of there) {
       this.#live.sessions.leave(session, topic);
       this.#live.set('subscriptions', `${session.sid}\0${topic}`, null);
-      const leave: Leave = { until, code, reason: told, at: this.now, journal };
+      const leave: Leave = { until, code, reason: told, at: this.now, attendance };
       this.effects.push(() => unsubscribeNow(session, loaded, leave));
     }
   }
@@ -216,11 +216,11 @@ interface Leave {
   readonly reason: string;
   /** Store time, ms. */
   readonly at: number;
-  readonly journal: Journal;
+  readonly attendance: Attendance;
 }
 
 /** Rule 1: the cursor and SUBSCRIBED are one synchronous block, before the topic's next event. */
-function subscribeNow(session: ServerSession, topic: Topic, begin: Begin, asking?: SessionConnection): void {
+function subscribeNow(session: Subscriber, topic: Topic, begin: Begin, asking?: Attached): void {
   if (session.ended) return;
   session.enter(topic.name, topic.epoch);
   // The connection may have gone, or another come, while the commit was under way.
@@ -246,7 +246,7 @@ function goesBack(topic: string, { via }: Begin, asking: Outbox | undefined): bo
 }
 
 /** A leaving subscriber gets the events up to its leave first, whatever its socket does. */
-function unsubscribeNow(session: ServerSession, topic: Topic, { until, code, reason, at, journal }: Leave): void {
+function unsubscribeNow(session: Subscriber, topic: Topic, { until, code, reason, at, attendance }: Leave): void {
   topic.volatile.forget(session.sid);
   if (!session.leave(topic.name)) return;
   const outbox = session.connection?.outbox;
@@ -254,7 +254,7 @@ function unsubscribeNow(session: ServerSession, topic: Topic, { until, code, rea
   if (outbox === undefined || cursor === undefined) return;
   outbox.cursors.delete(topic.name);
   cursor.topic.remove(cursor);
-  journal.ended(cursor, session, { end: until, why: reason, at });
+  attendance.ended(cursor, session, { end: until, why: reason, at });
   outbox.pushEnding(cursor, until);
   outbox.push(encode([Op.REMOVED, topic.name, code, reason]));
 }

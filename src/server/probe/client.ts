@@ -5,7 +5,7 @@
 import { decodeAll, encode } from '../../protocol/codec.js';
 import { Op, SUBPROTOCOL, type Value } from '../../protocol/frames.js';
 import { connectLoopback, type Loopback } from '../transport/loopback.js';
-import { OWN_PREFIX } from '../gate/own-name.js';
+import { OWN_PREFIX } from '../wire/names.js';
 
 export interface ProbeClientOptions {
   /** `ws://…` of the server's own port. */

@@ -10,7 +10,7 @@ import type { SessionRegistry } from '../sessions/session.js';
 import type { Timer } from '../time/wheel.js';
 import { ProbeClient } from './client.js';
 import type { OwnKey } from '../gate/own-key.js';
-import { OWN_PREFIX } from '../gate/own-name.js';
+import { OWN_PREFIX } from '../wire/names.js';
 
 /** What was found is as good as new for so long: many may ask. */
 const FRESH_MS = 1_000;

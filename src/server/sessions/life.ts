@@ -8,10 +8,9 @@ import { RoomwireError } from '../../protocol/errors.js';
 import type { Log, Session, Transaction } from '../api.js';
 import type { Arrivals } from '../gate/arrivals.js';
 import type { Authenticator } from '../gate/auth.js';
-import type { Connection } from '../connection/connection.js';
 import type { Hub } from '../hub/hub.js';
 import { isProbe } from '../gate/own-key.js';
-import { ServerSession, type SessionRecord, type SessionRegistry } from './session.js';
+import { ServerSession, type SessionConnection, type SessionRecord, type SessionRegistry } from './session.js';
 import { tooMany } from '../gate/rates.js';
 import type { TokenCheck } from '../gate/token-check.js';
 import type { Timer } from '../time/wheel.js';
@@ -88,7 +87,7 @@ export class Sessions {
   }
 
   /** In the block of the commit's effects: from here on `connection` is the session's. */
-  attach(session: ServerSession, connection: Connection, record: SessionRecord): void {
+  attach(session: ServerSession, connection: SessionConnection, record: SessionRecord): void {
     const { registry, hub, log } = this.#options;
     const isNew = registry.get(session.sid) === undefined;
     registry.add(session);
@@ -116,7 +115,7 @@ export class Sessions {
   }
 
   /** The first frame after WELCOME shows that the new secret arrived: the old one is dead. */
-  #confirm(session: ServerSession, connection: Connection, newest: string): void {
+  #confirm(session: ServerSession, connection: SessionConnection, newest: string): void {
     connection.confirmSecret = undefined;
     const { record } = session;
     // A later WELCOME may have rotated it again.
@@ -148,7 +147,7 @@ export class Sessions {
   }
 
   /** The connection is gone, however that came. */
-  closed(connection: Connection, code: number, reason: string): void {
+  closed(connection: SessionConnection, code: number, reason: string): void {
     const { session } = connection;
     this.#options.hub.detach(connection.outbox, session, endOf(session, code));
     const { address, messages, frames, bytes } = connection;
@@ -185,7 +184,7 @@ export class Sessions {
   }
 
   /** BYE: ends the session now, without grace. */
-  bye(connection: Connection): void {
+  bye(connection: SessionConnection): void {
     const { session } = connection;
     connection.close('bye');
     if (session !== undefined) void this.#endQuietly(session);
@@ -251,7 +250,7 @@ export class Sessions {
 
   /** AUTH: new rights for the same user, in-band. */
   renew(
-    connection: Connection,
+    connection: SessionConnection,
     session: ServerSession,
     token: string,
     done: (reply: { readonly expiresAt: number | null }) => void,

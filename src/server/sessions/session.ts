@@ -5,15 +5,17 @@
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { encode } from '../../protocol/codec.js';
-import type { Session, User } from '../api.js';
+import type { User } from '../api.js';
 import type { CloseName } from '../../protocol/codes.js';
 import type { RoomwireError } from '../../protocol/errors.js';
 import type { Value } from '../../protocol/frames.js';
 import type { Limits } from '../../protocol/limits.js';
 import { Budget, Share } from '../gate/budget.js';
 import type { Outbox } from '../hub/outbox.js';
+import type { Subscriber } from '../hub/subscriber.js';
 import type { Spender } from '../gate/rates.js';
 import type { Timer } from '../time/wheel.js';
+import type { UpgradeInfo } from '../transport/transport.js';
 
 /** What the store keeps of a session. Secrets are kept as hashes: the store's files are no keys. */
 export interface SessionRecord {
@@ -28,11 +30,28 @@ export interface SessionRecord {
   readonly guest: boolean;
 }
 
-/** What a session needs of its connection (connection.ts). */
+/** What a session's life needs of a connection. */
 export interface SessionConnection {
   readonly outbox: Outbox;
   readonly open: boolean;
+  /** The peer's IP address as text. */
+  readonly address: string;
+  /** What only HELLO needs: it is forgotten after WELCOME. */
+  readonly info: UpgradeInfo;
   readonly bufferedBytes: number;
+  /** Ms since the socket opened. */
+  readonly age: number;
+  /** What came in. */
+  readonly messages: number;
+  readonly frames: number;
+  readonly bytes: number;
+  readonly session: ServerSession | undefined;
+  /** An AUTH is being checked. */
+  renewing: boolean;
+  /** The secret that HELLO was answered with is in use from the next frame on. */
+  confirmSecret: (() => void) | undefined;
+  /** WELCOME is on its way: frames are taken from now on. */
+  welcomed(session: ServerSession): void;
   nack(id: number, error: RoomwireError): void;
   call(name: string, data: unknown, timeoutMs: number): Promise<Value>;
   close(name: CloseName, reason?: string, retryAfterMs?: number): void;
@@ -76,7 +95,7 @@ export interface Account extends Spender {
   ends: number;
 }
 
-export class ServerSession implements Session, Spender {
+export class ServerSession implements Subscriber, Spender {
   readonly sid: string;
   buckets: number[] | undefined;
   readonly topics = new Set<string>();

@@ -1,29 +1,20 @@
 /**
- * HELLO in one round trip: verify who it is, begin a session or resume one, answer WELCOME with every
- * topic's position; the missed events follow. Resuming is a transaction like any other change, and
- * what it builds on (the session, its secret, its topics) is looked at inside it.
+ * HELLO in one round trip: who it is (gate/), begin a session or resume one, answer WELCOME with every topic's
+ * position; the missed events follow. Resuming is a transaction like any other change, and what it builds on (the
+ * session, its secret, its topics) is looked at inside it.
  */
 import { messageOf } from '../../protocol/code-texts.js';
 import { decodeScanned, encode } from '../../protocol/codec.js';
 import { errors, type CloseName } from '../../protocol/codes.js';
 import { RoomwireError } from '../../protocol/errors.js';
-import {
-  Op,
-  TOKEN_ITEM_PREFIX,
-  type Hello,
-  type Position,
-  type TopicStatus,
-  type Value,
-} from '../../protocol/frames.js';
+import { Op, type Hello, type Position, type TopicStatus, type Value } from '../../protocol/frames.js';
 import type { Limits } from '../../protocol/limits.js';
 import type { Log, Session, Transaction } from '../api.js';
-import { tooMany } from './rates.js';
-import type { Doorkeeper } from './doorkeeper.js';
-import type { Arrivals } from './arrivals.js';
-import { guest, type Authenticator, type Identity } from './auth.js';
+import { tooMany } from '../gate/rates.js';
+import type { Identity } from '../gate/auth.js';
+import type { Gate } from '../gate/gate.js';
 import type { Clock } from '../time/clock.js';
-import type { Connection } from '../connection/connection.js';
-import { parseHello } from './hello.js';
+import { parseHello } from '../gate/hello.js';
 import type { Hub } from '../hub/hub.js';
 import type { HubTransaction } from '../hub/transaction.js';
 import type { Policy } from '../policy.js';
@@ -33,16 +24,13 @@ import {
   newSid,
   opens,
   ServerSession,
+  type SessionConnection,
   type SessionRecord,
   type SessionRegistry,
-} from '../sessions/session.js';
-import { PROBE, type OwnKey } from './own-key.js';
-import type { Sessions } from '../sessions/life.js';
-import type { TokenCheck } from './token-check.js';
-import type { UpgradeInfo } from '../transport/transport.js';
+} from './session.js';
+import { PROBE } from '../gate/own-key.js';
+import type { Sessions } from './life.js';
 
-/** For one who has too many connections: others of theirs have to end first. */
-const CONNECTION_RETRY_MS = 5_000;
 /** Bytes of all HELLOs that are being answered, also for those who left meanwhile; more and who comes is told to come later. */
 const ANSWERING_BYTES = 256 * 1024 * 1024;
 /** What one takes of memory beside its bytes. */
@@ -58,13 +46,7 @@ export interface WelcomerOptions {
   readonly sessions: Sessions;
   readonly registry: SessionRegistry;
   readonly policy: Policy;
-  readonly auth: Authenticator;
-  readonly arrivals: Arrivals;
-  /** Whether someone without a token is let in as a guest. */
-  readonly guests: boolean;
-  readonly tokens: TokenCheck;
-  readonly door: Doorkeeper;
-  readonly ownKey: OwnKey;
+  readonly gate: Gate;
   readonly clock: Clock;
   readonly limits: Limits;
   readonly node: string;
@@ -77,9 +59,6 @@ export type ResumeHook = (tx: Transaction, session: Session, topic: string, refu
 
 export class Welcomer {
   readonly #options: WelcomerOptions;
-  /** Whose HELLO is being answered: they are not in the registry yet. */
-  readonly #arriving = new Map<string, number>();
-  #arrivingInAll = 0;
   #answering = 0;
   readonly #resumeHooks: ResumeHook[] = [];
   readonly #startHooks: ((tx: Transaction, session: Session) => void)[] = [];
@@ -96,7 +75,7 @@ export class Welcomer {
     this.#startHooks.push(hook);
   }
 
-  hello(connection: Connection, bytes: Uint8Array, start: number): void {
+  hello(connection: SessionConnection, bytes: Uint8Array, start: number): void {
     const frame = decodeScanned(bytes, start) as readonly Value[];
     const [op, id] = frame;
     if (op !== Op.HELLO) return connection.close('hello_expected');
@@ -119,25 +98,30 @@ export class Welcomer {
       .finally(() => (this.#answering -= size));
   }
 
-  async #answer(connection: Connection, id: number, data: Value, failed: (error: unknown) => void): Promise<void> {
-    const { limits, hub } = this.#options;
+  async #answer(
+    connection: SessionConnection,
+    id: number,
+    data: Value,
+    failed: (error: unknown) => void,
+  ): Promise<void> {
+    const { gate, limits, hub } = this.#options;
     const hello = parseHello(data, limits);
     const { session: ticket } = hello;
     if (ticket !== undefined && this.#options.registry.wasKicked(...ticket)) return connection.close('kicked');
     const known = this.#presented(hello);
-    const verified = await this.#identify(hello, connection, known);
+    const verified = await gate.identify(hello, connection, known);
     // After any await: is anybody still there? (rule 1)
     if (!connection.open) return;
     // The secret never replaces a token: another user gets a session of its own, and its own verdicts.
     const presented = known?.user.id === verified.user.id ? known : undefined;
-    const identity = verified === PROBE ? verified : await this.#admit(verified, presented, connection);
+    const identity = await gate.admit(verified, presented, connection);
     if (!connection.open) return;
     const session = presented ?? this.#begin(identity, hello);
     const refused = await this.#refused(session, identity, hello);
     if (!connection.open) return;
     // Again: others may have come meanwhile. From here on it counts, though it is in no registry yet.
-    if (verified !== PROBE) this.#countArrival(identity.user.id, presented);
-    const arrived = this.#arrives(identity.user.id);
+    gate.requireRoom(identity, presented);
+    const arrived = gate.arrives(identity.user.id);
     hub.perform(
       (tx) => this.#welcome(tx, { connection, id, hello, identity, session, refused }),
       arrived,
@@ -148,12 +132,6 @@ export class Welcomer {
     );
   }
 
-  async #admit(verified: Identity, presented: ServerSession | undefined, { address }: Connection): Promise<Identity> {
-    this.#countArrival(verified.user.id, presented);
-    const via = presented === undefined ? 'connect' : 'resume';
-    return this.#options.arrivals.admit(verified, { via, sid: presented?.sid, address });
-  }
-
   /** The session HELLO proves, when it may be resumed: right secret and the same page or process. */
   #presented(hello: Hello): ServerSession | undefined {
     if (hello.session === undefined) return undefined;
@@ -162,44 +140,6 @@ export class Welcomer {
     if (session === undefined || session.ended || session.kicked || !opens(session.record, secret)) return undefined;
     // A duplicated tab has the ticket too, but not the instance: it gets a session of its own.
     return session.record.instance === hello.instance ? session : undefined;
-  }
-
-  async #identify(hello: Hello, connection: Connection, presented: ServerSession | undefined): Promise<Identity> {
-    const { auth, guests } = this.#options;
-    const token = hello.token ?? tokenOf(connection.info);
-    if (token !== undefined && this.#options.ownKey.opens(token)) return PROBE;
-    if (token !== undefined && auth.tokens) {
-      return this.#options.tokens.stranger(token, connection.address, () => connection.open);
-    }
-    if (!guests) throw new RoomwireError('unauthenticated', 'a token is needed');
-    if (presented?.record.guest === true) return { user: presented.user, expiresAt: null, guest: true };
-    return guest();
-  }
-
-  /** Throws too_many when there are as many sessions, or the user has as many connections, as may be. */
-  #countArrival(userId: string, presented: ServerSession | undefined): void {
-    const { registry, door } = this.#options;
-    const { sessions, connectionsPerUser: most } = door.limits;
-    if (sessions > 0 && presented === undefined && registry.size + this.#arrivingInAll >= sessions) {
-      throw tooMany(CONNECTION_RETRY_MS, 'too many sessions');
-    }
-    const arriving = this.#arriving.get(userId) ?? 0;
-    const connected = registry.connectedOf(userId) - (presented?.connected === true ? 1 : 0);
-    if (most > 0 && connected + arriving >= most) {
-      throw tooMany(CONNECTION_RETRY_MS, `you have ${most} connections: close one`);
-    }
-  }
-
-  /** Counts one whose WELCOME is being committed. Answers what takes it back. */
-  #arrives(userId: string): () => void {
-    this.#arriving.set(userId, (this.#arriving.get(userId) ?? 0) + 1);
-    this.#arrivingInAll++;
-    return () => {
-      this.#arrivingInAll--;
-      const others = (this.#arriving.get(userId) as number) - 1;
-      if (others > 0) this.#arriving.set(userId, others);
-      else this.#arriving.delete(userId);
-    };
   }
 
   #begin(identity: Identity, hello: Hello): ServerSession {
@@ -343,7 +283,7 @@ export class Welcomer {
 }
 
 interface Answer {
-  readonly connection: Connection;
+  readonly connection: SessionConnection;
   readonly id: number;
   readonly hello: Hello;
   readonly identity: Identity;
@@ -354,16 +294,8 @@ interface Answer {
 
 interface Resume {
   readonly from: Position | null;
-  readonly connection: Connection;
+  readonly connection: SessionConnection;
   readonly refused: ReadonlyMap<string, number>;
-}
-
-function tokenOf(info: UpgradeInfo): string | undefined {
-  const bearer = /^Bearer +(\S+)$/i.exec(info.authorization)?.[1];
-  if (bearer !== undefined) return bearer;
-  const item = info.subprotocols.find((offered) => offered.startsWith(TOKEN_ITEM_PREFIX));
-  if (item !== undefined) return item.slice(TOKEN_ITEM_PREFIX.length);
-  return new URLSearchParams(info.query).get('token') ?? undefined;
 }
 
 function retryAfter({ details }: RoomwireError): number {

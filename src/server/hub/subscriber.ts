@@ -1,0 +1,18 @@
+/**
+ * What the hub knows of a session: the topics it is in, which are the truth of its membership, and the outbox of its
+ * connection while it has one. A cursor is the connected part of a membership.
+ */
+import type { Session } from '../api.js';
+import type { Outbox } from './outbox.js';
+
+export interface Attached {
+  readonly outbox: Outbox;
+}
+
+export interface Subscriber extends Session {
+  readonly connection: Attached | undefined;
+  /** In the block of a commit's effects. `epoch`: the topic's, where it is known. */
+  enter(topic: string, epoch: string | undefined): void;
+  /** In the block of a commit's effects. False when it was not there. */
+  leave(topic: string): boolean;
+}
