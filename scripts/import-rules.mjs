@@ -22,8 +22,8 @@ function room(name, ...others) {
 const SERVER_ROOMS = [
   room('time'),
   room('wire'),
-  room('transport', 'time'),
-  room('watch', 'time', 'api.ts'),
+  room('watch', 'time'),
+  room('transport', 'time', 'watch'),
   room('gate', 'time', 'wire', 'transport', 'watch', 'api.ts'),
   room('hub', 'time', 'wire', 'transport', 'watch', 'gate', 'api.ts'),
   room('sessions', 'time', 'wire', 'transport', 'watch', 'gate', 'hub', 'api.ts', 'policy.ts'),

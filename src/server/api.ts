@@ -9,11 +9,13 @@ import type { Position, Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
 import type { AuditEntry } from './watch/audit.js';
 import type { Counters } from './watch/counters.js';
+import type { Log } from './watch/log.js';
 import type { HistoryQuery, TopicHistory, TopicList, TopicQuery, TopicReport, WhyReport } from './diagnosis/report.js';
 import type { HttpRequest, HttpResponse } from './transport/transport.js';
 
 export type { AuditEntry, AuditEvent, AuditLine } from './watch/audit.js';
 export type { CallCounts, Counters, Timing } from './watch/counters.js';
+export type { Log } from './watch/log.js';
 export type {
   HistoryQuery,
   LoggedEvent,
@@ -363,14 +365,6 @@ export interface Stats {
   readonly stalled: number;
   /** Subscriptions that have not been sent yet what is there for them: slow, or catching up. */
   readonly behind: number;
-}
-
-/** Structured log lines; pino fits. */
-export interface Log {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
 }
 
 /**

@@ -5,7 +5,7 @@ import type { Contract } from '../protocol/contract.js';
 import type { Limits } from '../protocol/limits.js';
 import type { OpenedStore, Store, StoreError } from '../store/store.js';
 import type { Log, Plugin, User } from './api.js';
-import { eventOfClose, eventOfError, type AuditEvent } from './watch/audit.js';
+import { eventOfClose, eventOfError, type Audit, type AuditEvent } from './watch/audit.js';
 import type { Arrivals } from './gate/arrivals.js';
 import type { Authenticator } from './gate/auth.js';
 import { Gate } from './gate/gate.js';
@@ -21,7 +21,6 @@ import type { ServerOptions } from './options.js';
 import type { Policy } from './policy.js';
 import { isProbe, type OwnKey } from './gate/own-key.js';
 import type { Rates } from './gate/rates.js';
-import type { Refusals } from './watch/refusals.js';
 import type { Account, SessionRegistry } from './sessions/session.js';
 import { Sessions } from './sessions/life.js';
 import type { TokenCheck } from './gate/token-check.js';
@@ -46,7 +45,7 @@ export interface CoreParts {
   readonly door: Doorkeeper;
   readonly ownKey: OwnKey;
   readonly rates: Rates;
-  readonly refusals: Refusals;
+  readonly audit: Audit;
   readonly counters: Counters;
   readonly registry: SessionRegistry;
   /** Whether someone without a token is let in as a guest. */
@@ -149,7 +148,7 @@ export function assemble(parts: CoreParts): Core {
   const refused = (
     { address, session }: Connection,
     what: { event: AuditEvent | undefined; target?: string | undefined; code: string; reason: string },
-  ): void => parts.refusals.add({ ...what, address, user: session?.user.id, sid: session?.sid });
+  ): void => parts.audit.add({ ...what, address, user: session?.user.id, sid: session?.sid });
   const connectionOwner: ConnectionOwner = {
     hub,
     counters,

@@ -49,7 +49,7 @@ import { serverItem } from './hub/events-frame.js';
 import type { Hub } from './hub/hub.js';
 import { hashOfData, once, ownerOf, sweepKeys } from './calls/keys.js';
 import { limitsOf } from './limits.js';
-import { quietly, silent } from './watch/log.js';
+import { safe, silent } from './watch/log.js';
 import { OWN_PREFIX, requireName } from './wire/names.js';
 import { checkListen, checkOptions } from './option-checks.js';
 import { DEFAULT_CALL_MS } from './calls/running-call.js';
@@ -58,7 +58,6 @@ import { Policy } from './policy.js';
 import { OwnKey } from './gate/own-key.js';
 import { Probe } from './probe/probe.js';
 import { KeyedRate, Rates, tooMany } from './gate/rates.js';
-import { Refusals } from './watch/refusals.js';
 import { SessionRegistry, type ServerSession } from './sessions/session.js';
 import { answered, pause } from './stopping.js';
 import { TokenCheck } from './gate/token-check.js';
@@ -103,7 +102,6 @@ class RoomServer implements PluginHost {
   readonly #tokens: TokenCheck;
   readonly #rates: Rates;
   readonly #audit: Audit;
-  readonly #refusals: Refusals;
   readonly counts: Counters;
   readonly #ownKey = new OwnKey();
   /** The probe's own connections: under no limit and in no number. */
@@ -140,7 +138,7 @@ class RoomServer implements PluginHost {
     checkOptions(options);
     this.limits = limitsOf(options.limits ?? {});
     this.#registry = new SessionRegistry(this.limits);
-    this.log = quietly(options.log ?? silent, (ms, fn) => this.#wheel.after(ms, fn));
+    this.log = safe(options.log ?? silent, (ms, fn) => this.#wheel.after(ms, fn));
     this.#store = options.store ?? memoryStore();
     this.#time = options.time ?? systemTime;
     this.#door = new Doorkeeper(options.admission ?? {}, () => this.#time.monotonic());
@@ -164,10 +162,9 @@ class RoomServer implements PluginHost {
       wall: () => this.#time.wall(),
       after: (ms, fn) => this.#wheel.after(ms, fn),
       write: options.audit,
+      log: this.log,
       failed: (error) => this.#failed(error),
     });
-    const after = (ms: number, fn: () => void): Timer => this.#wheel.after(ms, fn);
-    this.#refusals = new Refusals({ audit: this.#audit, log: this.log, after });
     this.counts = new Counters(Object.keys(this.contract.calls));
     // Each sees those before it.
     const plugins: Record<string, unknown> = {};
@@ -338,7 +335,7 @@ class RoomServer implements PluginHost {
   }
 
   audit(entry: AuditEntry): void {
-    this.#refusals.add(entry);
+    this.#audit.add(entry);
   }
 
   onAudit(watcher: (entry: AuditEntry) => void): void {
@@ -501,7 +498,7 @@ class RoomServer implements PluginHost {
       door: this.#door,
       ownKey: this.#ownKey,
       rates: this.#rates,
-      refusals: this.#refusals,
+      audit: this.#audit,
       counters: this.counts,
       closed: (connection) => {
         this.#connections.delete(connection);
@@ -623,7 +620,7 @@ class RoomServer implements PluginHost {
   }
 
   #later(address: string, { status, limit, retryAfterMs }: Refusal, reason: string): HttpResponse {
-    this.#refusals.add({ event: 'limit', address, target: limit, reason });
+    this.#audit.add({ event: 'limit', address, target: limit, reason });
     const headers = { 'content-type': 'text/plain', 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) };
     return { status, headers, body: `${limit}: try again later.\n` };
   }
@@ -649,7 +646,7 @@ class RoomServer implements PluginHost {
     }
     const host = received.headers['host'] ?? '';
     if (this.#guests && !isLocalHost(host)) {
-      this.#refusals.add({
+      this.#audit.add({
         event: 'denied',
         address,
         target: `${request.method} ${request.path}`,

@@ -11,7 +11,7 @@ import type { Log } from '../api.js';
 import type { Authenticator, Identity } from './auth.js';
 import type { Doorkeeper } from './doorkeeper.js';
 import { tooMany } from './rates.js';
-import { Sampler } from '../watch/sampler.js';
+import { Sampler } from '../watch/log.js';
 import type { Timer } from '../time/wheel.js';
 
 /** Lines a second; more is counted. */

@@ -3,18 +3,7 @@
  * these hold for both: what the server throws goes to `failed` and never into the engine (rule 8),
  * `closed` is reported exactly once, and nothing after it.
  */
-import type { SocketEvents, TransportOptions } from './transport.js';
-
-/** A `failed` that cannot throw: the last line before the native boundary. */
-export function quietly(options: TransportOptions): (error: unknown) => void {
-  return (error) => {
-    try {
-      options.failed(error);
-    } catch {
-      // Nobody is left to tell.
-    }
-  };
-}
+import type { SocketEvents } from './transport.js';
 
 export class Sink {
   readonly #failed: (error: unknown) => void;

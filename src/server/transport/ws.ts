@@ -13,7 +13,8 @@ import type { AddressInfo, Socket as NetSocket } from 'node:net';
 import { type ServerOptions, WebSocket, WebSocketServer } from 'ws';
 import { peerAddress } from './addresses.js';
 import { type Answer, ask, badUpgrade, check, offeredSubprotocols, unclear } from './http-answer.js';
-import { quietly, Sink } from './sink.js';
+import { quietly } from '../watch/log.js';
+import { Sink } from './sink.js';
 import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, UpgradeInfo } from './transport.js';
 
 /** As uWebSockets.js has it. */
@@ -85,7 +86,8 @@ class WsSocket implements Socket {
 
 /** WebSockets and HTTP on one port. */
 export function createWsTransport(options: TransportOptions): Transport {
-  const failed = quietly(options);
+  // The last line before the native boundary (rule 8).
+  const failed = quietly((error: unknown) => options.failed(error));
   const server = createServer(
     {
       highWaterMark: HIGH_WATER_BYTES,

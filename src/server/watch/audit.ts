@@ -1,11 +1,12 @@
 /**
- * The audit trail: who was refused, kicked, or used an administrator's right; from where, and what.
- * Everything that watches hears every entry (metrics count them); the trail that is written is
+ * Who was refused, kicked, or used an administrator's right; from where, and why. All ways lead here: frames, closes by
+ * the server, upgrades, HTTP requests and plugins. Everything goes to the log at `info`, and what is of interest to
+ * security to the audit trail. What watches hears every entry of the trail (metrics count them); what is written is
  * sampled when flooded, and says what it left out.
  */
 import { errors, type CloseName } from '../../protocol/codes.js';
 import type { RoomwireError } from '../../protocol/errors.js';
-import { Sampler } from './sampler.js';
+import { Sampler, type Log } from './log.js';
 import type { Timer } from '../time/wheel.js';
 
 export type AuditEvent =
@@ -87,14 +88,20 @@ export function eventOfClose(name: CloseName): AuditEvent | undefined {
   }
 }
 
-/** Lines a second of one event; more is counted. */
+/** `event` undefined: not one for the trail. */
+export type Refusal = Omit<AuditEntry, 'event'> & { readonly event?: AuditEvent | undefined };
+
+/** Lines of the trail a second of one event; more is counted. */
 const LINES_A_SECOND = 50;
+/** Lines of the log a second. */
+const LOG_LINES_A_SECOND = 100;
 
 export interface AuditOptions {
   readonly wall: () => number;
   readonly after: (ms: number, fn: () => void) => Timer;
   /** Writes the trail. */
   readonly write?: ((line: AuditLine) => void) | undefined;
+  readonly log: Log;
   readonly failed: (error: unknown) => void;
 }
 
@@ -102,21 +109,31 @@ export class Audit {
   readonly #options: AuditOptions;
   readonly #watchers: ((entry: AuditEntry) => void)[] = [];
   readonly #lines: Sampler<AuditEvent>;
+  readonly #logLines: Sampler<'refused'>;
 
   constructor(options: AuditOptions) {
     this.#options = options;
-    const { after } = options;
+    const { after, log } = options;
     const leftOut = (of: AuditEvent, count: number): void => this.#write({ event: 'sampled', of, count });
     this.#lines = new Sampler({ most: LINES_A_SECOND, after, leftOut });
+    const notLogged = (_: 'refused', count: number): void => log.info({ count }, 'refused more than is logged');
+    this.#logLines = new Sampler({ most: LOG_LINES_A_SECOND, after, leftOut: notLogged });
   }
 
-  /** `watcher` hears every entry. */
+  /** `watcher` hears every entry of the trail. */
   watch(watcher: (entry: AuditEntry) => void): void {
     this.#watchers.push(watcher);
   }
 
   /** Never throws. */
-  add(entry: AuditEntry): void {
+  add({ event, ...fields }: Refusal): void {
+    if (event !== undefined) this.#record({ ...fields, event });
+    // A right that was used is no refusal.
+    if (event === 'admin' || event === 'lock_forced') this.#options.log.info(fields, event);
+    else if (this.#logLines.takes('refused')) this.#options.log.info(fields, 'refused');
+  }
+
+  #record(entry: AuditEntry): void {
     try {
       for (const watcher of this.#watchers) watcher(entry);
       if (this.#options.write !== undefined && this.#lines.takes(entry.event)) this.#write(entry);

@@ -1,5 +1,5 @@
 /** A log for programs that bring none: each event is one line on stderr, whatever it holds. */
-import type { Log } from '../api.js';
+import type { Log } from './log.js';
 
 function write(fields: object, message: string): void {
   process.stderr.write(`${message.replace(/\s*\n\s*/g, ' ')} ${JSON.stringify(fields, plain)}\n`);
