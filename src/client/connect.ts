@@ -1,5 +1,5 @@
 /** `connect`: one connection per URL and identity, shared by all who ask for it, closed by the last. */
-import type { Contract, ShapeOf } from '../protocol/contract.js';
+import type { Shaped, ShapeOf } from '../protocol/shape.js';
 import { Core } from './core.js';
 import { settingsOf } from './settings.js';
 import { SharedClient } from './shared-client.js';
@@ -14,7 +14,7 @@ const shared = new Set<Core>();
  * @example
  * const client = connect<Contract>('ws://127.0.0.1:8420', { token: () => fetchToken() });
  */
-export function connect<C extends Contract = Contract>(url: string, options: ConnectOptions = {}): Client<ShapeOf<C>> {
+export function connect<C extends Shaped = Shaped>(url: string, options: ConnectOptions = {}): Client<ShapeOf<C>> {
   const settings = settingsOf(url, options);
   const core =
     [...shared].find(

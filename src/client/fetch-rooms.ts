@@ -1,7 +1,7 @@
 /** GET /api/rooms, all its pages. They carry the first page's positions: what is newer comes as events. */
 import { RoomwireError } from '../protocol/errors.js';
 import type { Positions } from '../protocol/frames.js';
-import type { RoomMetadata } from '../protocol/rooms-contract.js';
+import type { RoomMetadata } from '../protocol/rooms-model.js';
 import { ANSWER_MS, ROOMS_PER_PAGE } from './bounds.js';
 import type { Context } from './context.js';
 import { inTime } from './in-time.js';

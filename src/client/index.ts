@@ -3,5 +3,5 @@ export { connect } from './connect.js';
 export { EncodeError } from '../protocol/codec.js';
 export { RoomwireError } from '../protocol/errors.js';
 export type { Position, Value } from '../protocol/frames.js';
-export type { LockInfo, Member, RoomFields, RoomMetadata } from '../protocol/rooms-contract.js';
+export type { LockInfo, Member, RoomFields, RoomMetadata } from '../protocol/rooms-model.js';
 export type * from './types.js';

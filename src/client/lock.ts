@@ -4,7 +4,7 @@
  * what was answered last left, so the client stops believing in the lock before the server does.
  */
 import { RoomwireError } from '../protocol/errors.js';
-import type { Lease, LockInfo } from '../protocol/rooms-contract.js';
+import type { Lease, LockInfo } from '../protocol/rooms-model.js';
 import type { Value } from '../protocol/frames.js';
 import { DEFAULT_LEASE_MS, MIN_REFRESH_MS } from './bounds.js';
 import { call, type Context } from './context.js';

@@ -5,7 +5,7 @@
  */
 import type { RoomwireError } from '../protocol/errors.js';
 import type { Positions, Value } from '../protocol/frames.js';
-import type { RoomMetadata } from '../protocol/rooms-contract.js';
+import type { RoomMetadata } from '../protocol/rooms-model.js';
 import { RELOAD_MS } from './bounds.js';
 import type { Context } from './context.js';
 import { fetchRooms } from './fetch-rooms.js';

@@ -1,5 +1,5 @@
 /** One client's view of a room that it shares with the connection's other clients. */
-import type { RoomFields } from '../protocol/rooms-contract.js';
+import type { RoomFields } from '../protocol/rooms-model.js';
 import type { AnyHandler } from './emitter.js';
 import { Owned, type Owner } from './owned.js';
 import type { FollowedRoom } from './room.js';

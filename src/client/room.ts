@@ -5,7 +5,7 @@
  */
 import { RoomwireError } from '../protocol/errors.js';
 import type { Position, Value } from '../protocol/frames.js';
-import type { RoomFields } from '../protocol/rooms-contract.js';
+import type { RoomFields } from '../protocol/rooms-model.js';
 import { call, type Context } from './context.js';
 import type { AnyHandler } from './emitter.js';
 import { Follower, type Followed } from './follower.js';

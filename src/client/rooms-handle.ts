@@ -1,5 +1,5 @@
 /** One client's view of the list of rooms that it shares with the connection's other clients. */
-import type { RoomMetadata } from '../protocol/rooms-contract.js';
+import type { RoomMetadata } from '../protocol/rooms-model.js';
 import type { Overview } from './overview.js';
 import { Owned, type Owner } from './owned.js';
 import type { Changes } from './rooms-store.js';

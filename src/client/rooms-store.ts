@@ -2,7 +2,7 @@
  * The list of rooms, by version: what is not newer than what is held, or than what was deleted, is
  * not applied. So pages, events and the application may write in any order.
  */
-import type { RoomMetadata } from '../protocol/rooms-contract.js';
+import type { RoomMetadata } from '../protocol/rooms-model.js';
 import { MAX_DELETED_ROOMS } from './bounds.js';
 import { Observed } from './observable.js';
 

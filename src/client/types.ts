@@ -2,9 +2,9 @@
  * The SDK's public types. What an application may subscribe to, publish, call and handle follows
  * from its contract; without one every name is a string and all data is `unknown`.
  */
-import type { CallInput, CallNames, CallOutput, EventData, EventNames, Shape, Topics } from '../protocol/contract.js';
+import type { CallInput, CallNames, CallOutput, EventData, EventNames, Shape, Topics } from '../protocol/shape.js';
 import type { Position, Value, Welcome } from '../protocol/frames.js';
-import type { LockInfo, Member, RoomFields, RoomMetadata } from '../protocol/rooms-contract.js';
+import type { LockInfo, Member, RoomFields, RoomMetadata } from '../protocol/rooms-model.js';
 
 /** A value that changes. `get` gives the same object until it does, as React's useSyncExternalStore wants. */
 export interface Observable<T> {

@@ -4,7 +4,10 @@
  * both name an event or a call, the application's own entry wins.
  */
 import type * as v from 'valibot';
-import { topicPattern, type EventName, type TopicName, type TopicPattern } from './pattern.js';
+import { topicPattern, type TopicPattern } from './pattern.js';
+import type { Shape, Shaped, ShapeOf } from './shape.js';
+
+export type * from './shape.js';
 
 export type Schema = v.GenericSchema;
 
@@ -24,12 +27,6 @@ export interface CallDefinition {
   readonly output?: Schema;
 }
 
-/** The types of a contract: data by topic pattern and event, input and output by call. */
-export interface Shape {
-  topics: Record<string, Record<string, unknown>>;
-  calls: Record<string, { input: unknown; output: unknown }>;
-}
-
 export interface ContractEvent {
   readonly schema: Schema;
   readonly publish: Publisher;
@@ -39,32 +36,11 @@ export interface ContractTopic extends TopicPattern {
   readonly events: Readonly<Record<string, ContractEvent>>;
 }
 
-export interface Contract<S extends Shape = Shape> {
+export interface Contract<S extends Shape = Shape> extends Shaped<S> {
   /** In the order of definition; the first pattern that matches a topic is its definition. */
   readonly topics: readonly ContractTopic[];
   readonly calls: Readonly<Record<string, CallDefinition>>;
-  /** Types only; never set. */
-  readonly shape?: S;
 }
-
-/** The types a contract carries. */
-export type ShapeOf<C> = C extends Contract<infer S> ? S : never;
-
-export type Topics<S extends Shape> = TopicName<keyof S['topics'] & string>;
-/** The pattern of `S` that a topic name belongs to. */
-export type PatternOf<S extends Shape, T extends string> = {
-  [P in keyof S['topics'] & string]: T extends TopicName<P> ? P : never;
-}[keyof S['topics'] & string];
-type Events<S extends Shape, T extends string> = S['topics'][PatternOf<S, T>];
-export type EventNames<S extends Shape, T extends string> = EventName<keyof Events<S, T> & string>;
-type EventKey<M, E extends string> = E extends keyof M
-  ? E
-  : { [K in keyof M & string]: E extends EventName<K> ? K : never }[keyof M & string];
-export type EventData<S extends Shape, T extends string, E extends string> =
-  Events<S, T> extends infer M ? (EventKey<M, E> extends keyof M ? M[EventKey<M, E>] : never) : never;
-export type CallNames<S extends Shape> = keyof S['calls'] & string;
-export type CallInput<S extends Shape, N extends CallNames<S>> = S['calls'][N]['input'];
-export type CallOutput<S extends Shape, N extends CallNames<S>> = S['calls'][N]['output'];
 
 type SchemaOf<D> = D extends { readonly schema: infer X extends Schema } ? X : D extends Schema ? D : never;
 type TopicsShape<T> = {

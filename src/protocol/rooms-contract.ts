@@ -4,6 +4,10 @@
  */
 import * as v from 'valibot';
 import { defineContract } from './contract.js';
+import type * as Model from './rooms-model.js';
+
+/** The model's type, if the schema gives no more and no less. */
+type Told<M, S extends v.GenericSchema<unknown, M>> = M extends v.InferOutput<S> ? M : never;
 
 /** Ids travel in URLs, topics and keys: 1–128 bytes of UTF-8, no white space, `/`, `:`, `?`, `#`, `%` or control characters. */
 export const RoomId = v.pipe(
@@ -26,33 +30,22 @@ const Group = v.pipe(v.string(), v.regex(/^[\w.-]{1,64}$/, 'a group is 1 to 64 l
 /** The lock whose state is part of RoomMetadata (`metadataLocked`). */
 export const METADATA_TARGET = 'trajectory:meta';
 
-export const LockMetadata = v.object({
-  msg: v.nullable(v.string()),
-  userName: v.string(),
-  /** When the lock was taken, seconds since the Unix epoch. */
-  timestamp: v.number(),
-});
-
+export const LockMetadata = v.object({ msg: v.nullable(v.string()), userName: v.string(), timestamp: v.number() });
 const metadataEntries = {
   id: v.string(),
   description: v.nullable(v.string()),
   frameCount: v.number(),
-  /** Permanent: the room refuses writes. */
   locked: v.boolean(),
-  /** Not in the public overview. */
   hidden: v.boolean(),
   isDefault: v.boolean(),
   metadataLocked: v.nullable(LockMetadata),
   presenterSid: v.nullable(v.string()),
-  /** Listed in `overview:<group>` alone, for its members; null: public. */
   group: v.nullable(v.string()),
-  /** From one counter of the whole store: apply only what is newer. */
   version: v.number(),
 };
 export const RoomMetadata = v.object(metadataEntries);
-export type RoomMetadata = v.InferOutput<typeof RoomMetadata>;
+export type RoomMetadata = Told<Model.RoomMetadata, typeof RoomMetadata>;
 
-/** What a client may set at creation or change later. */
 export const RoomFields = v.object({
   description: v.optional(v.nullable(Description)),
   frameCount: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER))),
@@ -60,36 +53,26 @@ export const RoomFields = v.object({
   hidden: v.optional(v.boolean()),
   group: v.optional(v.nullable(Group)),
 });
-export type RoomFields = v.InferOutput<typeof RoomFields>;
+export type RoomFields = Told<Model.RoomFields, typeof RoomFields>;
 
-export const Member = v.object({
-  userId: v.string(),
-  name: v.string(),
-  /** Joining order, which is the order in which the host moves on. */
-  order: v.number(),
-  /** Live sessions of this user in the room. */
-  online: v.number(),
-});
-export type Member = v.InferOutput<typeof Member>;
+export const Member = v.object({ userId: v.string(), name: v.string(), order: v.number(), online: v.number() });
+export type Member = Told<Model.Member, typeof Member>;
 
 const HolderOwner = { userId: v.string(), userName: v.string(), sid: v.nullable(v.string()) };
-/** A lock as others see it: never with its token. */
 export const LockInfo = v.object({
   target: v.string(),
   ...HolderOwner,
   msg: v.nullable(v.string()),
-  /** When it was taken, seconds since the Unix epoch. */
   timestamp: v.number(),
-  /** Store time in ms. */
   expiresAt: v.number(),
 });
-export type LockInfo = v.InferOutput<typeof LockInfo>;
+export type LockInfo = Told<Model.LockInfo, typeof LockInfo>;
 export const Holders = v.object({
   locks: v.array(LockInfo),
   presenter: v.nullable(v.object(HolderOwner)),
   host: v.nullable(v.object({ userId: v.string(), userName: v.string() })),
 });
-export type Holders = v.InferOutput<typeof Holders>;
+export type Holders = Told<Model.Holders, typeof Holders>;
 
 export const TopicPositions = v.record(v.string(), v.tuple([v.string(), v.number()]));
 const JoinedOverview = v.object({ status: v.literal('joined'), room: v.string(), positions: TopicPositions });
@@ -98,10 +81,9 @@ export const Lease = v.object({
   target: v.string(),
   token: v.number(),
   expiresAt: v.number(),
-  /** Ms it was waited for in line. */
   waited: v.optional(v.number()),
 });
-export type Lease = v.InferOutput<typeof Lease>;
+export type Lease = Told<Model.Lease, typeof Lease>;
 
 const lockTarget = { roomId: RoomId, target: v.optional(LockTarget) };
 const held = { ...lockTarget, token: v.number() };

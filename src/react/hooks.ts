@@ -1,7 +1,7 @@
 /** The hooks. What they share lives in kept-*.ts; here it is subscribed to, and kept while mounted. */
 import { useCallback, useEffect, useRef, useSyncExternalStore } from 'react';
 import type { ClientState, EventInfo, MetadataOf, Room } from '../client/types.js';
-import type { Contract, Shape, ShapeOf } from '../protocol/contract.js';
+import type { Shape, Shaped, ShapeOf } from '../protocol/shape.js';
 import { noRooms } from './kept-list.js';
 import { closedLock, unknownLock } from './kept-lock.js';
 import { closedRoom, hear, nowhere } from './kept-room.js';
@@ -26,7 +26,7 @@ const connecting: ClientState = { status: 'connecting', attempt: 0 };
  * @example
  * const { status, metadata, members, error } = useRoom('demo', { create: true });
  */
-export function useRoom<C extends Contract = Registered>(
+export function useRoom<C extends Shaped = Registered>(
   id: string,
   { create }: UseRoomOptions = {},
 ): RoomView<ShapeOf<C>> {
@@ -40,7 +40,7 @@ export function useRoom<C extends Contract = Registered>(
 }
 
 /** The list of rooms, watched while mounted. One group at a time: that of the component mounted last. */
-export function useRooms<C extends Contract = Registered>({
+export function useRooms<C extends Shaped = Registered>({
   group,
 }: { readonly group?: string | undefined } = {}): RoomsView<MetadataOf<ShapeOf<C>>> {
   const list = useKept()?.list;

@@ -4,7 +4,7 @@
  */
 import type { Client } from '../client/types.js';
 import type { RoomwireError } from '../protocol/errors.js';
-import type { RoomMetadata } from '../protocol/rooms-contract.js';
+import type { RoomMetadata } from '../protocol/rooms-model.js';
 import { insist } from './insist.js';
 import { Listeners, Stay } from './stay.js';
 import type { RoomsView } from './types.js';

@@ -5,7 +5,7 @@
  */
 import type { Client, Lock } from '../client/types.js';
 import { RoomwireError } from '../protocol/errors.js';
-import type { LockInfo } from '../protocol/rooms-contract.js';
+import type { LockInfo } from '../protocol/rooms-model.js';
 import { closedRoom, type KeptRoom } from './kept-room.js';
 import { Listeners, Stay } from './stay.js';
 import type { AcquireOptions, LockView } from './types.js';

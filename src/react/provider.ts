@@ -1,7 +1,7 @@
 /** `<RoomwireProvider client={…}>`: the one client of the components under it, and so the one WebSocket. */
 import { createContext, createElement, useContext, useEffect, useRef, useState, type ReactNode } from 'react';
 import type { Client } from '../client/types.js';
-import type { Contract, Shape, ShapeOf } from '../protocol/contract.js';
+import type { Shape, Shaped, ShapeOf } from '../protocol/shape.js';
 import { keptOf, type Kept } from './kept.js';
 import { Stay } from './stay.js';
 import type { ClientSource, Registered } from './types.js';
@@ -50,6 +50,6 @@ export function useKept(): Kept | null {
 }
 
 /** For calls, publishes and whatever the hooks do not show. Null until there is a client. */
-export function useClient<C extends Contract = Registered>(): Client<ShapeOf<C>> | null {
+export function useClient<C extends Shaped = Registered>(): Client<ShapeOf<C>> | null {
   return (useKept()?.client ?? null) as Client<ShapeOf<C>> | null;
 }

@@ -11,9 +11,9 @@ import type {
   RoomState,
   RoomTopics,
 } from '../client/types.js';
-import type { Contract, EventData, EventNames, Shape } from '../protocol/contract.js';
+import type { EventData, EventNames, Shape, Shaped } from '../protocol/shape.js';
 import type { RoomwireError } from '../protocol/errors.js';
-import type { LockInfo, RoomFields } from '../protocol/rooms-contract.js';
+import type { LockInfo, RoomFields } from '../protocol/rooms-model.js';
 
 /**
  * Where an application names its contract once, for all hooks:
@@ -26,7 +26,7 @@ import type { LockInfo, RoomFields } from '../protocol/rooms-contract.js';
 // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- for the application to fill
 export interface Register {}
 
-export type Registered = Register extends { contract: infer C extends Contract } ? C : Contract;
+export type Registered = Register extends { contract: infer C extends Shaped } ? C : Shaped;
 
 /** A client, or how to make one: called once, in the browser, and closed with the provider. */
 export type ClientSource<S extends Shape = Shape> = Client<S> | (() => Client<S>);
