@@ -150,7 +150,7 @@ export function assemble(parts: CoreParts): Core {
     what: { event: AuditEvent | undefined; target?: string | undefined; code: string; reason: string },
   ): void => parts.audit.add({ ...what, address, user: session?.user.id, sid: session?.sid });
   const connectionOwner: ConnectionOwner = {
-    hub,
+    hub: hub.fanOut,
     counters,
     limits,
     pingEvery,

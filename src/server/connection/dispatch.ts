@@ -298,7 +298,7 @@ export class Dispatcher {
         const frame = encode([Op.LATEST, topicName, eventName, slot, data, session.sid]);
         // A slot belongs to its sender: nobody overwrites another's pointer.
         const owner = { sid: session.sid, share: (session.account as Account).values };
-        this.#hub.volatile(topicName, `${eventName}\0${slot}\0${session.sid}`, frame, owner);
+        this.#hub.fanOut.volatile(topicName, `${eventName}\0${slot}\0${session.sid}`, frame, owner);
       };
       if (verdict === true) return set();
       const denied = (): RoomwireError => notYours(session, topicName);

@@ -152,7 +152,7 @@ export class Diagnosis {
 
   /** By session, the oldest first. */
   #spans(name: string, epoch: string | null, who: string): Map<string, Span[]> {
-    const spans = this.#hub.attendance.find({ topic: name, epoch, who });
+    const spans = this.#hub.fanOut.attendance.find({ topic: name, epoch, who });
     const live = this.#registry.get(who);
     for (const session of live === undefined ? this.#registry.ofUser(who) : [live]) {
       const cursor = session.connection?.outbox.cursors.get(name);

@@ -32,7 +32,7 @@ async function read(
   const ring = hub.topic(name)?.ring;
   let chunks;
   try {
-    chunks = await hub.read(name, from, MAX_BYTES);
+    chunks = await hub.fanOut.read(name, from, MAX_BYTES);
   } catch (error) {
     throw new RoomwireError('store_unavailable', undefined, { cause: error });
   }

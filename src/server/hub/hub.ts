@@ -1,32 +1,22 @@
 /**
- * The life of a message: entries queue up during a tick; at its end they are staged in order,
- * committed as one batch, and only then applied: logs grow, replies and cursors change in the
- * entries' order, and each touched topic goes out as one frame, the same bytes for every
- * subscriber. One commit is in flight; later ticks coalesce behind it.
+ * The order of a room server: entries queue up during a tick; at its end they are staged in order, committed as one
+ * batch, and only then applied: logs grow, replies and cursors change in the entries' order, and each touched topic
+ * goes out (fan-out.ts). One commit is in flight; later ticks coalesce behind it.
  */
 import { RoomwireError } from '../../protocol/errors.js';
 import type { Limits } from '../../protocol/limits.js';
 import { isPromise } from '../../store/promise.js';
-import {
-  StoreError,
-  type LogChunk,
-  type MaybePromise,
-  type OpenedStore,
-  type Operation,
-  type Store,
-} from '../../store/store.js';
+import { StoreError, type MaybePromise, type OpenedStore, type Operation, type Store } from '../../store/store.js';
 import type { Transaction } from '../api.js';
 import type { Clock } from '../time/clock.js';
 import type { Counters } from '../watch/counters.js';
-import { addStall, Attendance } from './attendance.js';
-import type { Outbox, OutboxOwner } from './outbox.js';
 import type { Subscriber } from './subscriber.js';
 import { Committer } from './committer.js';
-import { areWhole } from './events-frame.js';
+import { FanOut } from './fan-out.js';
 import { EntryQueue, type Entry, type PublishEntry, type TransactionEntry } from './queue.js';
 import { Rings } from './ring.js';
 import { Stage, Suspended, type StagedTopic } from './stage.js';
-import type { Cursor, SlotOwner, Topic } from './topic.js';
+import type { Topic } from './topic.js';
 import { TopicTable } from './topics.js';
 import { HubTransaction, synchronous, type Effect } from './transaction.js';
 
@@ -39,8 +29,6 @@ interface Staged {
   readonly entry: Entry;
 }
 
-/** Ms one turn may write to sockets that catch up; the rest gets the next turn, and input is read in between. */
-const WRITE_MS = 25;
 /** Ms after a refused commit until the store is asked again, if nothing else asks it. */
 const PROBE_MS = 1_000;
 /** A commit under way for so long is none that is confirmed. */
@@ -71,17 +59,15 @@ export interface HubOptions {
   readonly damaged: (topic: string, from: number) => void;
 }
 
-export class Hub implements OutboxOwner {
+export class Hub {
   readonly #options: HubOptions;
-  readonly counters: Counters;
+  readonly fanOut: FanOut;
+  readonly #counters: Counters;
   readonly #store: Store;
   readonly #rings: Rings;
   readonly #topics: TopicTable;
   readonly #committer: Committer;
   readonly #queue = new EntryQueue();
-  #dirtyOutboxes: Outbox[] = [];
-  /** Topics with new volatile values. */
-  readonly #dirtyVolatile = new Set<Topic>();
   #scheduled = false;
   /** A batch is being staged or committed. */
   #busy = false;
@@ -93,11 +79,10 @@ export class Hub implements OutboxOwner {
   #probing = false;
   #isDeposed = false;
   readonly #idleWaiters: (() => void)[] = [];
-  readonly attendance = new Attendance();
 
   constructor(options: HubOptions) {
     this.#options = options;
-    this.counters = options.counters;
+    this.#counters = options.counters;
     const { store, opened, limits, ringBytes, after, storeFailing } = options;
     this.#store = store;
     // From the clock, not from 0: versions and tokens must grow for clients that outlive this store's memory.
@@ -109,6 +94,16 @@ export class Hub implements OutboxOwner {
       generation: opened.generation,
       rings: this.#rings,
       epochOf: options.epochOf,
+    });
+    this.fanOut = new FanOut({
+      store,
+      topics: this.#topics,
+      limits,
+      counters: options.counters,
+      now: () => options.clock.now(),
+      schedule: () => this.#schedule(),
+      damaged: options.damaged,
+      failed: options.failed,
     });
     this.#committer = new Committer({
       store,
@@ -186,8 +181,7 @@ export class Hub implements OutboxOwner {
           now: clock.now(),
           sessionsIn,
           maxTopics: limits.topics,
-          attendance: this.attendance,
-          setVolatile: (topic, key, frame) => this.volatile(topic, key, frame),
+          fanOut: this.fanOut,
         });
         const result = synchronous(work(tx));
         tx.finish();
@@ -204,73 +198,6 @@ export class Hub implements OutboxOwner {
     return taken;
   }
 
-  /** Sets a volatile slot, of the server's without an owner; a null frame clears it. Throws limit_reached. Only while somebody is there. */
-  volatile(name: string, key: string, frame: Uint8Array | null, owner?: SlotOwner): void {
-    const topic = this.#topics.get(name);
-    if (topic === undefined || topic.cursors.length === 0) return;
-    if (frame === null) return topic.volatile.delete(key);
-    // The server's own are not the clients' to use up.
-    const { slots, slotBytes } = this.#options.limits;
-    if (!topic.volatile.set(key, frame, owner, owner === undefined ? Infinity : slots)) {
-      const most = `topic has its ${slots} volatile slots, or you have ${slotBytes} bytes in slots`;
-      throw new RoomwireError('limit_reached', most);
-    }
-    this.#dirtyVolatile.add(topic);
-    this.#schedule();
-  }
-
-  /** A connection is gone: its cursors leave their topics. */
-  detach(outbox: Outbox, session: Subscriber | undefined, why = 'disconnected'): void {
-    outbox.close();
-    const at = this.#options.clock.now();
-    for (const cursor of outbox.cursors.values()) {
-      if (session !== undefined) this.attendance.ended(cursor, session, { end: cursor.next - 1, why, at });
-      cursor.topic.remove(cursor);
-      this.#topics.settle(cursor.topic);
-    }
-    outbox.cursors.clear();
-  }
-
-  // ---- OutboxOwner ---------------------------------------------------------------------------
-
-  /** What a disk has damaged is read as nothing, which a subscriber is told by a RESET. */
-  read(topic: string, from: number, maxBytes: number): MaybePromise<readonly LogChunk[]> {
-    const chunks = this.#store.read(topic, from, maxBytes);
-    if (!this.#store.durable) return chunks;
-    return isPromise(chunks) ? chunks.then((read) => this.#whole(topic, from, read)) : this.#whole(topic, from, chunks);
-  }
-
-  #whole(topic: string, from: number, chunks: readonly LogChunk[]): readonly LogChunk[] {
-    if (areWhole(chunks, from)) return chunks;
-    this.#options.damaged(topic, from);
-    return [];
-  }
-
-  again(outbox: Outbox): void {
-    outbox.dirty = true;
-    this.#dirtyOutboxes.push(outbox);
-    this.#schedule();
-  }
-
-  reset(cursor: Cursor, from: number): void {
-    this.counters.resets++;
-    const now = this.#options.clock.now();
-    addStall(cursor, { from, since: now, to: cursor.next - 1, until: now, reset: true });
-  }
-
-  stalls(cursor: Cursor): void {
-    const last = cursor.stalls?.at(-1);
-    if (last?.until === null) return;
-    addStall(cursor, { from: cursor.next, since: this.#options.clock.now(), to: null, until: null, reset: false });
-  }
-
-  caughtUp(cursor: Cursor): void {
-    const last = cursor.stalls?.at(-1);
-    if (last?.until !== null) return;
-    last.until = this.#options.clock.now();
-    last.to = cursor.next - 1;
-  }
-
   // ---- the tick ------------------------------------------------------------------------------
 
   #schedule(): void {
@@ -283,11 +210,11 @@ export class Hub implements OutboxOwner {
     this.#scheduled = false;
     try {
       if (!this.#busy && this.#queue.length > 0) this.#runBatch();
-      if (!this.#busy) this.#flushVolatile();
+      if (!this.#busy) this.fanOut.flushVolatile();
     } catch (error) {
       this.#options.failed(error);
     }
-    this.#flushOutboxes();
+    this.fanOut.flush();
   }
 
   #runBatch(): void {
@@ -330,7 +257,7 @@ export class Hub implements OutboxOwner {
     const refused = (error: unknown): void => {
       this.#busy = false;
       this.#committingSince = undefined;
-      this.counters.commitsRefused++;
+      this.#counters.commitsRefused++;
       for (const { entry } of staged) this.#refuse(entry, error);
       this.#probeLater();
       this.#finish();
@@ -347,7 +274,7 @@ export class Hub implements OutboxOwner {
     this.#committingSince = since;
     const done = (): void => {
       this.#committingSince = undefined;
-      this.counters.commit.add(since);
+      this.#counters.commit.add(since);
       this.#apply(stage, staged);
       this.#probeLater();
     };
@@ -393,12 +320,12 @@ export class Hub implements OutboxOwner {
       }
       trimmed(stage);
       for (const entry of staged) this.#applyEntry(entry);
-      for (const { entry, first } of grown) this.#fanOut(entry, first, grown.length === 1);
+      for (const { entry, first } of grown) this.fanOut.grown(entry, first, grown.length === 1);
       for (const { topic } of stage.topics) this.#topics.settle(topic);
     });
     this.#busy = false;
     this.#finish();
-    this.counters.flush.add(since);
+    this.#counters.flush.add(since);
   }
 
   #applyEntry({ publish, topic, offset, effects }: Staged): void {
@@ -418,54 +345,10 @@ export class Hub implements OutboxOwner {
     }
   }
 
-  /** One frame, the same bytes for everyone; whoever is not exactly here catches up from the ring. */
-  #fanOut({ topic, chunks, items }: StagedTopic, first: number, alone: boolean): void {
-    const { cursors } = topic;
-    // Per topic and tick, never per subscriber.
-    this.counters.events += items.length;
-    this.counters.deliveries += items.length * cursors.length;
-    for (const chunk of chunks) {
-      chunk.matched = cursors.length;
-      this.counters.deliveryBytes += chunk.frame.length * cursors.length;
-    }
-    const frame = alone && chunks.length === 1 ? chunks[0]?.frame : undefined;
-    const next = topic.head + 1;
-    // No cursor goes meanwhile: engines report a close later, not from within a send.
-    for (const cursor of cursors) {
-      const { outbox } = cursor;
-      if (frame !== undefined && cursor.next === first && outbox.clear) outbox.sendLive(cursor, frame, next);
-      else outbox.lag(cursor);
-    }
-  }
-
   #finish(): void {
-    if (this.#queue.length > 0 || this.#dirtyVolatile.size > 0) this.#schedule();
-    this.#flushOutboxes();
+    if (this.#queue.length > 0 || this.fanOut.waits) this.#schedule();
+    this.fanOut.flush();
     if (this.#queue.length === 0) for (const waiter of this.#idleWaiters.splice(0)) waiter();
-  }
-
-  #flushVolatile(): void {
-    for (const topic of this.#dirtyVolatile) {
-      for (const cursor of topic.cursors) cursor.outbox.lag(cursor);
-    }
-    this.#dirtyVolatile.clear();
-  }
-
-  #flushOutboxes(): void {
-    const outboxes = this.#dirtyOutboxes;
-    if (outboxes.length === 0) return;
-    // Those that ask again while being written (a spent budget) get the next tick.
-    this.#dirtyOutboxes = [];
-    const deadline = performance.now() + WRITE_MS;
-    for (let i = 0; i < outboxes.length; i++) {
-      const outbox = outboxes[i] as Outbox;
-      // One connection's failure must not keep the others from theirs.
-      this.#run(() => outbox.write());
-      if ((i & 15) !== 15 || performance.now() < deadline) continue;
-      this.#dirtyOutboxes = outboxes.slice(i + 1).concat(this.#dirtyOutboxes);
-      if (this.#dirtyOutboxes.length > 0) this.#schedule();
-      return;
-    }
   }
 
   #refuse(entry: Entry, error: unknown): void {

@@ -1,13 +1,13 @@
 /**
  * A topic is a log, a subscriber is a cursor. The log is `epoch`, `head` and the ring of its latest
  * frames (the rest is in the store); a cursor is a connection's outbox, a topic and the next offset
- * it needs. The set of cursors is the only truth of who is in a topic (rule 1).
+ * it needs. Who is in a topic is the sessions' to say (`Session.topics`); a cursor is the connected part of it.
  */
 import type { Share } from '../gate/budget.js';
 import { Ring } from './ring.js';
 
 /** What a cursor's connection does for it (outbox.ts). */
-export interface Subscriber {
+export interface CursorOutbox {
   /** Nothing waits: a tick's frame may go straight to the socket. */
   readonly clear: boolean;
   sendLive(cursor: Cursor, frame: Uint8Array, next: number): void;
@@ -33,7 +33,7 @@ export type Via = 'subscribed' | 'resumed' | 'reset';
 
 export class Cursor {
   readonly topic: Topic;
-  readonly outbox: Subscriber;
+  readonly outbox: CursorOutbox;
   /** Where it began, and when (store time, ms): what came after is its to get. */
   readonly start: number;
   readonly since: number;
@@ -54,7 +54,7 @@ export class Cursor {
 
   constructor(
     topic: Topic,
-    outbox: Subscriber,
+    outbox: CursorOutbox,
     begin: { readonly start: number; readonly since: number; readonly via: Via },
   ) {
     this.topic = topic;

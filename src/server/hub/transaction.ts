@@ -11,6 +11,7 @@ import { shortened } from '../../protocol/text.js';
 import type { Published, Session, Transaction } from '../api.js';
 import { requireEventData } from '../wire/event-data.js';
 import type { Attendance } from './attendance.js';
+import type { FanOut } from './fan-out.js';
 import type { Outbox } from './outbox.js';
 import type { Attached, Subscriber } from './subscriber.js';
 import { encodeData, itemOf, serverItem } from './events-frame.js';
@@ -30,10 +31,8 @@ export interface TransactionOptions {
   readonly sessionsIn: (topic: string) => readonly Subscriber[];
   /** Topics one session may be in. */
   readonly maxTopics: number;
-  /** Where ended subscriptions are noted. */
-  readonly attendance: Attendance;
-  /** A null frame takes the value away. */
-  readonly setVolatile: (topic: string, key: string, frame: Uint8Array | null) => void;
+  /** Where volatile values go, and ended subscriptions are noted. */
+  readonly fanOut: Pick<FanOut, 'volatile' | 'attendance'>;
 }
 
 export class HubTransaction implements Transaction {
@@ -109,7 +108,7 @@ export class HubTransaction implements Transaction {
     const frame = data === undefined ? null : encode([Op.LATEST, topic, event, slot, data, null]);
     // After the encoder, which refuses what holds itself.
     requireEventData(data);
-    this.effects.push(() => this.#options.setVolatile(topic, `${event}\0${slot}\0`, frame));
+    this.effects.push(() => this.#options.fanOut.volatile(topic, `${event}\0${slot}\0`, frame));
   }
 
   position(topic: string): Position {
@@ -191,7 +190,7 @@ export class HubTransaction implements Transaction {
     if (there.length === 0) return;
     const { topic: loaded } = this.#live.topic(topic);
     const [, until] = this.position(topic);
-    const { attendance } = this.#options;
+    const { attendance } = this.#options.fanOut;
     // Here: REMOVED is made when nothing may throw any more.
     const told = shortened(reason, REASON_LENGTH);
     for (const session of there) {

@@ -101,13 +101,13 @@ export class Sessions {
     session.connection = undefined;
     if (earlier !== undefined) {
       earlier.close('taken_over');
-      hub.detach(earlier.outbox, session);
+      hub.fanOut.detach(earlier.outbox, session);
     }
     session.graceTimer?.cancel();
     session.account?.waiting.delete(session);
     session.connection = connection;
     connection.welcomed(session);
-    if (!isProbe(session)) hub.counters.connected++;
+    if (!isProbe(session)) hub.fanOut.counters.connected++;
     connection.confirmSecret = () => this.#confirm(session, connection, record.secrets[0] as string);
     this.#watchExpiry(session);
     const { address } = connection;
@@ -149,7 +149,7 @@ export class Sessions {
   /** The connection is gone, however that came. */
   closed(connection: SessionConnection, code: number, reason: string): void {
     const { session } = connection;
-    this.#options.hub.detach(connection.outbox, session, endOf(session, code));
+    this.#options.hub.fanOut.detach(connection.outbox, session, endOf(session, code));
     const { address, messages, frames, bytes } = connection;
     const ms = Math.round(connection.age);
     this.#options.log[levelOf(session)](
