@@ -35,19 +35,26 @@ import type {
   User,
 } from './api.js';
 import { Arrivals } from './gate/arrivals.js';
-import { Authenticator, guest } from './gate/auth.js';
+import { Authenticator, bearerOf, guest } from './gate/auth.js';
+import { ownerOf } from './gate/budget.js';
 import type { CallTable, PlainHandler, TransactionHandler } from './calls/table.js';
 import { systemTime, type TimeSource } from './time/clock.js';
 import { Connection } from './connection/connection.js';
-import { chooseSubprotocol, isAllowedOrigin, isLocalHost, isLocalOrigin, isLoopback } from './gate/admission.js';
 import { Audit } from './watch/audit.js';
 import { assemble, type Core } from './core.js';
 import { Counters } from './watch/counters.js';
 import type { HistoryQuery, TopicHistory, TopicList, TopicQuery, TopicReport, WhyReport } from './diagnosis/report.js';
-import { Doorkeeper, type Refusal } from './gate/doorkeeper.js';
+import {
+  chooseSubprotocol,
+  Doorkeeper,
+  isLocalHost,
+  isLocalOrigin,
+  isLoopback,
+  type Refusal,
+} from './gate/doorkeeper.js';
 import { serverItem } from './hub/events-frame.js';
 import type { Hub } from './hub/hub.js';
-import { hashOfData, once, ownerOf, sweepKeys } from './calls/keys.js';
+import { hashOfData, once, sweepKeys } from './calls/keys.js';
 import { limitsOf } from './limits.js';
 import { safe, silent } from './watch/log.js';
 import { OWN_PREFIX, requireName } from './wire/names.js';
@@ -67,7 +74,7 @@ import type { Transport, UpgradeInfo } from './transport/transport.js';
 import type { ResumeHook } from './sessions/welcome.js';
 import { Wheel, type Timer } from './time/wheel.js';
 
-export { isLoopback } from './gate/admission.js';
+export { isLoopback } from './gate/doorkeeper.js';
 export { exchange, ExchangeError, type Exchanged } from './transport/exchange.js';
 export type { ListenOptions, Server, ServerOptions } from './options.js';
 
@@ -386,7 +393,7 @@ class RoomServer implements PluginHost {
     if (this.#guests && !isLocalOrigin(request.headers['origin'] ?? '')) {
       throw new RoomwireError('forbidden', 'guests come from pages of this machine only');
     }
-    const token = bearerOf(request);
+    const token = bearerOf(request.headers['authorization']);
     const backend = token === undefined ? undefined : this.#auth.apiKey(token);
     if (backend !== undefined) return backend;
     if (token === undefined) {
@@ -449,7 +456,7 @@ class RoomServer implements PluginHost {
             else if (this.#guests && !isLocalHost(info.host)) connection.close('forbidden', FOREIGN_HOST);
             else if (this.#guests && !isLocalOrigin(info.origin)) {
               connection.close('forbidden', 'guests come from pages of this machine only');
-            } else if (!isAllowedOrigin(info.origin, info.host, this.#options.admission?.origins)) {
+            } else if (!this.#door.allowsPage(info.origin, info.host)) {
               connection.close('forbidden', 'pages of this origin may not connect');
             } else if (this.#state !== 'open') connection.close('draining');
             return connection;
@@ -637,7 +644,7 @@ class RoomServer implements PluginHost {
   async #answer(received: HttpRequest): Promise<HttpResponse> {
     const address = this.#door.addressOf(received.address, received.headers['x-forwarded-for']);
     const request = { ...received, address };
-    const token = bearerOf(request);
+    const token = bearerOf(request.headers['authorization']);
     const wait = token !== undefined && this.#auth.apiKey(token) !== undefined ? 0 : this.#door.takesRequest(address);
     if (wait > 0) {
       const refusal: Refusal = { status: 429, limit: 'requestsPerSecondPerAddress', retryAfterMs: wait };
@@ -714,10 +721,6 @@ function unreadable(error: unknown, { file }: Store): unknown {
 function guestAt(address: string): HttpCaller {
   const { user } = guest();
   return { kind: 'guest', user, keyOwner: ownerOf(user, true, address) };
-}
-
-function bearerOf({ headers }: HttpRequest): string | undefined {
-  return /^Bearer +(\S+)$/i.exec(headers['authorization'] ?? '')?.[1];
 }
 
 function plain(status: number, body: string): HttpResponse {

@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import t from 'tap';
 import { http } from '../../src/http/http.js';
 import { rooms } from '../../src/rooms/rooms.js';
-import { isLocalHost } from '../../src/server/gate/admission.js';
+import { isLocalHost } from '../../src/server/gate/doorkeeper.js';
 import type { AuditEntry } from '../../src/server/api.js';
 import { roomContract } from '../support/rooms.js';
 import { engine, startServer, type Test } from '../support/server.js';

@@ -10,7 +10,6 @@ import type { Limits } from '../../protocol/limits.js';
 import type { Value } from '../../protocol/frames.js';
 import type { Transaction } from '../api.js';
 import { weigh } from '../gate/budget.js';
-import { networkOf } from '../transport/addresses.js';
 
 export interface KeyRecord {
   /** Of the request's content. */
@@ -51,11 +50,6 @@ function inOrder(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
   const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
   return Object.fromEntries(members.map(([name, member]) => [name, inOrder(member)]));
-}
-
-/** Out of whose bound a user's keys are. A guest is a new user whenever it likes: those of one address share theirs. */
-export function ownerOf(user: { readonly id: string }, isGuest: boolean, address: string): string {
-  return isGuest ? `guests\0${networkOf(address)}` : user.id;
 }
 
 /** A scope's name in the store: of one length, whatever the parts hold. */

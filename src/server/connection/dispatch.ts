@@ -10,7 +10,7 @@ import { Op, type CallOptions, type Position, type Value } from '../../protocol/
 import type { Limits } from '../../protocol/limits.js';
 import { elements, isNil, readInt, readString } from '../../protocol/scan.js';
 import type { Log, Published } from '../api.js';
-import { weigh } from '../gate/budget.js';
+import { ownerOf, weigh } from '../gate/budget.js';
 import type { CallTable } from '../calls/table.js';
 import type { Clock } from '../time/clock.js';
 import type { Connection } from './connection.js';
@@ -19,7 +19,7 @@ import { Deferred, type Work } from './deferred.js';
 import { itemOf } from '../hub/events-frame.js';
 import type { Hub } from '../hub/hub.js';
 import { requireEventBytes } from '../wire/event-data.js';
-import { hashOf, once, ownerOf } from '../calls/keys.js';
+import { hashOf, once } from '../calls/keys.js';
 import { checked } from '../../protocol/validate.js';
 import type { Policy } from '../policy.js';
 import { requireName } from '../wire/names.js';

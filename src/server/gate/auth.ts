@@ -281,3 +281,8 @@ export function guest(): Identity {
     guest: true,
   };
 }
+
+/** The token of an Authorization header. */
+export function bearerOf(authorization = ''): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(authorization)?.[1];
+}

@@ -3,6 +3,7 @@
  * bound, for what waits may be large. Calls, publishes behind a policy and volatile values are taken from one.
  */
 import type { Value } from '../../protocol/frames.js';
+import { networkOf } from '../transport/addresses.js';
 
 /** All users together have so many shares. */
 const SHARES = 8;
@@ -54,4 +55,9 @@ export function weigh(value: Value): number {
   let bytes = 64;
   for (const [name, part] of Object.entries(value)) bytes += 32 + 2 * name.length + weigh(part);
   return bytes;
+}
+
+/** Out of whose bound a user's keys are. A guest is a new user whenever it likes: those of one address share theirs. */
+export function ownerOf(user: { readonly id: string }, isGuest: boolean, address: string): string {
+  return isGuest ? `guests\0${networkOf(address)}` : user.id;
 }

@@ -1,9 +1,10 @@
 /**
- * Who may open one more connection, by address and in all, before anything is known of them but that:
- * counts, rates of upgrades, and a pause for addresses that keep presenting bad tokens.
+ * Who may knock at all, before there is a token: by what a browser says of its page, by address and in all. Counts
+ * connections, has rates for upgrades and requests, and a pause for addresses that keep presenting bad tokens.
  */
+import { SUBPROTOCOL, TOKEN_ITEM_PREFIX } from '../../protocol/frames.js';
 import { anyNumber, knownNames, wholeNumber } from '../../protocol/setting.js';
-import { hopAddress, networkOf, Networks } from '../transport/addresses.js';
+import { hopAddress, isLoopbackAddress, networkOf, Networks } from '../transport/addresses.js';
 import { spend, waitFor } from './rates.js';
 
 /** What keeps outsiders from using the server up before they have said who they are. 0: no limit. */
@@ -72,6 +73,7 @@ const TRY_AGAIN_MS = 1_000;
 export class Doorkeeper {
   readonly limits: Required<Omit<AdmissionOptions, 'trustedProxies' | 'origins'>>;
   readonly #proxies: Networks | undefined;
+  readonly #origins: readonly string[] | undefined;
   readonly #monotonic: () => number;
   readonly #addresses = new Map<string, Known>();
   #connections = 0;
@@ -80,7 +82,7 @@ export class Doorkeeper {
 
   /** Throws a TypeError for a limit that is none, and for a proxy that is no address or network. */
   constructor(options: AdmissionOptions, monotonic: () => number) {
-    const { trustedProxies = [], origins: _origins, ...limits } = options;
+    const { trustedProxies = [], origins, ...limits } = options;
     const given = Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined));
     this.limits = { ...defaultAdmission, ...given };
     knownNames('admission', given, Object.keys(defaultAdmission));
@@ -90,6 +92,7 @@ export class Doorkeeper {
       else wholeNumber(path, value, name === 'tokenChecks' ? 1 : 0);
     }
     this.#monotonic = monotonic;
+    this.#origins = origins;
     if (trustedProxies.length > 0) this.#proxies = new Networks('trustedProxies', trustedProxies);
   }
 
@@ -104,6 +107,12 @@ export class Doorkeeper {
       address = next;
     }
     return address;
+  }
+
+  /** Whether pages of this origin may connect: none at all is no page; a server's own pages always may. */
+  allowsPage(origin: string, host: string): boolean {
+    if (origin === '' || this.#origins === undefined || this.#origins.includes(origin)) return true;
+    return URL.canParse(origin) && host !== '' && new URL(origin).host === host.toLowerCase();
   }
 
   /** Counts an upgrade; undefined lets it in. */
@@ -223,4 +232,40 @@ export class Doorkeeper {
 
 function newcomer(): Known {
   return { connections: 0, upgradesFullAt: 0, badTokensFullAt: 0, requestsFullAt: 0 };
+}
+
+/** RW-CON-2: ours when offered; else the first item that is no token, so that the close code can be read. */
+export function chooseSubprotocol(offered: readonly string[]): string | undefined {
+  if (offered.includes(SUBPROTOCOL)) return SUBPROTOCOL;
+  return offered.find((item) => !item.startsWith(TOKEN_ITEM_PREFIX));
+}
+
+/** Whether only this machine can reach `host`: the one place where guests are let in. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || isLoopbackAddress(host);
+}
+
+/**
+ * Whether a request comes from no web page, or from a page of this machine. Where guests are let in,
+ * others are not: any page that a developer visits could otherwise speak for them.
+ */
+export function isLocalOrigin(origin: string): boolean {
+  if (origin === '') return true;
+  return isLocalName(URL.canParse(origin) ? new URL(origin).hostname : '');
+}
+
+/**
+ * Whether the Host header is a name of this machine. Where guests are let in, a request under another name is a page's
+ * that made its own name lead here (DNS rebinding): to its browser it is no other origin, so it would read all there is.
+ * Programs may send none; a browser always does.
+ */
+export function isLocalHost(host: string): boolean {
+  if (host === '') return true;
+  const name = /^([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{0,5})?$/i.exec(host)?.[1];
+  return name !== undefined && isLocalName(name.toLowerCase());
+}
+
+/** `localhost` and all below it never leave the machine (RFC 6761). */
+function isLocalName(name: string): boolean {
+  return /^(.*\.)?localhost\.?$/.test(name) || isLoopback(name.replace(/^\[(.*)\]$/, '$1'));
 }

@@ -7,7 +7,7 @@ import { TOKEN_ITEM_PREFIX, type Hello } from '../../protocol/frames.js';
 import type { User } from '../api.js';
 import type { UpgradeInfo } from '../transport/transport.js';
 import type { Arrivals } from './arrivals.js';
-import { guest, type Authenticator, type Identity } from './auth.js';
+import { bearerOf, guest, type Authenticator, type Identity } from './auth.js';
 import type { Doorkeeper } from './doorkeeper.js';
 import { PROBE, type OwnKey } from './own-key.js';
 import { tooMany } from './rates.js';
@@ -102,7 +102,7 @@ export class Gate {
 }
 
 function tokenOf(info: UpgradeInfo): string | undefined {
-  const bearer = /^Bearer +(\S+)$/i.exec(info.authorization)?.[1];
+  const bearer = bearerOf(info.authorization);
   if (bearer !== undefined) return bearer;
   const item = info.subprotocols.find((offered) => offered.startsWith(TOKEN_ITEM_PREFIX));
   if (item !== undefined) return item.slice(TOKEN_ITEM_PREFIX.length);

@@ -15,7 +15,7 @@ import {
 } from 'jose';
 import { shortened } from '../../protocol/text.js';
 import type { Log } from '../api.js';
-import { isLoopback } from './admission.js';
+import { isLoopback } from './doorkeeper.js';
 import { exchange } from '../transport/exchange.js';
 import type { Timer } from '../time/wheel.js';
 

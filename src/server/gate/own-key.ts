@@ -6,7 +6,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Session } from '../api.js';
 import { OWN_PREFIX } from '../wire/names.js';
-import type { Identity } from './auth.js';
+import { bearerOf, type Identity } from './auth.js';
 
 export const PROBE: Identity = { user: { id: OWN_PREFIX, name: 'probe' }, expiresAt: null, guest: false };
 
@@ -26,7 +26,8 @@ export class OwnKey {
 
   /** Whether this Authorization header is the probe's. */
   isIn(authorization: string): boolean {
-    return authorization.startsWith('Bearer ') && this.opens(authorization.slice('Bearer '.length));
+    const token = bearerOf(authorization);
+    return token !== undefined && this.opens(token);
   }
 }
 
