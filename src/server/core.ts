@@ -21,7 +21,8 @@ import type { ServerOptions } from './options.js';
 import type { Policy } from './policy.js';
 import { isProbe, type OwnKey } from './gate/own-key.js';
 import type { Rates } from './gate/rates.js';
-import type { Account, SessionRegistry } from './sessions/session.js';
+import type { SessionRegistry } from './sessions/registry.js';
+import type { Account } from './sessions/session.js';
 import { Sessions } from './sessions/life.js';
 import type { TokenCheck } from './gate/token-check.js';
 import { Welcomer } from './sessions/welcome.js';
@@ -89,8 +90,7 @@ export function assemble(parts: CoreParts): Core {
     ringBytes: options.ringBytes ?? RING_BYTES,
     defer: (fn) => void setImmediate(fn),
     after,
-    sessionsIn: (topic) => registry.inTopic(topic),
-    epochOf: (topic) => registry.epochOf(topic),
+    members: registry.members,
     counters,
     failed,
     storeFailing: (error) => {

@@ -54,7 +54,7 @@ import {
 } from './gate/doorkeeper.js';
 import { serverItem } from './hub/events-frame.js';
 import type { Hub } from './hub/hub.js';
-import { hashOfData, once, sweepKeys } from './calls/keys.js';
+import { hashOfData, onceByKey, sweepKeys } from './calls/keys.js';
 import { limitsOf } from './limits.js';
 import { safe, silent } from './watch/log.js';
 import { OWN_PREFIX, requireName } from './wire/names.js';
@@ -65,7 +65,8 @@ import { Policy } from './policy.js';
 import { OwnKey } from './gate/own-key.js';
 import { Probe } from './probe/probe.js';
 import { KeyedRate, Rates, tooMany } from './gate/rates.js';
-import { SessionRegistry, type ServerSession } from './sessions/session.js';
+import { SessionRegistry } from './sessions/registry.js';
+import type { ServerSession } from './sessions/session.js';
 import { answered, pause } from './stopping.js';
 import { TokenCheck } from './gate/token-check.js';
 import { checkEngine, chooseTransport } from './transport/choose.js';
@@ -268,7 +269,7 @@ class RoomServer implements PluginHost {
       // No user's: their ids are never empty.
       const scope = ['publish', '', topic, key, ...keyScope];
       const claim = { scope, hash: hashOfData(decodeScanned(item, 0)), owner };
-      hub.perform((tx) => once(tx, claim, this.limits, () => tx.append(topic, item)), done, failed);
+      hub.perform((tx) => onceByKey(tx, claim, this.limits, () => tx.append(topic, item)), done, failed);
     });
   }
 

@@ -1,7 +1,7 @@
 /**
  * Idempotency keys: the first result of a keyed request is stored in the same transaction as its
- * effect and answers every repetition within `limits.keyTtlMs`.
- * keyed-calls.ts does the same for handlers that take their time.
+ * effect and answers every repetition within `limits.keyTtlMs`. `KeyedCalls` does the same for handlers that take
+ * their time.
  */
 import { createHash } from 'node:crypto';
 import { encode } from '../../protocol/codec.js';
@@ -10,6 +10,8 @@ import type { Limits } from '../../protocol/limits.js';
 import type { Value } from '../../protocol/frames.js';
 import type { Transaction } from '../api.js';
 import { weigh } from '../gate/budget.js';
+import type { Hub } from '../hub/hub.js';
+import type { StoreReply } from './running-call.js';
 
 export interface KeyRecord {
   /** Of the request's content. */
@@ -122,7 +124,7 @@ function timeKey(until: number, id: string): string {
 }
 
 /** Runs `work` unless the key has a result already. */
-export function once<T>(tx: Transaction, { scope, hash, owner }: Claim, limits: KeyLimits, work: () => T): T {
+export function onceByKey<T>(tx: Transaction, { scope, hash, owner }: Claim, limits: KeyLimits, work: () => T): T {
   const id = keyId(scope);
   const known = findKey(tx, id, hash);
   if (known !== undefined) return known.result as T;
@@ -144,4 +146,93 @@ export function sweepKeys(tx: Transaction): boolean {
     count(tx, owner, -weight);
   }
   return rows.length === SWEEP;
+}
+
+/** The result of an atomic call with a key. */
+export class KeyedReply implements StoreReply {
+  readonly id: string;
+  readonly hash: string;
+  readonly #owner: string;
+  readonly #limits: Limits;
+
+  constructor({ scope, hash, owner }: Claim, limits: Limits) {
+    this.id = keyId(scope);
+    this.hash = hash;
+    this.#owner = owner;
+    this.#limits = limits;
+  }
+
+  put(tx: Transaction, result: unknown): void {
+    const { hash } = this;
+    const until = tx.now + this.#limits.keyTtlMs;
+    putKey(tx, this.id, { hash, owner: this.#owner, until, result: result ?? null }, this.#limits);
+  }
+}
+
+/**
+ * Calls of handlers that are no single transaction: the key is claimed before the handler runs and its result stored
+ * after. A repetition meanwhile waits for the same run; one after a crash in between learns `outcome_unknown`, for nobody
+ * knows how far the handler came.
+ */
+export class KeyedCalls {
+  readonly #hub: Hub;
+  readonly #limits: Limits;
+  /** Runs of this process by key. */
+  readonly #running = new Map<string, Promise<unknown>>();
+
+  constructor(hub: Hub, limits: Limits) {
+    this.#hub = hub;
+    this.#limits = limits;
+  }
+
+  /** Handlers that run. */
+  get size(): number {
+    return this.#running.size;
+  }
+
+  run({ scope, hash, owner }: Claim, handler: () => Promise<unknown>): Promise<unknown> {
+    const id = keyId(scope);
+    return new Promise((resolve, reject) => {
+      this.#hub.perform(
+        (tx) => {
+          const known = findKey(tx, id, hash);
+          if (known !== undefined) return { record: known, isOurs: false };
+          const record = { hash, owner, until: tx.now + this.#limits.keyTtlMs };
+          putKey(tx, id, record, this.#limits);
+          return { record, isOurs: true };
+        },
+        ({ record, isOurs }: { readonly record: KeyRecord; readonly isOurs: boolean }) => {
+          if ('result' in record) return resolve(record.result);
+          // In the block of the commit: whoever finds the claim finds the run.
+          if (isOurs) this.#running.set(id, this.#run(id, record, handler));
+          const run = this.#running.get(id);
+          if (run === undefined) return reject(new RoomwireError('outcome_unknown'));
+          run.then(resolve, reject);
+        },
+        reject,
+      );
+    });
+  }
+
+  async #run(id: string, record: KeyRecord, handler: () => Promise<unknown>): Promise<unknown> {
+    const write = (work: (tx: Transaction) => void): Promise<unknown> =>
+      this.#hub
+        // A claim may have expired meanwhile, and the key be another call's.
+        .transact((tx) => tx.get<KeyRecord>('keys', id)?.until === record.until && work(tx))
+        // Refused: the answer stands, and a repetition will learn that the outcome is not known.
+        .catch(() => undefined);
+    try {
+      const result = (await handler()) ?? null;
+      // Or it could be neither kept nor told, and its repetitions would never learn that it failed.
+      encode(result, { name: 'reply', level: 1 });
+      await write((tx) => fillKey(tx, id, record, result));
+      return result;
+    } catch (error) {
+      // It failed and says so: the same key may be tried again.
+      await write((tx) => dropKey(tx, id, record));
+      throw error;
+    } finally {
+      this.#running.delete(id);
+    }
+  }
 }

@@ -9,14 +9,13 @@ import { refusal } from '../wire/refusal.js';
 import { RoomwireError } from '../../protocol/errors.js';
 import type { Value } from '../../protocol/frames.js';
 import type { Limits } from '../../protocol/limits.js';
-import type { AtomicHandler, AtomicOptions, CallContext, CallRule, Later, Log, Transaction, User } from '../api.js';
+import type { AtomicHandler, AtomicOptions, CallContext, CallRule, Later, Log, User } from '../api.js';
 import type { Counters } from '../watch/counters.js';
 import type { Hub } from '../hub/hub.js';
 import { ownerOf } from '../gate/budget.js';
-import { KeyedCalls } from './keyed-calls.js';
 import { allYes } from '../policy.js';
-import { findKey, hashOf, keyId, putKey, type Claim } from './keys.js';
-import { HandlerContext, LaterAnswer, RunningCall, type Incoming, type StoreReply } from './running-call.js';
+import { findKey, hashOf, KeyedCalls, KeyedReply, type Claim } from './keys.js';
+import { HandlerContext, LaterAnswer, RunningCall, type Incoming } from './running-call.js';
 import { synchronous } from '../hub/transaction.js';
 import { checked } from '../../protocol/validate.js';
 import type { MaybePromise } from '../../store/store.js';
@@ -211,27 +210,6 @@ export class CallTable {
     const context = new HandlerContext(running, this.#options.context);
     const run = (): unknown => handler(context as unknown as Parameters<PlainHandler>[0]);
     return claim === undefined ? run() : this.#keyed.run(claim, async () => run());
-  }
-}
-
-/** The result of an atomic call with a key. */
-class KeyedReply implements StoreReply {
-  readonly id: string;
-  readonly hash: string;
-  readonly #owner: string;
-  readonly #limits: Limits;
-
-  constructor({ scope, hash, owner }: Claim, limits: Limits) {
-    this.id = keyId(scope);
-    this.hash = hash;
-    this.#owner = owner;
-    this.#limits = limits;
-  }
-
-  put(tx: Transaction, result: unknown): void {
-    const { hash } = this;
-    const until = tx.now + this.#limits.keyTtlMs;
-    putKey(tx, this.id, { hash, owner: this.#owner, until, result: result ?? null }, this.#limits);
   }
 }
 

@@ -19,7 +19,7 @@ import { Deferred, type Work } from './deferred.js';
 import { itemOf } from '../hub/events-frame.js';
 import type { Hub } from '../hub/hub.js';
 import { requireEventBytes } from '../wire/event-data.js';
-import { hashOf, once } from '../calls/keys.js';
+import { hashOf, onceByKey } from '../calls/keys.js';
 import { checked } from '../../protocol/validate.js';
 import type { Policy } from '../policy.js';
 import { requireName } from '../wire/names.js';
@@ -262,7 +262,7 @@ export class Dispatcher {
     if (!pending.take(item.length)) return failed(tooMany(WAITING_MS, 'too much of yours waits'));
     const give = (): void => pending.give(item.length);
     this.#hub.perform(
-      (tx) => once(tx, claim, this.#limits, () => tx.append(topic, item)),
+      (tx) => onceByKey(tx, claim, this.#limits, () => tx.append(topic, item)),
       (published) => {
         give();
         done(published);

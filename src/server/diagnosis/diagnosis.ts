@@ -5,7 +5,8 @@
 import { RoomwireError } from '../../protocol/errors.js';
 import type { Hub } from '../hub/hub.js';
 import type { Policy } from '../policy.js';
-import type { ServerSession, SessionRegistry } from '../sessions/session.js';
+import type { SessionRegistry } from '../sessions/registry.js';
+import type { ServerSession } from '../sessions/session.js';
 import { historyOf } from './history.js';
 import { spanOf, type Span } from '../hub/attendance.js';
 import { similarNames } from './similar.js';
@@ -58,7 +59,7 @@ export class Diagnosis {
   async topic(name: string): Promise<TopicReport> {
     const known = this.#isKnown(name);
     const [epoch, head] = known ? await this.#hub.transact((tx) => tx.position(name)) : ['', 0];
-    const sessions = this.#registry.inTopic(name);
+    const sessions = this.#registry.members.in(name);
     const exists = head > 0 || sessions.length > 0;
     const report = {
       topic: name,
@@ -92,7 +93,7 @@ export class Diagnosis {
       // Not itself: a publish to a misspelt name puts that in memory.
       if (topic !== name && samples.push(topic) === SAMPLES) break;
     }
-    const isEmpty = (topic: string): number => (this.#registry.inTopic(topic).length > 0 ? 0 : 1);
+    const isEmpty = (topic: string): number => (this.#registry.members.in(topic).length > 0 ? 0 : 1);
     // Where somebody is comes first: one that was misspelt before is there as well.
     const similar = similarNames(name, this.#hub.topicNames(), SIMILAR_LOOKED_AT)
       .sort((a, b) => isEmpty(a) - isEmpty(b))

@@ -10,7 +10,7 @@ import { StoreError, type MaybePromise, type OpenedStore, type Operation, type S
 import type { Transaction } from '../api.js';
 import type { Clock } from '../time/clock.js';
 import type { Counters } from '../watch/counters.js';
-import type { Subscriber } from './subscriber.js';
+import type { Membership } from './subscriber.js';
 import { Committer } from './committer.js';
 import { FanOut } from './fan-out.js';
 import { EntryQueue, type Entry, type PublishEntry, type TransactionEntry } from './queue.js';
@@ -45,9 +45,7 @@ export interface HubOptions {
   readonly defer: (fn: () => void) => void;
   /** Runs `fn` after `ms`. */
   readonly after: (ms: number, fn: () => void) => void;
-  readonly sessionsIn: (topic: string) => readonly Subscriber[];
-  /** The epoch that those who are in a topic were told. */
-  readonly epochOf: (topic: string) => string | undefined;
+  readonly members: Membership;
   readonly counters: Counters;
   /** A bug: something threw that must not. */
   readonly failed: (error: unknown) => void;
@@ -93,7 +91,7 @@ export class Hub {
       store,
       generation: opened.generation,
       rings: this.#rings,
-      epochOf: options.epochOf,
+      epochOf: (topic) => options.members.epochOf(topic),
     });
     this.fanOut = new FanOut({
       store,
@@ -174,12 +172,12 @@ export class Hub {
 
   /** Like `transact`, but `done` runs in the block of the transaction's own effects, before the batch's events go out (rule 1). */
   perform<T>(work: (tx: HubTransaction) => T, done: (result: T) => void, failed: (error: unknown) => void): void {
-    const { clock, sessionsIn, limits } = this.#options;
+    const { clock, members, limits } = this.#options;
     this.#enqueue({
       stage: (stage) => {
         const tx = new HubTransaction(stage, {
           now: clock.now(),
-          sessionsIn,
+          members,
           maxTopics: limits.topics,
           fanOut: this.fanOut,
         });

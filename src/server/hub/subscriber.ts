@@ -16,3 +16,10 @@ export interface Subscriber extends Session {
   /** In the block of a commit's effects. False when it was not there. */
   leave(topic: string): boolean;
 }
+
+/** Who is in which topic, connected or not. */
+export interface Membership {
+  in(topic: string): readonly Subscriber[];
+  /** The epoch that was told to those who are in the topic. */
+  epochOf(topic: string): string | undefined;
+}

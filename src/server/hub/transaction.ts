@@ -13,7 +13,7 @@ import { requireEventData } from '../wire/event-data.js';
 import type { Attendance } from './attendance.js';
 import type { FanOut } from './fan-out.js';
 import type { Outbox } from './outbox.js';
-import type { Attached, Subscriber } from './subscriber.js';
+import type { Attached, Membership, Subscriber } from './subscriber.js';
 import { encodeData, itemOf, serverItem } from './events-frame.js';
 import type { Stage } from './stage.js';
 import { Cursor, type Topic } from './topic.js';
@@ -27,8 +27,8 @@ export type Effect = () => void;
 export interface TransactionOptions {
   /** Store time, ms. */
   readonly now: number;
-  /** The sessions in a topic, connected or not, as of the last commit. */
-  readonly sessionsIn: (topic: string) => readonly Subscriber[];
+  /** As of the last commit. */
+  readonly members: Membership;
   /** Topics one session may be in. */
   readonly maxTopics: number;
   /** Where volatile values go, and ended subscriptions are noted. */
@@ -177,7 +177,7 @@ export class HubTransaction implements Transaction {
   dropTopic(topic: string, why: { readonly code: ErrorName; readonly reason: string }): void {
     const { topic: dropped } = this.#live.topic(topic);
     const { sessions } = this.#live;
-    const there = new Set([...this.#options.sessionsIn(topic), ...sessions.entering(topic)]);
+    const there = new Set([...this.#options.members.in(topic), ...sessions.entering(topic)]);
     this.#remove([...there], topic, errors[why.code], why.reason);
     this.#live.drop(topic);
     this.effects.push(() => {

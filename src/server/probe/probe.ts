@@ -6,7 +6,7 @@
 import type { Delivery, DeliveryStage } from '../api.js';
 import { serverItem } from '../hub/events-frame.js';
 import type { Hub } from '../hub/hub.js';
-import type { SessionRegistry } from '../sessions/session.js';
+import type { SessionRegistry } from '../sessions/registry.js';
 import type { Timer } from '../time/wheel.js';
 import { ProbeClient } from './client.js';
 import type { OwnKey } from '../gate/own-key.js';

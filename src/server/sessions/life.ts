@@ -10,7 +10,8 @@ import type { Arrivals } from '../gate/arrivals.js';
 import type { Authenticator } from '../gate/auth.js';
 import type { Hub } from '../hub/hub.js';
 import { isProbe } from '../gate/own-key.js';
-import { ServerSession, type SessionConnection, type SessionRecord, type SessionRegistry } from './session.js';
+import { ServerSession, type SessionConnection, type SessionRecord } from './session.js';
+import type { SessionRegistry } from './registry.js';
 import { tooMany } from '../gate/rates.js';
 import type { TokenCheck } from '../gate/token-check.js';
 import type { Timer } from '../time/wheel.js';
@@ -54,7 +55,7 @@ export class Sessions {
     const { hub, registry } = this.#options;
     for await (const [sid, record] of this.#pages<SessionRecord>('sessions')) {
       if (!isRecord(record)) throw new TypeError(`the session ${JSON.stringify(sid)} makes no sense`);
-      const session = new ServerSession(registry, sid, record);
+      const session = new ServerSession(registry.members, sid, record);
       registry.add(session);
       this.#startGrace(session);
     }

@@ -9,11 +9,11 @@ import type { User } from '../api.js';
 import type { CloseName } from '../../protocol/codes.js';
 import type { RoomwireError } from '../../protocol/errors.js';
 import type { Value } from '../../protocol/frames.js';
-import type { Limits } from '../../protocol/limits.js';
-import { Budget, Share } from '../gate/budget.js';
+import type { Share } from '../gate/budget.js';
 import type { Outbox } from '../hub/outbox.js';
 import type { Subscriber } from '../hub/subscriber.js';
 import type { Spender } from '../gate/rates.js';
+import type { Members } from './members.js';
 import type { Timer } from '../time/wheel.js';
 import type { UpgradeInfo } from '../transport/transport.js';
 
@@ -79,9 +79,6 @@ export function opens(record: Pick<SessionRecord, 'secrets'>, secret: string): b
   });
 }
 
-/** Kicked sessions that are remembered; more, and the oldest are forgotten (rule 4). */
-const KICKED = 10_000;
-
 /** What the sessions of one user share. */
 export interface Account extends Spender {
   readonly sessions: ServerSession[];
@@ -98,8 +95,9 @@ export interface Account extends Spender {
 export class ServerSession implements Subscriber, Spender {
   readonly sid: string;
   buckets: number[] | undefined;
+  /** The truth of its membership; changed through `enter` and `leave` alone. */
   readonly topics = new Set<string>();
-  readonly #registry: SessionRegistry;
+  readonly #members: Members<ServerSession>;
   #sidBytes: Uint8Array | undefined;
   record: SessionRecord;
   /** Undefined until it is in the registry. */
@@ -112,8 +110,8 @@ export class ServerSession implements Subscriber, Spender {
   graceTimer: Timer | undefined;
   expiryTimer: Timer | undefined;
 
-  constructor(registry: SessionRegistry, sid: string, record: SessionRecord) {
-    this.#registry = registry;
+  constructor(members: Members<ServerSession>, sid: string, record: SessionRecord) {
+    this.#members = members;
     this.sid = sid;
     this.record = record;
   }
@@ -134,144 +132,13 @@ export class ServerSession implements Subscriber, Spender {
   /** `epoch`: the topic's, where it is known. */
   enter(topic: string, epoch: string | undefined): void {
     this.topics.add(topic);
-    this.#registry.entered(this, topic, epoch);
+    this.#members.entered(this, topic, epoch);
   }
 
   /** False when it was not there. */
   leave(topic: string): boolean {
     if (!this.topics.delete(topic)) return false;
-    this.#registry.left(this, topic);
+    this.#members.left(this, topic);
     return true;
-  }
-}
-
-interface InTopic {
-  readonly sessions: Set<ServerSession>;
-  epoch: string | undefined;
-}
-
-/** All sessions of this server, by id, by user and by topic. */
-export class SessionRegistry {
-  readonly #bySid = new Map<string, ServerSession>();
-  readonly #byUser = new Map<string, Account>();
-  readonly #byTopic = new Map<string, InTopic>();
-  /** Of users whose last session ended just now: who says BYE and comes back goes on from there. */
-  readonly #left = new Map<string, Account>();
-  readonly #pending: Budget;
-  readonly #values: Budget;
-  /** Sessions ended by the server within what would have been their grace: who holds their secret may not know it yet. */
-  readonly #kicked = new Map<string, Pick<SessionRecord, 'secrets'>>();
-
-  constructor({ pendingBytes, slotBytes }: Pick<Limits, 'pendingBytes' | 'slotBytes'>) {
-    this.#pending = new Budget(pendingBytes);
-    this.#values = new Budget(slotBytes);
-  }
-
-  get size(): number {
-    return this.#bySid.size;
-  }
-
-  get(sid: string): ServerSession | undefined {
-    return this.#bySid.get(sid);
-  }
-
-  all(): IterableIterator<ServerSession> {
-    return this.#bySid.values();
-  }
-
-  add(session: ServerSession): void {
-    if (this.#bySid.has(session.sid)) return;
-    this.#bySid.set(session.sid, session);
-    const { id } = session.user;
-    let account = this.#byUser.get(id);
-    if (account === undefined) {
-      account = this.#left.get(id) ?? this.#newAccount();
-      this.#left.delete(id);
-      this.#byUser.set(id, account);
-    }
-    account.sessions.push(session);
-    session.account = account;
-  }
-
-  #newAccount(): Account {
-    const [pending, values] = [new Share(this.#pending), new Share(this.#values)];
-    return { sessions: [], waiting: new Set(), pending, values, ends: 0, buckets: undefined };
-  }
-
-  get users(): number {
-    return this.#byUser.size;
-  }
-
-  /** Sessions of a user, also those in their grace. */
-  ofUser(userId: string): readonly ServerSession[] {
-    return this.#byUser.get(userId)?.sessions ?? [];
-  }
-
-  remove(session: ServerSession): void {
-    for (const topic of session.topics) this.left(session, topic);
-    session.topics.clear();
-    session.ended = true;
-    if (!this.#bySid.delete(session.sid)) return;
-    const account = session.account as Account;
-    const { sessions, waiting } = account;
-    const { id } = session.user;
-    sessions.splice(sessions.indexOf(session), 1);
-    waiting.delete(session);
-    if (sessions.length > 0) return;
-    account.ends++;
-    this.#byUser.delete(id);
-    this.#left.set(id, account);
-  }
-
-  /** Their buckets are full again. False while something of theirs goes on: the next time. `ends`: the account's, since when nobody came. */
-  forgetUser(userId: string, ends: number): boolean {
-    const account = this.#left.get(userId);
-    if (account?.ends !== ends) return true;
-    if (account.pending.bytes > 0) return false;
-    this.#left.delete(userId);
-    return true;
-  }
-
-  rememberKicked(sid: string, secrets: readonly string[]): void {
-    this.#kicked.set(sid, { secrets });
-    if (this.#kicked.size > KICKED) this.#kicked.delete(this.#kicked.keys().next().value as string);
-  }
-
-  forgetKicked(sid: string): void {
-    this.#kicked.delete(sid);
-  }
-
-  /** Whether this ticket's session was kicked while nobody could be told (RW-SES-10). */
-  wasKicked(sid: string, secret: string): boolean {
-    const record = this.#kicked.get(sid);
-    return record !== undefined && opens(record, secret);
-  }
-
-  /** How many connections a user has. */
-  connectedOf(userId: string): number {
-    const account = this.#byUser.get(userId);
-    return account === undefined ? 0 : account.sessions.length - account.waiting.size;
-  }
-
-  inTopic(topic: string): readonly ServerSession[] {
-    return [...(this.#byTopic.get(topic)?.sessions ?? [])];
-  }
-
-  /** The epoch that was told to those who are in the topic, connected or not. */
-  epochOf(topic: string): string | undefined {
-    return this.#byTopic.get(topic)?.epoch;
-  }
-
-  entered(session: ServerSession, topic: string, epoch: string | undefined): void {
-    let found = this.#byTopic.get(topic);
-    if (found === undefined) this.#byTopic.set(topic, (found = { sessions: new Set(), epoch }));
-    found.epoch ??= epoch;
-    found.sessions.add(session);
-  }
-
-  left(session: ServerSession, topic: string): void {
-    const found = this.#byTopic.get(topic);
-    found?.sessions.delete(session);
-    if (found?.sessions.size === 0) this.#byTopic.delete(topic);
   }
 }

@@ -26,8 +26,8 @@ import {
   ServerSession,
   type SessionConnection,
   type SessionRecord,
-  type SessionRegistry,
 } from './session.js';
+import type { SessionRegistry } from './registry.js';
 import { PROBE } from '../gate/own-key.js';
 import type { Sessions } from './life.js';
 
@@ -143,7 +143,7 @@ export class Welcomer {
   }
 
   #begin(identity: Identity, hello: Hello): ServerSession {
-    return new ServerSession(this.#options.registry, newSid(), this.#record(identity, hello, []));
+    return new ServerSession(this.#options.registry.members, newSid(), this.#record(identity, hello, []));
   }
 
   #record(identity: Identity, hello: Hello, secrets: readonly string[]): SessionRecord {
