@@ -6,6 +6,7 @@ import t from 'tap';
 import { environmentSeed } from '../random.js';
 import { engine, storeName } from '../support/server.js';
 import { runChain } from './chain.js';
+import { corruptions, findsAll } from './corruptions.js';
 
 const store = storeName === 'lmdb' ? 'lmdb' : 'memory';
 
@@ -26,11 +27,14 @@ t.test('nothing is lost or doubled through faults and kill -9', async (t) => {
     strikes: 40,
     leaves: 3,
   });
-  const { deliveries, acknowledged, lost, doubled, complaints, resets, kills, did, seconds } = result;
+  const { history, deliveries, acknowledged, lost, doubled, complaints, resets, kills, did, seconds } = result;
   t.comment(`${deliveries} deliveries, ${acknowledged} acknowledged, ${resets} resets, ${seconds.toFixed(1)} s`, did);
   t.strictSame(complaints, [], `SEED=${seed}`);
   t.match({ lost, doubled, kills }, { lost: 0, doubled: 0, kills: 2 });
   // A store that keeps everything has no gap to tell of; one that forgets must tell.
   if (store === 'lmdb') t.equal(resets, 0);
   else t.ok(resets > 0);
+  await t.test('the checker finds whatever is spoilt in that history', async (t) =>
+    findsAll(t, history, corruptions.delivery, seed),
+  );
 });

@@ -1,18 +1,17 @@
 /**
  * Publishers and subscribers (the real SDK), of plain topics and in rooms, through the fault proxy, against a server that
- * is killed and started again while they work. All that each of them was told is recorded; history.ts judges it, and
- * room-truth.ts the rooms. Ends when every publish was answered and every subscriber stands at the last event: bounded
+ * is killed and started again while they work. All that each of them was told is recorded, and judged. Ends when every publish was answered and every subscriber stands at the last event: bounded
  * by counts.
  */
-import { WebSocket } from 'ws';
-import { connect, type Client, type RoomwireError } from '../../src/client/node.js';
+import type { Client, LockInfo, Member, RoomwireError } from '../../src/client/node.js';
 import { random as seeded, type Random } from '../random.js';
 import { tokenFor } from '../support/tokens.js';
 import { Child, fixedPort, type EngineName, type StoreName } from './child.js';
 import { FaultProxy, type Did } from './fault-proxy.js';
-import { checkDelivery, type At, type DeliveryVerdict, type Write } from './history.js';
-import { comings, differences } from './room-truth.js';
-import { EVENT, RoomView, View, type Payload, type ViewHooks } from './view.js';
+import { check, type Verdict } from './checker.js';
+import { DISCONNECTED, roomOf, type At, type EntryOf, type History } from './history.js';
+import { codeOf, Recorder } from './recorder.js';
+import { RoomView, View } from './view.js';
 import { within } from './within.js';
 
 export interface ChainOptions {
@@ -39,13 +38,15 @@ export interface ChainOptions {
   readonly progress?: (line: string) => void;
 }
 
-export interface ChainResult extends DeliveryVerdict {
+export interface ChainResult extends Verdict {
+  readonly history: History;
   readonly seed: number;
   readonly did: Did;
   readonly kills: number;
   readonly seconds: number;
 }
 
+const EVENT = 'message';
 /** Publishes of one publisher that wait for their answers. */
 const WINDOW = 32;
 /** Longer than any fault: nothing but a loss makes a wait this long. */
@@ -72,16 +73,12 @@ interface Writer {
 class Chain {
   readonly #options: ChainOptions;
   readonly #random: Random;
-  readonly #clients = new Set<Client>();
+  readonly #recorder = new Recorder();
   readonly #views: View[] = [];
-  readonly #writes: Write[] = [];
-  /** What no history shows: a client that gave up, a subscription that ended. */
-  readonly #problems: string[] = [];
   #child!: Child;
   #proxy!: FaultProxy;
   #instance = 0;
-  #acks = 0;
-  #deliveries = 0;
+  #answers = 0;
   #killing: Promise<void> | undefined;
   #kills = 0;
   readonly #killAt: number[] = [];
@@ -126,24 +123,16 @@ class Chain {
     this.#proxy = await FaultProxy.start({ target: port, random: this.#random });
 
     const names = Array.from({ length: topics }, (_, i) => (i < rooms ? `room:${i}` : `chat:${i}`));
-    const hooks: ViewHooks = {
-      delivered: () => this.#delivered(),
-      problem: (text) => this.#problems.push(text),
-      forgets: store !== 'lmdb',
-    };
     for (let i = 0; i < subscribers; i++) {
       const name = `s${i}`;
-      const views = names.map((topic) => View.of(name, topic, hooks));
-      this.#views.push(...views);
+      const views = names.map((topic) => this.#view(name, topic));
       this.#listeners.push({ client: await this.#listen(name, views), views, name });
     }
     const writers: Writer[] = [];
     for (let i = 0; i < publishers; i++) {
       const [name, topic] = [`p${i}`, names[i % topics] as string];
-      const view = View.of(name, topic, hooks);
-      this.#views.push(view);
       // Some publish without keys: what they are not told of may have happened, once.
-      writers.push({ client: await this.#listen(name, [view]), topic, name, keyed: i % 4 !== 3 });
+      writers.push({ client: await this.#listen(name, [this.#view(name, topic)]), topic, name, keyed: i % 4 !== 3 });
     }
 
     const writes = publishers * events;
@@ -157,75 +146,51 @@ class Chain {
     await this.#killing;
     await Promise.all(this.#replacing);
     this.#proxy.calm();
-    const heads: Record<string, At> = {};
+    const heads = new Map<string, At>();
     await Promise.all(
       names.map(async (topic, i) => {
-        const { client } = writers.find((writer) => writer.topic === topic) ?? {};
-        if (client === undefined) throw new Error(`nobody publishes to ${topic}`);
-        const options = { key: `end-${i}`, timeoutMs: PATIENCE_MS };
-        const publish = () => streamOf(client, topic).publish(EVENT, { w: 'end', s: 0 }, options);
-        const { epoch, offset } = await publish().catch(async (error: unknown) => {
-          // It had nothing more to say when the server forgot the room: it is joining it again.
-          if (!NOT_THERE.has((error as RoomwireError).name)) throw error;
-          await within(PATIENCE_MS, () => client.room(topic.slice('room:'.length)).state.get().status === 'joined');
-          return publish();
-        });
-        heads[topic] = [epoch, offset];
-        this.#writes.push({ topic, writer: 'end', seq: 0, ack: [epoch, offset] });
+        const writer = writers.find((one) => one.topic === topic);
+        if (writer === undefined) throw new Error(`nobody publishes to ${topic}`);
+        heads.set(topic, await this.#publishLast(writer, `end-${i}`));
       }),
     );
-    const behind = (): View[] =>
-      this.#views.filter(({ at, record }) => {
-        const [epoch, offset] = heads[record.topic] as At;
-        return at?.[0] !== epoch || at[1] < offset;
-      });
-    // Whoever does not come so far is judged as it is.
-    await within(PATIENCE_MS, () => behind().length === 0).catch(() => undefined);
-    if (this.#child.crashed) this.#problems.push('the server ended by itself');
-
-    await this.#checkRooms(port);
-
-    const verdict = checkDelivery({
-      writes: this.#writes,
-      subscribers: this.#views.map(({ record }) => record),
-      heads,
-      forgets: store !== 'lmdb',
-    });
-    return {
-      ...verdict,
-      complaints: [...this.#problems, ...verdict.complaints],
-      complaintCount: verdict.complaintCount + this.#problems.length,
-      seed,
-      did: this.#proxy.did,
-      kills: this.#kills,
-      seconds: (performance.now() - began) / 1000,
+    const behind = ({ at, topic }: View): boolean => {
+      const [epoch, offset] = heads.get(topic) as At;
+      return at?.[0] !== epoch || at[1] < offset;
     };
+    // Whoever does not come so far is judged as it is.
+    await within(PATIENCE_MS, () => !this.#views.some(behind)).catch(() => undefined);
+    for (const [topic, at] of heads) this.#recorder.note({ kind: 'head', topic, at });
+    if (this.#child.crashed) this.#recorder.problem('the server ended by itself');
+    await this.#noteRooms(port);
+    const { history } = this.#recorder;
+    const seconds = (performance.now() - began) / 1000;
+    return { ...check(history), history, seed, did: this.#proxy.did, kills: this.#kills, seconds };
   }
 
   async stop(): Promise<void> {
     await Promise.allSettled([this.#killing, ...this.#replacing]);
-    for (const client of this.#clients) client.close();
+    this.#recorder.closeAll();
     await this.#proxy?.close();
     await this.#child?.kill();
   }
 
   async #connect(name: string): Promise<Client> {
     const token = await tokenFor(name);
-    const client = connect(`ws://127.0.0.1:${this.#proxy.port}`, {
-      WebSocket,
+    return this.#recorder.connect(name, `ws://127.0.0.1:${this.#proxy.port}`, {
       token: () => token,
       instance: `${name}-${this.#instance++}`,
       grace: 120_000,
       callTimeoutMs: PATIENCE_MS,
-      backoff: { baseMs: 5, maxMs: 100 },
       random: () => this.#random.next(),
-      onError: (error) => this.#problems.push(`${name}: ${String(error)}`),
     });
-    this.#clients.add(client);
-    client.state.subscribe(({ status, reason }) => {
-      if (status === 'refused') this.#problems.push(`${name} was refused for good: ${reason?.code} ${reason?.message}`);
-    });
-    return client;
+  }
+
+  #view(name: string, topic: string): View {
+    const Kind = topic.startsWith('room:') ? RoomView : View;
+    const view = new Kind(name, topic, this.#recorder, () => this.#delivered());
+    this.#views.push(view);
+    return view;
   }
 
   /** A new client that goes on where `views` stand. */
@@ -236,39 +201,50 @@ class Chain {
   }
 
   /** In the end each member has the room as the server has it; what still changes then are leases that end. */
-  async #checkRooms(port: number): Promise<void> {
+  async #noteRooms(port: number): Promise<void> {
     const views = this.#views.filter((view) => view instanceof RoomView);
     if (views.length === 0) return;
-    const token = await tokenFor(views[0]?.record.name as string);
+    const headers = { authorization: `Bearer ${await tokenFor((views[0] as View).who)}` };
+    const ask = async <T>(path: string): Promise<T> => {
+      const response = await fetch(`http://127.0.0.1:${port}/api/rooms/${path}`, { headers });
+      if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+      return (await response.json()) as T;
+    };
+    const look = async (room: string): Promise<EntryOf<'room'>[]> => {
+      const { room: metadata, memberCount, holders } = await ask<Snapshot>(room);
+      const { members } = await ask<{ members: readonly Member[] }>(`${room}/members`);
+      const { presenter, host } = holders;
+      const locks = Object.fromEntries(holders.locks.map((lock) => [lock.target, lock]));
+      const truth = { status: 'joined', metadata, members, memberCount, complete: true, locks, presenter, host };
+      const shown = views.filter((view) => roomOf(view.topic) === room);
+      return [
+        { kind: 'room', who: null, room, state: plain(truth) },
+        ...shown.map(({ who, room: seen }) => ({ kind: 'room' as const, who, room, state: plain(seen?.state.get()) })),
+      ];
+    };
     const deadline = performance.now() + PATIENCE_MS / 3;
-    let found: string[];
-    do found = await differences(views, `http://127.0.0.1:${port}`, token);
-    while (found.length > 0 && performance.now() < deadline);
-    this.#problems.push(...found, ...comings(views));
+    let found: EntryOf<'room'>[];
+    do found = (await Promise.all([...new Set(views.map(({ topic }) => roomOf(topic)))].map(look))).flat();
+    while (check(found).findings.length > 0 && performance.now() < deadline);
+    for (const entry of found) this.#recorder.note(entry);
   }
 
-  async #publishAll(writer: Writer): Promise<void> {
-    const { client, topic, name, keyed } = writer;
+  async #publishAll({ client, topic, name, keyed }: Writer): Promise<void> {
     const { events, store } = this.#options;
     const stream = streamOf(client, topic);
     let next = 0;
     const publish = async (): Promise<void> => {
       while (next < events) {
         const seq = next++;
-        const key = keyed ? `${name}-${seq}` : undefined;
-        const payload: Payload = { w: name, s: seq };
-        let ack: At | undefined;
+        const options = { key: keyed ? `${name}-${seq}` : undefined, timeoutMs: PATIENCE_MS };
         try {
-          const { epoch, offset } = await stream.publish(EVENT, payload, { key, timeoutMs: PATIENCE_MS });
-          ack = [epoch, offset];
+          await this.#recorder.publish(name, stream, EVENT, { w: name, s: seq }, options);
         } catch (error) {
-          const { name: code } = error as RoomwireError;
-          const isGone = store !== 'lmdb' && topic.startsWith('room:') && NOT_THERE.has(code);
-          if (!isGone && (keyed || code !== 'disconnected')) {
-            this.#problems.push(`${name}#${seq} was refused: ${String(error)}`);
+          const isGone = store !== 'lmdb' && topic.startsWith('room:') && NOT_THERE.has((error as RoomwireError).name);
+          if (!isGone && (keyed || codeOf(error) !== DISCONNECTED)) {
+            this.#recorder.problem(`${name}#${seq} was refused: ${String(error)}`);
           }
         }
-        this.#writes.push({ topic, writer: name, seq, ack });
         this.#answered();
         // Changes of the room between the events, of its metadata too.
         if (seq % 50 === 49 && topic.startsWith('room:')) await this.#change(client, topic);
@@ -277,9 +253,22 @@ class Chain {
     await Promise.all(Array.from({ length: WINDOW }, publish));
   }
 
+  /** When all else is answered; where it stands. */
+  async #publishLast({ client, topic, name }: Writer, key: string): Promise<At> {
+    const options = { key, timeoutMs: PATIENCE_MS };
+    const publish = () => this.#recorder.publish(name, streamOf(client, topic), EVENT, { w: name, s: key }, options);
+    const { epoch, offset } = await publish().catch(async (error: unknown) => {
+      // It had nothing more to say when the server forgot the room: it is joining it again.
+      if (!NOT_THERE.has((error as RoomwireError).name)) throw error;
+      await within(PATIENCE_MS, () => client.room(roomOf(topic)).state.get().status === 'joined');
+      return publish();
+    });
+    return [epoch, offset];
+  }
+
   /** Whether it comes about is left to the faults; the room says so in any case. */
   async #change(client: Client, topic: string): Promise<void> {
-    const room = client.room(topic.slice('room:'.length));
+    const room = client.room(roomOf(topic));
     try {
       if (this.#random.chance(0.5)) {
         await room.presenter.take();
@@ -293,13 +282,13 @@ class Chain {
   }
 
   #answered(): void {
-    this.#acks++;
-    if (this.#killing === undefined && this.#acks > (this.#killAt.at(-1) ?? Infinity)) {
+    this.#answers++;
+    if (this.#killing === undefined && this.#answers > (this.#killAt.at(-1) ?? Infinity)) {
       this.#killAt.pop();
       this.#killing = this.#restart().finally(() => (this.#killing = undefined));
-      this.#killing.catch((error: unknown) => this.#problems.push(String(error)));
+      this.#killing.catch((error: unknown) => this.#recorder.problem(String(error)));
     }
-    if (this.#acks > (this.#leaveAt.at(-1) ?? Infinity)) {
+    if (this.#answers > (this.#leaveAt.at(-1) ?? Infinity)) {
       this.#leaveAt.pop();
       const replacing = this.#replace().finally(() => this.#replacing.delete(replacing));
       this.#replacing.add(replacing);
@@ -307,15 +296,16 @@ class Chain {
   }
 
   #delivered(): void {
-    this.#deliveries++;
-    if (this.#deliveries % this.#strikeEvery === 0) this.#proxy.strike();
-    if (this.#deliveries % 100_000 === 0) {
-      this.#options.progress?.(`${this.#deliveries} deliveries, ${this.#acks} answers, ${this.#kills} kills`);
+    this.#recorder.heard++;
+    if (this.#recorder.heard % this.#strikeEvery === 0) this.#proxy.strike();
+    if (this.#recorder.heard % 100_000 === 0) {
+      this.#options.progress?.(`${this.#recorder.heard} deliveries, ${this.#answers} answers, ${this.#kills} kills`);
     }
   }
 
   async #restart(): Promise<void> {
     this.#kills++;
+    this.#recorder.note({ kind: 'server', forgets: this.#options.store !== 'lmdb' });
     await this.#child.kill();
     await this.#child.start();
   }
@@ -326,16 +316,28 @@ class Chain {
     if (listener === undefined) return;
     const { client, views, name } = listener;
     for (const view of views) view.leave();
-    client.close();
-    this.#clients.delete(client);
+    this.#recorder.close(client);
     try {
       listener.client = await this.#listen(name, views);
     } catch (error) {
-      this.#problems.push(`${name} cannot come back: ${String(error)}`);
+      this.#recorder.problem(`${name} cannot come back: ${String(error)}`);
     }
   }
 }
 
+interface Snapshot {
+  readonly room: object;
+  readonly memberCount: number;
+  readonly holders: {
+    readonly locks: readonly LockInfo[];
+    readonly presenter: object | null;
+    readonly host: object | null;
+  };
+}
+
+/** Objects of a decoder have no prototype. */
+const plain = (value: unknown) => JSON.parse(JSON.stringify(value ?? {})) as Record<string, unknown>;
+
 function streamOf(client: Client, topic: string) {
-  return topic.startsWith('room:') ? client.room(topic.slice('room:'.length)) : client.listen(topic);
+  return topic.startsWith('room:') ? client.room(roomOf(topic)) : client.listen(topic);
 }

@@ -6,6 +6,7 @@ import t from 'tap';
 import { environmentSeed } from '../random.js';
 import { engine } from '../support/server.js';
 import { runHandles } from './handles.js';
+import { corruptions, findsAll } from './corruptions.js';
 
 t.test('locks held through the SDK keep their rules across kill -9', async (t) => {
   const seed = environmentSeed();
@@ -20,12 +21,15 @@ t.test('locks held through the SDK keep their rules across kill -9', async (t) =
     kills: 3,
     strikes: 25,
   });
-  const { complaints, grants, lost, kept, written, refused, kills, did, seconds } = result;
+  const { history, complaints, grants, lostLocks, kept, written, refused, kills, did, seconds } = result;
   t.comment(
-    `${grants} grants, ${lost} lost, ${kept} kept through ${kills} kills, ${written} writes, ${refused} refused`,
+    `${grants} grants, ${lostLocks} lost, ${kept} kept through ${kills} kills, ${written} writes, ${refused} refused`,
   );
   t.comment(`${seconds.toFixed(1)} s`, did);
   t.strictSame(complaints, [], `SEED=${seed}`);
   t.equal(kills, 3);
-  t.ok(grants > 50 && lost > 0 && written > 10 && refused > 10, 'enough happened to judge by');
+  t.ok(grants > 50 && lostLocks > 0 && written > 10 && refused > 10, 'enough happened to judge by');
+  await t.test('the checker finds whatever is spoilt in that history', async (t) =>
+    findsAll(t, history, corruptions.beliefs, seed),
+  );
 });

@@ -6,7 +6,7 @@
 import { RoomwireError } from '../../src/protocol/errors.js';
 import type { AtomicHandler, Later, Plugin, PluginHost, Session, Transaction, User } from '../../src/server/api.js';
 import { rooms, type RoomsApi } from '../../src/rooms/rooms.js';
-import type { LockEntry } from './history.js';
+import { lockName, type EntryOf, type LockEntry } from './history.js';
 
 type Why = 'release' | 'force' | 'leave' | 'time';
 interface Cause {
@@ -19,8 +19,8 @@ interface Cause {
   /** What a refusal is of. */
   readonly lock?: string | undefined;
 }
-interface Entry {
-  readonly entry: LockEntry;
+interface Step {
+  readonly entry: LockEntry | EntryOf<'server'>;
   committed: boolean;
 }
 interface HolderRecord {
@@ -47,10 +47,8 @@ const CAUSES: Readonly<Record<string, Why>> = {
   'member:kick': 'leave',
 };
 
-export const lockName = (roomId: string, target: string): string => `${roomId}/${target}`;
-
 export class LockTrace {
-  readonly #entries: Entry[] = [];
+  readonly #steps: Step[] = [];
   #buffer: LockEntry[] | undefined;
   /** The program's own call that is being made: its transaction is begun before it returns. */
   #asking: Omit<Cause, 'life'> | undefined;
@@ -61,13 +59,13 @@ export class LockTrace {
   /** Counts servers: what one that is closed still does is in no store. */
   #life = 0;
 
-  get entries(): LockEntry[] {
-    return this.#entries.filter(({ committed }) => committed).map(({ entry }) => entry);
+  get entries(): Step['entry'][] {
+    return this.#steps.filter(({ committed }) => committed).map(({ entry }) => entry);
   }
 
   restart(forgets: boolean): void {
     this.#life++;
-    this.#entries.push({ entry: { kind: 'restart', forgets }, committed: true });
+    this.#steps.push({ entry: { kind: 'server', forgets }, committed: true });
   }
 
   /** A call of the program's own, such as rooms.update, that `cause` names. */
@@ -151,7 +149,7 @@ export class LockTrace {
         const entry: LockEntry = { kind: 'gone', lock, now: host.now(), op };
         if (life !== this.#life) return fn();
         // It may have gone before its turn came: then this is a part of the transaction that puts it in line.
-        if (this.#buffer === undefined) this.#entries.push({ entry, committed: true });
+        if (this.#buffer === undefined) this.#steps.push({ entry, committed: true });
         else this.#note(entry);
         fn();
       });
@@ -186,17 +184,17 @@ export class LockTrace {
       const lock = table === 'holders' ? lockOf(key) : undefined;
       const before = lock === undefined ? undefined : tx.get<HolderRecord>(table, key);
       if (lock !== undefined && before !== undefined) {
-        this.#note({ kind: 'end', lock, now, op, token: before.token, why, owner });
+        this.#note({ kind: 'free', lock, now, op, token: before.token, why, owner });
       }
       remove.call(tx, table, key);
     };
     try {
       const result = work();
-      const entries = buffer.map((entry) => ({ entry, committed: false }));
-      this.#entries.push(...entries);
-      if (entries.length > 0) {
+      const steps = buffer.map((entry) => ({ entry, committed: false }));
+      this.#steps.push(...steps);
+      if (steps.length > 0) {
         tx.afterCommit(() => {
-          for (const entry of entries) entry.committed = true;
+          for (const step of steps) step.committed = true;
         });
       }
       return result;
@@ -204,7 +202,7 @@ export class LockTrace {
       const { lock, token } = cause;
       if (lock !== undefined && op !== undefined && error instanceof RoomwireError) {
         const entry: LockEntry = { kind: 'refuse', lock, now, op, code: error.code, owner, token, waited: false };
-        this.#entries.push({ entry, committed: true });
+        this.#steps.push({ entry, committed: true });
       }
       throw error;
     } finally {

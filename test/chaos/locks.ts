@@ -1,10 +1,9 @@
 /**
  * Random lock operations by many clients (the real SDK) through the fault proxy: with and without waiting, under
  * current and old tokens, cancelled, cut, leaving, with a clock that the run moves and sets, and servers that close
- * and begin again. lock-trace.ts records what the store made of them; history.ts judges it.
+ * and begin again. lock-trace.ts tells what the store made of them.
  */
-import { WebSocket } from 'ws';
-import { connect, type Client, type RoomwireError } from '../../src/client/node.js';
+import type { Client, RoomwireError } from '../../src/client/node.js';
 import { http } from '../../src/http/http.js';
 import { defineContract } from '../../src/protocol/contract.js';
 import { roomsContract } from '../../src/protocol/rooms-contract.js';
@@ -17,8 +16,11 @@ import { ManualTime } from '../support/manual-time.js';
 import { unrated } from '../support/unrated.js';
 import type { EngineName, StoreName } from './child.js';
 import { FaultProxy, type Did } from './fault-proxy.js';
-import { checkLocks, type LockOperation, type LockVerdict } from './history.js';
-import { lockName, LockTrace } from './lock-trace.js';
+import { writeGuarded } from './guarded-write.js';
+import { check, type Verdict } from './checker.js';
+import { lockName, type Ask, type Call, type History } from './history.js';
+import { LockTrace } from './lock-trace.js';
+import { codeOf, Recorder } from './recorder.js';
 import { within } from './within.js';
 
 export interface LocksOptions {
@@ -34,7 +36,8 @@ export interface LocksOptions {
   readonly progress?: (line: string) => void;
 }
 
-export interface LocksResult extends LockVerdict {
+export interface LocksResult extends Verdict {
+  readonly history: History;
   readonly seed: number;
   readonly did: Did;
   readonly restarts: number;
@@ -66,8 +69,6 @@ export async function runLocks(options: LocksOptions): Promise<LocksResult> {
   }
 }
 
-type Call = LockOperation['call'];
-type Answer = NonNullable<LockOperation['answer']>;
 interface Actor {
   readonly name: string;
   client: Client;
@@ -81,15 +82,13 @@ class LockRun {
   readonly #random: Random;
   readonly #trace = new LockTrace();
   readonly #time = new ManualTime();
-  readonly #operations: (LockOperation & { answered?: number; answer?: Answer })[] = [];
-  readonly #problems: string[] = [];
+  readonly #recorder = new Recorder();
   readonly #answers = new Map<string, number>();
-  readonly #clients = new Set<Client>();
   readonly #waits = new Set<Promise<void>>();
   #server!: Awaited<ReturnType<LockRun['serve']>>;
   #proxy!: FaultProxy;
   #port = 0;
-  #clock = 0;
+  #instances = 0;
   #done = 0;
   #restarts = 0;
   #restarting: Promise<void> | undefined;
@@ -118,7 +117,7 @@ class LockRun {
         warn() {},
         error: (fields, message) => {
           const { err } = fields as { err?: unknown };
-          this.#problems.push(`the server logged: ${message}: ${String((err as Error)?.stack ?? err)}`);
+          this.#recorder.problem(`the server logged: ${message}: ${String((err as Error)?.stack ?? err)}`);
         },
       },
     });
@@ -167,11 +166,11 @@ class LockRun {
     } finally {
       clearInterval(ticker);
     }
-    const verdict = checkLocks({ entries: this.#trace.entries, operations: this.#operations });
+    for (const entry of this.#trace.entries) this.#recorder.note(entry);
+    const { history } = this.#recorder;
     return {
-      ...verdict,
-      complaints: [...this.#problems, ...verdict.complaints],
-      complaintCount: verdict.complaintCount + this.#problems.length,
+      ...check(history),
+      history,
       seed,
       did: this.#proxy.did,
       restarts: this.#restarts,
@@ -182,7 +181,7 @@ class LockRun {
 
   async stop(): Promise<void> {
     await this.#restarting?.catch(() => undefined);
-    for (const client of this.#clients) client.close();
+    this.#recorder.closeAll();
     await this.#proxy?.close();
     await this.#server?.close();
   }
@@ -198,12 +197,12 @@ class LockRun {
     const pick = random.below(100);
     if (pick < 28) return this.#acquire(actor, roomId, target);
     if (pick < 42) {
-      const msg = random.chance(0.3) ? `m${this.#clock}` : undefined;
+      const msg = random.chance(0.3) ? `m${this.#recorder.asked}` : undefined;
       return this.#call(actor, 'refresh', { roomId, target, token, ttl: this.#ttl(), msg });
     }
     if (pick < 60) return this.#call(actor, 'release', { roomId, target, token });
-    if (pick < 67) return this.#call(actor, 'msg', { roomId, target, token, msg: `m${this.#clock}` });
-    if (pick < 85) return this.#write(roomId, target, random.chance(0.9) ? token : undefined);
+    if (pick < 67) return this.#call(actor, 'msg', { roomId, target, token, msg: `m${this.#recorder.asked}` });
+    if (pick < 85) return this.#write(actor.name, roomId, target, random.chance(0.9) ? token : undefined);
     if (pick < 88) return this.#call(actor, 'force', { roomId, target });
     if (pick < 89) return this.#again(actor, roomId);
     if (pick < 90) return this.#reborn(actor);
@@ -230,7 +229,7 @@ class LockRun {
     const wait = actor.waiting < 3 && random.chance(0.5) ? 1 + random.below(2_500) : undefined;
     const input = { roomId, target, ttl: this.#ttl(), wait, msg: random.chance(0.5) ? 'mine' : undefined };
     // A key makes the SDK send it again after a cut.
-    const key = random.chance(0.1) ? `k${this.#clock}` : undefined;
+    const key = random.chance(0.1) ? `k${this.#recorder.asked}` : undefined;
     if (wait === undefined) return this.#call(actor, 'acquire', input, { key });
     const abort = random.chance(0.2) ? new AbortController() : undefined;
     const timeoutMs = random.chance(0.1) ? 1 + random.below(300) : undefined;
@@ -255,42 +254,36 @@ class LockRun {
       readonly timeoutMs?: number | undefined;
     } = {},
   ): Promise<void> {
-    const { client, tokens } = actor;
-    await this.#observe(call, async (op) => {
+    const { name: who, client, tokens } = actor;
+    const lock = lockName(input.roomId, input.target);
+    await this.#observe({ who, call, of: lock }, async (op) => {
       const data = Object.fromEntries(Object.entries({ ...input, op }).filter(([, value]) => value !== undefined));
-      const reply = (await client.call(`lock:${call}`, data, { timeoutMs: PATIENCE_MS, ...options })) as {
-        token?: number;
+      const { token } = (await client.call(`lock:${call}`, data, { timeoutMs: PATIENCE_MS, ...options })) as {
+        readonly token?: number;
       };
-      if (call === 'acquire' && reply.token !== undefined) {
-        const lock = lockName(input.roomId, input.target);
-        tokens.set(lock, [...(tokens.get(lock) ?? []).slice(-3), reply.token]);
+      if (call === 'acquire' && token !== undefined) {
+        tokens.set(lock, [...(tokens.get(lock) ?? []).slice(-3), token]);
       }
-      return { token: reply.token };
+      return token;
     });
   }
 
   /** A write that the lock guards, by the program or over HTTP. */
-  async #write(roomId: string, target: string, token: number | undefined): Promise<void> {
+  async #write(who: string, roomId: string, target: string, token: number | undefined): Promise<void> {
     const guarded = token === undefined ? 'trajectory:meta' : target;
-    await this.#observe('write', async (op): Promise<Answer> => {
-      const lock = lockName(roomId, guarded);
+    const lock = lockName(roomId, guarded);
+    await this.#observe({ who, call: 'write', of: lock, token }, async (op) => {
       this.#trace.writes.set(op, { lock, token });
       // A header cannot carry every name a target can have.
       if (this.#random.chance(0.2) && !guarded.includes('\0')) {
-        const headers: Record<string, string> = { 'content-type': 'application/json' };
-        if (token !== undefined) Object.assign(headers, { 'lock-token': `${token}`, 'lock-target': guarded });
-        const url = `http://127.0.0.1:${this.#port}/api/rooms/${roomId}`;
-        const body = JSON.stringify({ frameCount: op });
-        const response = await fetch(url, { method: 'PATCH', headers, body }).catch(() => undefined);
-        await response?.arrayBuffer().catch(() => undefined);
-        if (response?.ok !== true) return { code: response === undefined ? 204 : 1_000 + response.status };
-        return {};
+        await writeGuarded({ port: this.#port, roomId, op, token, target: guarded, timeoutMs: PATIENCE_MS });
+      } else {
+        const condition = token === undefined ? {} : { lock: { token, target: guarded } };
+        await this.#trace.asking({ op, token, lock }, () =>
+          this.#server.plugins.rooms.update(roomId, { frameCount: op }, condition),
+        );
       }
-      const condition = token === undefined ? {} : { lock: { token, target: guarded } };
-      await this.#trace.asking({ op, token, lock }, () =>
-        this.#server.plugins.rooms.update(roomId, { frameCount: op }, condition),
-      );
-      return {};
+      return undefined;
     });
   }
 
@@ -303,32 +296,22 @@ class LockRun {
 
   /** Ends its session and begins another. */
   async #reborn(actor: Actor): Promise<void> {
-    actor.client.close();
-    this.#clients.delete(actor.client);
+    this.#recorder.close(actor.client);
     actor.client = await this.#connect(actor.name);
   }
 
-  async #observe(call: Call, ask: (op: number) => Promise<Answer>): Promise<void> {
-    const op = this.#operations.length + 1;
-    const operation: { op: number; call: Call; asked: number; answered?: number; answer?: Answer } = {
-      op,
-      call,
-      asked: ++this.#clock,
-    };
-    this.#operations.push(operation);
-    let answer: Answer;
-    try {
-      answer = await ask(op);
-    } catch (error) {
-      const { code } = error as Partial<RoomwireError>;
-      // Not an answer of roomwire's: a closing store, say. What became of it is not known.
-      answer = { code: typeof code === 'number' ? code : 204 };
-      if (typeof code !== 'number' && this.#restarting === undefined) this.#problems.push(`op ${op}: ${String(error)}`);
-    }
-    operation.answered = ++this.#clock;
-    operation.answer = answer;
+  async #observe(ask: Omit<Ask, 'kind' | 'op'>, run: (op: number) => Promise<number | undefined>): Promise<void> {
+    let answer: number | 'ok' = 'ok';
+    await this.#recorder
+      .observe(ask, run, (token) => ({ token }))
+      .catch((error: unknown) => {
+        answer = codeOf(error);
+        // Not an answer of roomwire's: of a closing store, say.
+        const foreign = typeof (error as Partial<RoomwireError>).code !== 'number';
+        if (foreign && this.#restarting === undefined) this.#recorder.problem(`${ask.call}: ${String(error)}`);
+      });
     this.#done++;
-    const what = `${call} ${'code' in answer ? answer.code : 'ok'}`;
+    const what = `${ask.call} ${answer}`;
     this.#answers.set(what, (this.#answers.get(what) ?? 0) + 1);
   }
 
@@ -339,16 +322,10 @@ class LockRun {
   }
 
   async #connect(name: string): Promise<Client> {
-    const client: Client = connect(`ws://127.0.0.1:${this.#proxy.port}`, {
-      WebSocket,
-      instance: `${name}-${++this.#clock}`,
+    const client = this.#recorder.connect(name, `ws://127.0.0.1:${this.#proxy.port}`, {
+      instance: `${name}-${++this.#instances}`,
       backoff: { baseMs: 5, maxMs: 50 },
       random: () => this.#random.next(),
-      onError: (error) => this.#problems.push(`${name}: ${String(error)}`),
-    });
-    this.#clients.add(client);
-    client.state.subscribe(({ status, reason }) => {
-      if (status === 'refused') this.#problems.push(`${name} was refused for good: ${reason?.code} ${reason?.message}`);
     });
     for (let i = 0; i < this.#options.rooms; i++) {
       // A join that comes to nothing leaves the client outside, where it is refused: that is tried too.

@@ -3,7 +3,7 @@
  * and shorter on the other pairs. `--quick` takes under 50 s. Progress goes to stderr; the last line of stdout has the counts. The first
  * complaint of a checker makes the exit code 1 and says how to replay it: `SEED=… npm run stress -- --only <part>`.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -11,6 +11,7 @@ import { environmentSeed } from '../random.js';
 import { runChain } from './chain.js';
 import type { EngineName, StoreName } from './child.js';
 import { runHandles } from './handles.js';
+import type { History } from './history.js';
 import { runHostile } from './hostile.js';
 import { runLocks } from './locks.js';
 import { runModel } from './model/run.js';
@@ -77,7 +78,7 @@ async function within<T>(run: (path: string) => Promise<T>): Promise<T> {
 }
 
 function judge(
-  { complaints, seed }: { readonly complaints: readonly string[]; readonly seed: number },
+  { complaints, seed, history }: { complaints: readonly string[]; seed: number; history?: History },
   part: string,
   [engine, store]: Pair,
 ): void {
@@ -88,6 +89,11 @@ function judge(
     `${part} on ${engine}+${store} failed; to replay: ` +
       `SEED=${seed} npm run stress -- --only ${part} --engine ${engine} --store ${store}${more}\n`,
   );
+  if (history !== undefined) {
+    const file = join(tmpdir(), `roomwire-${part}-${seed}.jsonl`);
+    writeFileSync(file, history.map((entry) => JSON.stringify(entry)).join('\n'));
+    process.stderr.write(`its history: ${file}\n`);
+  }
   // What was counted so far, so that the last line is there in any case.
   finish(1);
 }
@@ -146,7 +152,7 @@ async function chain(pair: Pair, deliveries: number): Promise<void> {
     );
     judge(result, 'chain', pair);
     if (store === 'lmdb' && round % 2 === 0 && result.resets > 0) {
-      judge({ seed: result.seed, complaints: [`${result.resets} resets of logs that keep everything`] }, 'chain', pair);
+      judge({ ...result, complaints: [`${result.resets} resets of logs that keep everything`] }, 'chain', pair);
     }
   }
 }
@@ -203,7 +209,7 @@ async function handles(pair: Pair, operations: number): Promise<void> {
   totals.operations += result.operations;
   totals.grants += result.grants;
   say(
-    `handles ${engine}+${store}: ${result.operations} operations, ${result.grants} grants, ${result.lost} lost, ` +
+    `handles ${engine}+${store}: ${result.operations} operations, ${result.grants} grants, ${result.lostLocks} lost, ` +
       `${result.kept} kept through ${result.kills} kills, ${result.written} writes and ${result.refused} refused ` +
       `in ${result.seconds.toFixed(1)} s`,
   );

@@ -1,0 +1,166 @@
+/** Ways to spoil what holders of locks believed, and what a room's log says of them. */
+import type { Corruption, Spoilt } from './corruptions.js';
+import { eventOf, textOf, type EntryOf, type Operation } from './history.js';
+
+const LOCK_HELD = 205;
+const LOCK_LOST = 125;
+
+interface Update {
+  readonly target: string;
+  readonly lock: { readonly msg: string } | null;
+}
+const isUpdate = ({ text }: EntryOf<'event'>): boolean => text.startsWith('lock:update ');
+const updateOf = ({ text }: EntryOf<'event'>): Update => eventOf(text).data as Update;
+const isHeldBy = (op: number) => (event: EntryOf<'event'>) =>
+  isUpdate(event) && parseInt(updateOf(event).lock?.msg ?? '', 10) === op;
+const isWrite = (op: number) => (event: EntryOf<'event'>) =>
+  event.text.startsWith('room:update ') && (eventOf(event.text).data as { frameCount?: number }).frameCount === op;
+
+const NOTHING = 'nothing null';
+
+/** Handles that were held for a while, and not ended by force. */
+function held(h: Spoilt): Operation[] {
+  const all = [...h.operations.values()];
+  const forces = all.filter(({ call }) => call === 'force');
+  return all.filter(({ call, of, asked, sure, over }) => {
+    return (
+      call === 'lock' &&
+      sure < over &&
+      over < Infinity &&
+      !forces.some((force) => force.of === of && force.answered > asked && force.asked < over)
+    );
+  });
+}
+
+/** Writes that were taken while their lock was believed in. */
+function taken(h: Spoilt): Operation[] {
+  const handles = held(h);
+  return [...h.operations.values()].filter(({ call, of, token, asked, answered, answer }) => {
+    if (call !== 'write' || answer === undefined || answer.code !== undefined) return false;
+    return handles.some(
+      (one) => one.of === of && one.answer?.token === token && one.answered < asked && one.over > answered,
+    );
+  });
+}
+
+/** More that the host of a lock's room is told of it at the end. */
+function append(h: Spoilt, lock: string, ...updates: readonly [event: string, data: object][]): void {
+  const [roomId, target] = lock.split('/') as [string, string];
+  const last = h.places('event', ({ topic }) => topic === `room:${roomId}`).at(-1) as number;
+  const { at, ...event } = h.at<'event'>(last);
+  updates.forEach(([name, data], i) => {
+    const text = textOf(name, name === 'lock:update' ? { target, ...data } : data);
+    h.insert(h.entries.length, { ...event, at: [at[0], at[1] + 1 + i], by: null, text });
+  });
+}
+
+export const beliefCorruptions: readonly Corruption[] = [
+  {
+    what: 'two clients believe in one lock',
+    rule: 'one believer',
+    spoil(h) {
+      const all = held(h);
+      const pairs = all.flatMap((one) => {
+        const next = all.find((other) => other.of === one.of && other.sure > one.over);
+        return next === undefined ? [] : [[one, next] as const];
+      });
+      // A lease that is ended by force in between lets its holder believe.
+      const forced = ([one, next]: (typeof pairs)[number]): boolean =>
+        [...h.operations.values()].some(({ call, of, asked, answered }) => {
+          return call === 'force' && of === one.of && answered > one.asked && asked < next.over;
+        });
+      const [one, next] = h.one(pairs.filter((pair) => !forced(pair)));
+      h.insert(next.sure + 1, h.at(one.over));
+      h.remove(one.over);
+    },
+  },
+  { what: 'a client believes in its lock for ever', rule: 'belief ends', spoil: (h) => h.remove(h.one(held(h)).over) },
+  {
+    what: 'a client is told an older token than another before it',
+    rule: 'tokens grow',
+    spoil(h) {
+      const all = held(h);
+      const later = h.one(all.filter(({ asked }) => all.some(({ answered }) => answered < asked)));
+      const earlier = h.one(all.filter(({ answered }) => answered < later.asked));
+      h.change(later.answered, { token: earlier.answer?.token });
+    },
+  },
+  { what: 'a lock is never answered', rule: 'answered', spoil: (h) => h.remove(h.one(held(h)).answered) },
+  {
+    what: 'the room knows nothing of a grant',
+    rule: 'answer true',
+    spoil(h) {
+      const { op } = h.one(held(h));
+      for (const place of h.places('event', isHeldBy(op))) h.change(place, { text: NOTHING });
+    },
+  },
+  {
+    what: 'a grant ends twice in the room',
+    rule: 'ends once',
+    spoil: (h) => append(h, h.one(held(h)).of, ['lock:update', { lock: null }], ['lock:update', { lock: null }]),
+  },
+  {
+    what: 'a grant never ends in the room',
+    rule: 'lease lasts',
+    spoil(h) {
+      const { op, of } = h.one(held(h));
+      append(h, of, ['lock:update', { lock: { msg: `${op}` } }]);
+    },
+  },
+  {
+    what: 'a lock is granted a second time, after its end',
+    rule: 'asked for',
+    spoil(h) {
+      const { op, of } = h.one(held(h));
+      append(h, of, ['lock:update', { lock: { msg: `${op}` } }], ['lock:update', { lock: null }]);
+    },
+  },
+  {
+    what: 'the holder in the room never asked for the lock',
+    rule: 'asked for',
+    spoil(h) {
+      const { op } = h.one(held(h));
+      for (const place of h.places('event', isHeldBy(op))) {
+        h.change(place, { text: h.at<'event'>(place).text.replace(`"msg":"${op}`, '"msg":"999999999') });
+      }
+    },
+  },
+  {
+    what: 'a write is taken under an old token',
+    rule: 'holder alone',
+    spoil(h) {
+      const { asked, token } = h.one(taken(h));
+      h.change(asked, { token: (token as number) - 1 });
+    },
+  },
+  {
+    what: 'a write is taken without a token beside one who believes',
+    rule: 'holder alone',
+    spoil: (h) => h.change(h.one(taken(h)).asked, { token: undefined }),
+  },
+  {
+    what: 'a write is taken twice',
+    rule: 'asked for',
+    spoil(h) {
+      const { op, of } = h.one(taken(h));
+      append(h, of, ['room:update', { frameCount: op }]);
+    },
+  },
+  {
+    what: 'a write was taken and is gone',
+    rule: 'answer true',
+    spoil(h) {
+      for (const place of h.places('event', isWrite(h.one(taken(h)).op))) h.change(place, { text: NOTHING });
+    },
+  },
+  {
+    what: 'a write was refused and is there',
+    rule: 'answer true',
+    spoil: (h) => h.change(h.one(taken(h)).answered, { code: LOCK_HELD }),
+  },
+  {
+    what: 'a holder is refused under the token that counts',
+    rule: 'holder heard',
+    spoil: (h) => h.change(h.one(taken(h)).answered, { code: LOCK_LOST }),
+  },
+];
