@@ -3,6 +3,8 @@ import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 import { exampleRules, folderRules } from './scripts/eslint-import-rules.mjs';
 
+const exportByName = { selector: 'ExportDefaultDeclaration', message: 'Export by name.' };
+
 export default defineConfig(
   { ignores: ['**/dist/', 'dist-bench/', '.tap/', 'coverage/', 'data/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
@@ -10,7 +12,7 @@ export default defineConfig(
   {
     rules: {
       eqeqeq: 'error',
-      'no-restricted-syntax': ['error', { selector: 'ExportDefaultDeclaration', message: 'Export by name.' }],
+      'no-restricted-syntax': ['error', exportByName],
       'object-shorthand': 'error',
       'prefer-const': 'error',
     },
@@ -57,6 +59,18 @@ export default defineConfig(
       'no-restricted-properties': [
         'error',
         ...['timeout', 'any'].map((property) => ({ object: 'AbortSignal', property })),
+      ],
+    },
+  },
+  // What a frame looks like is said once, in wire/frames.ts.
+  {
+    files: ['src/server/**'],
+    ignores: ['src/server/wire/frames.ts', 'src/server/connection/dispatch.ts', 'src/server/probe/client.ts'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        exportByName,
+        { selector: 'MemberExpression[object.name="Op"]', message: 'Write and read frames in server/wire/frames.ts.' },
       ],
     },
   },

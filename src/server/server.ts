@@ -52,7 +52,7 @@ import {
   isLoopback,
   type Refusal,
 } from './gate/doorkeeper.js';
-import { serverItem } from './hub/events-frame.js';
+import { writeServerItem } from './wire/frames.js';
 import type { Hub } from './hub/hub.js';
 import { hashOfData, onceByKey, sweepKeys } from './calls/keys.js';
 import { limitsOf } from './limits.js';
@@ -261,7 +261,7 @@ class RoomServer implements PluginHost {
       requireName(topic, 'topic', nameBytes);
       requireName(event, 'event', nameBytes);
       const { schema } = this.#policy.event(this.#policy.topic(topic), event);
-      const item = serverItem(event, schema === null ? data : checked(schema, data as Value));
+      const item = writeServerItem(event, schema === null ? data : checked(schema, data as Value));
       if (item.length > dataBytes + nameBytes + 16) throw new RoomwireError('too_large');
       const { key, keyScope = [], keyOwner: owner = '' } = options ?? {};
       if (key === undefined) return hub.publish({ topic, item, done, failed });

@@ -5,7 +5,7 @@ import { closeTexts, errorTexts, messageOf } from '../../src/protocol/code-texts
 import { decodeAll } from '../../src/protocol/codec.js';
 import { closeName, closes, errorName, errors, type ErrorName } from '../../src/protocol/codes.js';
 import { RoomwireError } from '../../src/protocol/errors.js';
-import { nackFrame } from '../../src/server/wire/reply.js';
+import { writeNack } from '../../src/server/wire/frames.js';
 
 t.test('an error made by name or by number is the same', async (t) => {
   for (const [name, code] of Object.entries(errors)) {
@@ -35,8 +35,8 @@ t.test('who gets an error without a message of its own reads what it means', asy
   t.equal(messageOf(own), 'took 5 s');
   t.equal(messageOf(new RoomwireError(299)), 'error_299');
   t.equal(messageOf(new Error('constructor')), 'constructor');
-  t.same(decodeAll(nackFrame(7, plain)), [[18, 7, 200, meaning]]);
-  t.same(decodeAll(nackFrame(7, own)), [[18, 7, 200, 'took 5 s']]);
+  t.same(decodeAll(writeNack(7, plain)), [[18, 7, 200, meaning]]);
+  t.same(decodeAll(writeNack(7, own)), [[18, 7, 200, 'took 5 s']]);
   t.match(problemOf(plain), { title: meaning, detail: meaning, status: 504 });
   t.match(problemOf(own), { title: meaning, detail: 'took 5 s' });
   t.match(problemOf(new RoomwireError(299, 'new')), { title: 'error_299', detail: 'new', status: 400, code: 299 });

@@ -10,7 +10,7 @@ import { weigh, type Share } from '../gate/budget.js';
 import type { Outbox } from '../hub/outbox.js';
 import type { CallCounts, Counters } from '../watch/counters.js';
 import { tooMany, WAITING_MS } from '../gate/rates.js';
-import { ackFrame, nackFrame } from '../wire/reply.js';
+import { writeAck, writeNack } from '../wire/frames.js';
 import type { Account, ServerSession } from '../sessions/session.js';
 import type { Timer } from '../time/wheel.js';
 
@@ -32,9 +32,11 @@ export interface CallConnection {
   /** The peer's IP address as text. */
   readonly address: string;
   readonly outbox: Pick<Outbox, 'push'>;
-  /** Throws duplicate_id and too_many. */
-  begin(id: number, request: PendingRequest): void;
-  finish(id: number): void;
+  readonly requests: {
+    /** Throws duplicate_id and too_many. */
+    begin(id: number, request: PendingRequest): void;
+    finish(id: number): void;
+  };
   refused(error: RoomwireError, target?: string): void;
 }
 
@@ -114,9 +116,9 @@ export class RunningCall implements PendingRequest {
     this.#counts = counters.call(call.name);
     this.#taken = CALL_BYTES + weigh(input as Value);
     const { connection, id, options } = call;
-    connection.begin(id, this);
+    connection.requests.begin(id, this);
     if (!this.#share.take(this.#taken)) {
-      connection.finish(id);
+      connection.requests.finish(id);
       throw tooMany(WAITING_MS, 'too much of yours is under way');
     }
     this.#timer = after(options.timeoutMs ?? DEFAULT_CALL_MS, () => this.cancel(new RoomwireError('deadline')));
@@ -204,7 +206,7 @@ export class RunningCall implements PendingRequest {
 
   replyOf(result: unknown): Uint8Array {
     const { id, name } = this.call;
-    return ackFrame(id, result ?? null, name);
+    return writeAck(id, result ?? null, name);
   }
 
   /** A result that cannot be sent is a failure. */
@@ -222,7 +224,7 @@ export class RunningCall implements PendingRequest {
     if (this.#answered) return;
     const told = this.#errorOf(error);
     const { connection, id, name } = this.call;
-    this.#end(nackFrame(id, told), told);
+    this.#end(writeNack(id, told), told);
     if (connection.open) connection.refused(told, name);
     this.#later?.left(true);
   }
@@ -248,7 +250,7 @@ export class RunningCall implements PendingRequest {
     this.#answered = true;
     this.#counts.ended(this.#since, error);
     const { connection, id } = this.call;
-    connection.finish(id);
+    connection.requests.finish(id);
     if (!this.#working) this.#keep(0);
     // Still wanted, though nobody is there to be answered: until the deadline.
     if (!this.#working || error?.name !== 'disconnected') this.#timer.cancel();

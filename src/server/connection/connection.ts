@@ -1,27 +1,23 @@
 /**
- * One open WebSocket on its way from bytes to frames: scans each message whole, takes HELLO first,
- * then hands every frame to the dispatcher. Holds what belongs to the connection alone: its outbox,
- * its requests under way in both directions, and its sign of life.
+ * One open WebSocket on its way from bytes to frames: scans each message whole, takes HELLO first, then hands every
+ * frame to the dispatcher. Holds what belongs to the connection alone: its outbox, its requests under way, and its
+ * heartbeat.
  */
 import { closeTexts } from '../../protocol/code-texts.js';
 import { closes, type CloseName } from '../../protocol/codes.js';
-import { encode } from '../../protocol/codec.js';
 import { RoomwireError } from '../../protocol/errors.js';
-import { Op, type Value } from '../../protocol/frames.js';
-import type { Limits } from '../../protocol/limits.js';
+import type { Value } from '../../protocol/frames.js';
 import { MAX_DEPTH } from '../../protocol/read.js';
 import { shortened } from '../../protocol/text.js';
 import { sawProtoKey, scanMessage } from '../../protocol/scan.js';
+import type { CallConnection } from '../calls/running-call.js';
 import type { Counters } from '../watch/counters.js';
-import type { Deferred } from './deferred.js';
-import { ackFrame, nackFrame } from '../wire/reply.js';
-import type { CallConnection, PendingRequest } from '../calls/running-call.js';
-import { tooMany, WAITING_MS } from '../gate/rates.js';
-import { refusal } from '../wire/refusal.js';
+import { writeAck, writeGoaway, writeNack, writePing } from '../wire/frames.js';
 import { Outbox, type OutboxLimit, type OutboxOwner } from '../hub/outbox.js';
 import type { ServerSession, SessionConnection } from '../sessions/session.js';
 import type { Socket, SocketEvents, UpgradeInfo } from '../transport/transport.js';
 import type { Timer } from '../time/wheel.js';
+import { Requests, type RequestsOwner } from './requests.js';
 
 /** 31: what a client gets is nested one level deeper than what it sent, `[EVENTS, …, [event, data]]`. */
 const INBOUND_DEPTH = MAX_DEPTH - 1;
@@ -39,23 +35,12 @@ const starts: number[] = [];
 /** The same: whether the message has a map key `__proto__` somewhere. */
 let protoKey = false;
 
-/** A call of ours that waits for the client's answer. */
-interface PendingCall {
-  readonly resolve: (data: Value) => void;
-  readonly reject: (error: RoomwireError) => void;
-  readonly timer: Timer;
-}
-
-export interface ConnectionOwner {
+export interface ConnectionOwner extends RequestsOwner {
   /** Feeds the outbox. */
   readonly hub: OutboxOwner;
   readonly counters: Counters;
-  readonly limits: Limits;
   readonly pingEvery: number;
   readonly pingTimeout: number;
-  /** The server is closing: it takes no new work. */
-  isDraining(): boolean;
-  after(ms: number, fn: () => void): Timer;
   /** For what the client has to do until then. */
   afterAwake(ms: number, fn: () => void): Timer;
   monotonic(): number;
@@ -78,6 +63,7 @@ export class Connection implements SocketEvents, OutboxLimit, SessionConnection,
   /** The peer's IP address as text. */
   readonly address: string;
   readonly outbox: Outbox;
+  readonly requests: Requests;
   readonly #socket: Socket;
   readonly #owner: ConnectionOwner;
   /** hello: HELLO is awaited; verifying: it is being answered; live: WELCOME is queued. */
@@ -89,26 +75,15 @@ export class Connection implements SocketEvents, OutboxLimit, SessionConnection,
   confirmSecret: (() => void) | undefined;
   /** What only HELLO needs; undefined from WELCOME on. */
   #info: UpgradeInfo | undefined;
-  // Most connections are idle most of the time: what waits on them exists only while something does.
   /** Of the monotonic clock. */
   readonly openedAt: number;
   /** What came in, for the line in the log at its end. */
   messages = 0;
   frames = 0;
   bytes = 0;
-  /** The client's requests by id. */
-  #requests: Map<number, PendingRequest> | undefined;
-  /** Publishes that must not overtake one that waits for its policy, by topic. */
-  #publishing: Map<string, Promise<void>> | undefined;
-  /** What waits for a policy: nobody is there for it once the connection is gone. */
-  #deferred: Set<Deferred> | undefined;
-  /** Our calls by id. */
-  #calls: Map<number, PendingCall> | undefined;
-  #waiting = 0;
   /** Answers to nobody in particular in the second that `#unaskedSince` began. */
   #unasked = 0;
   #unaskedSince = 0;
-  #nextCall = 1;
   #lastSeen: number;
   #pinged = false;
   #timer: Timer;
@@ -119,6 +94,7 @@ export class Connection implements SocketEvents, OutboxLimit, SessionConnection,
     this.#info = info;
     this.address = info.address;
     this.outbox = new Outbox(socket, owner.hub, this);
+    this.requests = new Requests(owner, this.outbox);
     this.#lastSeen = this.openedAt = owner.monotonic();
     this.#timer = owner.afterAwake(owner.limits.helloMs, () => this.close('hello_timeout'));
   }
@@ -170,7 +146,7 @@ export class Connection implements SocketEvents, OutboxLimit, SessionConnection,
     const wasOpen = this.open;
     this.state = 'closed';
     try {
-      if (wasOpen) this.#abandon();
+      if (wasOpen) this.requests.abandon();
       this.#owner.closed(this, code, reason);
     } catch (error) {
       this.#owner.failed(error);
@@ -243,79 +219,18 @@ export class Connection implements SocketEvents, OutboxLimit, SessionConnection,
       const silent = this.#owner.monotonic() - this.#lastSeen;
       if (silent < pingEvery) return this.#watch(pingEvery - silent);
       this.#pinged = true;
-      this.outbox.push(encode([Op.PING, null]));
+      this.outbox.push(writePing());
       this.#watch(pingTimeout);
     });
   }
 
-  /** Throws draining: what comes now would not be answered any more. */
-  accepts(): void {
-    if (this.#owner.isDraining()) throw refusal('draining');
-  }
-
-  /** Counts a frame that waits for a policy or the store. Throws draining and too_many (rule 4); `settled` takes it back. */
-  waits(): void {
-    this.accepts();
-    if (this.#waiting >= this.#owner.limits.pendingFrames) throw tooMany(WAITING_MS);
-    this.#waiting++;
-  }
-
-  settled(): void {
-    this.#waiting--;
-  }
-
   /** Whether something of its own is being worked on and is still to be answered. */
   get underWay(): boolean {
-    if (!this.open) return false;
-    if (this.#waiting > 0) return true;
-    for (const request of this.#requests?.values() ?? []) if (request.inLine !== true) return true;
-    return false;
-  }
-
-  request(id: number): PendingRequest | undefined {
-    return this.#requests?.get(id);
-  }
-
-  /** Throws duplicate_id and too_many. */
-  begin(id: number, request: PendingRequest): void {
-    const requests = (this.#requests ??= new Map<number, PendingRequest>());
-    if (requests.has(id)) throw refusal('duplicate_id');
-    if (requests.size >= this.#owner.limits.pendingCalls) throw tooMany(WAITING_MS);
-    requests.set(id, request);
-  }
-
-  finish(id: number): void {
-    this.#requests?.delete(id);
-    if (this.#requests?.size === 0) this.#requests = undefined;
-  }
-
-  /** The publish to this topic that waits for its policy, if any. */
-  publishing(topic: string): Promise<void> | undefined {
-    return this.#publishing?.get(topic);
-  }
-
-  /** `turn` resolves, and never rejects, when it is the next one's turn. */
-  publishes(topic: string, turn: Promise<void>): void {
-    const publishing = (this.#publishing ??= new Map<string, Promise<void>>());
-    publishing.set(topic, turn);
-    void turn.then(() => {
-      if (publishing.get(topic) === turn) publishing.delete(topic);
-      if (publishing.size === 0 && this.#publishing === publishing) this.#publishing = undefined;
-    });
-  }
-
-  /** Drops it when the connection ends before `lets`. */
-  keeps(deferred: Deferred): void {
-    (this.#deferred ??= new Set()).add(deferred);
-  }
-
-  lets(deferred: Deferred): void {
-    this.#deferred?.delete(deferred);
-    if (this.#deferred?.size === 0) this.#deferred = undefined;
+    return this.open && this.requests.underWay;
   }
 
   ack(id: number, data: unknown): void {
-    this.outbox.push(ackFrame(id, data));
+    this.outbox.push(writeAck(id, data));
   }
 
   /** A request is answered with NACK by whoever took it. */
@@ -328,7 +243,7 @@ export class Connection implements SocketEvents, OutboxLimit, SessionConnection,
     this.refused(error, target);
     if (!this.open) return;
     if (id === 0 && this.#tooManyUnasked()) return;
-    this.outbox.push(nackFrame(id, error));
+    this.outbox.push(writeNack(id, error));
   }
 
   /**
@@ -355,33 +270,8 @@ export class Connection implements SocketEvents, OutboxLimit, SessionConnection,
 
   /** Calls the client. Rejects with deadline, too_many, disconnected or the client's own error. */
   call(name: string, data: unknown, timeoutMs: number): Promise<Value> {
-    return new Promise((resolve, reject) => {
-      if (this.state !== 'live') return reject(new RoomwireError('disconnected'));
-      const calls = (this.#calls ??= new Map<number, PendingCall>());
-      if (calls.size >= this.#owner.limits.pendingCalls) return reject(new RoomwireError('too_many'));
-      const id = this.#nextCall;
-      this.#nextCall = id === 0x7fff_ffff ? 1 : id + 1;
-      const frame = encode([Op.CALL, id, name, data ?? null, { timeoutMs }]);
-      const timer = this.#owner.after(timeoutMs, () => this.answered(id, null, new RoomwireError('deadline')));
-      calls.set(id, { resolve, reject, timer });
-      this.outbox.push(frame);
-    });
-  }
-
-  /** Whether one of our calls waits for this answer. */
-  awaits(id: number): boolean {
-    return this.#calls?.has(id) === true;
-  }
-
-  /** The client answered one of our calls; an id we do not wait for is a late answer and means nothing. */
-  answered(id: number, data: Value, error?: RoomwireError): void {
-    const call = this.#calls?.get(id);
-    if (call === undefined) return;
-    this.#calls?.delete(id);
-    if (this.#calls?.size === 0) this.#calls = undefined;
-    call.timer.cancel();
-    if (error === undefined) call.resolve(data);
-    else call.reject(error);
+    if (this.state !== 'live') return Promise.reject(new RoomwireError('disconnected'));
+    return this.requests.call(name, data, timeoutMs);
   }
 
   /** Says why (GOAWAY, best effort), closes with the code, and is done with the connection at once. */
@@ -394,23 +284,13 @@ export class Connection implements SocketEvents, OutboxLimit, SessionConnection,
     this.outbox.write();
     this.state = 'closed';
     this.#timer.cancel();
-    this.#socket.send(encode([Op.GOAWAY, code, told, retryAfterMs]));
+    this.#socket.send(writeGoaway(code, told, retryAfterMs));
     this.#socket.end(code, shorten(told));
-    this.#abandon();
+    this.requests.abandon();
   }
 
   terminate(): void {
     this.#socket.terminate();
-  }
-
-  /** Everything that waits learns at once that no answer will come (rule 5). */
-  #abandon(): void {
-    const gone = new RoomwireError('disconnected');
-    for (const id of [...(this.#calls?.keys() ?? [])]) this.answered(id, null, gone);
-    for (const request of [...(this.#requests?.values() ?? [])]) request.cancel(gone);
-    this.#requests = undefined;
-    for (const deferred of this.#deferred ?? []) deferred.drop();
-    this.#deferred = undefined;
   }
 }
 

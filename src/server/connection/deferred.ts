@@ -1,7 +1,7 @@
 /**
- * Work of a frame's that has to wait for a policy, or for its turn behind one that does: SUBSCRIBE, a publish, a
- * volatile value. Its data is counted against its user while it waits, and is let go the moment its client is, however long the policy
- * takes. The connection keeps a list of them; dispatch.ts makes them.
+ * Work of a frame that waits for a policy, or for its turn behind one that does: SUBSCRIBE, a publish, a volatile value.
+ * Its data is counted against its user while it waits, and is let go the moment the client is gone, however long the
+ * policy takes.
  */
 import type { Share } from '../gate/budget.js';
 

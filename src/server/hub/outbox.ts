@@ -5,13 +5,13 @@
  * events per client.
  */
 import { isPromise } from '../../store/promise.js';
-import { concat, encode } from '../../protocol/codec.js';
-import { Op } from '../../protocol/frames.js';
+import { concat } from '../../protocol/codec.js';
 import { FRAME_BYTES, sliceChunk } from './events-frame.js';
 import type { Counters } from '../watch/counters.js';
 import type { Cursor, Slot } from './topic.js';
 import type { LogChunk, MaybePromise } from '../../store/store.js';
 import type { Socket } from '../transport/transport.js';
+import { writeReset } from '../wire/frames.js';
 
 /** Feed a removed cursor up to `until`, so that what follows in the outbox comes after its last event. */
 interface Ending {
@@ -335,7 +335,7 @@ export class Outbox {
   /** The log no longer holds what the cursor needs: one explicit RESET, never a silent gap (rule 2). */
   #reset(cursor: Cursor, until: number): void {
     const { name, epoch } = cursor.topic;
-    const result = this.#socket.send(encode([Op.RESET, name, epoch, until, 'overrun']));
+    const result = this.#socket.send(writeReset(name, epoch, until));
     if (result !== 'sent') this.#blocked = true;
     if (result === 'dropped') return;
     const from = cursor.next;

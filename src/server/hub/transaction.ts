@@ -6,15 +6,22 @@
 import { encode } from '../../protocol/codec.js';
 import { errors, type ErrorName } from '../../protocol/codes.js';
 import { RoomwireError } from '../../protocol/errors.js';
-import { Op, type Position, type TopicStatus } from '../../protocol/frames.js';
+import type { Position, TopicStatus } from '../../protocol/frames.js';
 import { shortened } from '../../protocol/text.js';
 import type { Published, Session, Transaction } from '../api.js';
 import { requireEventData } from '../wire/event-data.js';
+import {
+  writeItem,
+  writeItemData,
+  writeLatest,
+  writeRemoved,
+  writeServerItem,
+  writeSubscribed,
+} from '../wire/frames.js';
 import type { Attendance } from './attendance.js';
 import type { FanOut } from './fan-out.js';
 import type { Outbox } from './outbox.js';
 import type { Attached, Membership, Subscriber } from './subscriber.js';
-import { encodeData, itemOf, serverItem } from './events-frame.js';
 import type { Stage } from './stage.js';
 import { Cursor, type Topic } from './topic.js';
 
@@ -98,14 +105,14 @@ export class HubTransaction implements Transaction {
     this.append(
       topic,
       from === undefined
-        ? serverItem(event, data)
+        ? writeServerItem(event, data)
         : // Not the session's own copy, which is for those that publish often.
-          itemOf(encode(event), encodeData(data), encode(from.sid)),
+          writeItem(encode(event), writeItemData(data), encode(from.sid)),
     );
   }
 
   volatile(topic: string, event: string, slot: string, data: unknown): void {
-    const frame = data === undefined ? null : encode([Op.LATEST, topic, event, slot, data, null]);
+    const frame = data === undefined ? null : writeLatest({ topic, event, slot, data, from: null });
     // After the encoder, which refuses what holds itself.
     requireEventData(data);
     this.effects.push(() => this.#options.fanOut.volatile(topic, `${event}\0${slot}\0`, frame));
@@ -232,7 +239,7 @@ function subscribeNow(session: Subscriber, topic: Topic, begin: Begin, asking?: 
     // Another subscription: of each, an event goes out at most once (rule 2).
     topic.remove(existing);
   }
-  if (connection !== asking) outbox.push(encode([Op.SUBSCRIBED, topic.name, topic.epoch, begin.start, true]));
+  if (connection !== asking) outbox.push(writeSubscribed(topic.name, topic.epoch, begin.start));
   const cursor = new Cursor(topic, outbox, begin);
   outbox.cursors.set(topic.name, cursor);
   topic.add(cursor);
@@ -255,7 +262,7 @@ function unsubscribeNow(session: Subscriber, topic: Topic, { until, code, reason
   cursor.topic.remove(cursor);
   attendance.ended(cursor, session, { end: until, why: reason, at });
   outbox.pushEnding(cursor, until);
-  outbox.push(encode([Op.REMOVED, topic.name, code, reason]));
+  outbox.push(writeRemoved(topic.name, code, reason));
 }
 
 /** Throws a TypeError for a promise: what happens after its await would change a batch that is committed already. */

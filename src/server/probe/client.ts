@@ -2,10 +2,11 @@
  * The probe's client: connects to the server's own port as any client does, says HELLO, is subscribed as a
  * call such as `join:room` would do it, and waits for one event at a time.
  */
-import { decodeAll, encode } from '../../protocol/codec.js';
-import { Op, SUBPROTOCOL, type Value } from '../../protocol/frames.js';
+import { decodeAll } from '../../protocol/codec.js';
+import { Op, SUBPROTOCOL, type ServerFrame } from '../../protocol/frames.js';
 import { connectLoopback, type Loopback } from '../transport/loopback.js';
 import { OWN_PREFIX } from '../wire/names.js';
+import { writeHello, writePong } from '../wire/frames.js';
 
 export interface ProbeClientOptions {
   /** `ws://…` of the server's own port. */
@@ -37,10 +38,10 @@ export class ProbeClient {
       subprotocol: SUBPROTOCOL,
       opened: () => {
         options.reached('login');
-        this.#send([Op.HELLO, 1, { instance: OWN_PREFIX, grace: 0, agent: 'roomwire probe' }]);
+        this.#loopback.send(writeHello(1, { instance: OWN_PREFIX, grace: 0, agent: 'roomwire probe' }));
       },
       message: (bytes) => {
-        for (const frame of decodeAll(bytes)) this.#frame(frame);
+        for (const frame of decodeAll(bytes)) this.#frame(frame as unknown as ServerFrame);
       },
       closed: (reason) => {
         this.#open = false;
@@ -71,27 +72,23 @@ export class ProbeClient {
     });
   }
 
-  #send(frame: readonly unknown[]): void {
-    this.#loopback.send(encode(frame));
-  }
-
-  #frame([op, second, third, ...items]: readonly Value[]): void {
-    switch (op) {
+  /** The frame is its own server's. */
+  #frame(frame: ServerFrame): void {
+    switch (frame[0]) {
       case Op.PING:
-        return this.#send([Op.PONG, second ?? null]);
+        return this.#loopback.send(writePong(frame[1]));
       case Op.WELCOME: {
-        const { session } = third as { readonly session: readonly [sid: string] };
+        const [sid] = frame[2].session;
         this.#options.reached('subscribe');
-        return this.#options.subscribe(session[0], (error) => this.#waiting?.failed(error as Error));
+        return this.#options.subscribe(sid, (error) => this.#waiting?.failed(error as Error));
       }
       case Op.SUBSCRIBED:
         return this.#waiting?.done();
-      case Op.EVENTS:
-        for (const item of items) {
-          const [, number] = item as readonly [event: string, number: Value];
-          if (number === this.#waiting?.event) this.#waiting.done();
-        }
+      case Op.EVENTS: {
+        const [, , , ...items] = frame;
+        for (const [, number] of items) if (number === this.#waiting?.event) this.#waiting.done();
         return;
+      }
       default:
         return;
     }

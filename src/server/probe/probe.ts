@@ -4,7 +4,7 @@
  * `GET /health/delivery`: nothing runs while nobody asks. own.ts says who that client is.
  */
 import type { Delivery, DeliveryStage } from '../api.js';
-import { serverItem } from '../hub/events-frame.js';
+import { writeServerItem } from '../wire/frames.js';
 import type { Hub } from '../hub/hub.js';
 import type { SessionRegistry } from '../sessions/registry.js';
 import type { Timer } from '../time/wheel.js';
@@ -127,7 +127,7 @@ export class Probe {
         attempt.committed = performance.now();
         resolve();
       };
-      this.#options.hub.publish({ topic: this.topic, item: serverItem('probe', number), done, failed });
+      this.#options.hub.publish({ topic: this.topic, item: writeServerItem('probe', number), done, failed });
     });
     await arrived;
     attempt.arrived = performance.now();

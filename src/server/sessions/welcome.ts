@@ -4,17 +4,16 @@
  * session, its secret, its topics) is looked at inside it.
  */
 import { messageOf } from '../../protocol/code-texts.js';
-import { decodeScanned, encode } from '../../protocol/codec.js';
 import { errors, type CloseName } from '../../protocol/codes.js';
 import { RoomwireError } from '../../protocol/errors.js';
-import { Op, type Hello, type Position, type TopicStatus, type Value } from '../../protocol/frames.js';
+import type { Hello, Position, TopicStatus, Value } from '../../protocol/frames.js';
 import type { Limits } from '../../protocol/limits.js';
 import type { Log, Session, Transaction } from '../api.js';
 import { tooMany } from '../gate/rates.js';
 import type { Identity } from '../gate/auth.js';
 import type { Gate } from '../gate/gate.js';
 import type { Clock } from '../time/clock.js';
-import { parseHello } from '../gate/hello.js';
+import { isId, readHello, writeWelcome } from '../wire/frames.js';
 import type { Hub } from '../hub/hub.js';
 import type { HubTransaction } from '../hub/transaction.js';
 import type { Policy } from '../policy.js';
@@ -76,12 +75,10 @@ export class Welcomer {
   }
 
   hello(connection: SessionConnection, bytes: Uint8Array, start: number): void {
-    const frame = decodeScanned(bytes, start) as readonly Value[];
-    const [op, id] = frame;
-    if (op !== Op.HELLO) return connection.close('hello_expected');
-    if (!(typeof id === 'number' && Number.isInteger(id) && id > 0 && id <= 0x7fff_ffff)) {
-      return connection.close('hello_expected', 'HELLO needs an id from 1 to 2^31 - 1');
-    }
+    const frame = readHello.parts(bytes, start);
+    if (frame === undefined) return connection.close('hello_expected');
+    const { id, data } = frame;
+    if (!isId(id)) return connection.close('hello_expected', 'HELLO needs an id from 1 to 2^31 - 1');
     const failed = (error: unknown): void => {
       if (!connection.open) return;
       if (error instanceof RoomwireError) {
@@ -93,7 +90,7 @@ export class Welcomer {
     const size = HELLO_BYTES + bytes.length;
     if (this.#answering + size > ANSWERING_BYTES) return failed(tooMany(ANSWERING_RETRY_MS, 'too many come at once'));
     this.#answering += size;
-    void this.#answer(connection, id, frame[2] ?? null, failed)
+    void this.#answer(connection, id, data, failed)
       .catch(failed)
       .finally(() => (this.#answering -= size));
   }
@@ -105,7 +102,7 @@ export class Welcomer {
     failed: (error: unknown) => void,
   ): Promise<void> {
     const { gate, limits, hub } = this.#options;
-    const hello = parseHello(data, limits);
+    const hello = readHello.data(data, limits);
     const { session: ticket } = hello;
     if (ticket !== undefined && this.#options.registry.wasKicked(...ticket)) return connection.close('kicked');
     const known = this.#presented(hello);
@@ -215,22 +212,18 @@ export class Welcomer {
     for (const topic of new Set([...Object.keys(hello.resume ?? {}), ...tx.topics(target)])) {
       topics[topic] = this.#resume(tx, target, topic, { from: hello.resume?.[topic] ?? null, connection, refused });
     }
-    const welcome = encode([
-      Op.WELCOME,
-      id,
-      {
-        session: [target.sid, secret],
-        resumed,
-        user: record.user,
-        expiresAt: record.expiresAt,
-        node,
-        time: clock.now(),
-        limits,
-        pingEvery,
-        features: FEATURES.filter((feature) => hello.features?.includes(feature) === true),
-        topics,
-      },
-    ]);
+    const welcome = writeWelcome(id, {
+      session: [target.sid, secret],
+      resumed,
+      user: record.user,
+      expiresAt: record.expiresAt,
+      node,
+      time: clock.now(),
+      limits,
+      pingEvery,
+      features: FEATURES.filter((feature) => hello.features?.includes(feature) === true),
+      topics,
+    });
     const unrecovered = Object.keys(topics).filter((topic) => topics[topic]?.recovered === false);
     tx.afterCommit(() => {
       if (unrecovered.length > 0) connection.outbox.unrecovered = new Set(unrecovered);

@@ -1,6 +1,6 @@
 /**
  * What no event may hold: a map key `__proto__` (RW-PUB-7). Common decoders refuse it, so one such event would end each
- * subscriber's connection at each resume. Looked for where data becomes an event: dispatch.ts for what clients
+ * subscriber's connection at each resume. Looked for where data becomes an event: publish.ts for what clients
  * send, whose bytes the scanner has seen; hub/ for what programs publish, which the encoder has seen.
  */
 import { RoomwireError } from '../../protocol/errors.js';
