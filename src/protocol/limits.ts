@@ -19,7 +19,7 @@ export interface Limits {
   pendingCalls: number;
   /** Frames of one connection that wait for an asynchronous policy or the store. */
   pendingFrames: number;
-  /** Bytes of memory that calls and publishes of one user hold while they wait; all users together have eight times as much. */
+  /** Bytes of memory that calls and publishes of one user hold while they wait; all users together have eight times as much, and four times as much for HELLOs that wait for hooks. */
   pendingBytes: number;
   /** Calls of one session a second; twice as many may come at once. 0: no limit, as with all rates. */
   callsPerSecond: number;

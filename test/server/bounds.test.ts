@@ -5,12 +5,15 @@ import { memoryStore } from '../../src/store/memory.js';
 import { Rings, type Ring } from '../../src/server/hub/ring.js';
 import { Topic, Cursor } from '../../src/server/hub/topic.js';
 import { TopicTable } from '../../src/server/hub/topics.js';
+import type { Plugin } from '../../src/server/api.js';
+import { hashSecret, SessionRegistry } from '../../src/server/sessions/session.js';
 import { gatedStore } from '../support/gated-store.js';
 import { ManualTime } from '../support/manual-time.js';
 import { startOpen } from '../support/open-server.js';
 import { http as httpPlugin } from '../../src/http/http.js';
 import { openContract, startServer, testStore } from '../support/server.js';
 import { SECRET, tokenFor } from '../support/tokens.js';
+import { until } from '../support/until.js';
 import type { WireClient } from '../support/wire-client.js';
 
 t.test(
@@ -123,6 +126,46 @@ t.test('rule 4: what waits of one user is bounded in bytes, also what was cancel
     await again.close();
   }
   t.equal(server.stats().connections, 0);
+});
+
+t.test('rule 4: HELLOs that wait for a hook are bounded in bytes, also those whose clients have gone', async (t) => {
+  const answers: (() => void)[] = [];
+  const slow: Plugin = {
+    name: 'slow',
+    setup: (host) => host.onArrival(() => new Promise<undefined>((resolve) => answers.push(() => resolve(undefined)))),
+  };
+  const s = await startOpen(t, { limits: { pendingBytes: 20_000 }, plugins: [slow] });
+  for (let round = 1; round <= 2; round++) {
+    const taken: WireClient[] = [];
+    let refused: number | undefined;
+    while (refused === undefined && taken.length < 100) {
+      const each = await s.connect().open();
+      void each.closed.then(({ code }) => (refused ??= code));
+      each.send([Op.HELLO, 1, { instance: 'x', pad: 'z'.repeat(10_000) }]);
+      await until(() => refused !== undefined || answers.length > taken.length);
+      if (refused === undefined) taken.push(each);
+    }
+    t.equal(refused, 4201);
+    // Gives nothing back: the hook has not answered.
+    for (const each of taken) each.cut();
+    const late = await s.connect().open();
+    late.send([Op.HELLO, 1, { instance: 'x', pad: 'z'.repeat(10_000) }]);
+    t.match(await late.closed, { code: 4201 });
+    t.equal(taken.length, 5, `round ${round}: five of 14 KB fit into four times 20`);
+    for (const answer of answers.splice(0)) answer();
+    await until(() => s.server.stats().connections === 0);
+  }
+});
+
+t.test('rule 4: of sessions that were kicked, the last 10,000 are remembered', (t) => {
+  const registry = new SessionRegistry({ pendingBytes: 1, slotBytes: 1 });
+  const secrets = [hashSecret('secret')];
+  for (let n = 0; n <= 10_000; n++) registry.rememberKicked(`s${n}`, secrets);
+  t.strictSame(
+    ['s0', 's1', 's10000'].map((sid) => registry.wasKicked(sid, 'secret')),
+    [false, true, true],
+  );
+  t.end();
 });
 
 t.test('rule 4: volatile values of one user are bounded in bytes, and free again when they go', async (t) => {

@@ -202,10 +202,14 @@ const floods: readonly Flood[] = [
     name: 'waits for a lock that are granted',
     async run(s, n) {
       const { holder, waiting } = await line(s, n, {}, { timeoutMs: 1e9 });
-      for (const client of [holder, ...waiting]) {
-        if (client !== holder) await client.answer(101);
-        await client.call('leave:room', { roomId: `r${n}` });
-      }
+      // In whatever order they came in.
+      const leaves = async (client: WireClient): Promise<unknown> => client.call('leave:room', { roomId: `r${n}` });
+      const taking = waiting.map(async (client) => {
+        await client.answer(101);
+        await leaves(client);
+      });
+      await leaves(holder);
+      await Promise.all(taking);
       await cut([holder, ...waiting]);
     },
   },

@@ -30,8 +30,8 @@ import type { SessionRegistry } from './registry.js';
 import { PROBE } from '../gate/own-key.js';
 import type { Sessions } from './life.js';
 
-/** Bytes of all HELLOs that are being answered, also for those who left meanwhile; more and who comes is told to come later. */
-const ANSWERING_BYTES = 256 * 1024 * 1024;
+/** In `pendingBytes`: all HELLOs that are being answered, also for clients that left meanwhile. Past it a client is told to come later. */
+const ANSWERING = 4;
 /** What one takes of memory beside its bytes. */
 const HELLO_BYTES = 4_096;
 const ANSWERING_RETRY_MS = 1_000;
@@ -88,7 +88,8 @@ export class Welcomer {
       connection.close('internal');
     };
     const size = HELLO_BYTES + bytes.length;
-    if (this.#answering + size > ANSWERING_BYTES) return failed(tooMany(ANSWERING_RETRY_MS, 'too many come at once'));
+    if (this.#answering + size > ANSWERING * this.#options.limits.pendingBytes)
+      return failed(tooMany(ANSWERING_RETRY_MS, 'too many come at once'));
     this.#answering += size;
     void this.#answer(connection, id, data, failed)
       .catch(failed)
