@@ -3,8 +3,8 @@ import t from 'tap';
 import { connect } from '../../src/client/node.js';
 import { Op } from '../../src/protocol/frames.js';
 import { defaultLimits } from '../../src/protocol/limits.js';
-import type { PluginHost } from '../../src/server/api.js';
 import { gatedStore } from '../support/gated-store.js';
+import { liveTimers } from '../support/live-timers.js';
 import { ManualTime } from '../support/manual-time.js';
 import { startRooms } from '../support/rooms.js';
 import { testStore } from '../support/server.js';
@@ -146,20 +146,7 @@ t.test('however a wait ends, its timer ends with it', async (t) => {
   const time = new ManualTime();
   const { s, clients } = await room(t, 2, { time, limits: { callMaxMs: 60_000 } });
   const [a, b] = clients;
-  // The server is its plugins' host: what timers are waiting of theirs.
-  const live = new Set<object>();
-  const host = s.server as unknown as { after: PluginHost['after'] };
-  const after = host.after.bind(s.server);
-  host.after = (ms, fn) => {
-    t.ok(ms <= defaultLimits.lockMaxMs, `a timer of ${ms} ms`);
-    const timer = after(ms, () => {
-      live.delete(own);
-      fn();
-    });
-    const own = { cancel: () => (live.delete(own), timer.cancel()) };
-    live.add(own);
-    return own;
-  };
+  const live = liveTimers(s.server, (ms) => t.ok(ms <= defaultLimits.lockMaxMs, `a timer of ${ms} ms`));
   const ways: Record<string, (wait: ReturnType<typeof waiting>, lease: Lease) => unknown> = {
     cancelled: ({ id }) => b.send([Op.CANCEL, id]),
     'past its deadline': () => time.advance(20_000),

@@ -1,7 +1,10 @@
 import t from 'tap';
 import { Op } from '../../src/protocol/frames.js';
+import { liveTimers } from '../support/live-timers.js';
+import { ManualTime } from '../support/manual-time.js';
 import { startRooms } from '../support/rooms.js';
 import { SECRET, tokenFor } from '../support/tokens.js';
+import { until } from '../support/until.js';
 
 t.test('rule 7: a second device is no second member, and its coming and going is told as online', async (t) => {
   const s = await startRooms(t, { auth: { secret: SECRET } });
@@ -100,6 +103,41 @@ t.test('memberTtl: a member without sessions stays, and is back as the same memb
     bob.events('room:r').map(([, event]) => event),
     ['member:online', 'member:online'],
   );
+});
+
+t.test('however the wait for a member ends, its timers end with it', async (t) => {
+  const time = new ManualTime();
+  const s = await startRooms(t, {
+    time,
+    pingEvery: 1e9,
+    rooms: { memberTtl: 60_000, hostGrace: 30_000 },
+    auth: { secret: SECRET },
+  });
+  const live = liveTimers(s.server);
+  const token = await tokenFor('ann');
+  const { rooms } = s.server.plugins;
+  const ways: Readonly<Record<string, (back: Awaited<ReturnType<typeof s.client>>) => unknown>> = {
+    back: async (back) => {
+      await back.call('join:room', { roomId: 'r' });
+      t.equal(live.size, 0, 'back');
+      await back.call('leave:room', { roomId: 'r' });
+    },
+    kicked: () => rooms.kick('r', 'ann'),
+    'taken out': () => s.server.transact((tx) => rooms.within(tx).remove('r', 'ann')),
+    'in a room that is deleted': () => rooms.delete('r'),
+    'late for good': async () => {
+      time.advance(60_100);
+      await until(() => live.size === 0);
+    },
+  };
+  for (const [name, end] of Object.entries(ways)) {
+    const ann = await s.client({ token });
+    await ann.call('join:room', { roomId: 'r', create: true });
+    ann.send([Op.BYE]);
+    await until(() => live.size === 2, 'hers, and the host moves on before');
+    await end(await s.client({ token }));
+    t.equal(live.size, 0, name);
+  }
 });
 
 t.test('a room of a group is not there for others', async (t) => {

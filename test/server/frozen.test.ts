@@ -2,10 +2,12 @@
 import t from 'tap';
 import { closes } from '../../src/protocol/codes.js';
 import { Op } from '../../src/protocol/frames.js';
+import type { Plugin } from '../../src/server/api.js';
 import { startChildServer } from '../support/child-server.js';
 import { ManualTime } from '../support/manual-time.js';
 import { startOpen } from '../support/open-server.js';
 import { startRooms } from '../support/rooms.js';
+import { until } from '../support/until.js';
 import { WireClient } from '../support/wire-client.js';
 
 const FREEZE_MS = 16_000;
@@ -55,6 +57,38 @@ t.test('a client that connected while the server was frozen has its time for HEL
   await late.open();
   time.advance(2_000);
   t.match(await late.hello(), { resumed: false });
+});
+
+t.test('a freeze takes nothing from the time for HELLO, nor from the time in which a hook may answer it', async (t) => {
+  const time = new ManualTime();
+  const answers: (() => void)[] = [];
+  const slow: Plugin = {
+    name: 'slow',
+    setup: (host) => host.onArrival(() => new Promise<undefined>((resolve) => answers.push(() => resolve(undefined)))),
+  };
+  const limits = { ...settings.limits, callMaxMs: 4_000 };
+  const { connect } = await startOpen(t, { time, ...settings, limits, plugins: [slow] });
+  const each = await connect().open();
+  time.advance(1_000);
+  time.stall(FREEZE_MS);
+  await turns();
+  time.advance(1_800);
+  await turns();
+  const said = each.hello();
+  await until(() => answers.length === 1);
+  time.advance(2_000);
+  time.stall(FREEZE_MS);
+  await turns();
+  time.advance(1_800);
+  await turns();
+  answers[0]?.();
+  t.match(await said, { resumed: false });
+  const silent = await connect().open();
+  time.advance(1_000);
+  time.stall(FREEZE_MS);
+  await turns();
+  time.advance(2_200);
+  t.equal((await silent.closed).code, closes.hello_timeout, 'and adds nothing');
 });
 
 t.test('a session in its grace is there for the client that reconnects during the freeze', async (t) => {

@@ -4,7 +4,10 @@ import { Op } from '../../src/protocol/frames.js';
 import { KeyedRate, Rates, type RateOptions } from '../../src/server/gate/rates.js';
 import { defaultLimits, type Limits } from '../../src/protocol/limits.js';
 import { ManualTime } from '../support/manual-time.js';
+import type { ServerSession } from '../../src/server/sessions/session.js';
 import { startOpen } from '../support/open-server.js';
+import { SECRET, tokenFor } from '../support/tokens.js';
+import { until } from '../support/until.js';
 
 const unlimited = {
   ...defaultLimits,
@@ -99,5 +102,48 @@ t.test(
     t.doesNotThrow(() => rate.take('ada'), 'forgotten');
     t.throws(() => rate.take('outsider 9999'), { code: 201 });
     t.throws(() => new KeyedRate(0, () => now), /above 0/);
+  },
+);
+
+t.test(
+  'rule 4: a user who left is forgotten with full buckets, and not while something of theirs goes on',
+  async (t) => {
+    const time = new ManualTime();
+    const answers: (() => void)[] = [];
+    const s = await startOpen(t, {
+      time,
+      pingEvery: 1e9,
+      auth: { secret: SECRET },
+      without: ['echo'],
+      setup: (server) => server.handle('echo', () => new Promise<null>((resolve) => answers.push(() => resolve(null)))),
+    });
+    const come = async () => {
+      const each = await s.client({ token: await tokenFor('ann'), grace: 0 });
+      const { account } = s.server.session(each.welcome.session[0]) as ServerSession;
+      const leave = async (): Promise<void> => {
+        each.send([Op.BYE]);
+        await each.closed;
+        await until(() => s.server.stats().sessions === 0);
+      };
+      return { each, account, leave };
+    };
+    const first = await come();
+    first.each.send([Op.CALL, 100, 'echo', null], [Op.CANCEL, 100]);
+    await until(() => answers.length === 1);
+    await first.leave();
+    const second = await come();
+    t.equal(second.account, first.account, 'what was spent is not given anew');
+    await second.leave();
+    for (let i = 0; i < 3; i++) {
+      time.advance(5_100);
+      const again = await come();
+      t.equal(again.account, first.account, 'its work goes on');
+      await again.leave();
+    }
+    answers[0]?.();
+    await until(() => first.account?.pending.bytes === 0);
+    time.advance(5_100);
+    const last = await come();
+    t.not(last.account, first.account, 'nothing of it is left');
   },
 );
