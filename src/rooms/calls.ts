@@ -64,14 +64,17 @@ export function registerCalls(server: PluginHost, parts: CallParts): void {
   const sessionKeys = { sessionKeys: true };
   handle('join:overview', (tx, session, { group }) => membership.joinOverview(tx, session, group), perSession);
   handle('leave:overview', (tx, session, { group }) => membership.leaveOverview(tx, session, group), perSession);
-  handle('join:room', (tx, session, input) => membership.join(tx, session, input, rules.verdicts(input)), perSession);
-  handle('leave:room', (tx, session, { roomId }) => membership.leave(tx, session, roomId, 'left'), perSession);
-  // Before the transactions, which may run again.
   const countEntry = entries(server);
-  server.guard('join:room', ({ session, input }) => {
-    countEntry(session, (input as { readonly roomId: string }).roomId);
-    return true;
-  });
+  handle(
+    'join:room',
+    (tx, session, input) => {
+      countEntry(tx, session, input);
+      return membership.join(tx, session, input, rules.verdicts(input));
+    },
+    perSession,
+  );
+  handle('leave:room', (tx, session, { roomId }) => membership.leave(tx, session, roomId, 'left'), perSession);
+  // Before its transaction, which may run again.
   server.guard('room:members', ({ session: { user } }) => {
     reads.count({ kind: 'user', user }, MEMBERS);
     return true;

@@ -1,8 +1,8 @@
 /**
  * How often one user may come into a room: each coming and going is told to all who are there, so one who flaps costs as
- * much as they are many. Going is never refused, nor is a join of a room that the session is in. A guard of calls.ts.
+ * much as they are many. Going is never refused, nor is a join of a room that the session is in. Used by calls.ts.
  */
-import type { PluginHost, Session } from '../server/api.js';
+import type { PluginHost, Session, Transaction } from '../server/api.js';
 import { roomTopic } from './records.js';
 
 /** Comings at once: a page that is reloaded, a network that flaps. */
@@ -11,17 +11,24 @@ const BURST = 20;
 const ROOMS = 20;
 const ROOMS_BURST = 1_000;
 
-/** Throws too_many. */
-export type CountEntry = (session: Session, roomId: string) => void;
+/**
+ * In the join's transaction: only there is it known whether the session has left by then. `input`: the call's, by which a
+ * transaction that runs again counts once. Throws too_many.
+ */
+export type CountEntry = (tx: Transaction, session: Session, input: { readonly roomId: string }) => void;
 
 export function entries(host: PluginHost): CountEntry {
   const { entriesPerSecond } = host.limits;
   if (entriesPerSecond === 0) return () => undefined;
   const intoOne = host.rate(entriesPerSecond, BURST);
   const intoAny = host.rate(entriesPerSecond * ROOMS, ROOMS_BURST);
-  return ({ user, topics }, roomId) => {
-    if (topics.has(roomTopic(roomId))) return;
-    intoOne(`${roomId}\0${user.id}`);
-    intoAny(user.id);
+  const counted = new WeakSet<object>();
+  return (tx, session, input) => {
+    const { roomId } = input;
+    if (counted.has(input) || tx.topics(session).includes(roomTopic(roomId))) return;
+    const { id } = session.user;
+    intoOne(`${roomId}\0${id}`);
+    intoAny(id);
+    counted.add(input);
   };
 }

@@ -32,7 +32,7 @@ async function fill({ server }: Pick<Started, 'server'>, n: number, seen: Record
 t.test('an overview’s list looks at its own rooms alone, through each change of group and visibility', async (t) => {
   const s = await startRooms(t);
   const api = s.server.plugins.rooms;
-  await fill(s, 1_500, { alpha: {}, zeta: { description: 'Needle' }, mine: { group: 'g' }, secret: { hidden: true } });
+  await fill(s, 2_500, { alpha: {}, zeta: { description: 'Needle' }, mine: { group: 'g' }, secret: { hidden: true } });
   const ids = async (query: object, asker: Asker = user('u', ['g'])): Promise<string[]> => {
     const { rooms: found, next } = await api.list(query, asker);
     t.equal(next, null, 'in one page: it looked at no other');
@@ -137,6 +137,18 @@ t.test('while many search, others’ transactions come between their steps', asy
   for (; !over; turns++) await s.server.transact((tx) => tx.now);
   await all;
   t.ok(turns >= 300, `${turns} turns during 20 searches of 20 steps each`);
+});
+
+t.test('so many lists wait for their turn; more are refused for now', async (t) => {
+  const s = await startRooms(t);
+  await fill(s, 200, {});
+  const answers = await Promise.allSettled(
+    Array.from({ length: 300 }, () => s.server.plugins.rooms.list({ group: 'others', search: 'none' })),
+  );
+  const refused = answers.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
+  t.equal(refused.length, 300 - 1 - 256);
+  t.match(refused[0]?.reason, { name: 'too_many', details: { retryAfterMs: Number } });
+  t.match(await s.server.plugins.rooms.list({ group: 'others', limit: 1 }), { rooms: { length: 1 } }, 'then again');
 });
 
 t.test('what one user makes the server look at has a rate, others and API keys are not refused for it', async (t) => {

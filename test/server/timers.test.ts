@@ -1,6 +1,8 @@
 /** The wheel and the clock, alone and driven by hand. */
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import t from 'tap';
-import { Clock } from '../../src/server/time/clock.js';
+import { Clock, systemTime } from '../../src/server/time/clock.js';
 import { TICK_MS, Wheel } from '../../src/server/time/wheel.js';
 import { random } from '../random.js';
 import { ManualTime } from '../support/manual-time.js';
@@ -88,6 +90,62 @@ t.test('after a long pause every timer gets its turn, in order, and a failing on
   t.equal(fired.length, 3);
   time.advance(200);
   t.strictSame(fired, [50, 7_000, 11_000, 30_000]);
+});
+
+t.test(
+  'a wait for a peer that begins after a freeze, before the wheel has noticed it, is no longer for it',
+  async (t) => {
+    const time = new ManualTime();
+    let turn = (): void => undefined;
+    const timers = wheel(Object.assign(time, { every: (_: number, fn: () => void) => ((turn = fn), () => undefined) }));
+    const fired: string[] = [];
+    timers.afterAwake(3_000, () => fired.push('before'));
+    // Frozen: the wheel has no turn, and what came in is read first.
+    time.advance(16_000);
+    timers.afterAwake(1_000, () => fired.push('after'));
+    const passes = async (ms: number): Promise<void> => {
+      for (let left = ms; left > 0; left -= TICK_MS) {
+        time.advance(TICK_MS);
+        turn();
+      }
+      await new Promise<void>((resolve) => time.afterInput(resolve));
+      turn();
+    };
+    await passes(900);
+    t.strictSame(fired, []);
+    await passes(200);
+    t.strictSame(fired, ['after']);
+    await passes(2_000);
+    t.strictSame(fired, ['after', 'before']);
+  },
+);
+
+t.test('after a freeze, what waits in the sockets is read and answered before any timer', async (t) => {
+  const order: string[] = [];
+  const listening = createServer((socket) => {
+    socket.on('data', () => {
+      order.push('input');
+      // As the hub puts off what it sends to the end of the turn.
+      setImmediate(() => order.push('answer'));
+    });
+  }).listen(0, '127.0.0.1');
+  t.teardown(() => listening.close());
+  await once(listening, 'listening');
+  const arrived = once(listening, 'connection');
+  const socket = connect((listening.address() as AddressInfo).port, '127.0.0.1');
+  t.teardown(() => socket.destroy());
+  await Promise.all([once(socket, 'connect'), arrived]);
+  // From a timer, as the wheel does; what is written is in the other's buffer at once.
+  await new Promise<void>((resolve) => {
+    setTimeout(() => {
+      socket.write('x');
+      systemTime.afterInput(() => {
+        order.push('timers');
+        resolve();
+      });
+    }, 1);
+  });
+  t.strictSame(order, ['input', 'answer', 'timers']);
 });
 
 t.test('delays that are no number, negative or endless do no harm', (t) => {
