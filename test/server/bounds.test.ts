@@ -6,6 +6,7 @@ import { Rings, type Ring } from '../../src/server/hub/ring.js';
 import { Topic, Cursor } from '../../src/server/hub/topic.js';
 import { TopicTable } from '../../src/server/hub/topics.js';
 import type { Plugin } from '../../src/server/api.js';
+import { ownerOf } from '../../src/server/calls/keys.js';
 import { hashSecret, SessionRegistry } from '../../src/server/sessions/session.js';
 import { gatedStore } from '../support/gated-store.js';
 import { ManualTime } from '../support/manual-time.js';
@@ -234,6 +235,21 @@ t.test('rule 4: guests of one address share one bound of idempotency keys, howev
   t.strictSame(await server.transact((tx) => tx.list('key-counts', { limit: 10 }).length), 1);
   const mine = await server.publish('chat:1', 'notice', 1, { key: 'own' });
   t.type(mine.offset, 'number', 'the program has any number');
+});
+
+t.test('rule 4: whose bound a key is out of: a user’s own, and that of the network for guests', (t) => {
+  const owner = (address: string, isGuest = true): string => ownerOf({ id: 'u' }, isGuest, address);
+  for (const [one, other, same] of [
+    ['10.0.0.1', '10.0.0.1', true],
+    ['10.0.0.1', '10.0.0.2', false],
+    ['2001:db8::1', '2001:db8::ffff:2', true],
+    ['2001:db8::1', '2001:db8:0:1::1', false],
+  ] as const) {
+    t.equal(owner(one) === owner(other), same, `${one} and ${other}`);
+    t.equal(owner(one, false), owner(other, false), 'whoever has a token has it everywhere');
+  }
+  t.not(owner('10.0.0.1'), owner('10.0.0.1', false));
+  t.end();
 });
 
 t.test('rule 4: an idempotency key with a large result counts as many, until it expires', async (t) => {
