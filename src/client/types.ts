@@ -115,7 +115,7 @@ export type Handler<D> = unknown extends D
   : (data: D, info: EventInfo) => void;
 
 /** What topics and rooms have in common. Events named `reset` or `removed` reach only `'*'`. */
-export interface EventStream<S extends Shape, T extends Topics<S>> {
+export interface EventStream<S extends Shape, T extends string> {
   readonly topic: string;
   on(event: 'reset', handler: (reset: ResetInfo) => void): () => void;
   on(event: 'removed', handler: (removed: RemovedInfo) => void): () => void;
@@ -127,7 +127,7 @@ export interface EventStream<S extends Shape, T extends Topics<S>> {
   volatile<E extends EventNames<S, T>>(event: E, slot: string, data: EventData<S, T, E>): void;
 }
 
-export interface Subscription<S extends Shape = Shape, T extends Topics<S> = Topics<S>> extends EventStream<S, T> {
+export interface Subscription<S extends Shape = Shape, T extends string = Topics<S>> extends EventStream<S, T> {
   /** The last event handed to the handlers; null until the server answered. */
   readonly position: Position | null;
   /** Whether all events after `from` follow; undefined for `listen`. Rejects when the server refuses. */
