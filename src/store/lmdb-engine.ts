@@ -70,7 +70,14 @@ function load(): Lmdb {
     return createRequire(import.meta.url)('lmdb') as Lmdb;
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND';
-    const why = missing ? 'is not installed: npm install lmdb' : 'has no build for this system';
-    throw new StoreError('unusable', `the package lmdb ${why}, or run with the memory store`, error);
+    const why = missing
+      ? 'the package lmdb is not installed. Install it (npm install lmdb)'
+      : `the package lmdb has no binary for ${process.platform}-${process.arch} here. Install its optional dependencies too ` +
+        '(npm install --include=optional)';
+    throw new StoreError(
+      'unusable',
+      `${why}, or keep nothing: roomwire serve --memory, memoryStore() in a program`,
+      error,
+    );
   }
 }
