@@ -5,16 +5,13 @@
 import type { Contract } from '../protocol/contract.js';
 import { topicPattern } from '../protocol/pattern.js';
 import { LONGEST_MS, MOST_BYTES, oneOf, webOrigin, wholeNumber } from '../protocol/setting.js';
-import type { Plugin, User } from './api.js';
-import type { ListenOptions, ServerOptions } from './options.js';
+import type { AnyOptions, ListenOptions } from './options.js';
 
 /** Ms: an hour. */
 const HTTP_IDLE_MOST = 3_600_000;
 
-type Options = ServerOptions<Contract, User, readonly Plugin[]>;
-
 /** Throws a TypeError that names the option. */
-export function checkOptions(options: Options): void {
+export function checkOptions(options: AnyOptions): void {
   const { contract, engine, pingEvery, pingTimeout, ringBytes, bodyBytes, node, rates = {}, admission = {} } = options;
   if (engine !== undefined) oneOf('engine', engine, ['auto', 'uws', 'ws']);
   if (pingEvery !== undefined) wholeNumber('pingEvery', pingEvery, 1, LONGEST_MS);
@@ -32,7 +29,7 @@ export function checkOptions(options: Options): void {
 }
 
 /** A setting that did nothing would be believed. */
-function checkIdle(httpIdleMs: number, engine: Options['engine']): void {
+function checkIdle(httpIdleMs: number, engine: AnyOptions['engine']): void {
   wholeNumber('httpIdleMs', httpIdleMs, 1, HTTP_IDLE_MOST);
   if (engine === 'ws') return;
   throw new TypeError(

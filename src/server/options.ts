@@ -69,6 +69,8 @@ export interface ServerOptions<C extends Contract, U extends User, P extends rea
   readonly time?: TimeSource;
 }
 
+export type AnyOptions = ServerOptions<Contract, User, readonly Plugin[]>;
+
 export interface ListenOptions {
   /** 0: any free port. Default 8420. */
   readonly port?: number;

@@ -295,7 +295,8 @@ t.test(
     const store = memoryStore();
     await store.open();
     const rings = new Rings(1024 * 1024, 64 * 1024);
-    const table = new TopicTable({ store, generation: 'g', rings, epochOf: () => undefined });
+    const table = new TopicTable({ store, rings, epochOf: () => undefined });
+    table.generation = 'g';
     const topics = Array.from({ length: 10_050 }, (_, n) => {
       const topic = table.load(`t${n}`, 0) as Topic;
       topic.head = 1;

@@ -164,7 +164,8 @@ t.test(
   (t) => {
     const time = new ManualTime();
     const wall = time.wall();
-    const clock = new Clock(time, wall - 5_000);
+    const clock = new Clock(time);
+    clock.start(wall - 5_000);
     t.equal(clock.now(), wall);
     time.advance(1_500);
     t.equal(clock.now(), wall + 1_500);
@@ -173,7 +174,8 @@ t.test(
     time.jump(7_200_000);
     time.advance(10);
     t.equal(clock.now(), wall + 1_510);
-    const ahead = new Clock(time, wall + 86_400_000);
+    const ahead = new Clock(time);
+    ahead.start(wall + 86_400_000);
     t.equal(ahead.now(), wall + 86_400_000, 'it never runs behind what was told before');
     t.end();
   },

@@ -33,6 +33,8 @@ export interface Claim {
   readonly owner: string;
 }
 
+/** Ms between two looks for expired keys. */
+const SWEEP_MS = 10_000;
 /** Expired keys that one sweep removes. */
 const SWEEP = 1_000;
 /** A result counts as one key more for each of these bytes of memory. */
@@ -133,8 +135,14 @@ export function onceByKey<T>(tx: Transaction, { scope, hash, owner }: Claim, lim
   return result;
 }
 
+/** Removes expired keys from now on. */
+export function keepSweeping(hub: Hub, after: (ms: number, fn: () => void) => void, ms = SWEEP_MS): void {
+  const again = (more: boolean): void => keepSweeping(hub, after, more ? 0 : SWEEP_MS);
+  after(ms, () => hub.perform(sweepKeys, again, () => again(false)));
+}
+
 /** Removes expired keys; true when there may be more. */
-export function sweepKeys(tx: Transaction): boolean {
+function sweepKeys(tx: Transaction): boolean {
   // Earlier versions wrote the owner alone.
   const rows = tx.list<TimeRow | string>('keys-by-time', { limit: SWEEP });
   for (const [key, row] of rows) {

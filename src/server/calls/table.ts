@@ -36,8 +36,6 @@ export interface CallTableOptions {
   readonly limits: Limits;
   readonly log: Log;
   readonly counters: Counters;
-  /** What every handler's context has beside its own call. */
-  readonly context: readonly (readonly [name: string, value: unknown])[];
   readonly after: (ms: number, fn: () => void) => Timer;
   /** Rules of the program by call, asked before its handler. */
   readonly rules: Readonly<Record<string, CallRule>>;
@@ -46,6 +44,8 @@ export interface CallTableOptions {
 export class CallTable {
   readonly #options: CallTableOptions;
   readonly #keyed: KeyedCalls;
+  /** What every handler's context has beside its own call. */
+  readonly #context: [name: string, value: unknown][] = [];
   readonly #plain = new Map<string, PlainHandler>();
   readonly #atomic = new Map<string, TransactionHandler>();
   /** Atomic calls to which a key means nothing. */
@@ -62,6 +62,11 @@ export class CallTable {
     this.#options = options;
     this.#keyed = new KeyedCalls(options.hub, options.limits);
     this.#rules = Object.entries(options.rules);
+  }
+
+  /** Every handler's context has it under this name. */
+  provide(name: string, value: unknown): void {
+    this.#context.push([name, value]);
   }
 
   /** Throws when the name is taken or not in the contract: a mistake of the programmer's. */
@@ -207,7 +212,7 @@ export class CallTable {
   }
 
   #runPlain(handler: PlainHandler, running: RunningCall, claim: Claim | undefined): unknown {
-    const context = new HandlerContext(running, this.#options.context);
+    const context = new HandlerContext(running, this.#context);
     const run = (): unknown => handler(context as unknown as Parameters<PlainHandler>[0]);
     return claim === undefined ? run() : this.#keyed.run(claim, async () => run());
   }

@@ -89,6 +89,8 @@ export class Authenticator {
   readonly #apiKeys: ApiKeys;
   readonly #wall: () => number;
 
+  /** Whether someone without a token is let in, as a guest: set where only this machine can come. */
+  guests = false;
   readonly #atOnce: number;
   #checking = 0;
   readonly #waiting: (() => void)[] = [];

@@ -22,8 +22,6 @@ export interface GateOptions {
   readonly arrivals: Arrivals;
   readonly door: Doorkeeper;
   readonly ownKey: OwnKey;
-  /** Whether someone without a token is let in as a guest. */
-  readonly guests: boolean;
   /** The sessions that are there. */
   readonly present: { readonly size: number; connectedOf(userId: string): number };
 }
@@ -55,11 +53,11 @@ export class Gate {
 
   /** Throws unauthenticated, token_expired and too_many. */
   async identify(hello: Hello, comer: Comer, known: KnownSession | undefined): Promise<Identity> {
-    const { auth, guests, ownKey, tokens } = this.#options;
+    const { auth, ownKey, tokens } = this.#options;
     const token = hello.token ?? tokenOf(comer.info);
     if (token !== undefined && ownKey.opens(token)) return PROBE;
     if (token !== undefined && auth.tokens) return tokens.stranger(token, comer.address, () => comer.open);
-    if (!guests) throw new RoomwireError('unauthenticated', 'a token is needed');
+    if (!auth.guests) throw new RoomwireError('unauthenticated', 'a token is needed');
     if (known?.record.guest === true) return { user: known.user, expiresAt: null, guest: true };
     return guest();
   }

@@ -36,7 +36,6 @@ const STUCK_MS = 3_000;
 
 export interface HubOptions {
   readonly store: Store;
-  readonly opened: OpenedStore;
   readonly clock: Clock;
   readonly limits: Limits;
   /** Bytes of all rings together. */
@@ -72,8 +71,8 @@ export class Hub {
   #batch = 0;
   /** Of performance.now(). */
   #committingSince: number | undefined;
-  #counter: number;
-  #incarnation: number;
+  #counter = 0;
+  #incarnation = 0;
   #probing = false;
   #isDeposed = false;
   readonly #idleWaiters: (() => void)[] = [];
@@ -81,18 +80,10 @@ export class Hub {
   constructor(options: HubOptions) {
     this.#options = options;
     this.#counters = options.counters;
-    const { store, opened, limits, ringBytes, after, storeFailing } = options;
+    const { store, limits, ringBytes, members, after, storeFailing } = options;
     this.#store = store;
-    // From the clock, not from 0: versions and tokens must grow for clients that outlive this store's memory.
-    this.#counter = Math.max(opened.meta.counter, options.clock.now() * 1024);
-    this.#incarnation = opened.meta.incarnation;
     this.#rings = new Rings(ringBytes, Math.min(limits.historyBytes, ringBytes));
-    this.#topics = new TopicTable({
-      store,
-      generation: opened.generation,
-      rings: this.#rings,
-      epochOf: (topic) => options.members.epochOf(topic),
-    });
+    this.#topics = new TopicTable({ store, rings: this.#rings, epochOf: (topic) => members.epochOf(topic) });
     this.fanOut = new FanOut({
       store,
       topics: this.#topics,
@@ -110,6 +101,15 @@ export class Hub {
       deposed: (error) => this.#deposed(error),
       now: () => options.clock.now(),
     });
+  }
+
+  /** What only the opened store knows. Nothing may be asked of the hub before. */
+  open({ generation, meta }: OpenedStore): void {
+    const { store, clock } = this.#options;
+    // From the clock, not from 0: versions and tokens must grow for clients that outlive this store's memory.
+    this.#counter = Math.max(meta.counter, clock.now() * 1024);
+    this.#incarnation = meta.incarnation;
+    this.#topics.generation = generation;
     store.onLost?.((error) => this.#deposed(error));
   }
 

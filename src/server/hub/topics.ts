@@ -16,7 +16,6 @@ const IDLE_TOPICS = 10_000;
 
 export interface TopicTableOptions {
   readonly store: Store;
-  readonly generation: string;
   readonly rings: Rings;
   /** The epoch that those who are in a topic were told. */
   readonly epochOf: (topic: string) => string | undefined;
@@ -24,7 +23,8 @@ export interface TopicTableOptions {
 
 export class TopicTable implements TopicSource {
   readonly #store: Store;
-  readonly #generation: string;
+  /** The opened store's: the first part of every epoch. */
+  generation = '';
   readonly #rings: Rings;
   readonly #epochOf: (topic: string) => string | undefined;
   readonly #topics = new Map<string, Topic>();
@@ -33,9 +33,8 @@ export class TopicTable implements TopicSource {
   /** While a batch is applied: topics that somebody left. */
   #left: Set<Topic> | undefined;
 
-  constructor({ store, generation, rings, epochOf }: TopicTableOptions) {
+  constructor({ store, rings, epochOf }: TopicTableOptions) {
     this.#store = store;
-    this.#generation = generation;
     this.#rings = rings;
     this.#epochOf = epochOf;
   }
@@ -64,14 +63,14 @@ export class TopicTable implements TopicSource {
   }
 
   create(name: string, incarnation: number): Topic {
-    return new Topic(name, `${this.#generation}.${incarnation}`, 0, 1, 0);
+    return new Topic(name, `${this.generation}.${incarnation}`, 0, 1, 0);
   }
 
   #loaded(name: string, record: TopicRecord | undefined, incarnation: number): Topic {
     if (record === undefined) {
       // Its subscribers keep the epoch that they were told, also while none of them is connected.
       const told = this.#epochOf(name);
-      if (told?.startsWith(`${this.#generation}.`) === true) return new Topic(name, told, 0, 1, 0);
+      if (told?.startsWith(`${this.generation}.`) === true) return new Topic(name, told, 0, 1, 0);
       return this.create(name, incarnation);
     }
     return new Topic(name, record.epoch, record.head, record.tail, 0);

@@ -24,8 +24,6 @@ const LATE = `not within ${DEADLINE_MS} ms`;
 
 export interface ProbeOptions {
   readonly key: OwnKey;
-  /** `ws://…` of the server's own port. */
-  readonly url: string;
   readonly hub: Hub;
   readonly store: { readonly name: string; readonly durable: boolean };
   readonly registry: SessionRegistry;
@@ -50,6 +48,8 @@ interface Attempt {
 export class Probe {
   readonly topic: string;
   readonly #options: ProbeOptions;
+  /** `ws://…` of the server's own port, once it listens. */
+  url = '';
   #client: ProbeClient | undefined;
   #attempt: Attempt | undefined;
   #last: { readonly at: number; readonly delivery: Delivery } | undefined;
@@ -134,9 +134,9 @@ export class Probe {
   }
 
   #connect(attempt: Attempt): ProbeClient {
-    const { key, url, hub, registry } = this.#options;
+    const { key, hub, registry } = this.#options;
     return new ProbeClient({
-      url,
+      url: this.url,
       token: key.token,
       reached: (stage) => (attempt.stage = stage),
       subscribe: (sid, failed) => {
@@ -158,7 +158,8 @@ export class Probe {
     const refuses = arrival === undefined && !hub.healthy;
     const failure = refuses ? 'the store does not take all commits' : arrival;
     const stage = refuses ? 'commit' : attempt.stage;
-    const state = { ...store, healthy: hub.healthy, committingMs: hub.committingMs };
+    const { name, durable } = store;
+    const state = { name, durable, healthy: hub.healthy, committingMs: hub.committingMs };
     if (failure === undefined) {
       this.#lastOk = new Date(wall()).toISOString();
       this.#failingSince = undefined;

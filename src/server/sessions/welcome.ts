@@ -8,6 +8,7 @@ import { errors, type CloseName } from '../../protocol/codes.js';
 import { RoomwireError } from '../../protocol/errors.js';
 import type { Hello, Position, TopicStatus, Value } from '../../protocol/frames.js';
 import type { Limits } from '../../protocol/limits.js';
+import { topicPattern, type TopicPattern } from '../../protocol/pattern.js';
 import type { Log, Session, Transaction } from '../api.js';
 import { tooMany } from '../gate/rates.js';
 import type { Identity } from '../gate/auth.js';
@@ -53,21 +54,20 @@ export interface WelcomerOptions {
   readonly log: Log;
 }
 
-/** Answers undefined for topics that are not its own. */
-export type ResumeHook = (tx: Transaction, session: Session, topic: string, refused: boolean) => boolean | undefined;
+type ResumeHook = (tx: Transaction, session: Session, topic: string, refused: boolean) => boolean;
 
 export class Welcomer {
   readonly #options: WelcomerOptions;
   #answering = 0;
-  readonly #resumeHooks: ResumeHook[] = [];
+  readonly #resumeHooks: { readonly topics: TopicPattern; readonly hook: ResumeHook }[] = [];
   readonly #startHooks: ((tx: Transaction, session: Session) => void)[] = [];
 
   constructor(options: WelcomerOptions) {
     this.#options = options;
   }
 
-  onResume(hook: ResumeHook): void {
-    this.#resumeHooks.push(hook);
+  onResume(pattern: string, hook: ResumeHook): void {
+    this.#resumeHooks.push({ topics: topicPattern(pattern), hook });
   }
 
   onStart(hook: (tx: Transaction, session: Session) => void): void {
@@ -272,7 +272,9 @@ export class Welcomer {
 
   #mayStay(tx: HubTransaction, session: ServerSession, topic: string, refused: boolean): boolean {
     if (!tx.isIn(session, topic)) return false;
-    return this.#resumeHooks.every((hook) => hook(tx, session, topic, refused) !== false);
+    return this.#resumeHooks.every(
+      ({ topics, hook }) => topics.match(topic) === undefined || hook(tx, session, topic, refused) !== false,
+    );
   }
 }
 

@@ -32,13 +32,16 @@ export const systemTime: TimeSource = {
 
 export class Clock {
   readonly #source: TimeSource;
-  readonly #base: number;
+  #base = 0;
   #last = 0;
 
-  /** `highWater`: the largest time the store remembers, ms. */
-  constructor(source: TimeSource, highWater: number) {
+  constructor(source: TimeSource) {
     this.#source = source;
-    this.#base = Math.max(highWater, source.wall()) - source.monotonic();
+  }
+
+  /** `highWater`: the largest time the store remembers, ms. */
+  start(highWater: number): void {
+    this.#base = Math.max(highWater, this.#source.wall()) - this.#source.monotonic();
   }
 
   /** Whole ms since the Unix epoch; never goes back. */

@@ -1,0 +1,131 @@
+/**
+ * What a server is made of, from the bottom up: each part is given those before it. All are built at once, with what the
+ * options say; the clock and the hub are told later what only an opened store knows.
+ */
+import { randomBytes } from 'node:crypto';
+import { memoryStore } from '../store/memory.js';
+import type { StoreError } from '../store/store.js';
+import { CallTable } from './calls/table.js';
+import { Connections } from './connection/connections.js';
+import { Dispatcher } from './connection/dispatch.js';
+import { Diagnosis } from './diagnosis/diagnosis.js';
+import { Arrivals } from './gate/arrivals.js';
+import { Authenticator } from './gate/auth.js';
+import { Doorkeeper } from './gate/doorkeeper.js';
+import { Entrance } from './gate/entrance.js';
+import { Gate } from './gate/gate.js';
+import { OwnKey } from './gate/own-key.js';
+import { Rates } from './gate/rates.js';
+import { TokenCheck } from './gate/token-check.js';
+import { Hub } from './hub/hub.js';
+import { Lifecycle } from './lifecycle.js';
+import { limitsOf } from './limits.js';
+import type { AnyOptions } from './options.js';
+import { Policy } from './policy.js';
+import { Probe } from './probe/probe.js';
+import { Sessions } from './sessions/life.js';
+import { SessionRegistry } from './sessions/registry.js';
+import { Welcomer } from './sessions/welcome.js';
+import { Clock, systemTime } from './time/clock.js';
+import { Wheel, type Timer } from './time/wheel.js';
+import { Audit } from './watch/audit.js';
+import { Counters } from './watch/counters.js';
+import { safe, silent } from './watch/log.js';
+
+const RING_BYTES = 64 * 1024 * 1024;
+
+export type Parts = ReturnType<typeof build>;
+
+/** `deposed`: the store is no longer this server's. Throws a TypeError for options that cannot work. */
+export function build(options: AnyOptions, deposed: (error: StoreError) => void) {
+  const { contract, store = memoryStore(), time = systemTime, pingEvery = 25_000, pingTimeout = 10_000 } = options;
+  const life = new Lifecycle();
+  const isDraining = (): boolean => life.phase === 'closing';
+  const limits = limitsOf(options.limits ?? {});
+
+  const wall = (): number => time.wall();
+  const monotonic = (): number => time.monotonic();
+  const after = (ms: number, fn: () => void): Timer => wheel.after(ms, fn);
+  const afterAwake = (ms: number, fn: () => void): Timer => wheel.afterAwake(ms, fn);
+  const log = safe(options.log ?? silent, after);
+  const failed = (error: unknown): void => log.error({ err: error }, 'internal error');
+  const clock = new Clock(time);
+  const counters = new Counters(Object.keys(contract.calls));
+  const audit = new Audit({ wall, after, write: options.audit, log, failed });
+
+  const policy = new Policy(contract, options.policy ?? {});
+  const registry = new SessionRegistry(limits);
+  const ownKey = new OwnKey();
+  const arrivals = new Arrivals();
+  const rates = new Rates(limits, options.rates);
+  const door = new Doorkeeper(options.admission ?? {}, monotonic);
+  const atOnce = door.limits.tokenChecks;
+  const auth = new Authenticator(options.auth ?? {}, { wall, monotonic, after, atOnce, log });
+  const tokens = new TokenCheck({ auth, door, log, after });
+  const entrance = new Entrance({ auth, tokens, arrivals, door, ownKey, audit, isDraining, failed });
+  const gate = new Gate({ auth, tokens, arrivals, door, ownKey, present: registry });
+
+  // After all that may throw: it ticks from here on.
+  const wheel = new Wheel(time, failed);
+  const hub = new Hub({
+    store,
+    clock,
+    limits,
+    ringBytes: options.ringBytes ?? RING_BYTES,
+    defer: (fn) => void setImmediate(fn),
+    after,
+    members: registry.members,
+    counters,
+    failed,
+    storeFailing: (error) => {
+      if (error === undefined) log.info({}, 'the store takes commits again');
+      else log.error({ err: error }, 'the store does not take commits');
+    },
+    deposed,
+    damaged: (topic, from) =>
+      log.error({ topic, from, file: store.file }, 'stored events cannot be read and are told as a gap'),
+  });
+  const calls = new CallTable({ contract, hub, limits, log, counters, after, rules: options.callPolicy ?? {} });
+  const sessions = new Sessions({
+    hub,
+    registry,
+    auth,
+    tokens,
+    arrivals,
+    waitingPerUser: door.limits.waitingSessionsPerUser,
+    wall,
+    log,
+    after,
+    afterAwake,
+  });
+  const node = options.node ?? randomBytes(6).toString('base64url');
+  const welcomer = new Welcomer({ hub, sessions, registry, policy, gate, clock, limits, node, pingEvery, log });
+  const connections = new Connections({
+    hub: hub.fanOut,
+    counters,
+    limits,
+    pingEvery,
+    pingTimeout,
+    isDraining,
+    serves: () => life.serves,
+    after,
+    afterAwake,
+    monotonic,
+    welcomer,
+    dispatcher: new Dispatcher({ hub, policy, calls, sessions, limits, rates, log, counters, clock }),
+    sessions,
+    door,
+    entrance,
+    ownKey,
+    rates,
+    audit,
+    failed,
+  });
+  const diagnosis = new Diagnosis({ hub, registry, policy });
+  const probe = new Probe({ key: ownKey, hub, store, registry, node: options.node, after, monotonic, wall });
+  return {
+    ...{ life, limits, time, wheel, clock, log, failed, counters, audit },
+    ...{ policy, registry, arrivals, auth, entrance },
+    ...{ store, hub, calls, sessions, welcomer, connections, diagnosis, probe },
+  };
+}

@@ -1,0 +1,279 @@
+/**
+ * What plugins are given, and a program beside them: what they register goes to its one home at once, what they ask is
+ * asked of the parts. Most of it needs the store, so the server must listen.
+ */
+import { randomBytes } from 'node:crypto';
+import { decodeScanned } from '../protocol/decode.js';
+import type { Contract } from '../protocol/contract.js';
+import { RoomwireError } from '../protocol/errors.js';
+import type { Value } from '../protocol/frames.js';
+import type { Limits } from '../protocol/limits.js';
+import { checked } from '../protocol/validate.js';
+import type {
+  ArrivalHook,
+  AtomicOptions,
+  AuditEntry,
+  CallRule,
+  Delivery,
+  HistoryQuery,
+  HttpCaller,
+  HttpRequest,
+  Log,
+  PluginHost,
+  Published,
+  PublishOptions,
+  Session,
+  Stats,
+  Timer,
+  TopicHistory,
+  TopicList,
+  TopicQuery,
+  TopicReport,
+  TopicRules,
+  Transaction,
+  WhyReport,
+} from './api.js';
+import { hashOfData, onceByKey } from './calls/keys.js';
+import { DEFAULT_CALL_MS } from './calls/running-call.js';
+import type { PlainHandler, TransactionHandler } from './calls/table.js';
+import type { RefusedRequestHook, RequestHook } from './gate/entrance.js';
+import { KeyedRate } from './gate/rates.js';
+import type { Hub } from './hub/hub.js';
+import type { AnyOptions } from './options.js';
+import type { Parts } from './parts.js';
+import type { ServerSession } from './sessions/session.js';
+import type { Counters } from './watch/counters.js';
+import { writeServerItem } from './wire/frames.js';
+import { OWN_PREFIX, requireName } from './wire/names.js';
+
+export class Host implements PluginHost {
+  readonly contract: Contract;
+  readonly run = randomBytes(9).toString('base64url');
+  readonly limits: Readonly<Limits>;
+  readonly log: Log;
+  readonly counts: Counters;
+  readonly plugins: Readonly<Record<string, unknown>>;
+  readonly #parts: Parts;
+
+  constructor({ contract, plugins = [] }: AnyOptions, parts: Parts) {
+    this.contract = contract;
+    this.#parts = parts;
+    this.limits = parts.limits;
+    this.log = parts.log;
+    this.counts = parts.counters;
+    // Each sees those before it.
+    const apis: Record<string, unknown> = {};
+    this.plugins = apis;
+    for (const plugin of plugins) {
+      const { name } = plugin;
+      if (Object.hasOwn(apis, name)) throw new TypeError(`two plugins are called '${name}'`);
+      parts.calls.provide(name, (apis[name] = plugin.setup(this)));
+    }
+    parts.calls.provide('publish', this.publish.bind(this));
+    parts.calls.provide('transact', this.transact.bind(this));
+  }
+
+  get ready(): boolean {
+    const { life, hub } = this.#parts;
+    return life.phase === 'open' && hub.healthy;
+  }
+
+  stats(): Stats {
+    const { connections, registry, hub, probe, counters } = this.#parts;
+    const probes = registry.ofUser(OWN_PREFIX).length;
+    return {
+      ...connections.stats(),
+      sessions: registry.size - probes,
+      users: registry.users - Math.min(probes, 1),
+      topics: hub.topicCount - (hub.hasTopic(probe.topic) ? 1 : 0),
+      ringBytes: hub.ringBytes,
+      resets: counters.resets,
+    };
+  }
+
+  #open(): Parts {
+    this.#parts.life.requireStore();
+    return this.#parts;
+  }
+
+  #taking(): Hub {
+    this.#parts.life.requireWork();
+    return this.#parts.hub;
+  }
+
+  // ---- time ----------------------------------------------------------------------------------------
+
+  now(): number {
+    return this.#open().clock.now();
+  }
+
+  after(ms: number, fn: () => void): Timer {
+    return this.#parts.wheel.after(ms, fn);
+  }
+
+  afterAwake(ms: number, fn: () => void): Timer {
+    return this.#parts.wheel.afterAwake(ms, fn);
+  }
+
+  rate(perSecond: number, burst?: number): (key: string, weight?: number) => void {
+    const rate = new KeyedRate(perSecond, () => this.#parts.time.monotonic(), burst);
+    return (key, weight) => rate.take(key, weight);
+  }
+
+  // ---- what is done ----------------------------------------------------------------------------------
+
+  async transact<T>(work: (tx: Transaction) => T): Promise<T> {
+    return this.#taking().transact(work);
+  }
+
+  publish(topic: string, event: string, data: unknown, options?: PublishOptions): Promise<Published> {
+    return new Promise((done, failed) => {
+      const hub = this.#taking();
+      const { policy, limits } = this.#parts;
+      const { nameBytes, dataBytes } = limits;
+      requireName(topic, 'topic', nameBytes);
+      requireName(event, 'event', nameBytes);
+      const { schema } = policy.event(policy.topic(topic), event);
+      const item = writeServerItem(event, schema === null ? data : checked(schema, data as Value));
+      if (item.length > dataBytes + nameBytes + 16) throw new RoomwireError('too_large');
+      const { key, keyScope = [], keyOwner: owner = '' } = options ?? {};
+      if (key === undefined) return hub.publish({ topic, item, done, failed });
+      requireName(key, 'key', nameBytes);
+      // No user's: their ids are never empty.
+      const scope = ['publish', '', topic, key, ...keyScope];
+      const claim = { scope, hash: hashOfData(decodeScanned(item, 0)), owner };
+      hub.perform((tx) => onceByKey(tx, claim, limits, () => tx.append(topic, item)), done, failed);
+    });
+  }
+
+  async subscribe(session: Session, topics: readonly string[]): Promise<void> {
+    const { policy } = this.#parts;
+    const verdicts = await Promise.all(topics.map(async (topic) => policy.maySubscribe(session, topic)));
+    const refused = topics.find((_, i) => !verdicts[i]);
+    if (refused !== undefined) throw new RoomwireError('forbidden', `you may not subscribe to '${refused}'`);
+    // One that ended meanwhile is refused by the transaction (rule 1).
+    await this.transact((tx) => {
+      for (const topic of topics) tx.subscribe(session, topic);
+    });
+  }
+
+  async call(
+    session: Session,
+    name: string,
+    data: unknown,
+    { timeoutMs = DEFAULT_CALL_MS }: { readonly timeoutMs?: number } = {},
+  ): Promise<Value> {
+    const { connection } = session as ServerSession;
+    if (connection === undefined) throw new RoomwireError('disconnected');
+    return connection.call(name, data, Math.min(timeoutMs, this.limits.callMaxMs));
+  }
+
+  async kick(session: Session, reason?: string): Promise<void> {
+    const kicked = session as ServerSession;
+    kicked.kicked = true;
+    kicked.connection?.close('kicked', reason);
+    const close = { name: 'kicked', ...(reason === undefined ? {} : { reason }) } as const;
+    await this.#open().sessions.end(kicked, close);
+  }
+
+  // ---- what is registered ----------------------------------------------------------------------------
+
+  handle(name: string, handler: PlainHandler): void {
+    this.#parts.calls.add(name, handler);
+  }
+
+  handleAtomic(name: string, handler: TransactionHandler, options?: AtomicOptions): void {
+    this.#parts.calls.addAtomic(name, handler, options);
+  }
+
+  guard(call: string, rule: CallRule): void {
+    this.#parts.calls.guard(call, rule);
+  }
+
+  rule(pattern: string, rules: TopicRules): void {
+    this.#parts.policy.add(pattern, rules);
+  }
+
+  onArrival(hook: ArrivalHook): void {
+    this.#parts.arrivals.add(hook);
+  }
+
+  onSessionStart(hook: (tx: Transaction, session: Session) => void): void {
+    this.#parts.welcomer.onStart(hook);
+  }
+
+  onSessionEnd(hook: (tx: Transaction, session: Session) => void): void {
+    this.#parts.sessions.onEnd(hook);
+  }
+
+  onResume(
+    pattern: string,
+    hook: (tx: Transaction, session: Session, topic: string, refused: boolean) => boolean,
+  ): void {
+    this.#parts.welcomer.onResume(pattern, hook);
+  }
+
+  onRestore(hook: () => void | Promise<void>): void {
+    this.#parts.life.restoreHooks.push(hook);
+  }
+
+  onOpen(hook: () => void | Promise<void>): void {
+    this.#parts.life.openHooks.push(hook);
+  }
+
+  onClose(hook: () => void | Promise<void>): void {
+    this.#parts.life.closeHooks.push(hook);
+  }
+
+  onRequest(hook: RequestHook): void {
+    this.#parts.entrance.onRequest(hook);
+  }
+
+  onRefusedRequest(hook: RefusedRequestHook): void {
+    this.#parts.entrance.refusedRequest = hook;
+  }
+
+  // ---- what is asked -----------------------------------------------------------------------------------
+
+  async authenticate(request: HttpRequest): Promise<HttpCaller> {
+    return this.#parts.entrance.authenticate(request);
+  }
+
+  session(sid: string): ServerSession | undefined {
+    return this.#parts.registry.get(sid);
+  }
+
+  sessionsOf(userId: string): readonly ServerSession[] {
+    return [...this.#parts.registry.ofUser(userId)];
+  }
+
+  audit(entry: AuditEntry): void {
+    this.#parts.audit.add(entry);
+  }
+
+  onAudit(watcher: (entry: AuditEntry) => void): void {
+    this.#parts.audit.watch(watcher);
+  }
+
+  topics(query: TopicQuery = {}): TopicList {
+    return this.#open().diagnosis.topics(query);
+  }
+
+  async history(topic: string, query: HistoryQuery = {}): Promise<TopicHistory> {
+    return this.#open().diagnosis.history(topic, query);
+  }
+
+  async inspect(topic: string): Promise<TopicReport> {
+    return this.#open().diagnosis.topic(topic);
+  }
+
+  async why(topic: string, offset: number, sidOrUser: string): Promise<WhyReport> {
+    return this.#open().diagnosis.why(topic, offset, sidOrUser);
+  }
+
+  async checkDelivery(): Promise<Delivery> {
+    this.#taking();
+    if (!this.#parts.life.serves) throw new RoomwireError('draining');
+    return this.#parts.probe.check();
+  }
+}
