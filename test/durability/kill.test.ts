@@ -1,11 +1,14 @@
 /**
  * Rule 3: what was delivered or acknowledged is there after `kill -9`. Each round kills a real server
- * in the middle of traffic and compares what clients were told with what the next server says.
+ * in the middle of traffic; the checker holds what clients were told against what the next server says.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import t from 'tap';
 import { Op } from '../../src/protocol/frames.js';
+import { check } from '../chaos/checker.js';
+import { textOf, type At } from '../chaos/history.js';
+import { Recorder } from '../chaos/recorder.js';
 import { engine } from '../support/server.js';
 import { WireClient } from '../support/wire-client.js';
 
@@ -31,47 +34,41 @@ async function start(t: { teardown(fn: () => unknown): void }, path: string) {
   };
 }
 
-/** What a client was told of the topic: offset → text. */
-function told(client: WireClient): Map<number, string> {
-  return new Map(
-    client
-      .events(TOPIC)
-      .filter(([, event]) => event === EVENT)
-      .map(([offset, , data]) => [offset, (data as { text: string }).text]),
-  );
-}
+type Joined = { readonly positions: Readonly<Record<string, At>> };
 
 t.test('rule 3: whatever was acknowledged or delivered survives kill -9, with its offset and epoch', async (t) => {
   const path = t.testdir();
+  const recorder = new Recorder();
   let server = await start(t, path);
-  /** Everything any client was ever told, by offset. */
-  const known = new Map<number, string>();
-  let epoch: string | undefined;
+  const join = async (instance: string) => {
+    const client = new WireClient(server.url);
+    const { session } = await client.hello({ instance });
+    const { positions } = await client.call<Joined>('join:room', { roomId: 'demo', create: true });
+    return { client, session, instance, at: positions[TOPIC] as At };
+  };
+  /** All that a client was told of the topic after `at`. */
+  const note = (who: string, client: WireClient, [epoch]: At, at?: At): void => {
+    recorder.note({ kind: 'begin', who, topic: TOPIC, at });
+    for (const [offset, event, data, by] of client.events(TOPIC)) {
+      recorder.note({ kind: 'event', who, topic: TOPIC, at: [epoch, offset], by, text: textOf(event, data) });
+    }
+  };
   let written = 0;
 
   for (let round = 0; round < ROUNDS; round++) {
-    const reader = new WireClient(server.url);
-    const writer = new WireClient(server.url);
-    await reader.hello({ instance: `reader-${round}` });
-    await writer.hello({ instance: `writer-${round}` });
-    const joined = await reader.call<{ positions: Record<string, [string, number]> }>('join:room', {
-      roomId: 'demo',
-      create: true,
-    });
-    await writer.call('join:room', { roomId: 'demo' });
-    const [now] = joined.positions[TOPIC] as [string, number];
-    epoch ??= now;
-    t.equal(now, epoch, 'the epoch is the same after the kill');
-
+    const reader = await join(`reader-${round}`);
+    const writer = await join(`writer-${round}`);
+    const topic = {
+      topic: TOPIC,
+      publish: (event: string, data: unknown) => writer.client.publish(TOPIC, event, data),
+    };
     // A stream of publishes without waiting; the kill comes when some hundred are acknowledged.
-    const acknowledged = new Map<number, string>();
-    const enough = new Promise<void>((resolve) => {
+    let acknowledged = 0;
+    await new Promise<void>((resolve) => {
       const publish = (): void => {
-        const text = `event ${written++}`;
-        writer.publish(TOPIC, EVENT, { text }).then(
-          ({ offset }) => {
-            acknowledged.set(offset, text);
-            if (acknowledged.size === 300) resolve();
+        recorder.publish(writer.instance, topic, EVENT, { text: `event ${written++}` }).then(
+          () => {
+            if (++acknowledged === 300) resolve();
             publish();
           },
           () => {},
@@ -79,42 +76,32 @@ t.test('rule 3: whatever was acknowledged or delivered survives kill -9, with it
       };
       for (let i = 0; i < 20; i++) publish();
     });
-    await enough;
+    recorder.note({ kind: 'server', forgets: false });
     await server.kill();
-    await Promise.all([reader.closed, writer.closed]);
-    for (const [offset, text] of [...acknowledged, ...told(reader), ...told(writer)]) {
-      t.ok(!known.has(offset) || known.get(offset) === text, `offset ${offset} has one meaning`);
-      known.set(offset, text);
+    for (const { client, instance, at } of [reader, writer]) {
+      await client.closed;
+      note(instance, client, at);
+      recorder.note({ kind: 'end', who: instance, topic: TOPIC });
     }
 
     server = await start(t, path);
-    const checker = new WireClient(server.url);
-    await checker.hello({ instance: `checker-${round}` });
-    const back = await checker.call<{ positions: Record<string, [string, number]> }>('join:room', { roomId: 'demo' });
-    const [, head] = back.positions[TOPIC] as [string, number];
-    t.ok(head >= Math.max(...known.keys()), 'the head is not before anything told');
     // The whole log again, from its beginning: a session in the room resumes from offset 0.
-    const history = new WireClient(server.url);
-    const welcome = await history.hello({ instance: `history-${round}` });
-    await history.call('join:room', { roomId: 'demo' });
-    history.cut();
-    await history.closed;
+    const { client, session, instance, at } = await join(`history-${round}`);
+    const [epoch] = at;
+    client.cut();
+    await client.closed;
     const again = new WireClient(server.url);
-    const resumed = await again.hello({
-      instance: `history-${round}`,
-      session: welcome.session,
-      resume: { [TOPIC]: [epoch, 0] },
-    });
+    const resumed = await again.hello({ instance, session, resume: { [TOPIC]: [epoch, 0] } });
     t.match(resumed, { resumed: true, topics: { [TOPIC]: { recovered: true, epoch } } });
     await again.barrier();
-    const log = told(again);
-    const lost = [...known].filter(([offset, text]) => log.get(offset) !== text);
-    t.same(lost, [], `lost 0 of ${known.size}`);
-    t.equal(new Set(log.values()).size, log.size, 'doubled 0');
-    for (const client of [checker, again]) {
-      client.send([Op.BYE]);
-      await client.closed;
-    }
+    note(instance, again, at, [epoch, 0]);
+    recorder.note({ kind: 'head', topic: TOPIC, at });
+    const { complaints, lost, doubled } = check(recorder.history);
+    t.strictSame(complaints, []);
+    t.match({ lost, doubled }, { lost: 0, doubled: 0 }, `${acknowledged} acknowledged`);
+    recorder.note({ kind: 'end', who: instance, topic: TOPIC });
+    again.send([Op.BYE]);
+    await again.closed;
   }
   await server.kill();
 });
