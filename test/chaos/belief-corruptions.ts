@@ -1,6 +1,6 @@
 /** Ways to spoil what holders of locks believed, and what a room's log says of them. */
-import type { Corruption, Spoilt } from './corruptions.js';
 import { eventOf, textOf, type EntryOf, type Operation } from './history.js';
+import { spoils, type Corruption, type Spoilt } from './spoilt.js';
 
 const LOCK_HELD = 205;
 const LOCK_LOST = 125;
@@ -50,117 +50,73 @@ function append(h: Spoilt, lock: string, ...updates: readonly [event: string, da
   const { at, ...event } = h.at<'event'>(last);
   updates.forEach(([name, data], i) => {
     const text = textOf(name, name === 'lock:update' ? { target, ...data } : data);
-    h.insert(h.entries.length, { ...event, at: [at[0], at[1] + 1 + i], by: null, text });
+    h.append({ ...event, at: [at[0], at[1] + 1 + i], by: null, text });
   });
 }
 
 export const beliefCorruptions: readonly Corruption[] = [
-  {
-    what: 'two clients believe in one lock',
-    rule: 'one believer',
-    spoil(h) {
-      const all = held(h);
-      const pairs = all.flatMap((one) => {
-        const next = all.find((other) => other.of === one.of && other.sure > one.over);
-        return next === undefined ? [] : [[one, next] as const];
+  spoils('two clients believe in one lock', 'one believer', (h) => {
+    const all = held(h);
+    const pairs = all.flatMap((one) => {
+      const next = all.find((other) => other.of === one.of && other.sure > one.over);
+      return next === undefined ? [] : [[one, next] as const];
+    });
+    // A lease that is ended by force in between lets its holder believe.
+    const forced = ([one, next]: (typeof pairs)[number]): boolean =>
+      [...h.operations.values()].some(({ call, of, asked, answered }) => {
+        return call === 'force' && of === one.of && answered > one.asked && asked < next.over;
       });
-      // A lease that is ended by force in between lets its holder believe.
-      const forced = ([one, next]: (typeof pairs)[number]): boolean =>
-        [...h.operations.values()].some(({ call, of, asked, answered }) => {
-          return call === 'force' && of === one.of && answered > one.asked && asked < next.over;
-        });
-      const [one, next] = h.one(pairs.filter((pair) => !forced(pair)));
-      h.insert(next.sure + 1, h.at(one.over));
-      h.remove(one.over);
-    },
-  },
-  { what: 'a client believes in its lock for ever', rule: 'belief ends', spoil: (h) => h.remove(h.one(held(h)).over) },
-  {
-    what: 'a client is told an older token than another before it',
-    rule: 'tokens grow',
-    spoil(h) {
-      const all = held(h);
-      const later = h.one(all.filter(({ asked }) => all.some(({ answered }) => answered < asked)));
-      const earlier = h.one(all.filter(({ answered }) => answered < later.asked));
-      h.change(later.answered, { token: earlier.answer?.token });
-    },
-  },
-  { what: 'a lock is never answered', rule: 'answered', spoil: (h) => h.remove(h.one(held(h)).answered) },
-  {
-    what: 'the room knows nothing of a grant',
-    rule: 'answer true',
-    spoil(h) {
-      const { op } = h.one(held(h));
-      for (const place of h.places('event', isHeldBy(op))) h.change(place, { text: NOTHING });
-    },
-  },
-  {
-    what: 'a grant ends twice in the room',
-    rule: 'ends once',
-    spoil: (h) => append(h, h.one(held(h)).of, ['lock:update', { lock: null }], ['lock:update', { lock: null }]),
-  },
-  {
-    what: 'a grant never ends in the room',
-    rule: 'lease lasts',
-    spoil(h) {
-      const { op, of } = h.one(held(h));
-      append(h, of, ['lock:update', { lock: { msg: `${op}` } }]);
-    },
-  },
-  {
-    what: 'a lock is granted a second time, after its end',
-    rule: 'asked for',
-    spoil(h) {
-      const { op, of } = h.one(held(h));
-      append(h, of, ['lock:update', { lock: { msg: `${op}` } }], ['lock:update', { lock: null }]);
-    },
-  },
-  {
-    what: 'the holder in the room never asked for the lock',
-    rule: 'asked for',
-    spoil(h) {
-      const { op } = h.one(held(h));
-      for (const place of h.places('event', isHeldBy(op))) {
-        h.change(place, { text: h.at<'event'>(place).text.replace(`"msg":"${op}`, '"msg":"999999999') });
-      }
-    },
-  },
-  {
-    what: 'a write is taken under an old token',
-    rule: 'holder alone',
-    spoil(h) {
-      const { asked, token } = h.one(taken(h));
-      h.change(asked, { token: (token as number) - 1 });
-    },
-  },
-  {
-    what: 'a write is taken without a token beside one who believes',
-    rule: 'holder alone',
-    spoil: (h) => h.change(h.one(taken(h)).asked, { token: undefined }),
-  },
-  {
-    what: 'a write is taken twice',
-    rule: 'asked for',
-    spoil(h) {
-      const { op, of } = h.one(taken(h));
-      append(h, of, ['room:update', { frameCount: op }]);
-    },
-  },
-  {
-    what: 'a write was taken and is gone',
-    rule: 'answer true',
-    spoil(h) {
-      for (const place of h.places('event', isWrite(h.one(taken(h)).op))) h.change(place, { text: NOTHING });
-    },
-  },
-  {
-    what: 'a write was refused and is there',
-    rule: 'answer true',
-    spoil: (h) => h.change(h.one(taken(h)).answered, { code: LOCK_HELD }),
-  },
-  {
-    what: 'a holder is refused under the token that counts',
-    rule: 'holder heard',
-    spoil: (h) => h.change(h.one(taken(h)).answered, { code: LOCK_LOST }),
-  },
+    const [one, next] = h.one(pairs.filter((pair) => !forced(pair)));
+    h.insert(next.sure + 1, h.at(one.over));
+    h.remove(one.over);
+  }),
+  spoils('a client believes in its lock for ever', 'belief ends', (h) => h.remove(h.one(held(h)).over)),
+  spoils('a client is told an older token than another before it', 'tokens grow', (h) => {
+    const all = held(h);
+    const later = h.one(all.filter(({ asked }) => all.some(({ answered }) => answered < asked)));
+    const earlier = h.one(all.filter(({ answered }) => answered < later.asked));
+    h.change(later.answered, { token: earlier.answer?.token });
+  }),
+  spoils('a lock is never answered', 'answered', (h) => h.remove(h.one(held(h)).answered)),
+  spoils('the room knows nothing of a grant', 'answer true', (h) => {
+    const { op } = h.one(held(h));
+    for (const place of h.places('event', isHeldBy(op))) h.change(place, { text: NOTHING });
+  }),
+  spoils('a grant ends twice in the room', 'ends once', (h) =>
+    append(h, h.one(held(h)).of, ['lock:update', { lock: null }], ['lock:update', { lock: null }]),
+  ),
+  spoils('a grant never ends in the room', 'lease lasts', (h) => {
+    const { op, of } = h.one(held(h));
+    append(h, of, ['lock:update', { lock: { msg: `${op}` } }]);
+  }),
+  spoils('a lock is granted a second time, after its end', 'asked for', (h) => {
+    const { op, of } = h.one(held(h));
+    append(h, of, ['lock:update', { lock: { msg: `${op}` } }], ['lock:update', { lock: null }]);
+  }),
+  spoils('the holder in the room never asked for the lock', 'asked for', (h) => {
+    const { op } = h.one(held(h));
+    for (const place of h.places('event', isHeldBy(op))) {
+      h.change(place, { text: h.at<'event'>(place).text.replace(`"msg":"${op}`, '"msg":"999999999') });
+    }
+  }),
+  spoils('a write is taken under an old token', 'holder alone', (h) => {
+    const { asked, token } = h.one(taken(h));
+    h.change(asked, { token: (token as number) - 1 });
+  }),
+  spoils('a write is taken without a token beside one who believes', 'holder alone', (h) =>
+    h.change(h.one(taken(h)).asked, { token: undefined }),
+  ),
+  spoils('a write is taken twice', 'asked for', (h) => {
+    const { op, of } = h.one(taken(h));
+    append(h, of, ['room:update', { frameCount: op }]);
+  }),
+  spoils('a write was taken and is gone', 'answer true', (h) => {
+    for (const place of h.places('event', isWrite(h.one(taken(h)).op))) h.change(place, { text: NOTHING });
+  }),
+  spoils('a write was refused and is there', 'answer true', (h) =>
+    h.change(h.one(taken(h)).answered, { code: LOCK_HELD }),
+  ),
+  spoils('a holder is refused under the token that counts', 'holder heard', (h) =>
+    h.change(h.one(taken(h)).answered, { code: LOCK_LOST }),
+  ),
 ];

@@ -1,6 +1,6 @@
 /** Ways to spoil what those who hear topics were told, and what publishers were. */
-import type { Corruption, Spoilt } from './corruptions.js';
 import { roomOf, type At, type Entry, type EntryOf } from './history.js';
+import { spoils, type Corruption, type Spoilt } from './spoilt.js';
 
 const isStream = (entry: Entry): entry is EntryOf<'begin' | 'event' | 'reset' | 'end'> =>
   entry.kind === 'begin' || entry.kind === 'event' || entry.kind === 'reset' || entry.kind === 'end';
@@ -48,265 +48,163 @@ function acked(h: Spoilt) {
 }
 
 export const deliveryCorruptions: readonly Corruption[] = [
-  { what: 'an event is lost to one', rule: 'gap told', spoil: (h) => h.remove(middle(h).place) },
-  {
-    what: 'the first event of a subscription is lost',
-    rule: 'gap told',
-    spoil(h) {
-      const first = (place: number) => neighbour(h, place, 1);
-      const place = h.pick('begin', ({ at }, place) => at !== undefined && kindAt(h, first(place)) === 'event');
-      h.remove(first(place) as number);
-    },
-  },
-  {
-    what: 'the last events are lost to one',
-    rule: 'head reached',
-    spoil(h) {
-      const { who, topic, at } = last(h);
-      const late = (event: EntryOf<'event'>): boolean => event.at[0] === at[0] && event.at[1] > at[1] - 3;
-      const head = h.places('head', (entry) => entry.topic === topic)[0] as number;
-      const isTail = (event: EntryOf<'event'>): boolean => event.who === who && event.topic === topic && late(event);
-      h.remove(...h.places('event', isTail));
-      h.change(head, { at: after(at, 0) });
-    },
-  },
-  {
-    what: 'two events come the other way round to one',
-    rule: 'once per cursor',
-    spoil(h) {
-      const { place, next } = middle(h);
-      h.swap(place, next);
-    },
-  },
-  {
-    what: 'an event comes twice to one',
-    rule: 'once per cursor',
-    spoil(h) {
-      const { place, event } = middle(h);
-      h.insert(place, event);
-    },
-  },
-  {
-    what: 'an old event comes again to one at the end',
-    rule: 'once per cursor',
-    spoil(h) {
-      const { who, topic, at } = last(h);
-      const old = h.pick('event', (event) => event.who === who && event.topic === topic && event.at[0] === at[0]);
-      h.insert(h.entries.length, h.at(old));
-    },
-  },
-  {
-    what: 'a RESET goes back',
-    rule: 'once per cursor',
-    spoil(h) {
-      const { next, event } = middle(h);
-      const { who, topic, at } = event;
-      h.insert(next, { kind: 'reset', who, topic, at: after(at, -1) });
-    },
-  },
-  {
-    what: 'an event has another offset for one',
-    rule: 'gap told',
-    spoil(h) {
-      const { place, event } = middle(h);
-      h.change(place, { at: after(event.at) });
-    },
-  },
-  {
-    what: 'two events have changed places for one, under the right offsets',
-    rule: 'one order',
-    spoil(h) {
-      const { place, next, event } = middle(h);
-      const { text, by } = h.at<'event'>(next);
-      h.change(next, { text: event.text, by: event.by });
-      h.change(place, { text, by });
-    },
-  },
-  {
-    what: 'an event has other data for one',
-    rule: 'one order',
-    spoil(h) {
-      const { place, event } = middle(h);
-      h.change(place, { text: event.text.replace('{', '{"more":1,') });
-    },
-  },
-  {
-    what: 'an event has another sender for one',
-    rule: 'one order',
-    spoil: (h) => h.change(middle(h).place, { by: 'x' }),
-  },
-  {
-    what: 'an ACK names the next offset',
-    rule: 'one order',
-    spoil(h) {
-      const heard = new Set(
-        h.places('event').map((place) => `${h.at<'event'>(place).topic} ${h.at<'event'>(place).at.join()}`),
-      );
-      const fits = acked(h).filter(({ of, answer }) => heard.has(`${of} ${after(answer?.at as At).join()}`));
-      const { answered, answer } = h.one(fits);
-      h.change(answered, { at: after(answer?.at as At) });
-    },
-  },
-  {
-    what: 'an ACK names an event that is nowhere',
-    rule: 'ack kept',
-    spoil(h) {
-      const { of, answered } = h.one(acked(h));
-      const head = h.at<'head'>(h.pick('head', ({ topic }) => topic === of));
-      h.change(answered, { at: after(head.at, 5) });
-    },
-  },
-  { what: 'a publish is never answered', rule: 'answered', spoil: (h) => h.remove(h.one(acked(h)).answered) },
-  {
-    what: 'a publish was refused and is there',
-    rule: 'refused undone',
-    spoil: (h) => h.change(h.one(acked(h)).answered, { at: undefined, code: 106 }),
-  },
-  {
-    what: 'an event was published by nobody',
-    rule: 'asked for',
-    spoil(h) {
-      const { asked, answered } = h.one(acked(h));
-      h.remove(asked, answered);
-    },
-  },
-  {
-    what: 'a publish is in the log a second time',
-    rule: 'once in the log',
-    spoil(h) {
-      const event = last(h);
-      const { of, text } = h.one(
-        acked(h).filter(({ of, answer }) => of === event.topic && answer?.at?.[0] === event.at[0]),
-      );
-      h.insert(h.entries.length, { ...event, topic: of, at: after(event.at), text: text as string, by: 'x' });
-    },
-  },
-  {
-    what: 'something is published after all was answered',
-    rule: 'head last',
-    spoil(h) {
-      const event = last(h);
-      const ask = { kind: 'ask', op: 1e9, who: 'late', call: 'publish', of: event.topic, text: 'late 1' } as const;
-      h.insert(0, ask, { kind: 'answer', op: 1e9, code: 204 });
-      h.insert(h.entries.length, { ...event, at: after(event.at), text: ask.text, by: 'late' });
-    },
-  },
-  {
-    what: 'two publishes of one publisher are in the log the other way round',
-    rule: 'publisher order',
-    spoil(h) {
-      const all = acked(h);
-      const later = all.filter(({ who, asked, answer }) =>
-        all.some((one) => one.who === who && one.asked < asked && one.answer?.at?.[0] === answer?.at?.[0]),
-      );
-      const second = h.one(later);
-      const first = all.filter(({ who, asked, answer }) => {
-        return who === second.who && asked < second.asked && answer?.at?.[0] === second.answer?.at?.[0];
-      });
-      h.swap(h.one(first).asked, second.asked);
-    },
-  },
-  {
-    what: 'an event comes before its ACK',
-    rule: 'ack first',
-    spoil(h) {
-      const own = acked(h).flatMap((operation) => {
-        const { who, of, text, asked, answered } = operation;
-        const isIt = (entry: Entry) =>
-          entry.kind === 'event' && entry.who === who && entry.topic === of && entry.text === text;
-        const heard = h.next(answered, isIt);
-        const again = h.next(asked, (entry) => entry.kind === 'live' && entry.who === who) ?? Infinity;
-        return heard !== undefined && again > heard ? [{ answered, heard }] : [];
-      });
-      const { answered, heard } = h.one(own);
-      const answer = h.at(answered);
-      h.insert(heard + 1, answer);
-      h.remove(answered);
-    },
-  },
-  {
-    what: 'the epoch changes untold',
-    rule: 'epoch told',
-    spoil(h) {
-      const { place, event } = middle(h);
-      h.change(place, { at: ['another', event.at[1]] });
-    },
-  },
-  {
-    what: 'an epoch that was over comes back',
-    rule: 'epoch over',
-    spoil(h) {
-      const { next, event } = middle(h);
-      const { who, topic, at } = event;
-      h.insert(next, { kind: 'reset', who, topic, at: ['another', 7] }, { kind: 'reset', who, topic, at });
-    },
-  },
-  {
-    what: 'a server that keeps everything begins another epoch',
-    rule: 'epoch kept',
-    spoil(h) {
-      const { who, topic, at, by, text } = last(h);
-      for (const place of h.places('server')) h.change(place, { forgets: false });
-      const epoch = 'another';
-      h.insert(h.entries.length, { kind: 'reset', who, topic, at: [epoch, 0] });
-      h.insert(h.entries.length, { kind: 'event', who, topic, at: [epoch, 1], by, text });
-      // Another epoch, though of a server that forgot nothing.
-      h.change(
-        h.pick('head', (head) => head.topic === topic),
-        { at },
-      );
-    },
-  },
-  {
-    what: 'something is told before the beginning',
-    rule: 'heard outside',
-    spoil(h) {
-      const begins = h.places('begin', (_begin, place) => {
-        const before = kindAt(h, neighbour(h, place, -1));
-        return (before === undefined || before === 'end') && kindAt(h, neighbour(h, place, 1)) === 'event';
-      });
-      h.remove(h.one(begins));
-    },
-  },
-  {
-    what: 'something is told after the end',
-    rule: 'heard outside',
-    spoil(h) {
-      const { place, event } = middle(h);
-      h.insert(place, { kind: 'end', who: event.who, topic: event.topic });
-    },
-  },
-  {
-    what: 'somebody is removed from a topic',
-    rule: 'surprise',
-    spoil(h) {
-      const { who, topic } = last(h);
-      h.insert(h.entries.length, { kind: 'end', who, topic, code: 106 });
-    },
-  },
-  {
-    what: 'a client gives up',
-    rule: 'surprise',
-    spoil: (h) => h.insert(h.random.below(h.entries.length), { kind: 'problem', text: 's0 was refused for good' }),
-  },
-  {
-    what: 'one who lost a connection is shown to leave',
-    rule: 'cut unseen',
-    spoil(h) {
-      const { who, topic, at } = last(h, 'room:');
-      const times = h.places('begin', (begin) => begin.who === who && begin.topic === topic).length;
-      for (let i = 1; i <= times; i++) {
-        const text = `member:left {"roomId":"${roomOf(topic)}","userId":"${who}","reason":"gone"}`;
-        h.insert(h.entries.length, { kind: 'event', who, topic, at: after(at, i), by: null, text });
-      }
-    },
-  },
-  ...['status', 'metadata', 'members', 'memberCount', 'locks', 'presenter', 'host'].map((part): Corruption => ({
-    what: `a member has another ${part} than the server`,
-    rule: 'rooms agree',
-    spoil(h) {
+  spoils('an event is lost to one', 'gap told', (h) => h.remove(middle(h).place)),
+  spoils('the first event of a subscription is lost', 'gap told', (h) => {
+    const first = (place: number) => neighbour(h, place, 1);
+    const place = h.pick('begin', ({ at }, place) => at !== undefined && kindAt(h, first(place)) === 'event');
+    h.remove(first(place) as number);
+  }),
+  spoils('the last events are lost to one', 'head reached', (h) => {
+    const { who, topic, at } = last(h);
+    const late = (event: EntryOf<'event'>): boolean => event.at[0] === at[0] && event.at[1] > at[1] - 3;
+    const head = h.places('head', (entry) => entry.topic === topic)[0] as number;
+    const isTail = (event: EntryOf<'event'>): boolean => event.who === who && event.topic === topic && late(event);
+    h.remove(...h.places('event', isTail));
+    h.change(head, { at: after(at, 0) });
+  }),
+  spoils('two events come the other way round to one', 'once per cursor', (h) => {
+    const { place, next } = middle(h);
+    h.swap(place, next);
+  }),
+  spoils('an event comes twice to one', 'once per cursor', (h) => {
+    const { place, event } = middle(h);
+    h.insert(place, event);
+  }),
+  spoils('an old event comes again to one at the end', 'once per cursor', (h) => {
+    const { who, topic, at } = last(h);
+    const old = h.pick('event', (event) => event.who === who && event.topic === topic && event.at[0] === at[0]);
+    h.append(h.at(old));
+  }),
+  spoils('a RESET goes back', 'once per cursor', (h) => {
+    const { next, event } = middle(h);
+    const { who, topic, at } = event;
+    h.insert(next, { kind: 'reset', who, topic, at: after(at, -1) });
+  }),
+  spoils('an event has another offset for one', 'gap told', (h) => {
+    const { place, event } = middle(h);
+    h.change(place, { at: after(event.at) });
+  }),
+  spoils('two events have changed places for one, under the right offsets', 'one order', (h) => {
+    const { place, next, event } = middle(h);
+    const { text, by } = h.at<'event'>(next);
+    h.change(next, { text: event.text, by: event.by });
+    h.change(place, { text, by });
+  }),
+  spoils('an event has other data for one', 'one order', (h) => {
+    const { place, event } = middle(h);
+    h.change(place, { text: event.text.replace('{', '{"more":1,') });
+  }),
+  spoils('an event has another sender for one', 'one order', (h) => h.change(middle(h).place, { by: 'x' })),
+  spoils('an ACK names the next offset', 'one order', (h) => {
+    const heard = new Set(
+      h.places('event').map((place) => `${h.at<'event'>(place).topic} ${h.at<'event'>(place).at.join()}`),
+    );
+    const fits = acked(h).filter(({ of, answer }) => heard.has(`${of} ${after(answer?.at as At).join()}`));
+    const { answered, answer } = h.one(fits);
+    h.change(answered, { at: after(answer?.at as At) });
+  }),
+  spoils('an ACK names an event that is nowhere', 'ack kept', (h) => {
+    const { of, answered } = h.one(acked(h));
+    const head = h.at<'head'>(h.pick('head', ({ topic }) => topic === of));
+    h.change(answered, { at: after(head.at, 5) });
+  }),
+  spoils('a publish is never answered', 'answered', (h) => h.remove(h.one(acked(h)).answered)),
+  spoils('a publish was refused and is there', 'refused undone', (h) =>
+    h.change(h.one(acked(h)).answered, { at: undefined, code: 106 }),
+  ),
+  spoils('an event was published by nobody', 'asked for', (h) => {
+    const { asked, answered } = h.one(acked(h));
+    h.remove(asked, answered);
+  }),
+  spoils('a publish is in the log a second time', 'once in the log', (h) => {
+    const event = last(h);
+    const { of, text } = h.one(
+      acked(h).filter(({ of, answer }) => of === event.topic && answer?.at?.[0] === event.at[0]),
+    );
+    h.append({ ...event, topic: of, at: after(event.at), text: text as string, by: 'x' });
+  }),
+  spoils('something is published after all was answered', 'head last', (h) => {
+    const event = last(h);
+    const ask = { kind: 'ask', op: 1e9, who: 'late', call: 'publish', of: event.topic, text: 'late 1' } as const;
+    h.insert(0, ask, { kind: 'answer', op: 1e9, code: 204 });
+    h.append({ ...event, at: after(event.at), text: ask.text, by: 'late' });
+  }),
+  spoils('two publishes of one publisher are in the log the other way round', 'publisher order', (h) => {
+    const all = acked(h);
+    const later = all.filter(({ who, asked, answer }) =>
+      all.some((one) => one.who === who && one.asked < asked && one.answer?.at?.[0] === answer?.at?.[0]),
+    );
+    const second = h.one(later);
+    const first = all.filter(({ who, asked, answer }) => {
+      return who === second.who && asked < second.asked && answer?.at?.[0] === second.answer?.at?.[0];
+    });
+    h.swap(h.one(first).asked, second.asked);
+  }),
+  spoils('an event comes before its ACK', 'ack first', (h) => {
+    const own = acked(h).flatMap((operation) => {
+      const { who, of, text, asked, answered } = operation;
+      const isIt = (entry: Entry) =>
+        entry.kind === 'event' && entry.who === who && entry.topic === of && entry.text === text;
+      const heard = h.next(answered, isIt);
+      const again = h.next(asked, (entry) => entry.kind === 'live' && entry.who === who) ?? Infinity;
+      return heard !== undefined && again > heard ? [{ answered, heard }] : [];
+    });
+    const { answered, heard } = h.one(own);
+    const answer = h.at(answered);
+    h.insert(heard + 1, answer);
+    h.remove(answered);
+  }),
+  spoils('the epoch changes untold', 'epoch told', (h) => {
+    const { place, event } = middle(h);
+    h.change(place, { at: ['another', event.at[1]] });
+  }),
+  spoils('an epoch that was over comes back', 'epoch over', (h) => {
+    const { next, event } = middle(h);
+    const { who, topic, at } = event;
+    h.insert(next, { kind: 'reset', who, topic, at: ['another', 7] }, { kind: 'reset', who, topic, at });
+  }),
+  spoils('a server that keeps everything begins another epoch', 'epoch kept', (h) => {
+    const { who, topic, at, by, text } = last(h);
+    for (const place of h.places('server')) h.change(place, { forgets: false });
+    const epoch = 'another';
+    h.append({ kind: 'reset', who, topic, at: [epoch, 0] });
+    h.append({ kind: 'event', who, topic, at: [epoch, 1], by, text });
+    // Another epoch, though of a server that forgot nothing.
+    h.change(
+      h.pick('head', (head) => head.topic === topic),
+      { at },
+    );
+  }),
+  spoils('something is told before the beginning', 'heard outside', (h) => {
+    const begins = h.places('begin', (_begin, place) => {
+      const before = kindAt(h, neighbour(h, place, -1));
+      return (before === undefined || before === 'end') && kindAt(h, neighbour(h, place, 1)) === 'event';
+    });
+    h.remove(h.one(begins));
+  }),
+  spoils('something is told after the end', 'heard outside', (h) => {
+    const { place, event } = middle(h);
+    h.insert(place, { kind: 'end', who: event.who, topic: event.topic });
+  }),
+  spoils('somebody is removed from a topic', 'surprise', (h) => {
+    const { who, topic } = last(h);
+    h.append({ kind: 'end', who, topic, code: 106 });
+  }),
+  spoils('a client gives up', 'surprise', (h) =>
+    h.insert(h.random.below(h.entries.length), { kind: 'problem', text: 's0 was refused for good' }),
+  ),
+  spoils('one who lost a connection is shown to leave', 'cut unseen', (h) => {
+    const { who, topic, at } = last(h, 'room:');
+    const times = h.places('begin', (begin) => begin.who === who && begin.topic === topic).length;
+    for (let i = 1; i <= times; i++) {
+      const text = `member:left {"roomId":"${roomOf(topic)}","userId":"${who}","reason":"gone"}`;
+      h.append({ kind: 'event', who, topic, at: after(at, i), by: null, text });
+    }
+  }),
+  ...['status', 'metadata', 'members', 'memberCount', 'locks', 'presenter', 'host'].map((part) =>
+    spoils(`a member has another ${part} than the server`, 'rooms agree', (h) => {
       const place = h.pick('room', ({ who }) => who !== null);
       h.change(place, { state: { ...h.at<'room'>(place).state, [part]: 'another' } });
-    },
-  })),
+    }),
+  ),
 ];

@@ -50,51 +50,26 @@ export type StreamEntry =
   /** It left, or was removed with this code. */
   | (Told & { readonly kind: 'end'; readonly code?: number | undefined });
 
-interface Happened {
+/**
+ * What the store made of a lock, in its order. Who reads it from a room's log knows no times, owners and lines.
+ * - grant: `waited`: to one who stood in line; renew: by `owner`; free: it ends, by `time` if nobody asked for it;
+ * - queue: one waits in line; gone: it waits no more: cancelled, out of time, disconnected, or refused just before this;
+ * - write: one that the lock guards was taken, under `token` or without; refuse: `owner` was, `waited`: after waiting.
+ */
+export interface LockEntry {
+  readonly kind: 'grant' | 'renew' | 'free' | 'queue' | 'gone' | 'write' | 'refuse';
   readonly lock: string;
   /** Store time, ms. */
   readonly now?: number | undefined;
   /** The operation it belongs to, if any. */
   readonly op?: number | undefined;
+  readonly token?: number | undefined;
+  readonly owner?: string | undefined;
+  readonly expiresAt?: number | undefined;
+  readonly waited?: boolean | undefined;
+  readonly why?: 'release' | 'force' | 'leave' | 'time' | undefined;
+  readonly code?: number | undefined;
 }
-
-/** What the store made of a lock, in its order. Who reads it from a room's log knows no times, owners and lines. */
-export type LockEntry =
-  | (Happened & {
-      readonly kind: 'grant';
-      readonly token?: number | undefined;
-      readonly owner?: string | undefined;
-      readonly expiresAt?: number | undefined;
-      /** It came to one who waited in line. */
-      readonly waited?: boolean | undefined;
-    })
-  /** `owner`: who asked. */
-  | (Happened & {
-      readonly kind: 'renew';
-      readonly token: number;
-      readonly owner: string;
-      readonly expiresAt: number;
-    })
-  /** `time`: nobody asked for it. */
-  | (Happened & {
-      readonly kind: 'free';
-      readonly token?: number | undefined;
-      readonly why?: 'release' | 'force' | 'leave' | 'time' | undefined;
-      readonly owner?: string | undefined;
-    })
-  | (Happened & { readonly kind: 'queue' })
-  /** It waits no more: cancelled, out of time, disconnected, or refused just before this. */
-  | (Happened & { readonly kind: 'gone' })
-  /** A write that the lock guards was taken; `token` undefined: it came without one. */
-  | (Happened & { readonly kind: 'write'; readonly token: number | undefined })
-  | (Happened & {
-      readonly kind: 'refuse';
-      readonly code: number;
-      readonly owner: string;
-      readonly token?: number | undefined;
-      /** After waiting in line. */
-      readonly waited: boolean;
-    });
 
 export type Entry =
   | Ask
@@ -122,7 +97,9 @@ export type Entry =
   | { readonly kind: 'problem'; readonly text: string };
 
 export type History = readonly Entry[];
-export type EntryOf<K extends Entry['kind']> = Extract<Entry, { readonly kind: K }>;
+export type EntryOf<K extends Entry['kind']> = K extends LockEntry['kind']
+  ? LockEntry
+  : Extract<Entry, { readonly kind: K }>;
 
 export const textOf = (event: string, data: unknown): string => `${event} ${JSON.stringify(data)}`;
 
@@ -136,46 +113,26 @@ export const roomOf = (topic: string): string => topic.slice('room:'.length);
 export const lockName = (roomId: string, target: string): string => `${roomId}/${target}`;
 
 /** An operation from its question to its end. Times are places in the history; Infinity: never. */
-export class Operation {
-  readonly op: number;
-  readonly who: string;
-  readonly call: Call;
-  readonly of: string;
-  readonly text: string | undefined;
-  readonly token: number | undefined;
+export interface Operation extends Omit<Ask, 'kind'> {
   readonly asked: number;
-  answered = Infinity;
+  answered: number;
   answer: Answer | undefined;
-  sure = Infinity;
-  over = Infinity;
-  lost = false;
-
-  constructor({ op, who, call, of, text, token }: Ask, asked: number) {
-    this.op = op;
-    this.who = who;
-    this.call = call;
-    this.of = of;
-    this.text = text;
-    this.token = token;
-    this.asked = asked;
-  }
+  sure: number;
+  over: number;
+  lost: boolean;
 }
 
 export function operationsOf(history: History): Map<number, Operation> {
   const operations = new Map<number, Operation>();
+  const never = { answered: Infinity, answer: undefined, sure: Infinity, over: Infinity, lost: false };
   history.forEach((entry, place) => {
-    if (entry.kind === 'ask') operations.set(entry.op, new Operation(entry, place));
+    if (entry.kind === 'ask') operations.set(entry.op, { ...entry, ...never, asked: place });
     if (entry.kind !== 'answer' && entry.kind !== 'sure' && entry.kind !== 'over') return;
     const operation = operations.get(entry.op);
     if (operation === undefined) return;
-    if (entry.kind === 'answer') {
-      operation.answered = place;
-      operation.answer = entry;
-    } else if (entry.kind === 'sure') operation.sure = place;
-    else {
-      operation.over = place;
-      operation.lost = entry.lost;
-    }
+    if (entry.kind === 'answer') Object.assign(operation, { answered: place, answer: entry });
+    else if (entry.kind === 'sure') operation.sure = place;
+    else Object.assign(operation, { over: place, lost: entry.lost });
   });
   return operations;
 }

@@ -3,7 +3,7 @@
  * tell of it: lock-trace.ts, which looks at the store's transactions, and a room's log, which says who holds what and
  * which guarded writes were taken, but no times and nobody's place in line.
  */
-import { eventOf, lockName, UNKNOWN, type Entry, type LockEntry, type Operation } from './history.js';
+import { eventOf, lockName, UNKNOWN, type Entry, type EntryOf, type LockEntry, type Operation } from './history.js';
 import { inOrder, valueOf, type Logs } from './delivery-rules.js';
 import type { Case } from './rules.js';
 
@@ -11,7 +11,7 @@ const LOCK_HELD = 205;
 const LOCK_LOST = 125;
 const NOT_HOLDER = 126;
 
-type StoryEntry = LockEntry | Extract<Entry, { readonly kind: 'server' }>;
+type StoryEntry = LockEntry | EntryOf<'server'>;
 interface Step {
   readonly entry: StoryEntry;
   readonly place: number;
@@ -24,7 +24,7 @@ export function judgeLocks(run: Case, logs: Logs): void {
   const handles = [...run.operations.values()].filter(({ call }) => call === 'lock');
   for (const roomId of new Set(handles.map(({ of }) => of.split('/')[0]))) {
     const log = [...(logs.get(`room:${roomId}`)?.values() ?? [])].flatMap(inOrder);
-    const steps = [...taleOf(log, `${roomId}`)].map((step) => withOperation(step, run.operations));
+    const steps = [...taleOf(log, `${roomId}`, run.operations)];
     stories.push(new Story(run, steps, { allOver: true }));
   }
   for (const story of stories) story.judge();
@@ -39,15 +39,19 @@ export function judgeLocks(run: Case, logs: Logs): void {
 const KINDS: ReadonlySet<string> = new Set(['grant', 'renew', 'free', 'queue', 'gone', 'write', 'refuse', 'server']);
 const isStory = (entry: Entry): entry is StoryEntry => KINDS.has(entry.kind);
 
-/** A room's log as a story. Whose lock it is says the message, which begins with the operation. */
-function* taleOf(log: ReturnType<typeof inOrder>, roomId: string): Generator<LockStep> {
+/**
+ * A room's log as a story. The holder's message begins with the operation that took the lock, and a guarded write sets
+ * the frame count to its own; what else there is to know of them, their clients were told.
+ */
+function* taleOf(log: ReturnType<typeof inOrder>, roomId: string, operations: Case['operations']): Generator<LockStep> {
   const holders = new Map<string, number>();
   for (const [, { text, by, place }] of log) {
     if (by !== null || !/^(lock:update|room:update) /.test(text)) continue;
     const { event, data } = eventOf(text);
     if (event === 'room:update') {
       const { frameCount: op = 0 } = data as { readonly frameCount?: number };
-      if (op > 0) yield { entry: { kind: 'write', lock: '', op, token: undefined }, place };
+      const { of = '', token } = operations.get(op) ?? {};
+      if (op > 0) yield { entry: { kind: 'write', lock: of, op, token }, place };
       continue;
     }
     const { target, lock: info } = data as { readonly target: string; readonly lock: { readonly msg: string } | null };
@@ -59,21 +63,12 @@ function* taleOf(log: ReturnType<typeof inOrder>, roomId: string): Generator<Loc
     holders.delete(lock);
     if (op === undefined) continue;
     holders.set(lock, op);
-    yield { entry: { kind: 'grant', lock, op }, place };
+    yield { entry: { kind: 'grant', lock, op, token: operations.get(op)?.answer?.token }, place };
   }
 }
 
-/** What a room's log does not say, its client knows. */
-function withOperation({ entry, place }: LockStep, operations: Case['operations']): Step {
-  const operation = operations.get(entry.op as number);
-  if (entry.kind === 'write') return { entry: { ...entry, lock: operation?.of ?? '', token: operation?.token }, place };
-  return { entry: entry.kind === 'grant' ? { ...entry, token: operation?.answer?.token } : entry, place };
-}
-
-type Grant = Extract<LockEntry, { readonly kind: 'grant' }>;
-
 interface Lock {
-  holder: (Grant & { readonly place: number }) | undefined;
+  holder: (LockEntry & { readonly place: number }) | undefined;
   /** Ops that wait, in the order in which they came. */
   readonly line: Set<number>;
 }
@@ -136,7 +131,7 @@ class Story {
         break;
       }
       case 'renew':
-        if (live?.token !== entry.token || live.owner !== entry.owner) {
+        if (live === undefined || live.token !== entry.token || live.owner !== entry.owner) {
           run.find('holder alone', `${where}: ${entry.owner} renewed under ${entry.token}`, holder?.place, place);
         } else lock.holder = { ...live, expiresAt: entry.expiresAt };
         break;
