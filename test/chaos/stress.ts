@@ -67,33 +67,162 @@ const say = (line: string): void => {
   process.stderr.write(`${((performance.now() - began) / 1000).toFixed(0).padStart(4)} s  ${line}\n`);
 };
 
-/** A directory of its own for each run, and none left behind. */
-async function within<T>(run: (path: string) => Promise<T>): Promise<T> {
-  const path = mkdtempSync(join(tmpdir(), 'roomwire-stress-'));
-  try {
-    return await run(path);
-  } finally {
-    rmSync(path, { recursive: true, force: true });
+/** What the runs of all parts take, and give. */
+interface Options {
+  readonly seed: number;
+  readonly engine: EngineName;
+  readonly store: StoreName;
+  readonly path: string;
+  readonly progress: (line: string) => void;
+}
+interface Result extends Partial<Record<keyof typeof totals, number>> {
+  readonly seed: number;
+  readonly seconds: number;
+  readonly complaints: readonly string[];
+  readonly history?: History;
+}
+
+interface Part<R extends Result = Result> {
+  readonly size: keyof Target;
+  /** At most, in one round. */
+  readonly share: number;
+  readonly totals: readonly (keyof typeof totals)[];
+  /** What is tried is what survives a kill, and memory does not. */
+  readonly durable?: true;
+  run(options: Options, share: number, round: number): Promise<R>;
+  /** How much of the size that was. */
+  done(result: R, share: number, store: StoreName): number;
+  said(result: R): string;
+}
+const part = <R extends Result>(given: Part<R>): Part => given;
+
+const parts: Readonly<Record<string, Part>> = {
+  chain: part({
+    size: 'deliveries',
+    share: 250_000,
+    totals: ['deliveries', 'acknowledged', 'resets', 'lost', 'doubled'],
+    async run(options, share, round) {
+      const [topics, subscribers, publishers] = [3, 12, 6];
+      const result = await runChain({
+        ...options,
+        topics,
+        rooms: 1,
+        subscribers,
+        publishers,
+        events: Math.ceil((share * 1.05) / (subscribers * publishers + (publishers * publishers) / topics)),
+        kills: values.quick ? 2 : 8,
+        strikes: Math.min(400, Math.ceil(share / 200)),
+        leaves: 20,
+        // Every other round keeps so little that who is away too long must be told.
+        historyEvents: round % 2 === 1 ? 300 : undefined,
+      });
+      const needless = options.store === 'lmdb' && round % 2 === 0 && result.resets > 0;
+      const complaint = `${result.resets} resets of logs that keep everything`;
+      return needless ? { ...result, complaints: [...result.complaints, complaint] } : result;
+    },
+    // What a store forgets is not delivered, so there the plan is what counts.
+    done: ({ deliveries }, share, store) => (store === 'lmdb' ? deliveries : share),
+    said: ({ deliveries, resets, kills, did }) =>
+      `${deliveries} deliveries, ${resets} resets, ${kills} kills, ${did.connections} connections`,
+  }),
+  locks: part({
+    size: 'operations',
+    share: 20_000,
+    totals: ['operations', 'grants'],
+    // Some steps are none: they let time pass.
+    run: (options, share) =>
+      runLocks({
+        ...options,
+        operations: Math.ceil(share * 1.2),
+        actors: 10,
+        rooms: 3,
+        restarts: 5,
+        strikes: Math.ceil(share / 100),
+      }),
+    done: ({ operations }) => operations,
+    said: ({ operations, grants, waits, restarts }) =>
+      `${operations} operations, ${grants} grants, ${waits} waits, ${restarts} restarts`,
+  }),
+  handles: part({
+    size: 'handles',
+    share: Infinity,
+    totals: ['operations', 'grants'],
+    durable: true,
+    run: (options, share) =>
+      runHandles({
+        ...options,
+        operations: share,
+        actors: 10,
+        rooms: 3,
+        kills: Math.ceil(share / 250),
+        strikes: Math.ceil(share / 20),
+      }),
+    done: (_result, share) => share,
+    said: ({ operations, grants, lostLocks, kept, kills, written, refused }) =>
+      `${operations} operations, ${grants} grants, ${lostLocks} lost, ${kept} kept through ${kills} kills, ` +
+      `${written} writes and ${refused} refused`,
+  }),
+  hostile: part({
+    size: 'frames',
+    share: Infinity,
+    totals: ['frames'],
+    run: (options, frames) => runHostile({ ...options, frames, batch: values.quick ? 100 : 250, attackers: 8 }),
+    done: (_result, share) => share,
+    said: ({ frames, messages, answers, breaches, closes, bystanderMs, grown }) =>
+      `${frames} frames in ${messages} messages, ${answers} answers, ${breaches} breaches of the framing, ` +
+      `closes ${JSON.stringify(closes)}, the bystander waited ${bystanderMs.toFixed(0)} ms at most, ` +
+      `heap ${(grown / 1e6).toFixed(1)} MB more`,
+  }),
+  model: part({
+    size: 'commands',
+    share: Infinity,
+    totals: ['commands'],
+    run: (options) => {
+      const [runs, commands] = values.quick ? [10, 60] : [200, 200];
+      return runModel({ ...options, runs, commands, replay: process.env['MODEL_PATH'] });
+    },
+    done: ({ commands }) => commands,
+    said: ({ commands, runs }) => `${commands} commands in ${runs} runs`,
+  }),
+};
+
+/** Seeds of the rounds; the first is SEED's, so that a replay begins with the one that failed. */
+const first = environmentSeed();
+const seedOf = (round: number): number => (first + round * 7_919) % 2 ** 31;
+
+async function play(name: string, [engine, store]: Pair, amount: number): Promise<void> {
+  const { share: most, run, done, said, totals: counted, durable } = parts[name] as Part;
+  const where = `${name} ${engine}+${store}`;
+  if (durable && store !== 'lmdb') return;
+  for (let [left, round] = [amount, 0]; left > 0; round++) {
+    const share = Math.min(left, most);
+    // A directory of its own for each run, and none left behind.
+    const path = mkdtempSync(join(tmpdir(), 'roomwire-stress-'));
+    const progress = (line: string): void => say(`${where}: ${line}`);
+    const result = await run({ seed: seedOf(round), engine, store, path, progress }, share, round).finally(() =>
+      rmSync(path, { recursive: true, force: true }),
+    );
+    left -= Math.max(1, done(result, share, store));
+    rounds++;
+    for (const count of counted) totals[count] += result[count] ?? 0;
+    say(`${where}: ${said(result)} in ${result.seconds.toFixed(1)} s`);
+    if (result.complaints.length > 0) fail(result, name, [engine, store]);
   }
 }
 
-function judge(
-  { complaints, seed, history }: { complaints: readonly string[]; seed: number; history?: History },
-  part: string,
-  [engine, store]: Pair,
-): void {
-  if (complaints.length === 0) return;
-  for (const complaint of complaints) process.stderr.write(`${complaint}\n`);
+function fail({ complaints, seed, history }: Result, name: string, [engine, store]: Pair): never {
   const more = values.quick ? ' --quick' : '';
-  process.stderr.write(
-    `${part} on ${engine}+${store} failed; to replay: ` +
-      `SEED=${seed} npm run stress -- --only ${part} --engine ${engine} --store ${store}${more}\n`,
-  );
+  const lines = [
+    ...complaints,
+    `${name} on ${engine}+${store} failed; to replay: ` +
+      `SEED=${seed} npm run stress -- --only ${name} --engine ${engine} --store ${store}${more}`,
+  ];
   if (history !== undefined) {
-    const file = join(tmpdir(), `roomwire-${part}-${seed}.jsonl`);
+    const file = join(tmpdir(), `roomwire-${name}-${seed}.jsonl`);
     writeFileSync(file, history.map((entry) => JSON.stringify(entry)).join('\n'));
-    process.stderr.write(`its history: ${file}\n`);
+    lines.push(`its history: ${file}`);
   }
+  process.stderr.write(`${lines.join('\n')}\n`);
   // What was counted so far, so that the last line is there in any case.
   finish(1);
 }
@@ -108,170 +237,6 @@ function finish(code: number): never {
   process.exit(code);
 }
 
-/** Seeds of the rounds; the first is SEED's, so that a replay begins with the one that failed. */
-const first = environmentSeed();
-const seedOf = (round: number): number => (first + round * 7_919) % 2 ** 31;
-
-async function chain(pair: Pair, deliveries: number): Promise<void> {
-  const [engine, store] = pair;
-  let left = deliveries;
-  for (let round = 0; left > 0; round++) {
-    const share = Math.min(left, 250_000);
-    const [topics, subscribers, publishers] = [3, 12, 6];
-    const events = Math.ceil((share * 1.05) / (subscribers * publishers + (publishers * publishers) / topics));
-    const result = await within((path) =>
-      runChain({
-        seed: seedOf(round),
-        engine,
-        store,
-        path,
-        topics,
-        rooms: 1,
-        subscribers,
-        publishers,
-        events,
-        kills: values.quick ? 2 : 8,
-        strikes: Math.min(400, Math.ceil(share / 200)),
-        leaves: 20,
-        // Every other round keeps so little that who is away too long must be told.
-        historyEvents: round % 2 === 1 ? 300 : undefined,
-        progress: (line) => say(`chain ${engine}+${store}: ${line}`),
-      }),
-    );
-    // What a store forgets is not delivered, so there the plan is what counts.
-    left -= store === 'lmdb' ? Math.max(1, result.deliveries) : share;
-    rounds++;
-    totals.deliveries += result.deliveries;
-    totals.acknowledged += result.acknowledged;
-    totals.resets += result.resets;
-    totals.lost += result.lost;
-    totals.doubled += result.doubled;
-    say(
-      `chain ${engine}+${store}: ${result.deliveries} deliveries, ${result.resets} resets, ${result.kills} kills, ` +
-        `${result.did.connections} connections in ${result.seconds.toFixed(1)} s`,
-    );
-    judge(result, 'chain', pair);
-    if (store === 'lmdb' && round % 2 === 0 && result.resets > 0) {
-      judge({ ...result, complaints: [`${result.resets} resets of logs that keep everything`] }, 'chain', pair);
-    }
-  }
-}
-
-async function locks(pair: Pair, operations: number): Promise<void> {
-  const [engine, store] = pair;
-  for (let left = operations, round = 0; left > 0; round++) {
-    const share = Math.min(left, 20_000);
-    const result = await within((path) =>
-      runLocks({
-        seed: seedOf(round),
-        engine,
-        store,
-        path,
-        // Some steps are none: they let time pass.
-        operations: Math.ceil(share * 1.2),
-        actors: 10,
-        rooms: 3,
-        restarts: 5,
-        strikes: Math.ceil(share / 100),
-        progress: (line) => say(`locks ${engine}+${store}: ${line}`),
-      }),
-    );
-    left -= Math.max(1, result.operations);
-    rounds++;
-    totals.operations += result.operations;
-    totals.grants += result.grants;
-    say(
-      `locks ${engine}+${store}: ${result.operations} operations, ${result.grants} grants, ${result.waits} waits, ` +
-        `${result.restarts} restarts in ${result.seconds.toFixed(1)} s`,
-    );
-    judge(result, 'locks', pair);
-  }
-}
-
-async function handles(pair: Pair, operations: number): Promise<void> {
-  const [engine, store] = pair;
-  // What is tried is what survives a kill, and memory does not.
-  if (store !== 'lmdb' || operations === 0) return;
-  const result = await within((path) =>
-    runHandles({
-      seed: first,
-      engine,
-      path,
-      operations,
-      actors: 10,
-      rooms: 3,
-      kills: Math.ceil(operations / 250),
-      strikes: Math.ceil(operations / 20),
-      progress: (line) => say(`handles ${engine}+${store}: ${line}`),
-    }),
-  );
-  rounds++;
-  totals.operations += result.operations;
-  totals.grants += result.grants;
-  say(
-    `handles ${engine}+${store}: ${result.operations} operations, ${result.grants} grants, ${result.lostLocks} lost, ` +
-      `${result.kept} kept through ${result.kills} kills, ${result.written} writes and ${result.refused} refused ` +
-      `in ${result.seconds.toFixed(1)} s`,
-  );
-  judge(result, 'handles', pair);
-}
-
-async function hostile(pair: Pair, frames: number): Promise<void> {
-  const [engine, store] = pair;
-  const result = await within((path) =>
-    runHostile({
-      seed: first,
-      engine,
-      store,
-      path,
-      frames,
-      batch: values.quick ? 100 : 250,
-      attackers: 8,
-      progress: (line) => say(`hostile ${engine}+${store}: ${line}`),
-    }),
-  );
-  rounds++;
-  totals.frames += result.frames;
-  say(
-    `hostile ${engine}+${store}: ${result.frames} frames in ${result.messages} messages, ${result.answers} answers, ` +
-      `${result.breaches} breaches of the framing, closes ${JSON.stringify(result.closes)}, the bystander waited ${result.bystanderMs.toFixed(0)} ms at most, ` +
-      `heap ${(result.grown / 1e6).toFixed(1)} MB more, in ${result.seconds.toFixed(1)} s`,
-  );
-  judge(result, 'hostile', pair);
-}
-
-async function model(pair: Pair, commands: number): Promise<void> {
-  const [engine, store] = pair;
-  for (let left = commands, round = 0; left > 0; round++) {
-    const result = await within((path) =>
-      runModel({
-        seed: seedOf(round),
-        engine,
-        store,
-        path,
-        runs: values.quick ? 10 : 200,
-        commands: values.quick ? 60 : 200,
-        replay: process.env['MODEL_PATH'],
-      }),
-    );
-    left -= Math.max(1, result.commands);
-    rounds++;
-    totals.commands += result.commands;
-    say(
-      `model ${engine}+${store}: ${result.commands} commands in ${result.runs} runs in ${result.seconds.toFixed(1)} s`,
-    );
-    judge(result, 'model', pair);
-  }
-}
-
-const parts = { chain, locks, handles, hostile, model };
-const sizes = {
-  chain: 'deliveries',
-  locks: 'operations',
-  handles: 'handles',
-  hostile: 'frames',
-  model: 'commands',
-} as const;
 if (values.only !== undefined && !Object.hasOwn(parts, values.only)) {
   process.stderr.write(`--only takes ${Object.keys(parts).join(', ')}\n`);
   process.exit(2);
@@ -280,9 +245,8 @@ say(`SEED=${first}`);
 const [large, small] = values.quick ? quick : full;
 for (const [pair, target] of [[FIRST, large] as const, ...OTHERS.map((pair) => [pair, small] as const)]) {
   if (!wanted(pair)) continue;
-  for (const [name, run] of Object.entries(parts)) {
-    if (values.only !== undefined && values.only !== name) continue;
-    await run(pair, target[sizes[name as keyof typeof sizes]]);
+  for (const [name, { size }] of Object.entries(parts)) {
+    if (values.only === undefined || values.only === name) await play(name, pair, target[size]);
   }
 }
 finish(rounds > 0 && totals.lost === 0 && totals.doubled === 0 ? 0 : 1);
