@@ -2,9 +2,9 @@
  * `authorize`: the policy's question to the backend. Answers are remembered for a while, and those who
  * ask the same at the same time wait for one answer. While the backend is down the stance answers.
  */
-import { createHash } from 'node:crypto';
 import { RoomwireError } from '../protocol/errors.js';
 import type { User } from '../server/api.js';
+import { sha256 } from '../server/server.js';
 import { bodyOf, failureOf, reasonOf, Verdict } from './answers.js';
 import type { Backend } from './backend.js';
 import { plain } from './plain.js';
@@ -57,9 +57,9 @@ export class Authorizer {
   /** Made for each publish that a hook decides, so the user, who is the same object for long, is read once. */
   #keyOf({ action, detail, topic, event, call, input, user }: Question): string {
     let who = this.#users.get(user);
-    if (who === undefined) this.#users.set(user, (who = hash(JSON.stringify(user))));
+    if (who === undefined) this.#users.set(user, (who = sha256(JSON.stringify(user)).toString('base64')));
     const text = JSON.stringify([action, detail, topic, event, call, plain(input)]);
-    return who + (text.length <= KEY_LENGTH ? text : hash(text));
+    return who + (text.length <= KEY_LENGTH ? text : sha256(text).toString('base64'));
   }
 
   async #ask(key: string, body: Question): Promise<Decision> {
@@ -82,10 +82,6 @@ export class Authorizer {
       throw failureOf(error, 'verdict');
     }
   }
-}
-
-function hash(text: string): string {
-  return createHash('sha256').update(text).digest('base64');
 }
 
 function decided({ allow, reason }: Decision): boolean {

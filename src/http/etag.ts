@@ -3,9 +3,9 @@
  * of whatever else the answer holds: members, holders, positions. Proxies that compress make tags weak, so
  * `W/` is passed over: two answers with one tag say the same.
  */
-import { createHash } from 'node:crypto';
 import * as v from 'valibot';
 import type { RoomSnapshot } from '../rooms/rooms.js';
+import { sha256 } from '../server/server.js';
 
 const TAG = String.raw`(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"`;
 const LIST = new RegExp(String.raw`^[ \t,]*${TAG}(?:[ \t]*,[ \t,]*${TAG})*[ \t,]*$`);
@@ -34,7 +34,7 @@ export function versionTag({ version }: { readonly version: number }): string {
 export function roomTag({ metadata, memberCount, holders, positions, untouched }: RoomSnapshot): string {
   if (untouched) return versionTag(metadata);
   const rest = JSON.stringify([memberCount, holders, positions]);
-  return `"${metadata.version}-${createHash('sha256').update(rest).digest('base64url').slice(0, 22)}"`;
+  return `"${metadata.version}-${sha256(rest).toString('base64url').slice(0, 22)}"`;
 }
 
 export function isIn(tags: Tags, tag: string): boolean {

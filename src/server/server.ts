@@ -21,6 +21,7 @@ import { checkEngine, chooseTransport } from './transport/choose.js';
 import type { Transport } from './transport/transport.js';
 
 export { isLoopback } from './gate/doorkeeper.js';
+export { sha256 } from './gate/sha256.js';
 export { exchange, ExchangeError, type Exchanged } from './transport/exchange.js';
 export type { ListenOptions, Server, ServerOptions } from './options.js';
 

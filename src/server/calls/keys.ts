@@ -3,13 +3,13 @@
  * effect and answers every repetition within `limits.keyTtlMs`. `KeyedCalls` does the same for handlers that take
  * their time.
  */
-import { createHash } from 'node:crypto';
 import { encode } from '../../protocol/codec.js';
 import { RoomwireError } from '../../protocol/errors.js';
 import type { Limits } from '../../protocol/limits.js';
 import type { Value } from '../../protocol/frames.js';
 import type { Transaction } from '../api.js';
 import { weigh } from '../gate/budget.js';
+import { sha256 } from '../gate/sha256.js';
 import type { Hub } from '../hub/hub.js';
 import type { StoreReply } from './running-call.js';
 
@@ -41,7 +41,7 @@ const SWEEP = 1_000;
 const RESULT_BYTES = 1_024;
 
 export function hashOf(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('base64url');
+  return sha256(bytes).toString('base64url');
 }
 
 /** Of data in which the order of members means nothing, such as JSON. Throws EncodeError. */

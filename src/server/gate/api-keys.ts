@@ -2,8 +2,9 @@
  * API keys, the secrets of backends: `name=key`, or a bare key. What a backend holds and repeats (locks,
  * idempotency keys) goes by the name, so that a rotation, two keys of one name for a while, keeps it.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import type { HttpCaller } from '../api.js';
+import { sha256 } from './sha256.js';
 
 interface Known {
   readonly digest: Buffer;
@@ -33,7 +34,7 @@ export class ApiKeys {
           'auth.apiKeys: no blanks, and nothing but ASCII: an Authorization header carries no others',
         );
       }
-      return { digest: digest(key), caller: callerOf(name, key) };
+      return { digest: sha256(key), caller: callerOf(name, key) };
     });
     for (const { digest: one, caller } of this.#known) {
       const other = this.#known.find(({ digest: same }) => same.equals(one));
@@ -47,7 +48,7 @@ export class ApiKeys {
 
   /** Who sends this key. Constant time in the key's content. */
   find(key: string): HttpCaller | undefined {
-    const given = digest(key);
+    const given = sha256(key);
     let found: HttpCaller | undefined;
     for (const known of this.#known) if (timingSafeEqual(known.digest, given)) found = known.caller;
     return found;
@@ -60,11 +61,7 @@ function callerOf(name: string | undefined, key: string): HttpCaller {
     ? {
         kind: 'key',
         user: { id: 'api-key', name: 'backend' },
-        holder: `key#${digest(`holder ${key}`).toString('base64url')}`,
+        holder: `key#${sha256(`holder ${key}`).toString('base64url')}`,
       }
     : { kind: 'key', user: { id: `api-key:${name}`, name }, holder: `key ${name}` };
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }

@@ -3,10 +3,11 @@
  * itself, as the bearer token of the one connection from its own port to its own port. It opens nothing
  * but that: a session of a user that no token can name, which is in no number and under no limit.
  */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Session } from '../api.js';
 import { OWN_PREFIX } from '../wire/names.js';
 import { bearerOf, type Identity } from './auth.js';
+import { sha256 } from './sha256.js';
 
 export const PROBE: Identity = { user: { id: OWN_PREFIX, name: 'probe' }, expiresAt: null, guest: false };
 
@@ -17,11 +18,11 @@ export function isProbe(session: Session | undefined): boolean {
 
 export class OwnKey {
   readonly token = randomBytes(32).toString('base64url');
-  readonly #digest = digest(this.token);
+  readonly #digest = sha256(this.token);
 
   /** In constant time. */
   opens(token: string): boolean {
-    return timingSafeEqual(this.#digest, digest(token));
+    return timingSafeEqual(this.#digest, sha256(token));
   }
 
   /** Whether this Authorization header is the probe's. */
@@ -29,8 +30,4 @@ export class OwnKey {
     const token = bearerOf(authorization);
     return token !== undefined && this.opens(token);
   }
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }

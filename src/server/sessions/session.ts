@@ -3,7 +3,7 @@
  * outlives the connection by its grace, and the process by its document in the store. Memory changes
  * here happen in the effects of committed transactions only.
  */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { encode } from '../../protocol/codec.js';
 import type { User } from '../api.js';
 import type { CloseName } from '../../protocol/codes.js';
@@ -12,6 +12,7 @@ import type { Value } from '../../protocol/frames.js';
 import type { Share } from '../gate/budget.js';
 import type { Outbox } from '../hub/outbox.js';
 import type { Subscriber } from '../hub/subscriber.js';
+import { sha256 } from '../gate/sha256.js';
 import type { Spender } from '../gate/rates.js';
 import type { Members } from './members.js';
 import type { Timer } from '../time/wheel.js';
@@ -67,7 +68,7 @@ export function newSecret(): string {
 }
 
 export function hashSecret(secret: string): string {
-  return createHash('sha256').update(secret).digest('base64url');
+  return sha256(secret).toString('base64url');
 }
 
 /** In constant time. */
