@@ -136,6 +136,21 @@ t.test('a cycle is found, also one of types only', async (t) => {
   t.match(output, /cycle: store\/[cd]\.ts → store\/[cd]\.ts → and again/);
 });
 
+t.test('in the server only the file of frames, the dispatch and the probe name opcodes', async (t) => {
+  const eslint = new ESLint({ cwd: root });
+  const linter = new Linter();
+  const refused = async (file: string, code: string): Promise<boolean> => {
+    const config = (await eslint.calculateConfigForFile(`${root}src/server/${file}`)) as { rules: Linter.RulesRecord };
+    const rule = config.rules['no-restricted-syntax'] ?? 'off';
+    return linter.verify(code, [{ rules: { 'no-restricted-syntax': rule } }]).length > 0;
+  };
+  t.ok(await refused('hub/a.ts', 'send([Op.ACK, 1]);'), 'an opcode in another file');
+  t.ok(await refused('hub/a.ts', 'export default 1;'), 'and what is refused everywhere');
+  for (const file of ['wire/frames.ts', 'connection/dispatch.ts', 'probe/client.ts']) {
+    t.notOk(await refused(file, 'send([Op.ACK, 1]);'), file);
+  }
+});
+
 t.test('ESLint refuses the same imports while one types', async (t) => {
   const eslint = new ESLint({ cwd: root });
   const linter = new Linter();

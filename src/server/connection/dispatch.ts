@@ -8,7 +8,16 @@ import type { ServerSession } from '../sessions/session.js';
 import { isId, readAck, readAuth, readCall, readNack, readPing, readPositions, writePong } from '../wire/frames.js';
 import { refusal } from '../wire/refusal.js';
 import type { Connection } from './connection.js';
-import { answerLater, errorOf, spend, Inbound, type Counted, type HandlerParts } from './inbound.js';
+import {
+  answerLater,
+  errorOf,
+  Inbound,
+  spend,
+  type Counted,
+  type Done,
+  type Failed,
+  type HandlerParts,
+} from './inbound.js';
 import { publish, volatile } from './publish.js';
 import { subscribe, unsubscribe } from './subscribe.js';
 
@@ -101,7 +110,8 @@ function auth(frame: Inbound, parts: HandlerParts): void {
   const { connection, session } = frame;
   const token = readAuth(frame);
   if (!connection.stray(0, AUTH_WEIGHT)) return;
-  answerLater(frame, parts, (done, failed) => parts.sessions.renew(connection, session, token, done, failed));
+  const start = (done: Done, failed: Failed): void => parts.sessions.renew(connection, session, token, done, failed);
+  answerLater(frame, { start }, parts);
 }
 
 function call(frame: Inbound, parts: HandlerParts): void {

@@ -62,16 +62,15 @@ export function accountOf({ account }: ServerSession): Account {
   return account as Account;
 }
 
-/**
- * A request whose answer comes later; until then it counts as waiting. `target`: what a refusal names. Throws draining
- * and too_many.
- */
-export function answerLater(
-  { connection, id }: Inbound,
-  parts: HandlerParts,
-  start: (done: Done, failed: Failed) => void,
-  target?: string,
-): void {
+export interface Answer {
+  /** Calls one of the two, now or later; what it throws is as good as `failed`. */
+  readonly start: (done: Done, failed: Failed) => void;
+  /** What a refusal names. */
+  readonly target?: string;
+}
+
+/** Answers a request later; until then it counts as waiting. Throws draining and too_many. */
+export function answerLater({ connection, id }: Inbound, { start, target }: Answer, parts: HandlerParts): void {
   const { requests } = connection;
   requests.waits();
   const failed = (error: unknown): void => {

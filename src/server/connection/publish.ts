@@ -16,8 +16,6 @@ import { refusal } from '../wire/refusal.js';
 import type { Connection } from './connection.js';
 import { accountOf, errorOf, spend, type Failed, type HandlerParts, type Inbound } from './inbound.js';
 
-type Told = (published: Published) => void;
-
 export function publish(frame: Inbound, parts: HandlerParts): void {
   const { connection, session, id } = frame;
   const { requests } = connection;
@@ -58,7 +56,7 @@ export function publish(frame: Inbound, parts: HandlerParts): void {
     const append =
       key === null
         ? () => hub.publish({ topic, item, done, failed, sender: session })
-        : () => publishOnce({ connection, session, topic, key, item }, parts, done, failed);
+        : () => publishOnce({ connection, session, topic, key, item, done, failed }, parts);
     const earlier = requests.publishing(topic);
     if (!(verdict instanceof Promise) && earlier === undefined) return append();
     const work = { run: append, refuse: failed, denied: () => notYours(session, topic) };
@@ -75,13 +73,13 @@ interface KeyedPublish {
   readonly topic: string;
   readonly key: string;
   readonly item: Uint8Array;
+  readonly done: (published: Published) => void;
+  readonly failed: Failed;
 }
 
 function publishOnce(
-  { connection, session, topic, key, item }: KeyedPublish,
+  { connection, session, topic, key, item, done, failed }: KeyedPublish,
   { hub, limits }: HandlerParts,
-  done: Told,
-  failed: Failed,
 ): void {
   const { user, record, sidBytes } = session;
   const claim = {

@@ -37,7 +37,7 @@ export function subscribe(frame: Inbound, parts: HandlerParts): void {
     } else if (verdict) run();
     else failed(denied());
   };
-  answerLater(frame, parts, start, topic);
+  answerLater(frame, { start, target: topic }, parts);
 }
 
 export function unsubscribe(frame: Inbound, parts: HandlerParts): void {
@@ -57,5 +57,5 @@ export function unsubscribe(frame: Inbound, parts: HandlerParts): void {
       () => done(null),
       failed,
     );
-  answerLater(frame, parts, start, topic);
+  answerLater(frame, { start, target: topic }, parts);
 }

@@ -160,7 +160,7 @@ export function writeGoaway(code: number, reason: string, retryAfterMs: number):
   return encode([Op.GOAWAY, code, reason, retryAfterMs]);
 }
 
-// ---- 6 AUTH, answered by ACK or NACK ---------------------------------------------------------------
+// ---- 6 AUTH, answered by ACK or NACK; 7 BYE is its opcode alone ------------------------------------
 
 /** Its token. */
 export function readAuth(frame: ScannedFrame): string {
@@ -201,7 +201,7 @@ function callOptions(value: Value, limits: Limits): CallOptions {
   };
 }
 
-// ---- 17 ACK, 18 NACK: the two answers to a request -------------------------------------------------
+// ---- 17 ACK, 18 NACK: the two answers to a request; 19 CANCEL has an id alone ----------------------
 
 /** Throws EncodeError, naming the path in `name`, for what cannot be sent. */
 export function writeAck(id: number, data: unknown, name = 'data'): Uint8Array {
