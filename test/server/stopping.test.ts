@@ -8,9 +8,11 @@ import { StoreError, type Store } from '../../src/store/store.js';
 import { startOpen } from '../support/open-server.js';
 import { startRooms } from '../support/rooms.js';
 import { ManualTime } from '../support/manual-time.js';
+import { gatedStore } from '../support/gated-store.js';
 import { testStore } from '../support/server.js';
 import { engines } from '../transport/start.js';
 import { until } from '../support/until.js';
+import type { WireClient } from '../support/wire-client.js';
 
 /** A promise and what settles it. */
 function gate(): { readonly opened: Promise<void>; open(): void } {
@@ -19,46 +21,73 @@ function gate(): { readonly opened: Promise<void>; open(): void } {
   return { opened, open: () => open() };
 }
 
+/** Long enough for a stop that waits for nothing. */
+async function turns(): Promise<void> {
+  for (let i = 0; i < 500; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** What may be under way when a stop begins; each is alone in its test, so that nothing else is waited for. */
+const underWay: Readonly<
+  Record<string, (s: { each: WireClient; http: string }) => { readonly answer: Promise<unknown>; readonly is: unknown }>
+> = {
+  'a call': ({ each }) => ({ answer: each.call('echo', 1), is: 'done' }),
+  'a keyed call': ({ each }) => ({ answer: each.call('echo', 1, { key: 'k' }), is: 'done' }),
+  'a publish that a policy is asked about': ({ each }) => ({
+    answer: each.publish('chat:1', 'message', 1),
+    is: { offset: 1 },
+  }),
+  'a subscription that a policy is asked about': ({ each }) => ({
+    answer: each.subscribe('news:1'),
+    is: { offset: 0 },
+  }),
+  'an HTTP request': ({ http }) => ({
+    answer: fetch(`${http}/slow`).then(async (response) => [response.status, await response.json()]),
+    is: [200, { said: 'done' }],
+  }),
+};
 for (const { name: engine } of engines) {
-  t.test(`${engine}: a stop answers the calls and HTTP requests under way before it says goodbye`, async (t) => {
-    const { opened, open } = gate();
-    let begun = 0;
-    const work = async (): Promise<string> => {
-      begun++;
-      await opened;
-      return 'done';
-    };
-    const api = http();
-    const s = await startOpen(t, {
-      engine,
-      plugins: [api],
-      without: ['echo', 'strict'],
-      setup: (server) => server.handle('echo', work),
+  for (const [what, ask] of Object.entries(underWay)) {
+    t.test(`${engine}: a stop answers ${what} under way before it says goodbye`, async (t) => {
+      const { opened, open } = gate();
+      let begun = 0;
+      const work = async <T>(result: T): Promise<T> => {
+        begun++;
+        await opened;
+        return result;
+      };
+      const api = http();
+      const s = await startOpen(t, {
+        engine,
+        plugins: [api],
+        without: ['echo', 'strict'],
+        policy: {
+          'chat:{id}': { publish: { message: () => work(true) } },
+          'news:{id}': { subscribe: () => work(true) },
+        },
+        setup: (server) => server.handle('echo', () => work('done')),
+      });
+      (s.server.plugins as unknown as { http: { routes(routes: object[]): void } }).http.routes([
+        { method: 'GET', path: '/slow', handle: async () => json(200, { said: await work('done') }) },
+      ]);
+      const each = await s.client();
+      await each.subscribe('chat:1');
+      const { answer, is } = ask({ each, http: s.http });
+      await until(() => begun === 1);
+      let isClosed = false;
+      const closing = s.server.close().then(() => (isClosed = true));
+      await until(() => !s.server.ready);
+      await t.rejects(each.call('echo', 2), { code: 206 });
+      // A stop that did not wait would be over.
+      await turns();
+      t.equal(isClosed, false);
+      t.equal(each.socket.readyState, each.socket.OPEN);
+      open();
+      t.match(await answer, is);
+      t.equal((await each.closed).code, 4202);
+      await closing;
+      t.strictSame(each.frames.at(-1)?.slice(0, 2), [Op.GOAWAY, 4202], 'the answer came before');
     });
-    (s.server.plugins as unknown as { http: { routes(routes: object[]): void } }).http.routes([
-      { method: 'GET', path: '/slow', handle: async () => json(200, { said: await work() }) },
-    ]);
-    const each = await s.client();
-    const plain = each.call('echo', 1);
-    const keyed = each.call('echo', 1, { key: 'k' });
-    const asked = fetch(`${s.http}/slow`);
-    await until(() => begun === 3);
-    let isClosed = false;
-    const closing = s.server.close().then(() => (isClosed = true));
-    await until(() => !s.server.ready);
-    await t.rejects(each.call('echo', 2), { code: 206 });
-    await each.barrier();
-    t.equal(isClosed, false);
-    open();
-    t.equal(await plain, 'done');
-    t.equal(await keyed, 'done');
-    const response = await asked;
-    t.equal(response.status, 200);
-    t.same(await response.json(), { said: 'done' });
-    t.equal((await each.closed).code, 4202);
-    await closing;
-    t.strictSame(each.frames.at(-1)?.slice(0, 2), [Op.GOAWAY, 4202], 'the answers came before');
-  });
+  }
 }
 
 t.test(
@@ -68,7 +97,8 @@ t.test(
     let ran = 0;
     const store = testStore(t);
     // Not forgotten with the process, whatever the store.
-    const kept: Store = { ...store, close: () => undefined };
+    let isStoreClosed = false;
+    const kept: Store = { ...store, close: () => void (isStoreClosed = true) };
     const options = {
       without: ['echo'],
       setup: (server: { handle(name: 'echo', handler: () => Promise<number>): void }) =>
@@ -85,6 +115,8 @@ t.test(
     await until(() => s.server.stats().connections === 0);
     const closing = s.server.close();
     await until(() => !s.server.ready);
+    await turns();
+    t.equal(isStoreClosed, false);
     open();
     await closing;
     const rows = await store.list('keys', { limit: 10 });
@@ -171,8 +203,8 @@ t.test('while a disk is full, ready and delivery say the same, whatever small co
     },
   };
   const s = await startOpen(t, { store, time, plugins: [http()] });
-  const both = async (): Promise<number[]> => {
-    time.advance(1_100);
+  const both = async (later = 1_100): Promise<number[]> => {
+    time.advance(later);
     const delivery = await fetch(`${s.http}/health/delivery`);
     const ready = await fetch(`${s.http}/health/ready`);
     return [delivery.status, ready.status];
@@ -181,6 +213,7 @@ t.test('while a disk is full, ready and delivery say the same, whatever small co
   full = true;
   for (let i = 0; i < 4; i++) {
     await t.rejects(s.server.publish('chat:1', 'notice', 'x'.repeat(30_000)), { name: 'store_unavailable' });
+    t.same(await both(0), [503, 503], `${i}, at once: what was found before is not told again`);
     t.same(await both(), [503, 503], `${i}`);
     // Small ones get through, and prove nothing.
     await s.server.publish('chat:1', 'notice', i);
@@ -189,4 +222,19 @@ t.test('while a disk is full, ready and delivery say the same, whatever small co
   full = false;
   await s.server.publish('chat:1', 'notice', 'x'.repeat(30_000));
   t.same(await both(), [200, 200]);
+});
+
+t.test('while a commit gets no answer the server is not ready, and is again when it comes', async (t) => {
+  const store = gatedStore(testStore(t));
+  const s = await startOpen(t, { store, plugins: [http()] });
+  const ready = async (): Promise<number> => (await fetch(`${s.http}/health/ready`)).status;
+  t.equal(await ready(), 200);
+  store.hold();
+  const published = s.server.publish('chat:1', 'notice', 1);
+  await store.held();
+  await until(() => !s.server.ready);
+  t.equal(await ready(), 503);
+  store.release();
+  await published;
+  t.equal(await ready(), 200);
 });
