@@ -11,11 +11,16 @@ import { rooms } from '../../src/rooms/rooms.js';
 import { damageOf } from '../../src/store/lmdb-check.js';
 import { Contents } from '../../src/store/lmdb-contents.js';
 import { lmdbStore } from '../../src/store/lmdb.js';
-import type { Operation, Store } from '../../src/store/store.js';
+import { memoryStore } from '../../src/store/memory.js';
+import type { LogChunk, Operation, Store } from '../../src/store/store.js';
+import { hashSecret, opens } from '../../src/server/sessions/session.js';
 import { encode } from '../../src/protocol/codec.js';
+import { Op } from '../../src/protocol/frames.js';
 import { random, type Random } from '../random.js';
 import { roomContract, startRooms } from '../support/rooms.js';
+import { startOpen } from '../support/open-server.js';
 import { engine } from '../support/server.js';
+import { until } from '../support/until.js';
 import { put, Writer } from './writer.js';
 
 const CHILDREN = 2;
@@ -164,4 +169,56 @@ t.test('a member whose order differs from its key sends nobody round in circles'
   // Looks at everybody, in order.
   await a.call('leave:room', { roomId: 'r' });
   t.match(await b.event('room:r', 'host:update', 1), { host: { userId: b.welcome.user.id } });
+});
+
+t.test('stored events that cannot be read are told as a RESET, and the topic goes on', async (t) => {
+  const cut = ({ frame, ...chunk }: LogChunk, frameOf: (frame: Uint8Array) => Uint8Array): LogChunk => ({
+    ...chunk,
+    frame: frameOf(frame),
+  });
+  const first = (chunks: readonly LogChunk[], change: (chunk: LogChunk) => LogChunk): LogChunk[] =>
+    chunks.map((chunk, i) => (i === 0 ? change(chunk) : chunk));
+  const damages: Readonly<Record<string, (chunks: readonly LogChunk[]) => readonly LogChunk[]>> = {
+    'another first offset': (all) => first(all, (chunk) => ({ ...chunk, first: chunk.first + 7 })),
+    'a chunk that is missing': (all) => all.filter((_, i) => i !== 1),
+    'a chunk of none': (all) => first(all, (chunk) => ({ ...chunk, count: 0 })),
+    'more events than it says': (all) => first(all, (chunk) => ({ ...chunk, count: chunk.count + 1 })),
+    'no MessagePack': (all) => first(all, (chunk) => cut(chunk, (frame) => frame.with(0, 0xc1))),
+    'a frame that is cut short': (all) => first(all, (chunk) => cut(chunk, (frame) => frame.subarray(0, -1))),
+    'a frame of nothing': (all) => first(all, (chunk) => cut(chunk, () => new Uint8Array())),
+    'another kind of frame': (all) => first(all, (chunk) => cut(chunk, () => encode([Op.ACK, 1, null, null, null]))),
+    'what was asked for before': (all) => all.slice(0, 1).map((chunk) => ({ ...chunk, first: -5 })),
+  };
+  let damage = (chunks: readonly LogChunk[]): readonly LogChunk[] => chunks;
+  const inner = memoryStore();
+  const store: Store = { ...inner, durable: true, read: async (...asked) => damage(await inner.read(...asked)) };
+  const s = await startOpen(t, { store, ringBytes: 1 });
+  for (let i = 0; i < 5; i++) await s.server.publish('chat:1', 'notice', i);
+  const resumed = async (): Promise<readonly unknown[]> => {
+    const client = await s.client();
+    const { epoch } = await client.subscribe('chat:1', [(await s.server.inspect('chat:1')).epoch ?? '', 0]);
+    t.type(epoch, 'string');
+    const { offset } = await s.server.publish('chat:1', 'notice', 'later');
+    const isOver = (): boolean => client.events('chat:1').some(([at]) => at === offset);
+    await until(() => isOver() || client.frames.some(([op]) => op === Op.RESET), 'all events, or a RESET');
+    await client.barrier();
+    client.cut();
+    return client.frames.map(([op]) => op).filter((op) => op === Op.RESET);
+  };
+  t.same(await resumed(), []);
+  for (const [name, each] of Object.entries(damages)) {
+    damage = each;
+    t.same(await resumed(), [Op.RESET], name);
+    t.match(s.log.errors.splice(0), [{ message: /stored events cannot be read/, fields: { topic: 'chat:1' } }], name);
+  }
+  damage = (chunks) => chunks;
+  t.same(await resumed(), []);
+});
+
+t.test('a secret that was damaged in the store opens nothing, and does no harm', (t) => {
+  for (const secrets of [[], [''], ['short'], [hashSecret('other')], [`${hashSecret('mine')}x`]]) {
+    t.equal(opens({ secrets }, 'mine'), false);
+    t.equal(opens({ secrets: [...secrets, hashSecret('mine')] }, 'mine'), true);
+  }
+  t.end();
 });
