@@ -97,7 +97,7 @@ t.test('a session in its grace is there for the client that reconnects during th
   const each = await client();
   const session = [...each.welcome.session] as [string, string];
   each.cut();
-  while (server.session(session[0])?.connected === true) await turns();
+  await until(() => server.session(session[0])?.connected !== true);
   time.advance(12_000);
   const back = connect();
   time.stall(FREEZE_MS);
@@ -111,7 +111,7 @@ t.test('a freeze takes nothing from the grace and adds nothing to it, however of
   const each = await client();
   const [sid] = each.welcome.session;
   each.cut();
-  while (server.session(sid)?.connected === true) await turns();
+  await until(() => server.session(sid)?.connected !== true);
   const since = time.monotonic();
   time.advance(5_000);
   let frozen = 0;
@@ -127,7 +127,7 @@ t.test('a freeze takes nothing from the grace and adds nothing to it, however of
   await turns();
   t.ok(server.session(sid) !== undefined, 'to the end of its grace');
   time.advance(400);
-  while (server.session(sid) !== undefined) await turns();
+  await until(() => server.session(sid) === undefined);
 });
 
 t.test('a kick is told to a client that could not hear of it, also after a freeze', async (t) => {
@@ -163,7 +163,7 @@ t.test('members and hosts keep their time to come back, a lease ends while the s
   const [sid] = host.welcome.session;
   const told = (event: string): number => other.events('room:r').filter(([, name]) => name === event).length;
   host.cut();
-  while (server.session(sid)?.connected === true) await turns();
+  await until(() => server.session(sid)?.connected !== true);
   time.advance(1_100);
   await other.event('room:r', 'member:online');
   time.advance(5_000);
