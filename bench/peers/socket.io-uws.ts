@@ -11,7 +11,7 @@ const { loadUws } = await loadUwsLoader();
 
 servePeer(async ({ bytes }) => {
   const loaded = loadUws();
-  if (!('module' in loaded)) throw new Error(`no native build of uWebSockets.js: ${loaded.reasons.join('; ')}`);
+  if (!('module' in loaded)) throw new Error(`no native build of uWebSockets.js: ${JSON.stringify(loaded.failures)}`);
   const { module } = loaded;
   const app = module.App();
   const io = new Server(ioOptions);

@@ -5,7 +5,7 @@ import { hooks } from '../hooks/hooks.js';
 import { http } from '../http/http.js';
 import { policy } from '../policy/policy.js';
 import { rooms, type RoomsApi } from '../rooms/rooms.js';
-import type { AuditLine, Plugin, TopicRules } from '../server/api.js';
+import type { AuditLine, EngineInfo, Plugin, TopicRules } from '../server/api.js';
 import { createServer } from '../server/server.js';
 import { lmdbStore } from '../store/lmdb.js';
 import { memoryStore } from '../store/memory.js';
@@ -93,7 +93,7 @@ export const serve = command({
       throw startError(error, port, host);
     }
     const where = memory ? 'memory (nothing is kept)' : `lmdb in ${path} (durability ${durability})`;
-    out.write(`roomwire ${version()} on ${url}/  engine ${server.engine ?? ''}, store ${where}\n`);
+    out.write(`roomwire ${version()} on ${url}/  engine ${engineText(server.engineInfo)}, store ${where}\n`);
     const why = await stop.asked;
     err.write('stopping\n');
     const { unreadyMs, drainMs } = config.stop;
@@ -114,6 +114,13 @@ function rulers({ hooks: backend, proxy, policy: grants }: Config): Plugin[] {
   }
   if (secret === undefined) throw new TypeError('hooks.url needs a secret: set ROOMWIRE_HOOKS_SECRET');
   return [hooks({ ...backend, url, secret, calls: proxy }), policy(grants)];
+}
+
+/** Such as `uws (official uWebSockets.js 20.57.0)`. */
+function engineText(engine: EngineInfo | undefined): string {
+  if (engine === undefined) return '';
+  const { name, package: from, version, origin } = engine;
+  return name === 'ws' ? `ws ${version}` : `${name} (${origin} ${from} ${version})`;
 }
 
 /** Appends JSON lines; what cannot be written is the log's to tell. */

@@ -19,6 +19,14 @@ export const Problem = v.object({
 
 export const Health = v.object({ status: v.picklist(['ok', 'unavailable']) });
 
+export const Engine = v.object({
+  name: v.picklist(['uws', 'ws']),
+  package: Text,
+  version: Text,
+  origin: v.picklist(['official', 'repackaged']),
+});
+export const HealthSummary = v.object({ ...Health.entries, version: Text, engine: Engine });
+
 export const Stats = v.object({
   connections: Count,
   sessions: Count,

@@ -1,10 +1,12 @@
 /** Health: the process answers, the server takes work, events arrive (server/probe). */
-import type { PluginHost } from '../server/api.js';
-import { Delivery, Health } from './answers.js';
+import type { HttpResponse, PluginHost } from '../server/api.js';
+import { Delivery, Health, HealthSummary } from './answers.js';
 import { json } from './problem.js';
 import { route, type Route } from './route.js';
+import { version } from './version.js';
 
 export function healthRoutes(server: PluginHost): Route[] {
+  const own = version();
   const looking = (id: string, path: string, summary: string, up: () => boolean): Route =>
     route({
       method: 'GET',
@@ -13,10 +15,21 @@ export function healthRoutes(server: PluginHost): Route[] {
       summary,
       for: 'everyone',
       answers: { 200: { description: 'yes', schema: Health }, 503: { description: 'no', schema: Health } },
-      handle: async () =>
-        up() ? json(200, { status: 'ok' }) : json(503, { status: 'unavailable' }, { 'retry-after': '1' }),
+      handle: async () => said(up()),
     });
   return [
+    route({
+      method: 'GET',
+      path: '/health',
+      id: 'getHealth',
+      summary: 'Whether the server takes work, its version, and the engine that carries its connections.',
+      for: 'everyone',
+      answers: {
+        200: { description: 'yes', schema: HealthSummary },
+        503: { description: 'no', schema: HealthSummary },
+      },
+      handle: async () => said(server.ready, { version: own, engine: server.engineInfo }),
+    }),
     looking('isLive', '/health/live', 'Whether the process answers.', () => true),
     looking('isReady', '/health/ready', 'Whether the server takes work.', () => server.ready),
     route({
@@ -35,4 +48,10 @@ export function healthRoutes(server: PluginHost): Route[] {
       },
     }),
   ];
+}
+
+function said(up: boolean, more: object = {}): HttpResponse {
+  return up
+    ? json(200, { status: 'ok', ...more })
+    : json(503, { status: 'unavailable', ...more }, { 'retry-after': '1' });
 }

@@ -11,7 +11,7 @@ import type { AuditEntry } from './watch/audit.js';
 import type { Counters } from './watch/counters.js';
 import type { Log } from './watch/log.js';
 import type { HistoryQuery, TopicHistory, TopicList, TopicQuery, TopicReport, WhyReport } from './diagnosis/report.js';
-import type { HttpRequest, HttpResponse } from './transport/transport.js';
+import type { EngineInfo, HttpRequest, HttpResponse } from './transport/transport.js';
 
 export type { AuditEntry, AuditEvent, AuditLine } from './watch/audit.js';
 export type { CallCounts, Counters, Timing } from './watch/counters.js';
@@ -28,7 +28,7 @@ export type {
   TopicReport,
   WhyReport,
 } from './diagnosis/report.js';
-export type { HttpRequest, HttpResponse } from './transport/transport.js';
+export type { EngineInfo, HttpRequest, HttpResponse } from './transport/transport.js';
 export type { Timer } from './time/wheel.js';
 import type { Timer } from './time/wheel.js';
 
@@ -236,6 +236,8 @@ export interface PluginHost {
   /** Another in each run of the server: what is kept in the store and belongs to the process, such as who waits in it, carries this. */
   readonly run: string;
   readonly limits: Readonly<Limits>;
+  /** What carries the connections; undefined before `listen`. */
+  readonly engineInfo: EngineInfo | undefined;
   /** The APIs of the plugins set up before this one, by name. */
   readonly plugins: Readonly<Record<string, unknown>>;
   /** Store time, ms. */

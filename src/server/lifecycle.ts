@@ -1,5 +1,6 @@
 /** How far a server is on its way from new to closed, what may be asked of it there, and what plugins do at its turns. */
 import { RoomwireError } from '../protocol/errors.js';
+import type { EngineInfo } from './transport/transport.js';
 
 type Hook = () => void | Promise<void>;
 
@@ -8,6 +9,8 @@ export class Lifecycle {
   phase: 'new' | 'opening' | 'open' | 'leaving' | 'closing' | 'closed' = 'new';
   /** Once so, it stays so: what was built has what only an opened store knows. */
   isStoreOpen = false;
+  /** Undefined before `listen`. */
+  engine: EngineInfo | undefined;
   readonly restoreHooks: Hook[] = [];
   readonly openHooks: Hook[] = [];
   readonly closeHooks: Hook[] = [];

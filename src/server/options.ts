@@ -8,6 +8,7 @@ import type {
   AtomicOptions,
   AuditLine,
   CallRule,
+  EngineInfo,
   Handler,
   Log,
   Plugin,
@@ -92,6 +93,8 @@ export interface CloseOptions {
 export interface Server<S extends Shape, U extends User, P extends readonly Plugin[]> {
   readonly plugins: PluginApis<P>;
   readonly engine: 'uws' | 'ws' | undefined;
+  /** The package that is this engine, and its version; undefined before `listen`. */
+  readonly engineInfo: EngineInfo | undefined;
   readonly ready: boolean;
   /** What the server holds now; zeros before `listen`. */
   stats(): Stats;

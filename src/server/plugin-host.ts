@@ -15,6 +15,7 @@ import type {
   AuditEntry,
   CallRule,
   Delivery,
+  EngineInfo,
   HistoryQuery,
   HttpCaller,
   HttpRequest,
@@ -71,6 +72,10 @@ export class Host implements PluginHost {
     }
     parts.calls.provide('publish', this.publish.bind(this));
     parts.calls.provide('transact', this.transact.bind(this));
+  }
+
+  get engineInfo(): EngineInfo | undefined {
+    return this.#parts.life.engine;
   }
 
   get ready(): boolean {

@@ -54,7 +54,7 @@ class RoomServer extends Host {
   }
 
   get engine(): 'uws' | 'ws' | undefined {
-    return this.#transport?.engine;
+    return this.engineInfo?.name;
   }
 
   check({ port = 8420, host = '127.0.0.1' }: ListenOptions = {}): void {
@@ -87,12 +87,15 @@ class RoomServer extends Host {
     let opened: OpenedStore | undefined;
     try {
       const transport = (this.#transport = this.#chooseTransport());
+      life.engine = transport.engine;
       opened = await store.open({ readable: isDocument });
       await this.#restore(opened);
       const bound = await transport.listen({ host, port });
       life.phase = 'open';
       probe.url = `ws://${reachable(host)}:${bound}/`;
-      return { port: bound, host, url: `http://${bracketed(host)}:${bound}` };
+      const url = `http://${bracketed(host)}:${bound}`;
+      this.log.info({ url, engine: life.engine, store: store.name }, 'listening');
+      return { port: bound, host, url };
     } catch (error) {
       life.phase = 'closed';
       wheel.stop();
@@ -118,7 +121,7 @@ class RoomServer extends Host {
         request: (request) => entrance.request(request),
         failed,
       },
-      (line) => log.info({}, line),
+      (line) => log.warn({}, line),
     );
   }
 

@@ -67,7 +67,10 @@ t.test('a mistake in the command line is one line and exit code 2', async (t) =>
 
 t.test('serve prints one line with the page, answers, and stops in order at SIGTERM', async (t) => {
   const { child, url, line } = await serve(t, ['--memory']);
-  t.match(line, /^roomwire \d+\.\d+\.\d+ on http:\/\/127\.0\.0\.1:\d+\/ {2}engine (uws|ws), store memory/);
+  t.match(
+    line,
+    /^roomwire \d+\.\d+\.\d+ on http:\/\/127\.0\.0\.1:\d+\/ {2}engine (uws \(\w+ \S+ 20\.\S+\)|ws 8\.\S+), store memory/,
+  );
   t.equal((await fetch(`${url}/health/ready`)).status, 200);
   const page = await fetch(`${url}/`);
   t.equal(page.status, 200, 'the page that the line names');

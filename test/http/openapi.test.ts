@@ -140,6 +140,7 @@ t.test('every operation it lists answers with a status and a content that it lis
 
   const roomId = 'demo';
   const room = { params: { roomId } };
+  await call('getHealth', { status: 200 });
   await call('isLive', { status: 200 });
   await call('isReady', { status: 200 });
   await call('getOpenApi', { status: 200 });

@@ -24,7 +24,7 @@ const uws = loadUws();
 export const engines: readonly Engine[] = [
   { name: 'ws', create: createWsTransport },
   ...('module' in uws
-    ? [{ name: 'uws' as const, create: (options: TransportOptions) => createUwsTransport(uws.module, options) }]
+    ? [{ name: 'uws' as const, create: (options: TransportOptions) => createUwsTransport(uws, options) }]
     : []),
 ];
 

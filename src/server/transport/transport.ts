@@ -104,8 +104,16 @@ export interface TransportOptions {
   failed(error: unknown): void;
 }
 
+/** Which package carries the connections. `repackaged`: somebody else's copy of the official binaries, or a build of his own. */
+export interface EngineInfo {
+  readonly name: 'uws' | 'ws';
+  readonly package: string;
+  readonly version: string;
+  readonly origin: 'official' | 'repackaged';
+}
+
 export interface Transport {
-  readonly engine: 'uws' | 'ws';
+  readonly engine: EngineInfo;
   /** Resolves with the bound port (port 0 asks for a free one); rejects with EADDRINUSE and the like in `code`. */
   listen(options: { readonly host: string; readonly port: number }): Promise<number>;
   /** Stops accepting; open sockets stay. */

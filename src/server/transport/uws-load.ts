@@ -1,9 +1,14 @@
 /**
- * Finds a native build of uWebSockets.js on this machine. It is not on npm under its own name: the
- * official package is used where the user installed it, else one of two optional dependencies. Only
- * the parts of it that `uws.ts` uses are typed here: the builds' own types do not fit each other.
+ * Finds a native build of uWebSockets.js on this machine. The official package is asked first: it is not
+ * on npm, so it is there where the user installed it from GitHub. After it come two optional dependencies,
+ * which are copies of it on npm. Only the parts that `uws.ts` uses are typed here: the builds' own types
+ * do not fit each other.
  */
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { manifestOf } from './manifest.js';
+import type { EngineInfo } from './transport.js';
+import { OFFICIAL, whyNot, type UwsFailure } from './uws-failure.js';
 
 /** A WebSocket of the engine. Every method throws once the engine has reported its close. */
 export interface UwsWebSocket<Data> {
@@ -79,35 +84,59 @@ export interface UwsModule {
   readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number;
 }
 
-export type UwsLoaded = { readonly module: UwsModule; readonly name: string } | { readonly reasons: readonly string[] };
+export interface UwsBuild {
+  readonly module: UwsModule;
+  readonly info: EngineInfo;
+}
+
+/** `failures`: of the builds that were asked before it, or of all. */
+export type UwsLoaded = (UwsBuild & Failed) | Failed;
+
+interface Failed {
+  readonly failures: readonly UwsFailure[];
+}
 
 // createRequire, not import(): on Node 20 a failed import() of a native module ends the process, caught or not.
-const require = createRequire(import.meta.url);
+const ownRequire = createRequire(import.meta.url);
 
-const builds: readonly { readonly name: string; readonly file: string }[] = [
-  { name: 'uWebSockets.js', file: 'uWebSockets.js' },
-  { name: 'uws-20.57', file: 'uws-20.57' },
+/** In the order in which they are asked. `folder`: of node_modules; `entry`: of its files, for its main module. */
+const builds: readonly { readonly folder: string; readonly package: string; readonly entry?: string }[] = [
+  { folder: OFFICIAL, package: OFFICIAL },
+  { folder: 'uws-20.57', package: '@btc-vision/uwebsockets.js' },
   {
-    // Its entry turns into a slow imitation in JavaScript, and prints, where it has no native build
+    folder: 'uws-20.30',
+    package: '@trufflesuite/uws-js-unofficial',
+    // Its main module turns into a slow imitation in JavaScript, and prints, where it has no binary
     // for this Node or platform (or UWS_USE_FALLBACK is set): take the native file or nothing.
-    name: 'uws-20.30',
-    file: `uws-20.30/binaries/uws_${process.platform}_${process.arch}_${process.versions.modules}.node`,
+    entry: `binaries/uws_${process.platform}_${process.arch}_${process.versions.modules}.node`,
   },
 ];
 
-/** Never throws and prints nothing; `reasons` has one line for each build that was tried. */
-export function loadUws(): UwsLoaded {
-  const reasons: string[] = [];
-  for (const { name, file } of builds) {
+/** Never throws and prints nothing. Looks for the builds where `require` does: from this file, but in tests. */
+export function loadUws(require: NodeJS.Require = ownRequire): UwsLoaded {
+  const failures: UwsFailure[] = [];
+  for (const build of builds) {
+    let main: string;
     try {
-      const module: unknown = require(file);
-      if (isNative(module)) return { module, name };
-      reasons.push(`${name}: not a native build`);
+      main = require.resolve(build.folder);
+    } catch {
+      failures.push({ package: build.package, why: 'absent' });
+      continue;
+    }
+    // Its own name counts: another package may have been installed in the place of the official one.
+    const { root, name = build.package, version = '' } = manifestOf(main);
+    try {
+      const module: unknown = require(build.entry === undefined ? main : join(root, build.entry));
+      if (isNative(module)) {
+        const origin = name === OFFICIAL ? 'official' : 'repackaged';
+        return { module, info: { name: 'uws', package: name, version, origin }, failures };
+      }
+      failures.push({ package: name, version, why: 'imitation' });
     } catch (error) {
-      reasons.push(`${name}: ${reason(error)}`);
+      failures.push({ package: name, version, ...whyNot(error, root) });
     }
   }
-  return { reasons };
+  return { failures };
 }
 
 /** The imitation has neither SSLApp nor the functions on raw sockets. */
@@ -115,12 +144,4 @@ function isNative(module: unknown): module is UwsModule {
   const needed = ['App', 'SSLApp', 'us_listen_socket_close', 'us_socket_local_port'] as const;
   const found = module as Partial<Record<(typeof needed)[number], unknown>> | null;
   return typeof found === 'object' && found !== null && needed.every((key) => typeof found[key] === 'function');
-}
-
-function reason(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if ('code' in error && error.code === 'MODULE_NOT_FOUND')
-    return 'not installed, or no build for this platform and Node';
-  // The cause (such as a libc that is too old) stands in the last line.
-  return error.message.trim().split('\n').at(-1) ?? error.message;
 }

@@ -10,7 +10,7 @@ import { type Answer, ask, badUpgrade, check, offeredSubprotocols, unclear } fro
 import { quietly } from '../watch/log.js';
 import { Sink } from './sink.js';
 import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, UpgradeInfo } from './transport.js';
-import type { UwsModule, UwsRequest, UwsResponse, UwsWebSocket } from './uws-load.js';
+import type { UwsBuild, UwsRequest, UwsResponse, UwsWebSocket } from './uws-load.js';
 
 interface Data {
   /** Until the socket is open. */
@@ -113,7 +113,7 @@ class UwsSocket implements Socket {
 }
 
 /** One app: WebSockets and HTTP on one port. */
-export function createUwsTransport(module: UwsModule, options: TransportOptions): Transport {
+export function createUwsTransport({ module, info }: UwsBuild, options: TransportOptions): Transport {
   // The last line before the native boundary (rule 8).
   const failed = quietly((error: unknown) => options.failed(error));
   const app = module.App();
@@ -170,7 +170,7 @@ export function createUwsTransport(module: UwsModule, options: TransportOptions)
   });
 
   return {
-    engine: 'uws',
+    engine: info,
     listen({ host, port }) {
       return new Promise((resolve, reject) => {
         // Exclusive: else two servers share a port, each with a part of the connections.

@@ -9,13 +9,23 @@ import {
   type Server as HttpServer,
   type ServerResponse,
 } from 'node:http';
+import { createRequire } from 'node:module';
 import type { AddressInfo, Socket as NetSocket } from 'node:net';
 import { type ServerOptions, WebSocket, WebSocketServer } from 'ws';
 import { peerAddress } from './addresses.js';
 import { type Answer, ask, badUpgrade, check, offeredSubprotocols, unclear } from './http-answer.js';
 import { quietly } from '../watch/log.js';
+import { manifestOf } from './manifest.js';
 import { Sink } from './sink.js';
-import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, UpgradeInfo } from './transport.js';
+import type {
+  EngineInfo,
+  HttpRequest,
+  SendResult,
+  Socket,
+  Transport,
+  TransportOptions,
+  UpgradeInfo,
+} from './transport.js';
 
 /** As uWebSockets.js has it. */
 const HTTP_IDLE_MS = 10_000;
@@ -84,6 +94,16 @@ class WsSocket implements Socket {
   }
 }
 
+export function wsEngine(): EngineInfo {
+  let version: string | undefined;
+  try {
+    ({ version } = manifestOf(createRequire(import.meta.url).resolve('ws')));
+  } catch {
+    // It is in a bundle with this file.
+  }
+  return { name: 'ws', package: 'ws', version: version ?? 'unknown', origin: 'official' };
+}
+
 /** WebSockets and HTTP on one port. */
 export function createWsTransport(options: TransportOptions): Transport {
   // The last line before the native boundary (rule 8).
@@ -145,7 +165,7 @@ export function createWsTransport(options: TransportOptions): Transport {
   });
 
   return {
-    engine: 'ws',
+    engine: wsEngine(),
     listen({ host, port }) {
       return new Promise((resolve, reject) => {
         server.once('error', reject);
