@@ -25,7 +25,7 @@ import type { Connection } from './connection.js';
 export type Counted = Rated | 'answers' | 'strays';
 
 /**
- * The frame that is being handled. One object serves all frames of all connections, so it is valid only until its
+ * The frame that is being handled. One object serves all frames of a server, so it is valid only until its
  * handler returns: whatever runs later, after an await or in a transaction, must not hold it.
  */
 export class Inbound extends ScannedFrame {

@@ -42,7 +42,7 @@ export function nextId(id: number): number {
   return id === MAX_ID ? 1 : id + 1;
 }
 
-export function isPosition(value: Value | undefined): value is Position {
+function isPosition(value: Value | undefined): value is Position {
   return (
     Array.isArray(value) &&
     typeof value[0] === 'string' &&
@@ -51,7 +51,7 @@ export function isPosition(value: Value | undefined): value is Position {
   );
 }
 
-export function isMap(value: Value | undefined): value is { readonly [key: string]: Value } {
+function isMap(value: Value | undefined): value is { readonly [key: string]: Value } {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
 }
 
