@@ -1,9 +1,7 @@
 /** Ways to spoil what holders of locks believed, and what a room's log says of them. */
+import { errors } from '../../src/protocol/codes.js';
 import { eventOf, textOf, type EntryOf, type Operation } from './history.js';
 import { spoils, type Corruption, type Spoilt } from './spoilt.js';
-
-const LOCK_HELD = 205;
-const LOCK_LOST = 125;
 
 interface Update {
   readonly target: string;
@@ -114,9 +112,9 @@ export const beliefCorruptions: readonly Corruption[] = [
     for (const place of h.places('event', isWrite(h.one(taken(h)).op))) h.change(place, { text: NOTHING });
   }),
   spoils('a write was refused and is there', 'answer true', (h) =>
-    h.change(h.one(taken(h)).answered, { code: LOCK_HELD }),
+    h.change(h.one(taken(h)).answered, { code: errors.lock_held }),
   ),
   spoils('a holder is refused under the token that counts', 'holder heard', (h) =>
-    h.change(h.one(taken(h)).answered, { code: LOCK_LOST }),
+    h.change(h.one(taken(h)).answered, { code: errors.lock_lost }),
   ),
 ];

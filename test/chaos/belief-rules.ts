@@ -2,12 +2,10 @@
  * Rule 6 as clients see it: what they were told of locks, what the holders of handles believed meanwhile, and what
  * those who write under a token found.
  */
+import { errors } from '../../src/protocol/codes.js';
 import type { Operation } from './history.js';
 import { valueOf } from './delivery-rules.js';
 import type { Case } from './rules.js';
-
-const LOCK_HELD = 205;
-const LOCK_LOST = 125;
 
 interface Belief {
   readonly operation: Operation;
@@ -29,12 +27,12 @@ export function judgeBeliefs(run: Case): void {
   for (const { op, call, of, token, answer, asked, answered } of operations) {
     if (call !== 'write' || answer === undefined) continue;
     const { code } = answer;
-    if (code === LOCK_LOST || code === LOCK_HELD) run.counts.refused++;
+    if (code === errors.lock_lost || code === errors.lock_held) run.counts.refused++;
     for (const { operation: held, until } of byLock.get(of) ?? []) {
       if (held.answered > asked || until < answered) continue;
       if (code === undefined && token === undefined) {
         run.find('holder alone', `write ${op} without a token, while op ${held.op} has ${of}`, held.answered, asked);
-      } else if (code === LOCK_LOST && token === held.answer?.token) {
+      } else if (code === errors.lock_lost && token === held.answer?.token) {
         run.find('holder heard', `write ${op} was refused under the current token ${token}`, held.answered, answered);
       }
     }

@@ -4,12 +4,13 @@
  * by counts.
  */
 import type { Client, LockInfo, Member, RoomwireError } from '../../src/client/node.js';
+import { errors } from '../../src/protocol/codes.js';
 import { random as seeded, type Random } from '../random.js';
 import { tokenFor } from '../support/tokens.js';
 import { Child, fixedPort, type EngineName, type StoreName } from './child.js';
 import { FaultProxy, type Did } from './fault-proxy.js';
 import { check, type Verdict } from './checker.js';
-import { DISCONNECTED, roomOf, type At, type EntryOf, type History } from './history.js';
+import { roomOf, type At, type EntryOf, type History } from './history.js';
 import { codeOf, Recorder } from './recorder.js';
 import { RoomView, View } from './view.js';
 import { within } from './within.js';
@@ -241,7 +242,7 @@ class Chain {
           await this.#recorder.publish(name, stream, EVENT, { w: name, s: seq }, options);
         } catch (error) {
           const isGone = store !== 'lmdb' && topic.startsWith('room:') && NOT_THERE.has((error as RoomwireError).name);
-          if (!isGone && (keyed || codeOf(error) !== DISCONNECTED)) {
+          if (!isGone && (keyed || codeOf(error) !== errors.disconnected)) {
             this.#recorder.problem(`${name}#${seq} was refused: ${String(error)}`);
           }
         }

@@ -2,10 +2,9 @@
  * Rules 2 and 3: what those who hear topics were told, held against each other and against what publishers were told.
  * Leaves the log of each topic, as all of them together know it, for the other rules.
  */
+import { errors } from '../../src/protocol/codes.js';
 import { UNKNOWN, type At, type EntryOf, type Operation, type StreamEntry } from './history.js';
 import type { Case } from './rules.js';
-
-const ROOM_NOT_FOUND = 120;
 
 export interface Logged {
   readonly text: string;
@@ -110,7 +109,7 @@ class Judge {
         cursor.open = false;
         if (entry.code === undefined) break;
         this.#run.counts.resets++;
-        if (this.#forgotten === 0 || entry.code !== ROOM_NOT_FOUND) {
+        if (this.#forgotten === 0 || entry.code !== errors.room_not_found) {
           this.#run.find('surprise', `${who} was removed from ${topic}: ${entry.code}`, place);
         }
         break;

@@ -1,5 +1,5 @@
 /** A write over HTTP that a lock guards: it sets the room's frame count to the operation's number, so that it is known by it. */
-import { DISCONNECTED } from './history.js';
+import { errors } from '../../src/protocol/codes.js';
 
 export interface GuardedWrite {
   readonly port: number;
@@ -33,6 +33,6 @@ export async function writeGuarded({
   }).catch(() => undefined);
   const body = (await response?.json().catch(() => undefined)) as { readonly code?: number } | undefined;
   if (response?.ok === true) return;
-  const code = body?.code ?? DISCONNECTED;
+  const code = body?.code ?? errors.disconnected;
   throw Object.assign(new Error(`the write ${op} was refused with ${code}`), { code });
 }

@@ -3,6 +3,8 @@
  * learnt of it. recorder.ts writes it, checker.ts judges it. Plain data: it can be kept as a line of JSON each.
  */
 
+import { errors } from '../../src/protocol/codes.js';
+
 /** `[epoch, offset]`. */
 export type At = readonly [epoch: string, offset: number];
 
@@ -31,9 +33,8 @@ export interface Answer {
   readonly code?: number | undefined;
 }
 
-/** Codes of answers that say nothing of what became of the operation: cancelled, deadline, disconnected. */
-export const UNKNOWN: ReadonlySet<number> = new Set([113, 200, 204]);
-export const DISCONNECTED = 204;
+/** Codes of answers that say nothing of what became of the operation. */
+export const UNKNOWN: ReadonlySet<number> = new Set([errors.cancelled, errors.deadline, errors.disconnected]);
 
 interface Told {
   readonly who: string;

@@ -1,9 +1,7 @@
 /** Ways to spoil what the store made of locks, and what their clients were told of it. */
+import { errors } from '../../src/protocol/codes.js';
 import type { Entry, LockEntry } from './history.js';
 import { spoils, type Corruption, type Spoilt } from './spoilt.js';
-
-const LOCK_HELD = 205;
-const LOCK_LOST = 125;
 
 const isOf = (lock: string) => (entry: Entry) => 'lock' in entry && entry.lock === lock;
 
@@ -91,7 +89,7 @@ export const lockCorruptions: readonly Corruption[] = [
   }),
   spoils('a free lock is refused', 'free granted', (h) => {
     const { place, lock, now } = firstOf(h);
-    h.insert(place, { kind: 'refuse', lock, now, code: LOCK_HELD, owner: 'another', waited: false });
+    h.insert(place, { kind: 'refuse', lock, now, code: errors.lock_held, owner: 'another', waited: false });
   }),
   spoils('one waits for a free lock', 'free granted', (h) => {
     const { place, lock, now } = firstOf(h);
@@ -100,7 +98,7 @@ export const lockCorruptions: readonly Corruption[] = [
   spoils('the holder is refused its own lock', 'holder heard', (h) => {
     const place = h.pick('grant');
     const { lock, now, token, owner = '' } = h.at<'grant'>(place);
-    h.insert(place + 1, { kind: 'refuse', lock, now, token, owner, code: LOCK_LOST, waited: false });
+    h.insert(place + 1, { kind: 'refuse', lock, now, token, owner, code: errors.lock_lost, waited: false });
   }),
   spoils('an operation is never answered', 'answered', (h) => h.remove(h.pick('answer'))),
   spoils('a client is told another token', 'answer true', (h) => {
@@ -111,7 +109,7 @@ export const lockCorruptions: readonly Corruption[] = [
     h.change(answerTo(h, 'refuse'), { code: undefined }),
   ),
   spoils('a client is told that what was done is refused', 'answer true', (h) =>
-    h.change(answerTo(h, h.one(['renew', 'free'])), { code: LOCK_LOST }),
+    h.change(answerTo(h, h.one(['renew', 'free'])), { code: errors.lock_lost }),
   ),
   spoils('the store knows nothing of what a client was told', 'answer true', (h) => {
     const { op } = h.at<'answer'>(answerTo(h, 'renew'));
@@ -125,13 +123,13 @@ export const lockCorruptions: readonly Corruption[] = [
   spoils('the store has two operations the other way round than their clients', 'real time', (h) => {
     const operations = h.operations;
     const pairs = h
-      .places('refuse', ({ code }) => code === LOCK_LOST)
+      .places('refuse', ({ code }) => code === errors.lock_lost)
       .flatMap((place) => {
         const { lock, op } = h.at<'refuse'>(place);
         const next = h.next(place, isOf(lock));
         if (next === undefined || kindOf(h, next) !== 'refuse') return [];
         const [one, other] = [operations.get(op as number), operations.get(h.at<'refuse'>(next).op as number)];
-        return one && other && one.answered < other.asked && one.answer?.code === LOCK_LOST
+        return one && other && one.answered < other.asked && one.answer?.code === errors.lock_lost
           ? [[place, next] as const]
           : [];
       });

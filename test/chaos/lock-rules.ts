@@ -3,13 +3,10 @@
  * tell of it: lock-trace.ts, which looks at the store's transactions, and a room's log, which says who holds what and
  * which guarded writes were taken, but no times and nobody's place in line.
  */
+import { errors } from '../../src/protocol/codes.js';
 import { eventOf, lockName, UNKNOWN, type Entry, type EntryOf, type LockEntry, type Operation } from './history.js';
 import { inOrder, valueOf, type Logs } from './delivery-rules.js';
 import type { Case } from './rules.js';
-
-const LOCK_HELD = 205;
-const LOCK_LOST = 125;
-const NOT_HOLDER = 126;
 
 type StoryEntry = LockEntry | EntryOf<'server'>;
 interface Step {
@@ -171,11 +168,11 @@ class Story {
         break;
       case 'refuse': {
         const mine = live !== undefined && entry.token === live.token && entry.owner === live.owner;
-        if ((entry.code === LOCK_LOST || entry.code === NOT_HOLDER) && mine) {
+        if ((entry.code === errors.lock_lost || entry.code === errors.not_holder) && mine) {
           run.find('holder heard', `${where}: ${entry.owner} was refused its own lock`, live.place, place);
         }
         // An ended lease is the first waiter's, though its timer has not come.
-        const asksAnew = entry.code === LOCK_HELD && !entry.waited && entry.token === undefined;
+        const asksAnew = entry.code === errors.lock_held && !entry.waited && entry.token === undefined;
         if (asksAnew && !live && line.size === 0) run.find('free granted', `${where}: refused a free lock`, place);
         if (op !== undefined) line.delete(op);
         break;

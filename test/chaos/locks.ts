@@ -46,7 +46,7 @@ export interface LocksResult extends Verdict {
   readonly answers: Readonly<Record<string, number>>;
 }
 
-const TARGETS = ['trajectory:meta', 'a', 'b\0c'];
+const TARGETS = ['trajectory:meta', 'a', 'дверь'];
 const PATIENCE_MS = 60_000;
 /** What each call takes beside what the rooms' contract says: which operation it is. */
 const Op = v.optional(v.number());
@@ -275,7 +275,7 @@ class LockRun {
     await this.#observe({ who, call: 'write', of: lock, token }, async (op) => {
       this.#trace.writes.set(op, { lock, token });
       // A header cannot carry every name a target can have.
-      if (this.#random.chance(0.2) && !guarded.includes('\0')) {
+      if (this.#random.chance(0.2) && /^[ -~]*$/.test(guarded)) {
         await writeGuarded({ port: this.#port, roomId, op, token, target: guarded, timeoutMs: PATIENCE_MS });
       } else {
         const condition = token === undefined ? {} : { lock: { token, target: guarded } };

@@ -11,7 +11,8 @@ import {
   type Room,
   type Subscription,
 } from '../../src/client/node.js';
-import { DISCONNECTED, textOf, type Answer, type Ask, type At, type Entry } from './history.js';
+import { errors } from '../../src/protocol/codes.js';
+import { textOf, type Answer, type Ask, type At, type Entry } from './history.js';
 
 /** Some 200 bytes each. */
 const MAX_ENTRIES = 2_000_000;
@@ -145,5 +146,5 @@ interface HearOptions {
 /** Of what is no answer of roomwire's, nobody knows what became of it. */
 export function codeOf(error: unknown): number {
   const { code } = error as { readonly code?: unknown };
-  return typeof code === 'number' ? code : DISCONNECTED;
+  return typeof code === 'number' ? code : errors.disconnected;
 }

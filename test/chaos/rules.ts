@@ -43,22 +43,23 @@ export interface Finding {
   readonly excerpt: readonly string[];
 }
 
-export interface Counts {
-  deliveries: number;
-  acknowledged: number;
+const counts = {
+  deliveries: 0,
+  acknowledged: 0,
   /** Events that somebody should have been told, or told to have missed. */
-  lost: number;
-  doubled: number;
-  resets: number;
-  operations: number;
-  grants: number;
-  waits: number;
+  lost: 0,
+  doubled: 0,
+  resets: 0,
+  operations: 0,
+  grants: 0,
+  waits: 0,
   /** Guarded writes that were taken, and refused. */
-  written: number;
-  refused: number;
+  written: 0,
+  refused: 0,
   /** Handles whose lease ended under them. */
-  lostLocks: number;
-}
+  lostLocks: 0,
+};
+export type Counts = typeof counts;
 
 /** A bad history has many findings, and the first say it. */
 const MAX_FINDINGS = 20;
@@ -70,19 +71,7 @@ export class Case {
   readonly findings: Finding[] = [];
   /** How often each rule was broken. */
   readonly broken = new Map<Rule, number>();
-  readonly counts: Counts = {
-    deliveries: 0,
-    acknowledged: 0,
-    lost: 0,
-    doubled: 0,
-    resets: 0,
-    operations: 0,
-    grants: 0,
-    waits: 0,
-    written: 0,
-    refused: 0,
-    lostLocks: 0,
-  };
+  readonly counts = { ...counts };
 
   constructor(history: History, operations: ReadonlyMap<number, Operation>) {
     this.history = history;

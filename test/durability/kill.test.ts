@@ -2,36 +2,25 @@
  * Rule 3: what was delivered or acknowledged is there after `kill -9`. Each round kills a real server
  * in the middle of traffic; the checker holds what clients were told against what the next server says.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import t from 'tap';
 import { Op } from '../../src/protocol/frames.js';
+import { Child } from '../chaos/child.js';
 import { check } from '../chaos/checker.js';
 import { textOf, type At } from '../chaos/history.js';
 import { Recorder } from '../chaos/recorder.js';
 import { engine } from '../support/server.js';
+import { tokenFor } from '../support/tokens.js';
 import { WireClient } from '../support/wire-client.js';
 
-const program = new URL('./serve-child.ts', import.meta.url).pathname;
 const ROUNDS = 3;
 const TOPIC = 'room:demo';
-const EVENT = 'chat:message:new';
+const EVENT = 'message';
+const token = await tokenFor('ann');
 
 async function start(t: { teardown(fn: () => unknown): void }, path: string) {
-  const child: ChildProcess = spawn(process.execPath, ['--import', 'tsx', program, path, engine], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  t.teardown(() => child.kill('SIGKILL'));
-  const [line] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
-  const port = Number(line.toString());
-  return {
-    url: `ws://127.0.0.1:${port}`,
-    async kill() {
-      const closed = once(child, 'close');
-      child.kill('SIGKILL');
-      await closed;
-    },
-  };
+  const child = new Child({ path, store: 'lmdb', engine, port: 0 });
+  t.teardown(() => child.kill());
+  return { url: `ws://127.0.0.1:${await child.start()}`, kill: () => child.kill() };
 }
 
 type Joined = { readonly positions: Readonly<Record<string, At>> };
@@ -42,7 +31,7 @@ t.test('rule 3: whatever was acknowledged or delivered survives kill -9, with it
   let server = await start(t, path);
   const join = async (instance: string) => {
     const client = new WireClient(server.url);
-    const { session } = await client.hello({ instance });
+    const { session } = await client.hello({ token, instance });
     const { positions } = await client.call<Joined>('join:room', { roomId: 'demo', create: true });
     return { client, session, instance, at: positions[TOPIC] as At };
   };
@@ -91,7 +80,7 @@ t.test('rule 3: whatever was acknowledged or delivered survives kill -9, with it
     client.cut();
     await client.closed;
     const again = new WireClient(server.url);
-    const resumed = await again.hello({ instance, session, resume: { [TOPIC]: [epoch, 0] } });
+    const resumed = await again.hello({ token, instance, session, resume: { [TOPIC]: [epoch, 0] } });
     t.match(resumed, { resumed: true, topics: { [TOPIC]: { recovered: true, epoch } } });
     await again.barrier();
     note(instance, again, at, [epoch, 0]);
@@ -110,7 +99,7 @@ t.test('rule 6: a lock and its token survive kill -9, and the next token is grea
   const path = t.testdir();
   let server = await start(t, path);
   const holder = new WireClient(server.url);
-  const welcome = await holder.hello({ instance: 'holder', grace: 60_000 });
+  const welcome = await holder.hello({ token, instance: 'holder', grace: 60_000 });
   await holder.call('join:room', { roomId: 'demo', create: true });
   const lease = await holder.call<{ token: number }>('lock:acquire', { roomId: 'demo', ttl: 60_000, msg: 'Uploading' });
   await server.kill();
@@ -118,11 +107,11 @@ t.test('rule 6: a lock and its token survive kill -9, and the next token is grea
 
   server = await start(t, path);
   const other = new WireClient(server.url);
-  await other.hello({ instance: 'other' });
+  await other.hello({ token, instance: 'other' });
   await other.call('join:room', { roomId: 'demo' });
   await t.rejects(other.call('lock:acquire', { roomId: 'demo' }), { code: 205, details: { msg: 'Uploading' } });
   const back = new WireClient(server.url);
-  t.match(await back.hello({ instance: 'holder', session: welcome.session }), { resumed: true });
+  t.match(await back.hello({ token, instance: 'holder', session: welcome.session }), { resumed: true });
   t.match(await back.call('lock:release', { roomId: 'demo', token: lease.token }), { released: true });
   const next = await other.call<{ token: number }>('lock:acquire', { roomId: 'demo' });
   t.ok(next.token > lease.token);
