@@ -1,5 +1,7 @@
 /** Ways to spoil what those who hear topics were told, and what publishers were. */
-import { roomOf, type At, type Entry, type EntryOf } from './history.js';
+import { errors } from '../../src/protocol/codes.js';
+import { roomOf, type At, type Entry, type EntryOf, type Operation } from './history.js';
+import type { Rule } from './rules.js';
 import { spoils, type Corruption, type Spoilt } from './spoilt.js';
 
 const isStream = (entry: Entry): entry is EntryOf<'begin' | 'event' | 'reset' | 'end'> =>
@@ -37,7 +39,7 @@ function last(h: Spoilt, kind = ''): EntryOf<'event'> {
 const after = ([epoch, offset]: At, by = 1): At => [epoch, offset + by];
 
 /** An acknowledged publish that somebody was told of. */
-function acked(h: Spoilt) {
+function acked(h: Spoilt): Operation[] {
   const operations = h.operations;
   const texts = new Set(h.entries.map((entry) => (entry.kind === 'event' ? `${entry.topic} ${entry.text}` : '')));
   const all = [...operations.values()].filter(
@@ -47,8 +49,18 @@ function acked(h: Spoilt) {
   return all.filter(({ asked, answered }) => !ends.some((end) => end > asked && end < answered));
 }
 
+/** Of an event in the middle of what one was told. */
+function spoilsMiddle(what: string, rule: Rule, spoil: (h: Spoilt, of: ReturnType<typeof middle>) => void): Corruption {
+  return spoils(what, rule, (h) => spoil(h, middle(h)));
+}
+
+/** Of an acknowledged publish. */
+function spoilsAcked(what: string, rule: Rule, spoil: (h: Spoilt, of: Operation) => void): Corruption {
+  return spoils(what, rule, (h) => spoil(h, h.one(acked(h))));
+}
+
 export const deliveryCorruptions: readonly Corruption[] = [
-  spoils('an event is lost to one', 'gap told', (h) => h.remove(middle(h).place)),
+  spoilsMiddle('an event is lost to one', 'gap told', (h, { place }) => h.remove(place)),
   spoils('the first event of a subscription is lost', 'gap told', (h) => {
     const first = (place: number) => neighbour(h, place, 1);
     const place = h.pick('begin', ({ at }, place) => at !== undefined && kindAt(h, first(place)) === 'event');
@@ -62,60 +74,42 @@ export const deliveryCorruptions: readonly Corruption[] = [
     h.remove(...h.places('event', isTail));
     h.change(head, { at: after(at, 0) });
   }),
-  spoils('two events come the other way round to one', 'once per cursor', (h) => {
-    const { place, next } = middle(h);
-    h.swap(place, next);
-  }),
-  spoils('an event comes twice to one', 'once per cursor', (h) => {
-    const { place, event } = middle(h);
-    h.insert(place, event);
-  }),
+  spoilsMiddle('two events come the other way round', 'once per cursor', (h, { place, next }) => h.swap(place, next)),
+  spoilsMiddle('an event comes twice to one', 'once per cursor', (h, { place, event }) => h.insert(place, event)),
   spoils('an old event comes again to one at the end', 'once per cursor', (h) => {
     const { who, topic, at } = last(h);
     const old = h.pick('event', (event) => event.who === who && event.topic === topic && event.at[0] === at[0]);
     h.append(h.at(old));
   }),
-  spoils('a RESET goes back', 'once per cursor', (h) => {
-    const { next, event } = middle(h);
-    const { who, topic, at } = event;
+  spoilsMiddle('a RESET goes back', 'once per cursor', (h, { next, event: { who, topic, at } }) => {
     h.insert(next, { kind: 'reset', who, topic, at: after(at, -1) });
   }),
-  spoils('an event has another offset for one', 'gap told', (h) => {
-    const { place, event } = middle(h);
+  spoilsMiddle('an event has another offset for one', 'gap told', (h, { place, event }) => {
     h.change(place, { at: after(event.at) });
   }),
-  spoils('two events have changed places for one, under the right offsets', 'one order', (h) => {
-    const { place, next, event } = middle(h);
+  spoilsMiddle('two events have changed places under the right offsets', 'one order', (h, { place, next, event }) => {
     const { text, by } = h.at<'event'>(next);
     h.change(next, { text: event.text, by: event.by });
     h.change(place, { text, by });
   }),
-  spoils('an event has other data for one', 'one order', (h) => {
-    const { place, event } = middle(h);
+  spoilsMiddle('an event has other data for one', 'one order', (h, { place, event }) => {
     h.change(place, { text: event.text.replace('{', '{"more":1,') });
   }),
-  spoils('an event has another sender for one', 'one order', (h) => h.change(middle(h).place, { by: 'x' })),
-  spoils('an ACK names the next offset', 'one order', (h) => {
-    const heard = new Set(
-      h.places('event').map((place) => `${h.at<'event'>(place).topic} ${h.at<'event'>(place).at.join()}`),
-    );
-    const fits = acked(h).filter(({ of, answer }) => heard.has(`${of} ${after(answer?.at as At).join()}`));
-    const { answered, answer } = h.one(fits);
-    h.change(answered, { at: after(answer?.at as At) });
+  spoilsMiddle('an event has another sender for one', 'one order', (h, { place }) => h.change(place, { by: 'x' })),
+  spoils('an ACK names the offset of another event', 'one order', (h) => {
+    const { place, event } = middle(h);
+    const before = acked(h).filter(({ of, asked, text }) => of === event.topic && asked < place && text !== event.text);
+    h.change(h.one(before).answered, { at: event.at });
   }),
-  spoils('an ACK names an event that is nowhere', 'ack kept', (h) => {
-    const { of, answered } = h.one(acked(h));
+  spoilsAcked('an ACK names an event that is nowhere', 'ack kept', (h, { of, answered }) => {
     const head = h.at<'head'>(h.pick('head', ({ topic }) => topic === of));
     h.change(answered, { at: after(head.at, 5) });
   }),
-  spoils('a publish is never answered', 'answered', (h) => h.remove(h.one(acked(h)).answered)),
-  spoils('a publish was refused and is there', 'refused undone', (h) =>
-    h.change(h.one(acked(h)).answered, { at: undefined, code: 106 }),
+  spoilsAcked('a publish is never answered', 'answered', (h, { answered }) => h.remove(answered)),
+  spoilsAcked('a publish was refused and is there', 'refused undone', (h, { answered }) =>
+    h.change(answered, { at: undefined, code: errors.forbidden }),
   ),
-  spoils('an event was published by nobody', 'asked for', (h) => {
-    const { asked, answered } = h.one(acked(h));
-    h.remove(asked, answered);
-  }),
+  spoilsAcked('an event was published by nobody', 'asked for', (h, { asked, answered }) => h.remove(asked, answered)),
   spoils('a publish is in the log a second time', 'once in the log', (h) => {
     const event = last(h);
     const { of, text } = h.one(
@@ -126,7 +120,7 @@ export const deliveryCorruptions: readonly Corruption[] = [
   spoils('something is published after all was answered', 'head last', (h) => {
     const event = last(h);
     const ask = { kind: 'ask', op: 1e9, who: 'late', call: 'publish', of: event.topic, text: 'late 1' } as const;
-    h.insert(0, ask, { kind: 'answer', op: 1e9, code: 204 });
+    h.insert(0, ask, { kind: 'answer', op: 1e9, code: errors.disconnected });
     h.append({ ...event, at: after(event.at), text: ask.text, by: 'late' });
   }),
   spoils('two publishes of one publisher are in the log the other way round', 'publisher order', (h) => {
@@ -154,26 +148,17 @@ export const deliveryCorruptions: readonly Corruption[] = [
     h.insert(heard + 1, answer);
     h.remove(answered);
   }),
-  spoils('the epoch changes untold', 'epoch told', (h) => {
-    const { place, event } = middle(h);
+  spoilsMiddle('the epoch changes untold', 'epoch told', (h, { place, event }) => {
     h.change(place, { at: ['another', event.at[1]] });
   }),
-  spoils('an epoch that was over comes back', 'epoch over', (h) => {
-    const { next, event } = middle(h);
-    const { who, topic, at } = event;
+  spoilsMiddle('an epoch that was over comes back', 'epoch over', (h, { next, event: { who, topic, at } }) => {
     h.insert(next, { kind: 'reset', who, topic, at: ['another', 7] }, { kind: 'reset', who, topic, at });
   }),
   spoils('a server that keeps everything begins another epoch', 'epoch kept', (h) => {
-    const { who, topic, at, by, text } = last(h);
+    const { who, topic, by, text } = last(h);
     for (const place of h.places('server')) h.change(place, { forgets: false });
-    const epoch = 'another';
-    h.append({ kind: 'reset', who, topic, at: [epoch, 0] });
-    h.append({ kind: 'event', who, topic, at: [epoch, 1], by, text });
-    // Another epoch, though of a server that forgot nothing.
-    h.change(
-      h.pick('head', (head) => head.topic === topic),
-      { at },
-    );
+    h.append({ kind: 'reset', who, topic, at: ['another', 0] });
+    h.append({ kind: 'event', who, topic, at: ['another', 1], by, text });
   }),
   spoils('something is told before the beginning', 'heard outside', (h) => {
     const begins = h.places('begin', (_begin, place) => {
@@ -182,13 +167,12 @@ export const deliveryCorruptions: readonly Corruption[] = [
     });
     h.remove(h.one(begins));
   }),
-  spoils('something is told after the end', 'heard outside', (h) => {
-    const { place, event } = middle(h);
-    h.insert(place, { kind: 'end', who: event.who, topic: event.topic });
+  spoilsMiddle('something is told after the end', 'heard outside', (h, { place, event: { who, topic } }) => {
+    h.insert(place, { kind: 'end', who, topic });
   }),
   spoils('somebody is removed from a topic', 'surprise', (h) => {
     const { who, topic } = last(h);
-    h.append({ kind: 'end', who, topic, code: 106 });
+    h.append({ kind: 'end', who, topic, code: errors.forbidden });
   }),
   spoils('a client gives up', 'surprise', (h) =>
     h.insert(h.random.below(h.entries.length), { kind: 'problem', text: 's0 was refused for good' }),
