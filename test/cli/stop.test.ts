@@ -1,12 +1,13 @@
 /** How `roomwire serve` ends: by signals, with stderr that nobody reads, and when its store goes away under it. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { decodeStore } from '../../src/store/lmdb-records.js';
 import { openEngine } from '../../src/store/lmdb-engine.js';
 import { startCli } from '../support/cli.js';
+import { until } from '../support/until.js';
 
 const main = join(new URL('../..', import.meta.url).pathname, 'dist/cli/main.js');
 
@@ -78,6 +79,67 @@ t.test('a stop comes to its end though stderr and stdout are gone', async (t) =>
   t.same(await served.ended, [0, null]);
   t.equal(await isClean(path), true);
 });
+
+t.test('a stop comes to its end though Node itself warns on a stderr that is gone', async (t) => {
+  const path = t.testdir({ 'warns.cjs': 'let n = 0; setInterval(() => process.emitWarning(`${++n}`), 5).unref();' });
+  const data = join(path, 'data');
+  const env = { ...process.env, NODE_OPTIONS: `--require ${join(path, 'warns.cjs')}` };
+  const child = spawn(process.execPath, [main, 'serve', '--port', '0', '--data', data], { env });
+  t.teardown(() => child.kill('SIGKILL'));
+  const served = await started(child);
+  await until(() => served.errors().includes('Warning: 3'));
+  child.stderr.destroy();
+  // Many a warning later.
+  for (let i = 0; i < 50; i++) await (await fetch(`${served.http}/health/live`)).arrayBuffer();
+  child.kill('SIGTERM');
+  t.same(await served.ended, [0, null]);
+  t.equal(await isClean(data), true);
+});
+
+t.test(
+  'a server whose stderr is a pipe full to the brim starts, serves and stops, and tells later how much it left out',
+  { skip: process.platform === 'linux' ? false : 'such a pipe is opened for both ways on Linux only' },
+  async (t) => {
+    const path = t.testdir();
+    const fifo = join(path, 'fifo');
+    execFileSync('mkfifo', [fifo]);
+    // Its own flags: the server's end is one that blocks.
+    const theirs = openSync(fifo, 'r+');
+    const ours = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
+    t.teardown(() => closeSync(ours));
+    const fill = Buffer.alloc(4_096, 'x');
+    t.throws(
+      () => {
+        for (;;) writeSync(ours, fill);
+      },
+      { code: 'EAGAIN' },
+    );
+    const data = join(path, 'data');
+    const child = spawn(process.execPath, [main, 'serve', '--port', '0', '--data', data, '--log-level', 'debug'], {
+      stdio: ['ignore', 'pipe', theirs],
+    });
+    closeSync(theirs);
+    t.teardown(() => child.kill('SIGKILL'));
+    const served = await started(child);
+    const ask = async (): Promise<void> => void (await (await fetch(`${served.http}/api/rooms/nothing`)).arrayBuffer());
+    for (let i = 0; i < 5; i++) await ask();
+    let read = '';
+    const drain = (): void => {
+      const chunk = Buffer.alloc(65_536);
+      try {
+        for (;;) read += chunk.toString('latin1', 0, readSync(ours, chunk));
+      } catch (error) {
+        t.match(error, { code: 'EAGAIN' });
+      }
+    };
+    drain();
+    child.kill('SIGTERM');
+    t.same(await served.ended, [0, null]);
+    drain();
+    t.match(read, /x\n?\{"leftOut":\d+,"msg":"lines that nobody read"\}\nstopping\n$/);
+    t.equal(await isClean(data), true);
+  },
+);
 
 t.test('a stop comes to its end though stderr was closed before the start', async (t) => {
   const path = t.testdir();
