@@ -312,7 +312,7 @@ export interface PluginHost {
   inspect(topic: string): Promise<TopicReport>;
   /** Why a session, or the sessions of a user, did or did not get an event. */
   why(topic: string, offset: number, sidOrUser: string): Promise<WhyReport>;
-  /** What the server holds now; for metrics. Looks at every connection. */
+  /** What the server holds now, for metrics: zeros before it listens. Looks at every connection. */
   stats(): Stats;
   /**
    * Publishes an event to a client of the server's own and waits for it, at most 3 s; once a second at most, however

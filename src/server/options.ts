@@ -1,6 +1,5 @@
 /** What a program gives createServer and gets from it. */
 import type { CallInput, CallNames, Contract, Shape } from '../protocol/contract.js';
-import type { Value } from '../protocol/frames.js';
 import type { Limits } from '../protocol/limits.js';
 import type { Store } from '../store/store.js';
 import type {
@@ -13,15 +12,13 @@ import type {
   Log,
   Plugin,
   PluginApis,
+  PluginHost,
   Publish,
   Session,
-  Stats,
   TopicRules,
-  Transaction,
   User,
 } from './api.js';
 import type { AuthOptions } from './gate/auth.js';
-import type { TopicReport, WhyReport } from './diagnosis/report.js';
 import type { TimeSource } from './time/clock.js';
 import type { AdmissionOptions } from './gate/doorkeeper.js';
 import type { RateOptions } from './gate/rates.js';
@@ -90,14 +87,14 @@ export interface CloseOptions {
   readonly drainMs?: number;
 }
 
-export interface Server<S extends Shape, U extends User, P extends readonly Plugin[]> {
+/** What a program asks of its server as a plugin does. */
+type Shared = Pick<PluginHost, 'ready' | 'stats' | 'transact' | 'call' | 'subscribe' | 'inspect' | 'why' | 'kick'>;
+
+export interface Server<S extends Shape, U extends User, P extends readonly Plugin[]> extends Shared {
   readonly plugins: PluginApis<P>;
   readonly engine: 'uws' | 'ws' | undefined;
   /** The package that is this engine, and its version; undefined before `listen`. */
   readonly engineInfo: EngineInfo | undefined;
-  readonly ready: boolean;
-  /** What the server holds now; zeros before `listen`. */
-  stats(): Stats;
   /** Registers a call's handler. Throws a TypeError when the contract has no such call or it has one already. */
   handle<N extends CallNames<S>>(name: N, handler: Handler<CallInput<S, N>, U, S, PluginApis<P>>): void;
   /** Registers a handler that runs inside a transaction; see Transaction. */
@@ -107,22 +104,9 @@ export interface Server<S extends Shape, U extends User, P extends readonly Plug
     options?: AtomicOptions,
   ): void;
   publish: Publish<S>;
-  transact<T>(work: (tx: Transaction) => T): Promise<T>;
-  call(session: Session<U>, name: string, data: unknown, options?: { readonly timeoutMs?: number }): Promise<Value>;
-  /**
-   * Puts a session into topics as if it had sent SUBSCRIBE: contract and rules decide; all of them, or none. Resolves after
-   * the commit. Rejects with unknown_topic, join_required, forbidden, limit_reached, disconnected.
-   */
-  subscribe(session: Session<U>, topics: readonly string[]): Promise<void>;
   session(sid: string): Session<U> | undefined;
   /** Sessions of a user, also those in their grace. */
   sessionsOf(userId: string): readonly Session<U>[];
-  /** How a topic stands: who is in it, who is behind, its latest publishes. */
-  inspect(topic: string): Promise<TopicReport>;
-  /** Why a session, or the sessions of a user, did or did not get an event. */
-  why(topic: string, offset: number, sidOrUser: string): Promise<WhyReport>;
-  /** Ends a session for good, closing its connection with `kicked` at once: what it asked for and waits is not done. */
-  kick(session: Session<U>, reason?: string): Promise<void>;
   /** Throws what `listen` would refuse for the options alone; opens nothing. */
   check(options?: ListenOptions): void;
   /** Opens the store and listens. Rejects with what to do when it cannot. */

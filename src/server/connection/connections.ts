@@ -13,7 +13,7 @@ import type { Sessions } from '../sessions/life.js';
 import type { Account } from '../sessions/session.js';
 import type { Welcomer } from '../sessions/welcome.js';
 import type { Socket, UpgradeInfo } from '../transport/transport.js';
-import { eventOfClose, eventOfError, type Audit, type Refusal } from '../watch/audit.js';
+import { eventOfClose, eventOfError, type Audit, type Incident } from '../watch/audit.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import type { Dispatcher } from './dispatch.js';
 
@@ -100,7 +100,7 @@ export class Connections {
     return { connections: this.#open.size - this.#probing.size, stalled, behind };
   }
 
-  #refused({ address, session }: Connection, what: Refusal): void {
+  #refused({ address, session }: Connection, what: Incident): void {
     this.#options.audit.add({ ...what, address, user: session?.user.id, sid: session?.sid });
   }
 }

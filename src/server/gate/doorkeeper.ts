@@ -51,8 +51,9 @@ export const defaultAdmission = {
   requestsPerSecondPerAddress: 1_000,
 } as const;
 
-export interface Refusal {
-  /** Of the upgrade's HTTP answer. */
+/** What stands in the way for now. */
+export interface Hold {
+  /** Of the HTTP answer. */
   readonly status: 429 | 503;
   /** The limit's name. */
   readonly limit: string;
@@ -116,7 +117,7 @@ export class Doorkeeper {
   }
 
   /** Counts an upgrade; undefined lets it in. */
-  refuses(address: string): Refusal | undefined {
+  refuses(address: string): Hold | undefined {
     const { limits } = this;
     const now = this.#monotonic();
     if (limits.connections > 0 && this.#connections >= limits.connections) {
@@ -128,8 +129,8 @@ export class Doorkeeper {
     }
     const known = this.#known(address);
     if (known !== undefined) {
-      const refusal = this.#refusesAddress(known, now);
-      if (refusal !== undefined) return refusal;
+      const hold = this.#refusesAddress(known, now);
+      if (hold !== undefined) return hold;
     }
     if (limits.upgradesPerSecond > 0) this.#upgradesFullAt = spend(this.#upgradesFullAt, now, limits.upgradesPerSecond);
     if (limits.upgradesPerSecondPerAddress > 0) {
@@ -139,7 +140,7 @@ export class Doorkeeper {
     return undefined;
   }
 
-  #refusesAddress(known: Known, now: number): Refusal | undefined {
+  #refusesAddress(known: Known, now: number): Hold | undefined {
     const { connectionsPerAddress, upgradesPerSecondPerAddress, badTokensPerSecondPerAddress } = this.limits;
     if (connectionsPerAddress > 0 && known.connections >= connectionsPerAddress) {
       return { status: 429, limit: 'connectionsPerAddress', retryAfterMs: TRY_AGAIN_MS };
@@ -177,15 +178,16 @@ export class Doorkeeper {
     return Math.ceil(wait);
   }
 
-  /** Ms until a request may come from there; 0 counts one. */
-  takesRequest(address: string): number {
+  /** Counts a request; undefined lets it in. */
+  refusesRequest(address: string): Hold | undefined {
     const perSecond = this.limits.requestsPerSecondPerAddress;
-    if (perSecond === 0) return 0;
+    if (perSecond === 0) return undefined;
     const now = this.#monotonic();
     const known = this.#remember(address, now);
     const wait = waitFor(known.requestsFullAt, now, perSecond);
-    if (wait === 0) known.requestsFullAt = spend(known.requestsFullAt, now, perSecond);
-    return Math.ceil(wait);
+    if (wait > 0) return { status: 429, limit: 'requestsPerSecondPerAddress', retryAfterMs: Math.ceil(wait) };
+    known.requestsFullAt = spend(known.requestsFullAt, now, perSecond);
+    return undefined;
   }
 
   badToken(address: string): void {

@@ -10,7 +10,7 @@ import type { Audit } from '../watch/audit.js';
 import type { Arrivals } from './arrivals.js';
 import { bearerOf, guest, type Authenticator } from './auth.js';
 import { ownerOf } from './budget.js';
-import { isLocalHost, isLocalOrigin, type Doorkeeper, type Refusal } from './doorkeeper.js';
+import { isLocalHost, isLocalOrigin, type Doorkeeper, type Hold } from './doorkeeper.js';
 import type { OwnKey } from './own-key.js';
 import { tooMany } from './rates.js';
 import type { TokenCheck } from './token-check.js';
@@ -58,8 +58,8 @@ export class Entrance {
     const { door, ownKey } = this.#options;
     if (ownKey.isIn(info.authorization)) return undefined;
     const address = door.addressOf(info.address, info.forwardedFor);
-    const refusal = door.refuses(address);
-    return refusal === undefined ? undefined : this.#later(address, refusal, 'upgrade refused');
+    const hold = door.refuses(address);
+    return hold === undefined ? undefined : this.#later(address, hold, 'upgrade refused');
   }
 
   /** Why the page behind a connection may not stay; undefined: it may, or there is none. */
@@ -70,7 +70,7 @@ export class Entrance {
     return door.allowsPage(origin, host) ? undefined : 'pages of this origin may not connect';
   }
 
-  #later(address: string, { status, limit, retryAfterMs }: Refusal, reason: string): HttpResponse {
+  #later(address: string, { status, limit, retryAfterMs }: Hold, reason: string): HttpResponse {
     this.#options.audit.add({ event: 'limit', address, target: limit, reason });
     const headers = { 'content-type': 'text/plain', 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) };
     return { status, headers, body: `${limit}: try again later.\n` };
@@ -92,11 +92,11 @@ export class Entrance {
     const refused = (error: RoomwireError, answer: HttpResponse): HttpResponse =>
       this.refusedRequest?.(request, error) ?? answer;
     const token = bearerOf(request.headers['authorization']);
-    const wait = token !== undefined && auth.apiKey(token) !== undefined ? 0 : door.takesRequest(address);
-    if (wait > 0) {
-      const refusal: Refusal = { status: 429, limit: 'requestsPerSecondPerAddress', retryAfterMs: wait };
-      const answer = this.#later(address, refusal, 'request refused');
-      return refused(tooMany(wait, `${refusal.limit}: try again later`), answer);
+    const isBackend = token !== undefined && auth.apiKey(token) !== undefined;
+    const hold = isBackend ? undefined : door.refusesRequest(address);
+    if (hold !== undefined) {
+      const answer = this.#later(address, hold, 'request refused');
+      return refused(tooMany(hold.retryAfterMs, `${hold.limit}: try again later`), answer);
     }
     if (auth.guests && !isLocalHost(request.headers['host'] ?? '')) {
       const target = `${request.method} ${request.path}`;

@@ -1,7 +1,7 @@
 /**
  * Whether delivery works, found out by using it: an event is published to a topic of the probe's own and
  * goes the way of all events (hub, store, flush, socket) to a real client (client.ts). Asked for by
- * `GET /health/delivery`: nothing runs while nobody asks. own.ts says who that client is.
+ * `GET /health/delivery`: nothing runs while nobody asks. own-key.ts says who that client is.
  */
 import type { Delivery, DeliveryStage } from '../api.js';
 import { writeServerItem } from '../wire/frames.js';

@@ -88,8 +88,8 @@ export function eventOfClose(name: CloseName): AuditEvent | undefined {
   }
 }
 
-/** `event` undefined: not one for the trail. */
-export type Refusal = Omit<AuditEntry, 'event'> & { readonly event?: AuditEvent | undefined };
+/** What happened, for the log; `event` undefined: not for the trail. */
+export type Incident = Omit<AuditEntry, 'event'> & { readonly event?: AuditEvent | undefined };
 
 /** Lines of the trail a second of one event; more is counted. */
 const LINES_A_SECOND = 50;
@@ -126,7 +126,7 @@ export class Audit {
   }
 
   /** Never throws. */
-  add({ event, ...fields }: Refusal): void {
+  add({ event, ...fields }: Incident): void {
     if (event !== undefined) this.#record({ ...fields, event });
     // A right that was used is no refusal.
     if (event === 'admin' || event === 'lock_forced') this.#options.log.info(fields, event);
