@@ -6,7 +6,7 @@ import { build } from 'esbuild';
 /** What it is to be, gzipped. */
 export const SDK_BUDGET_BYTES = 14 * 1024;
 /** What it may be until it is: it does not grow meanwhile. */
-export const SDK_CEILING_BYTES = 16 * 1024;
+export const SDK_CEILING_BYTES = 16_000;
 export const sdkEntry = fileURLToPath(new URL('../src/client/index.ts', import.meta.url));
 /** The same for what `@roomwire/client/react` adds to it. */
 export const REACT_BUDGET_BYTES = 3.5 * 1024;
@@ -45,7 +45,7 @@ async function bundle(entry: string, external: string[]): Promise<SdkBundle> {
   return {
     code: new TextDecoder().decode(bytes),
     minBytes: bytes.length,
-    minGzipBytes: gzipSync(bytes).length,
+    minGzipBytes: gzipSync(bytes, { level: 9 }).length,
     files: Object.values(metafile.outputs).flatMap(({ inputs }) => Object.keys(inputs)),
   };
 }

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { decodeAll, DecodeError } from '../protocol/codec.js';
 import { Op } from '../protocol/frames.js';
+import { scanReason } from '../protocol/scan.js';
 import { command, CommandError, UsageError } from './args.js';
 import { printLine } from './print.js';
 
@@ -25,8 +26,8 @@ export const decode = command({
         printLine(`${op} ${JSON.stringify(frame, showBytes)}`);
       }
     } catch (error) {
-      if (error instanceof DecodeError) throw new CommandError(`not a roomwire message: ${error.message}`);
-      throw error;
+      if (!(error instanceof DecodeError)) throw error;
+      throw new CommandError(`not a roomwire message: frame ${error.frame}: ${scanReason(error.refusal)}`);
     }
   },
 });

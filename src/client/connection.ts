@@ -8,7 +8,7 @@ import * as Op from '../protocol/opcodes.js';
 
 import { reactionTo, retryDelay, type Reaction } from './backoff.js';
 import { HELD_MS, HELLO_BYTES, MAX_REFUSALS, MESSAGE_BYTES, POSITION_BYTES, WELCOME_MS } from './bounds.js';
-import { encodeFrame } from './frame.js';
+import { encodeFrame } from './encode.js';
 import { isError } from './error-kinds.js';
 import { Observed } from './observable.js';
 import { Pulse } from './pulse.js';

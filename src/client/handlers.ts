@@ -4,7 +4,7 @@ import { RoomwireError } from '../protocol/errors.js';
 import type { Value } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
 import type { Context } from './context.js';
-import { encodeFrame } from './frame.js';
+import { encodeFrame } from './encode.js';
 
 export type CallHandler = (input: never, context: { signal: AbortSignal }) => unknown;
 

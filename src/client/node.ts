@@ -4,7 +4,7 @@ import type { Shaped, ShapeOf } from '../protocol/shape.js';
 import { connect as connectWith } from './connect.js';
 import type { Client, ConnectOptions } from './types.js';
 
-export { EncodeError } from '../protocol/codec.js';
+export { EncodeError } from '../protocol/encode-error.js';
 export { RoomwireError } from '../protocol/errors.js';
 export type { Position, Value } from '../protocol/frames.js';
 export type { LockInfo, Member, RoomFields, RoomMetadata } from '../protocol/rooms-model.js';

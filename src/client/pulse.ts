@@ -6,7 +6,7 @@
 import type { Value, Welcome } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
 import { DOUBT_MS, MIN_GRACE_MS, PINGS_UNTOLD, PROBE_MS, SLEEP_MS } from './bounds.js';
-import { encodeFrame } from './frame.js';
+import { encodeFrame } from './encode.js';
 import type { Settings } from './settings.js';
 
 export interface PulseHooks {

@@ -9,7 +9,7 @@ import type { Value } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
 import { MAX_PENDING, MAX_REQUEST_ID, UPLINK_BYTES, UPLINK_POLL_MS } from './bounds.js';
 import type { Connection } from './connection.js';
-import { encodeFrame } from './frame.js';
+import { encodeFrame } from './encode.js';
 import { Lane, type Flight } from './lane.js';
 import type { Settings } from './settings.js';
 import type { Timers } from './types.js';

@@ -22,7 +22,7 @@ import { retryDelay } from './backoff.js';
 import { isError } from './error-kinds.js';
 import type { Requests } from './requests.js';
 import type { Settings } from './settings.js';
-import { entryBytes } from './frame.js';
+import { entryBytes } from './encode.js';
 import type { EventInfo, ResetInfo } from './types.js';
 
 export interface TopicListener {

@@ -2,7 +2,7 @@
  * One WebSocket from open to close: bytes out, frames in. What is sent in one turn of the loop
  * leaves as one message. After `close` or `onEnd` nothing more is reported.
  */
-import { decodeAll, Writer } from '../protocol/codec.js';
+import { decodeAll } from '../protocol/decode.js';
 import { SUBPROTOCOL, type Value } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
 import { ANSWER_TURNS, MESSAGE_BYTES } from './bounds.js';
@@ -31,9 +31,6 @@ export interface WireHooks {
   /** The other side, the network or a broken message ended it. */
   onEnd(code: number, reason: string): void;
 }
-
-/** Where a message is put together; empty between two sends. */
-const message = new Writer();
 
 export class Wire {
   /** A message holds no more, unless it is one frame. */
@@ -80,10 +77,16 @@ export class Wire {
     const frames = this.#waiting;
     this.#waiting = [];
     if (!this.#open) return;
+    const bytes = new Uint8Array(frames.reduce((size, { length }) => size + length, 0));
+    let from = 0;
+    let to = 0;
     frames.forEach((frame, i) => {
-      message.writeRaw(frame);
+      bytes.set(frame, to);
+      to += frame.length;
       const next = frames[i + 1]?.length ?? Infinity;
-      if (message.written.length + next > this.messageBytes) this.#socket.send(message.take());
+      if (to - from + next <= this.messageBytes) return;
+      this.#socket.send(bytes.subarray(from, to));
+      from = to;
     });
   }
 

@@ -1,23 +1,14 @@
 /**
- * The codec of the strict subset, small enough for the browser SDK and without `new Function`.
- * Encoding is here, decoding in decode.ts. Encoding refuses what JSON would quietly change (dates,
- * maps, class instances) and names its path.
+ * The codec of the strict subset, for speed and without `new Function`; the SDK has a smaller one of its
+ * own (client/codec.ts). Encoding is here, decoding in decode.ts. Encoding refuses what JSON would quietly
+ * change (dates, maps, class instances) and names its path.
  */
-import { float, floatBytes, MAX_DEPTH } from './read.js';
-import { INITIAL_BYTES, KEEP_BYTES, SHORT_TEXT } from './sizes.js';
+import { EncodeError, isPlain, LONE_SURROGATE, loneSurrogate, notPlain, powerOf } from './encode-error.js';
+import { float, floatBytes } from './read.js';
+import { INITIAL_BYTES, KEEP_BYTES, MAX_DEPTH, SHORT_TEXT } from './sizes.js';
 
 export { decode, decodeAll, DecodeError, decodeScanned } from './decode.js';
-
-/** A value that has no encoding; the message names its path, such as `data.user.born is a Date; …`. */
-export class EncodeError extends TypeError {
-  override readonly name = 'EncodeError';
-  readonly path: string;
-
-  constructor(path: string, problem: string) {
-    super(`${path} ${problem}`);
-    this.path = path;
-  }
-}
+export { EncodeError } from './encode-error.js';
 
 export interface EncodeOptions {
   /** What the value is called in an error's path. Default `data`. */
@@ -27,7 +18,6 @@ export interface EncodeOptions {
 }
 
 const textEncoder = new TextEncoder();
-const loneSurrogate = /\p{Surrogate}/u;
 
 /**
  * Appends to one buffer that it keeps from use to use; `take` returns what was written as a copy
@@ -81,7 +71,7 @@ export class Writer {
   /** Throws EncodeError for a lone surrogate, which UTF-8 cannot carry. */
   writeString(text: string): void {
     this.#path[0] = 'a string';
-    this.#text(text, 1, LONE_SURROGATE);
+    this.#text(text, 1);
   }
 
   writeBin(view: ArrayBufferView): void {
@@ -111,11 +101,11 @@ export class Writer {
 
   /** `depth` is how much of the path leads to the value. */
   #refuse(depth: number, problem: string): never {
-    throw new EncodeError(pathOf(this.#path.slice(0, depth)), problem);
+    throw new EncodeError(this.#path.slice(0, depth), problem);
   }
 
   #value(value: unknown, depth: number, maxDepth: number): void {
-    if (typeof value === 'string') return this.#text(value, depth, LONE_SURROGATE);
+    if (typeof value === 'string') return this.#text(value, depth);
     if (typeof value === 'number') {
       // Like JSON, −0 becomes 0.
       return Number.isSafeInteger(value) ? this.writeInt(value) : this.#float64(value);
@@ -124,11 +114,11 @@ export class Writer {
     if (value === undefined || value === null) return this.writeNil();
     if (ArrayBuffer.isView(value)) return this.writeBin(value);
     if (typeof value === 'object') {
-      if (depth > maxDepth) this.#refuse(depth, `is deeper than ${maxDepth} levels; does it hold itself?`);
+      if (depth > maxDepth) this.#refuse(depth, `is deeper than ${maxDepth} levels`);
       if (Array.isArray(value)) return this.#array(value, depth, maxDepth);
       if (isPlain(value)) return this.#map(value, depth, maxDepth);
     }
-    this.#refuse(depth, problemOf(value));
+    this.#refuse(depth, notPlain(value));
   }
 
   #array(items: readonly unknown[], depth: number, maxDepth: number): void {
@@ -147,15 +137,14 @@ export class Writer {
     for (const [key, value] of members) {
       this.#path[depth] = key;
       if (key === '__proto__') this.sawProtoKey = true;
-      this.#text(key, depth + 1, BAD_KEY);
+      this.#text(key, depth + 1);
       this.#value(value, depth + 1, maxDepth);
     }
   }
 
-  /** `depth` and `problem`: what to say of text with a lone surrogate. */
-  #text(text: string, depth: number, problem: string): void {
+  #text(text: string, depth: number): void {
     if (text.length < SHORT_TEXT && this.#ascii(text)) return;
-    if (loneSurrogate.test(text)) this.#refuse(depth, problem);
+    if (loneSurrogate.test(text)) this.#refuse(depth, LONE_SURROGATE);
     const utf8 = textEncoder.encode(text);
     this.#size(utf8.length, 0xa0, SHORT_TEXT, 0xd9);
     this.writeRaw(utf8);
@@ -216,37 +205,6 @@ export class Writer {
     this.#bytes = new Uint8Array(size);
     this.#bytes.set(written);
   }
-}
-
-/** The smallest power for which 2 ** power bytes hold the value. */
-function powerOf(value: number): number {
-  return value < 0x100 ? 0 : value < 2 ** 16 ? 1 : value < 2 ** 32 ? 2 : 3;
-}
-
-const LONE_SURROGATE = 'has a lone surrogate; send well-formed text or bytes';
-const BAD_KEY = `has a key that ${LONE_SURROGATE}`;
-
-function pathOf([name, ...steps]: readonly (string | number)[]): string {
-  const named = /^[a-z_$][\w$]*$/i;
-  return name + steps.map((step) => (named.test(`${step}`) ? `.${step}` : `[${JSON.stringify(step)}]`)).join('');
-}
-
-const remedies: Readonly<Record<string, string>> = {
-  Date: 'a number or a string',
-  Set: 'an array',
-  ArrayBuffer: 'a Uint8Array',
-  bigint: 'a number or a string',
-};
-
-function problemOf(value: unknown): string {
-  const isObject = typeof value === 'object';
-  const kind = isObject ? value?.constructor?.name || 'class instance' : typeof value;
-  return `is ${/^[AEIOU]/i.test(kind) ? 'an' : 'a'} ${kind}; send ${remedies[kind] ?? (isObject ? 'a plain object' : 'plain data')}`;
-}
-
-function isPlain(value: object): value is Readonly<Record<string, unknown>> {
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || prototype === Object.prototype;
 }
 
 let idle: Writer | undefined;

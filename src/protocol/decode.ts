@@ -4,20 +4,21 @@
  * past the end it was given, and what it returns shares no memory with the bytes.
  */
 import type { Value } from './frames.js';
-import { float, floatBytes, isArray, isText, MAX_DEPTH, readText, u8 } from './read.js';
-import type { ScanReason } from './scan.js';
-import { MAX_RESERVED } from './sizes.js';
+import { float, floatBytes, isArray, isText, readText, u8 } from './read.js';
+import { DEEP, EMPTY, EXT, KEY, NO_ARRAY, NO_OPCODE, RANGE, TEXT, TRAILING, TRUNCATED } from './refusals.js';
+import { MAX_DEPTH, MAX_RESERVED } from './sizes.js';
 
 /** Bytes outside the subset. */
 export class DecodeError extends TypeError {
   override readonly name = 'DecodeError';
-  readonly reason: ScanReason;
+  /** One of refusals.ts; scan.ts has it in words. */
+  readonly refusal: number;
   /** Index of the bad frame in its message; 0 outside messages. */
   readonly frame: number;
 
-  constructor(reason: ScanReason, frame = 0) {
-    super(`frame ${frame}: ${reason}`);
-    this.reason = reason;
+  constructor(refusal: number, frame = 0) {
+    super(`frame ${frame}: refusal ${refusal}`);
+    this.refusal = refusal;
     this.frame = frame;
   }
 }
@@ -26,14 +27,14 @@ export class DecodeError extends TypeError {
 let at = 0;
 let frame = 0;
 
-function fail(reason: ScanReason): never {
-  throw new DecodeError(reason, frame);
+function fail(refusal: number): never {
+  throw new DecodeError(refusal, frame);
 }
 
 /** The one value that fills `pos`–`to`. Throws DecodeError. */
 export function decode(bytes: Uint8Array, pos = 0, to = bytes.length): Value {
   const value = decodeScanned(bytes, pos, to);
-  if (at !== to) fail('bytes after the value');
+  if (at !== to) fail(TRAILING);
   return value;
 }
 
@@ -42,11 +43,11 @@ export function decodeAll(bytes: Uint8Array): Value[][] {
   const frames: Value[][] = [];
   const end = bytes.length;
   at = frame = 0;
-  if (end === 0) fail('empty message');
+  if (end === 0) fail(EMPTY);
   while (at < end) {
-    if (!isArray(u8(bytes, at))) fail('frame is not an array');
+    if (!isArray(u8(bytes, at))) fail(NO_ARRAY);
     const parts = readValue(bytes, end, MAX_DEPTH) as Value[];
-    if (!Number.isSafeInteger(parts[0]) || (parts[0] as number) < 0) fail('frame has no opcode');
+    if (!Number.isSafeInteger(parts[0]) || (parts[0] as number) < 0) fail(NO_OPCODE);
     frame = frames.push(parts);
   }
   return frames;
@@ -61,7 +62,7 @@ export function decodeScanned(bytes: Uint8Array, pos: number, to = bytes.length)
 
 /** `room`: how many arrays and maps may still open. */
 function readValue(bytes: Uint8Array, end: number, room: number): Value {
-  if (at >= end) fail('truncated or a length past the end');
+  if (at >= end) fail(TRUNCATED);
   const type = u8(bytes, at++);
   if (type < 0x80) return type;
   if (type >= 0xe0) return type - 0x100;
@@ -73,7 +74,7 @@ function readValue(bytes: Uint8Array, end: number, room: number): Value {
 
 /** What does not fit its type byte: apart, so that the short form of `readValue` can be inlined. */
 function readLong(bytes: Uint8Array, end: number, room: number, type: number): Value {
-  if (type === 0xc1 || (type > 0xc6 && type < 0xca) || (type > 0xd3 && type < 0xd9)) fail('ext or reserved type');
+  if (type === 0xc1 || (type > 0xc6 && type < 0xca) || (type > 0xd3 && type < 0xd9)) fail(EXT);
   if (type < 0xc4) return type === 0xc0 ? null : type === 0xc3;
   // In each family the type counts up with the power of two that is the width.
   if (type < 0xc7) return readBin(bytes, end, readUint(bytes, end, 1 << (type - 0xc4)));
@@ -89,7 +90,7 @@ function readLong(bytes: Uint8Array, end: number, room: number, type: number): V
 
 /** Where the next `size` bytes start, once it is sure that they are there. */
 function take(size: number, end: number): number {
-  if (size > end - at) fail('truncated or a length past the end');
+  if (size > end - at) fail(TRUNCATED);
   at += size;
   return at - size;
 }
@@ -107,7 +108,7 @@ function readInt(bytes: Uint8Array, end: number, width: number): number {
 }
 
 function safe(value: number): number {
-  return Number.isSafeInteger(value) ? value : fail('integer outside ±(2^53 - 1)');
+  return Number.isSafeInteger(value) ? value : fail(RANGE);
 }
 
 function readFloat(bytes: Uint8Array, end: number, width: number): DataView {
@@ -127,14 +128,14 @@ function readString(bytes: Uint8Array, end: number, size: number): string {
   try {
     return readText(bytes, start, at);
   } catch {
-    return fail('invalid UTF-8');
+    return fail(TEXT);
   }
 }
 
 /** Every element takes a byte at least, so a lying header fails here and not in a loop. */
 function open(size: number, end: number, room: number): void {
   at = take(size, end);
-  if (room <= 0) fail('nested too deep');
+  if (room <= 0) fail(DEEP);
 }
 
 function readArray(bytes: Uint8Array, end: number, room: number, length: number): Value[] {
@@ -147,14 +148,13 @@ function readArray(bytes: Uint8Array, end: number, room: number, length: number)
 
 function readMap(bytes: Uint8Array, end: number, room: number, size: number): Value {
   open(size * 2, end, room);
-  const map: Record<string, Value> = {};
+  let map: Record<string, Value> = {};
   for (let i = 0; i < size; i++) {
-    if (at < end && !isText(u8(bytes, at))) fail('map key is not a string');
+    if (at < end && !isText(u8(bytes, at))) fail(KEY);
     const key = readValue(bytes, end, 0) as string;
-    const value = readValue(bytes, end, room - 1);
-    if (key !== '__proto__') map[key] = value;
-    // Assigning would change what the object inherits instead of what it holds.
-    else Object.defineProperty(map, key, { value, writable: true, enumerable: true, configurable: true });
+    // Where the object holds no such member, assigning would change what it inherits.
+    if (key === '__proto__' && !Object.hasOwn(map, key)) map = { ...map, [key]: null };
+    map[key] = readValue(bytes, end, room - 1);
   }
   return map;
 }

@@ -5,8 +5,6 @@
 
 // Constants come before all else: then a bundler puts the numbers in place of the names.
 
-/** Arrays and maps inside one another, the frame's own array included. */
-export const MAX_DEPTH = 32;
 /** The longest text that is looked for among those last seen. */
 const CACHED_BYTES = 24;
 /** How many of those are kept: a power of two. */

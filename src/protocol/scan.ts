@@ -5,18 +5,9 @@
  * `scan…` trusts nothing and never reads past `end`; `skip`, `elements` and `read…` trust what was
  * scanned. Runs in browsers.
  */
-import { isArray, isText, MAX_DEPTH, readText, u8 } from './read.js';
-
-// Failures are negative numbers: no offset is negative, and nothing is allocated to report one.
-const TRUNCATED = -1;
-const EXT = -2;
-const DEEP = -3;
-const RANGE = -4;
-const TEXT = -5;
-const KEY = -6;
-const NO_ARRAY = -7;
-const NO_OPCODE = -8;
-const EMPTY = -9;
+import { isArray, isText, readText, u8 } from './read.js';
+import { DEEP, EMPTY, EXT, KEY, NO_ARRAY, NO_OPCODE, RANGE, TEXT, TRUNCATED } from './refusals.js';
+import { MAX_DEPTH } from './sizes.js';
 
 const reasons = [
   'valid',

@@ -1,5 +1,8 @@
 /** The codec's own sizes. Constants alone, so that a bundler puts the numbers in place of the names. */
 
+/** Arrays and maps inside one another, the frame's own array included. */
+export const MAX_DEPTH = 32;
+
 /** Below this many bytes a text's length is in its type byte. */
 export const SHORT_TEXT = 32;
 

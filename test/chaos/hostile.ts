@@ -11,7 +11,7 @@ import { closes } from '../../src/protocol/codes.js';
 import { defineContract } from '../../src/protocol/contract.js';
 import { Op, SUBPROTOCOL, type Value } from '../../src/protocol/frames.js';
 import { defaultLimits } from '../../src/protocol/limits.js';
-import { MAX_DEPTH } from '../../src/protocol/read.js';
+import { MAX_DEPTH } from '../../src/protocol/sizes.js';
 import { roomsContract } from '../../src/protocol/rooms-contract.js';
 import { scanMessage } from '../../src/protocol/scan.js';
 import { rooms } from '../../src/rooms/rooms.js';

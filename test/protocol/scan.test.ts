@@ -1,7 +1,7 @@
 import { encode as reference } from '@msgpack/msgpack';
 import fc from 'fast-check';
 import t from 'tap';
-import { MAX_DEPTH } from '../../src/protocol/read.js';
+import { MAX_DEPTH } from '../../src/protocol/sizes.js';
 import {
   arrayLength,
   arrayStart,

@@ -7,7 +7,7 @@ import { closeTexts } from '../../protocol/code-texts.js';
 import { closes, type CloseName } from '../../protocol/codes.js';
 import { RoomwireError } from '../../protocol/errors.js';
 import type { Value } from '../../protocol/frames.js';
-import { MAX_DEPTH } from '../../protocol/read.js';
+import { MAX_DEPTH } from '../../protocol/sizes.js';
 import { shortened } from '../../protocol/text.js';
 import { sawProtoKey, scanMessage } from '../../protocol/scan.js';
 import type { CallConnection } from '../calls/running-call.js';
