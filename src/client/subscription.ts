@@ -4,39 +4,52 @@ import type { Position } from '../protocol/frames.js';
 import type { Context } from './context.js';
 import { isError } from './error-kinds.js';
 import { Stream } from './stream.js';
-import type { Ready, TopicListener } from './topics.js';
+import type { TopicListener } from './topics.js';
 import type { EventInfo, ResetInfo } from './types.js';
+
+/** A subscription's begin: `recovered` when every event after the position asked for follows. */
+export interface Ready {
+  readonly position: Position;
+  readonly recovered: boolean;
+}
 
 export interface SubscriptionOptions {
   /** Not so: a call, or the server by itself, subscribes. */
   readonly direct: boolean;
   readonly from?: Position | undefined;
   /** Nothing is left to undo. */
-  readonly ended: (subscription: TopicSubscription) => void;
+  readonly ended: () => void;
 }
 
 export class TopicSubscription extends Stream implements TopicListener {
+  readonly direct: boolean;
+  from: Position | undefined;
   readonly ready: Promise<Ready | undefined>;
+  readonly #ended: () => void;
   readonly #unlisten: () => void;
-  readonly #options: SubscriptionOptions;
   /** The server, or this handle, wants it no more. */
   #over = false;
   /** What comes before is of an earlier subscription. */
   #begun: boolean;
+  #resolve!: (ready?: Ready) => void;
+  #reject!: (error: RoomwireError) => void;
 
-  constructor(context: Context, topic: string, options: SubscriptionOptions) {
+  constructor(context: Context, topic: string, { direct, from, ended }: SubscriptionOptions) {
     super(context, topic);
-    const { direct, from } = options;
-    this.#options = options;
-    this.#unlisten = context.topics.listen(topic, this);
+    this.direct = direct;
+    this.from = from;
+    this.#ended = ended;
     this.#begun = !direct;
-    this.ready = direct
-      ? context.topics.subscribe(topic, from, () => (this.#begun = true))
-      : Promise.resolve(undefined);
+    this.ready = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    if (!direct) this.#resolve();
     // Told here and as 'removed', so nobody is forced to wait for it. That the client is closed, its state says.
     this.ready.catch((error: unknown) => {
       if (!isError(error, 'disconnected')) context.settings.report(error);
     });
+    this.#unlisten = context.topics.listen(topic, this);
   }
 
   get position(): Position | null {
@@ -44,8 +57,17 @@ export class TopicSubscription extends Stream implements TopicListener {
   }
 
   unsubscribe(): void {
-    const { direct } = this.#options;
-    if (this.#end() && direct) this.context.topics.unsubscribe(this.topic);
+    if (this.#over) return;
+    this.#over = true;
+    this.#unlisten();
+    this.#ended();
+  }
+
+  begin(position: Position, recovered: boolean | undefined): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    this.#resolve({ position, recovered: recovered ?? this.from?.join() === position.join() });
+    this.from = undefined;
   }
 
   override event(data: unknown, info: EventInfo): void {
@@ -56,17 +78,10 @@ export class TopicSubscription extends Stream implements TopicListener {
     if (this.#begun) this.tell('reset', reset);
   }
 
-  removed({ code, message }: RoomwireError): void {
+  removed(error: RoomwireError): void {
+    this.#reject(error);
     // The server has dropped it: nothing is left to unsubscribe. What a call began, another may begin again.
-    if (this.#options.direct) this.#end();
-    this.tell('removed', { code, reason: message });
-  }
-
-  #end(): boolean {
-    if (this.#over) return false;
-    this.#over = true;
-    this.#unlisten();
-    this.#options.ended(this);
-    return true;
+    if (this.direct) this.unsubscribe();
+    this.tell('removed', { code: error.code, reason: error.message });
   }
 }

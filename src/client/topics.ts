@@ -2,7 +2,7 @@
  * What this session is subscribed to, and how far each stream was read. Every event passes here: at
  * or below the position it was seen before, one above the next is a gap and told as a reset.
  *
- * For each topic there is what is wanted (`wants`) and what the server has (`live`, `ours`). One
+ * For each topic there is what is wanted (its direct listeners) and what the server has (`live`, `ours`). One
  * request at a time brings the second to the first, again after each answer and each WELCOME; so
  * whatever comes in between, what was asked last is what there is in the end.
  */
@@ -26,49 +26,36 @@ import { entryBytes } from './encode.js';
 import type { EventInfo, ResetInfo } from './types.js';
 
 export interface TopicListener {
+  /** It wants the topic by SUBSCRIBE, to begin at `from`; others hear what a call subscribes to. */
+  readonly direct?: boolean;
+  /** Until it has begun. */
+  readonly from?: Position | undefined;
+  /** Direct ones are told where they stand, again and again. `recovered`: undefined where the stream runs already. */
+  begin?(position: Position, recovered: boolean | undefined): void;
   event(data: Value, info: EventInfo): void;
   reset(reset: ResetInfo): void;
-  /** `lost`: not by anyone's will; a call can bring it back. */
+  /** Direct ones are forgotten. `lost`: not by anyone's will; a call can bring it back. */
   removed(error: RoomwireError, lost: boolean): void;
-}
-
-/** A subscription's begin: `recovered` when every event after the position asked for follows. */
-export interface Ready {
-  readonly position: Position;
-  readonly recovered: boolean;
-}
-
-interface Waiter {
-  readonly from: Position | undefined;
-  readonly begins: () => void;
-  readonly resolve: (ready: Ready) => void;
-  readonly reject: (error: RoomwireError) => void;
 }
 
 export interface Topic {
   readonly name: string;
   /** Replaced, never changed: a handler may come and go during an event. */
   listeners: readonly TopicListener[];
-  /** Handles that want it by SUBSCRIBE. */
-  wants: number;
   /** The server may have it by our SUBSCRIBE, so that UNSUBSCRIBE ends it; otherwise a call did it, or nobody. */
-  ours: boolean;
+  ours?: boolean | undefined;
   /** The server sends its events. */
-  live: boolean;
+  live?: boolean | undefined;
   /** Live from the server's head on, while SUBSCRIBE asks to go back to `position`: what comes will come again. */
-  behind: boolean;
+  behind?: boolean | undefined;
   /** SUBSCRIBE or UNSUBSCRIBE waits for its answer, or for the time to ask again. */
-  asking: boolean;
+  asking?: boolean | undefined;
   /** Refusals in a row that time may mend. */
   attempt: number;
   /** The last event handed over; undefined: never subscribed. */
   position?: Position | undefined;
   /** From here to `position` nothing was missed. */
   since?: Position | undefined;
-  /** Where the first handle wants to begin. */
-  from?: Position | undefined;
-  /** Handles that have not begun. */
-  waiters: Waiter[];
 }
 
 export interface TopicsContext {
@@ -88,50 +75,31 @@ export class Topics {
     return this.#topics.get(name);
   }
 
-  /** Hears a topic's events without subscribing to it; returns how to stop. */
+  /** Returns how to stop. */
   listen(name: string, listener: TopicListener): () => void {
     const topic = this.#topic(name);
     topic.listeners = [...topic.listeners, listener];
+    this.#settle(topic);
     return () => {
       topic.listeners = topic.listeners.filter((other) => other !== listener);
       this.#settle(topic);
     };
   }
 
-  /** One more handle that wants the topic. `from` counts for the first one; `begins` runs before the first event. */
-  subscribe(name: string, from: Position | undefined, begins: () => void): Promise<Ready> {
-    const topic = this.#topic(name);
-    topic.wants++;
-    topic.from ??= from;
-    return new Promise((resolve, reject) => {
-      topic.waiters.push({ from, begins, resolve, reject });
-      this.#settle(topic);
-    });
-  }
-
-  unsubscribe(name: string): void {
-    const topic = this.#topics.get(name);
-    if (!topic?.wants || --topic.wants > 0) return;
-    // Nobody is there to hear of it.
-    topic.waiters = [];
-    topic.from = undefined;
-    this.#settle(topic);
-  }
-
   /** A SUBSCRIBE is under way, before whose answer the server would refuse a publish (RW-SUB-6). */
   beginning(name: unknown): boolean {
     const topic = this.#topics.get(name as string);
-    return !!topic?.wants && topic.asking && !topic.live;
+    return !!topic?.asking && !topic.live && isWanted(topic);
   }
 
   /** As many as `bytes` hold. Topics of calls come first: to join them anew costs more than to subscribe. */
   positions(bytes: number): [topic: string, Position][] {
     return [...this.#topics.values()]
-      .sort((a, b) => +(a.wants > 0) - +(b.wants > 0))
+      .sort((a, b) => +isWanted(a) - +isWanted(b))
       .flatMap((topic) => {
         // Also where SUBSCRIBE's answer was lost: the session may be in the topic, and would go on from its end.
-        const at = topic.position ?? topic.from;
-        if (!at || !(topic.live || topic.wants) || isLeft(topic)) return [];
+        const at = topic.position ?? fromOf(topic);
+        if (!at || !(topic.live || isWanted(topic)) || isLeft(topic)) return [];
         bytes -= entryBytes(topic.name, at);
         return bytes < 0 ? [] : [[topic.name, at] as [string, Position]];
       });
@@ -143,7 +111,7 @@ export class Topics {
       if (code !== undefined) continue;
       const topic = this.#topic(name);
       topic.live = true;
-      topic.position ??= topic.from;
+      topic.position ??= fromOf(topic);
       topic.behind = !recovered && topic.position !== undefined && !resumed.has(name) && !isLeft(topic);
       if (!topic.behind) this.#subscribed(topic, [epoch, offset], recovered, true);
     }
@@ -154,7 +122,7 @@ export class Topics {
         topic.live = topic.behind = topic.ours = false;
         const error = new RoomwireError(status?.code ?? 'join_required', 'not resumed');
         const refused = error.code < 200 && !isError(error, 'join_required');
-        if (topic.wants ? refused : live) this.#removed(topic, error, !refused);
+        if (isWanted(topic) ? refused : live) this.#removed(topic, error, !refused);
       }
       this.#settle(topic);
     }
@@ -166,7 +134,7 @@ export class Topics {
       // Who was told may have asked for a new connection.
       if (!this.#context.requests.over) return;
       topic.ours = false;
-      if (topic.live || topic.wants) this.#removed(topic, new RoomwireError('disconnected'));
+      if (topic.live || isWanted(topic)) this.#removed(topic, new RoomwireError('disconnected'));
       else this.#settle(topic);
     }
   }
@@ -176,6 +144,7 @@ export class Topics {
     const op = frame[0] as number;
     const topic = this.#topics.get(frame[1] as string);
     const isHeard = topic?.live && !topic.behind;
+    const at = [frame[2], frame[3]] as unknown as Position;
     switch (op) {
       case Op.EVENTS:
         if (isHeard) this.#events(topic, frame as unknown as EventsFrame);
@@ -184,7 +153,7 @@ export class Topics {
         if (topic?.live) latest(topic, frame as unknown as LatestFrame);
         break;
       case Op.RESET:
-        if (isHeard) this.#reset(topic, [frame[2] as string, frame[3] as number], frame[4] as string);
+        if (isHeard) this.#reset(topic, at, frame[4] as string);
         break;
       case Op.REMOVED:
         // The end of an earlier subscription, or the answer to UNSUBSCRIBE: what is asked for has an answer of its own.
@@ -195,7 +164,7 @@ export class Topics {
         const known = topic ?? this.#topic(frame[1] as string);
         known.ours = false;
         known.live = true;
-        this.#subscribed(known, [frame[2] as string, frame[3] as number], frame[4] as boolean, false);
+        this.#subscribed(known, at, frame[4] as boolean, false);
         break;
       }
       default:
@@ -207,94 +176,97 @@ export class Topics {
   #settle(topic: Topic): void {
     if (topic.asking) return;
     const { live } = this.#context.requests;
-    if (topic.behind || (topic.wants && !topic.live)) {
+    if (topic.behind || (isWanted(topic) && !topic.live)) {
       // Without a connection nothing is asked: WELCOME says first what there is.
-      if (live) this.#ask(topic);
+      if (live) this.#subscribe(topic);
     } else if (isLeft(topic)) {
       if (live) this.#leave(topic);
     } else if (topic.live && topic.position) {
-      const { position } = topic;
       // Who comes while it runs begins here.
-      this.#begin(topic, ({ from }) => from?.[0] === position[0] && from[1] === position[1]);
-    } else if (!topic.wants && topic.listeners.length === 0) {
+      begin(topic, undefined);
+    } else if (topic.listeners.length === 0) {
       this.#topics.delete(topic.name);
     }
   }
 
-  #ask(topic: Topic): void {
-    const { name, position, from } = topic;
-    topic.asking = true;
+  #subscribe(topic: Topic): void {
+    const from = fromOf(topic);
     topic.ours ||= !topic.live;
-    // Events may follow in the same message.
-    const onAck = (data: Value): void => {
+    const granted = (data: Value): void => {
       const { epoch, offset, recovered } = data as unknown as TopicStatus;
-      this.#answered(topic);
       // Meanwhile a call may have subscribed it, or someone ended it.
       topic.ours ||= !topic.live;
-      if (!topic.live || topic.behind) {
-        topic.live = true;
+      if (topic.live && !topic.behind) return;
+      topic.live = true;
+      topic.behind = false;
+      const before = (topic.position ??= from);
+      // A server that starts nothing anew names the offset that it is at.
+      this.#subscribed(topic, [epoch, offset], recovered && !(before && offset > before[1]), true);
+    };
+    this.#ask(topic, Op.SUBSCRIBE, [topic.position ?? from ?? null], granted, (error) => {
+      if (topic.behind) {
+        // It goes on from the server's head, where what is missing is a gap.
         topic.behind = false;
-        const before = (topic.position ??= from);
-        // A server that starts nothing anew names the offset that it is at.
-        this.#subscribed(topic, [epoch, offset], recovered && !(before && offset > before[1]), true);
+        this.#tellReset(topic, 'not recovered');
+      } else if (!topic.live) {
+        topic.ours = false;
+        if (isWanted(topic)) this.#removed(topic, error);
       }
-      this.#settle(topic);
-    };
-    this.#context.requests
-      .request(Op.SUBSCRIBE, [name, position ?? from ?? null], { onAck })
-      .catch((error: RoomwireError) => {
-        if (this.#isLater(topic, error, topic.since !== undefined)) return;
-        if (topic.behind) {
-          // It goes on from the server's head, where what is missing is a gap.
-          topic.behind = false;
-          this.#tellReset(topic, 'not recovered');
-        } else if (!topic.live) {
-          topic.ours = false;
-          if (topic.wants) this.#removed(topic, error);
-        }
-        this.#settle(topic);
-      });
-  }
-
-  #leave(topic: Topic): void {
-    topic.asking = true;
-    const onAck = (): void => {
-      this.#answered(topic);
-      topic.live = topic.ours = false;
-      topic.position = topic.since = undefined;
-      this.#settle(topic);
-    };
-    this.#context.requests.request(Op.UNSUBSCRIBE, [topic.name], { onAck }).catch((error: RoomwireError) => {
-      if (this.#isLater(topic, error, true)) return;
-      // A call must end it; or the server has dropped it already, which is as good.
-      topic.ours = false;
-      if (isError(error, 'join_required')) this.#settle(topic);
-      else onAck();
     });
   }
 
-  #answered(topic: Topic): void {
-    topic.asking = false;
-    topic.attempt = 0;
-    // Publishes may wait for it.
-    this.#context.requests.flush();
+  #leave(topic: Topic): void {
+    const left = (): void => {
+      topic.live = topic.ours = false;
+      topic.position = topic.since = undefined;
+    };
+    this.#ask(topic, Op.UNSUBSCRIBE, [], left, (error) => {
+      // A call must end it; or the server has dropped it already, which is as good.
+      if (isError(error, 'join_required')) topic.ours = false;
+      else left();
+    });
   }
 
-  /** Whether what was asked is not answered, but will be asked again. */
-  #isLater(topic: Topic, error: RoomwireError, retries: boolean): boolean {
-    // The next WELCOME tells what there is; without one, `end` did.
-    const isLost = error.name === 'disconnected';
-    if (isLost || !(retries && error.code >= 200 && error.code < 300)) {
-      this.#answered(topic);
-      return isLost;
-    }
-    const { settings } = this.#context;
-    const again = (): void => {
+  /** Neither is called for what is lost with the connection: the next WELCOME tells what there is; without one, `end` did. */
+  #ask(
+    topic: Topic,
+    op: number,
+    parts: readonly Value[],
+    granted: (data: Value) => void,
+    refused: (error: RoomwireError) => void,
+  ): void {
+    const { requests, settings } = this.#context;
+    const answered = (): void => {
       topic.asking = false;
-      this.#settle(topic);
+      topic.attempt = 0;
+      // Publishes may wait for it.
+      requests.flush();
     };
-    settings.timers.setTimeout(again, retryDelay(settings, { attempt: ++topic.attempt }));
-    return true;
+    topic.asking = true;
+    requests
+      .request(op, [topic.name, ...parts], {
+        // Events may follow in the same message.
+        onAck: (data) => {
+          answered();
+          granted(data);
+          this.#settle(topic);
+        },
+      })
+      .catch((error: RoomwireError) => {
+        const isLost = error.name === 'disconnected';
+        if (!isLost && error.code >= 200 && error.code < 300 && (topic.since || op === Op.UNSUBSCRIBE)) {
+          const again = (): void => {
+            topic.asking = false;
+            this.#settle(topic);
+          };
+          settings.timers.setTimeout(again, retryDelay(settings, { attempt: ++topic.attempt }));
+          return;
+        }
+        answered();
+        if (isLost) return;
+        refused(error);
+        this.#settle(topic);
+      });
   }
 
   /** `told`: a stream that went on unrecovered is told as a reset. */
@@ -304,16 +276,8 @@ export class Topics {
     const goesOn = recovered && before?.[0] === position[0];
     if (goesOn) topic.since ??= before;
     else topic.position = topic.since = position;
-    this.#begin(topic, () => recovered);
+    begin(topic, recovered);
     if (!goesOn && told && before) this.#tellReset(topic, 'not recovered');
-  }
-
-  #begin(topic: Topic, isRecovered: (waiter: Waiter) => boolean): void {
-    topic.from = undefined;
-    for (const waiter of topic.waiters.splice(0)) {
-      waiter.begins();
-      waiter.resolve({ position: topic.position as Position, recovered: isRecovered(waiter) });
-    }
   }
 
   #events(topic: Topic, frame: EventsFrame): void {
@@ -346,38 +310,41 @@ export class Topics {
   }
 
   #removed(topic: Topic, error: RoomwireError, lost = false): void {
-    topic.wants = 0;
+    const { listeners } = topic;
+    // Others stay: a room may be joined again.
+    topic.listeners = listeners.filter(({ direct }) => !direct);
     topic.live = topic.behind = topic.ours = false;
-    topic.position = topic.since = topic.from = undefined;
-    for (const { reject } of topic.waiters.splice(0)) reject(error);
-    // Listeners stay: a room may be joined again.
-    for (const listener of topic.listeners) listener.removed(error, lost);
+    topic.position = topic.since = undefined;
+    for (const listener of listeners) listener.removed(error, lost);
     this.#settle(topic);
   }
 
   #topic(name: string): Topic {
     let topic = this.#topics.get(name);
     if (!topic) {
-      topic = {
-        name,
-        listeners: [],
-        wants: 0,
-        ours: false,
-        live: false,
-        behind: false,
-        asking: false,
-        attempt: 0,
-        waiters: [],
-      };
+      topic = { name, listeners: [], attempt: 0 };
       this.#topics.set(name, topic);
     }
     return topic;
   }
 }
 
+function isWanted({ listeners }: Topic): boolean {
+  return listeners.some(({ direct }) => direct);
+}
+
 /** Subscribed by SUBSCRIBE, and nobody wants it any more. */
-function isLeft({ ours, wants }: Topic): boolean {
-  return ours && wants === 0;
+function isLeft(topic: Topic): boolean {
+  return !!topic.ours && !isWanted(topic);
+}
+
+/** Where the first handle wants to begin. */
+function fromOf({ listeners }: Topic): Position | undefined {
+  return listeners.find(({ from }) => from)?.from;
+}
+
+function begin({ listeners, position }: Topic, recovered: boolean | undefined): void {
+  for (const listener of listeners) listener.begin?.(position as Position, recovered);
 }
 
 function tell(topic: Topic, data: Value, info: EventInfo): void {
