@@ -2,11 +2,15 @@
 import type { EventInfo } from './types.js';
 
 export type AnyHandler = (data: never, info: EventInfo) => void;
-type Run = (data: unknown, info?: EventInfo) => void;
+interface Entry {
+  readonly event: string;
+  run(data: unknown, info?: EventInfo): void;
+}
 
 export class Emitter {
   readonly #report: (error: unknown) => void;
-  readonly #handlers = new Map<string, readonly Run[]>();
+  /** Replaced, never changed: a handler may add and remove handlers. */
+  #entries: readonly Entry[] = [];
 
   constructor(report: (error: unknown) => void) {
     this.#report = report;
@@ -14,28 +18,28 @@ export class Emitter {
 
   on(event: string, handler: AnyHandler): () => void {
     let on = true;
-    const run: Run = (data, info) => {
-      if (!on) return;
-      try {
-        const result = handler(data as never, info as EventInfo) as unknown as PromiseLike<unknown> | undefined;
-        if (typeof result?.then === 'function') Promise.resolve(result).catch(this.#report);
-      } catch (error) {
-        this.#report(error);
-      }
+    const entry: Entry = {
+      event,
+      run: (data, info) => {
+        if (!on) return;
+        try {
+          const result = handler(data as never, info as EventInfo) as unknown as PromiseLike<unknown> | undefined;
+          result?.then?.(undefined, this.#report);
+        } catch (error) {
+          this.#report(error);
+        }
+      },
     };
-    // Lists are replaced, never changed: a handler may add and remove handlers.
-    this.#handlers.set(event, [...this.#of(event), run]);
+    this.#entries = [...this.#entries, entry];
     return () => {
       on = false;
-      const rest = this.#of(event).filter((other) => other !== run);
-      if (rest.length > 0) this.#handlers.set(event, rest);
-      else this.#handlers.delete(event);
+      this.#entries = this.#entries.filter((other) => other !== entry);
     };
   }
 
   /** Whether anybody would hear of anything. */
   get heard(): boolean {
-    return this.#handlers.size > 0;
+    return this.#entries.length > 0;
   }
 
   /** An event of the topic. What others publish as `reset` or `removed` reaches only `'*'`. */
@@ -45,10 +49,6 @@ export class Emitter {
   }
 
   tell(event: string, data: unknown, info?: EventInfo): void {
-    for (const run of this.#of(event)) run(data, info);
-  }
-
-  #of(event: string): readonly Run[] {
-    return this.#handlers.get(event) ?? [];
+    for (const entry of this.#entries) if (entry.event === event) entry.run(data, info);
   }
 }

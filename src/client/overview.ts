@@ -98,7 +98,7 @@ export class Overview extends RoomTable {
     const { roomId, created, ...changes } = data as unknown as { roomId: string; created?: boolean; version: number };
     if (event === 'room:delete') this.removeRoom(roomId, changes.version);
     else if (event !== 'room:update') return;
-    else if (created) this.setRoom(roomId, { ...newRoom, ...changes, id: roomId });
+    else if (created) this.setRoom(roomId, { ...changes, id: roomId } as RoomMetadata);
     // A room that came into view: only the list has all of it.
     else if (!this.updateRoom(roomId, changes)) {
       this.#reload ??= this.#context.settings.timers.setTimeout(() => {
@@ -114,15 +114,3 @@ export class Overview extends RoomTable {
     this.status.merge({ watching: false, loading: false });
   }
 }
-
-/** What a room is until its creation event says more. */
-const newRoom: Omit<RoomMetadata, 'id' | 'version'> = {
-  description: null,
-  frameCount: 0,
-  locked: false,
-  hidden: false,
-  isDefault: false,
-  metadataLocked: null,
-  presenterSid: null,
-  group: null,
-};
