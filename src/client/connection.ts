@@ -29,10 +29,10 @@ export interface ConnectionHooks {
 }
 
 export class Connection {
-  readonly state: Observed<ClientState>;
+  declare readonly state: Observed<ClientState>;
   /** The last token, for REST. */
-  token: string | undefined;
-  welcome: Welcome | undefined;
+  declare token: string | undefined;
+  declare welcome: Welcome | undefined;
   readonly #settings: Settings;
   readonly #hooks: ConnectionHooks;
   #wire: Wire | undefined;
@@ -53,7 +53,7 @@ export class Connection {
   /** Something came since the last POSITION. */
   #news = false;
   #liveSince = 0;
-  readonly pulse: Pulse;
+  declare readonly pulse: Pulse;
 
   constructor(settings: Settings, hooks: ConnectionHooks) {
     this.#settings = settings;
@@ -93,7 +93,7 @@ export class Connection {
     // Also while a sleep is suspected.
     if (this.#live) this.#wire?.send(encodeFrame([Op.BYE]));
     this.#drop(1000, 'closed');
-    this.#down({ status: 'closed', reason: undefined, retryAt: undefined });
+    this.#down({ status: 'closed', reason: undefined });
   }
 
   /** Lets go of what there is and starts anew. */
@@ -111,7 +111,7 @@ export class Connection {
       // That there is none to be had is no refusal: it may be no more than the network being away.
       if (isError(error, 'unauthenticated')) this.#ended(closes.unauthenticated, error.message, 'refuse');
       else if (isError(error, 'bad_request')) this.#refuseHello(error);
-      else this.#ended(0, String(error), 'backoff');
+      else this.#ended(0, String(error));
       return;
     }
     try {
@@ -145,7 +145,7 @@ export class Connection {
   /** What the server would close with 4003: it will not get better by itself. */
   #refuseHello(error: unknown): void {
     this.#settings.report(error);
-    this.#ended(closes.hello_expected, String(error), 'refuse');
+    this.#ended(closes.hello_expected, String(error));
   }
 
   #hello(): Uint8Array {
@@ -228,9 +228,9 @@ export class Connection {
     this.#drop(code < 4000 ? 1000 : code, message);
     const reason = { code, name: code === 0 ? 'token_unavailable' : (closeName(code) ?? 'connection_lost'), message };
     if (reaction === 'token' && (typeof token !== 'function' || ++this.#refusals >= MAX_REFUSALS)) reaction = 'refuse';
-    if (reaction === 'refuse') return this.#down({ status: 'refused', reason, retryAt: undefined });
+    if (reaction === 'refuse') return this.#down({ status: 'refused', reason });
     const attempt = ++this.#attempt;
-    const delay = retryDelay(this.#settings, { reaction, code, attempt, retryAfterMs });
+    const delay = retryDelay(this.#settings, { code, attempt, retryAfterMs });
     this.#after(delay, () => void this.connect());
     this.#down({ status: 'offline', attempt, reason, retryAt: Date.now() + delay });
   }
@@ -242,7 +242,7 @@ export class Connection {
     this.#hooks.down(state.status !== 'offline');
     if (turn !== this.#turn) return;
     this.#ending = undefined;
-    this.state.merge(state);
+    this.state.merge({ retryAt: undefined, ...state });
   }
 
   /** Lets go of the socket and of every timer. */

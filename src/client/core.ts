@@ -19,14 +19,14 @@ import { Topics } from './topics.js';
 import { WeakValues } from './weak-values.js';
 
 export class Core implements Context, Carrier, ConnectionHooks {
-  readonly settings: Settings;
+  declare readonly settings: Settings;
   /** Who shares it; closed by the last. */
   clients = 0;
-  readonly connection: Connection;
+  declare readonly connection: Connection;
   readonly requests = new Requests(this);
   readonly topics = new Topics(this);
   readonly handlers = new Handlers(this);
-  readonly overview: Overview;
+  declare readonly overview: Overview;
   /** By topic. Those that are joined, heard or held by the application. */
   readonly #rooms = new WeakValues<FollowedRoom>();
   readonly #renewal = new Renewal(this);

@@ -3,8 +3,11 @@ import { RoomwireError } from '../protocol/errors.js';
 import type { Positions } from '../protocol/frames.js';
 import type { RoomMetadata } from '../protocol/rooms-model.js';
 import { ANSWER_MS, ROOMS_PER_PAGE } from './bounds.js';
+import { abortWith } from './abort-with.js';
 import type { Context } from './context.js';
 import { inTime } from './in-time.js';
+
+const PATH = '/api/rooms';
 
 interface Page {
   readonly rooms: readonly RoomMetadata[];
@@ -22,21 +25,16 @@ export async function fetchRooms(
   if (group !== undefined) query.set('group', group);
   for (let positions: Positions | undefined; ;) {
     const { token } = connection;
-    const abort = new AbortController();
-    const stop = (): void => abort.abort(signal.reason);
-    signal.addEventListener('abort', stop, abort);
-    if (signal.aborted) stop();
-    const page = await inTime(settings.timers, ANSWER_MS, 'GET /api/rooms', async () => {
-      const response = await settings.fetch(`${settings.httpUrl}/api/rooms?${query}`, {
+    const abort = abortWith(signal);
+    const page = await inTime(settings.timers, ANSWER_MS, PATH, async () => {
+      const response = await settings.fetch(`${settings.httpUrl}${PATH}?${query}`, {
         signal: abort.signal,
         headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
       });
       if (!response.ok) throw failure(response.status);
       return (await response.json()) as Page;
-    }).finally(() => {
-      // A request that took too long ends, too, and nothing hears `signal` any more.
-      abort.abort();
-    });
+      // One that took too long ends, too.
+    }).finally(() => abort.abort());
     rooms.push(...page.rooms);
     positions ??= page.positions;
     if (page.next === null) return { rooms, positions };
@@ -45,13 +43,6 @@ export async function fetchRooms(
 }
 
 function failure(status: number): RoomwireError {
-  const name =
-    status === 401
-      ? 'unauthenticated'
-      : status === 403
-        ? 'forbidden'
-        : status < 500 && status !== 429
-          ? 'bad_request'
-          : 'store_unavailable';
-  return new RoomwireError(name, `GET /api/rooms: ${status}`);
+  const refusal = status === 401 ? 'unauthenticated' : status === 403 ? 'forbidden' : 'bad_request';
+  return new RoomwireError(status < 500 && status !== 429 ? refusal : 'store_unavailable', `${PATH}: ${status}`);
 }

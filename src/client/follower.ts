@@ -43,7 +43,7 @@ interface Waiter {
 }
 
 export class Follower<T extends { readonly positions: Positions }> implements TopicListener {
-  readonly topic: string;
+  declare readonly topic: string;
   /** The application wants it. */
   wanted = false;
   readonly #context: Context;

@@ -8,7 +8,7 @@ export interface Flight {
 }
 
 export class Lane {
-  readonly flight: Flight;
+  declare readonly flight: Flight;
   /** Made and not sent. */
   waiting = 0;
   #stepMs = 0;

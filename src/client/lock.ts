@@ -6,6 +6,7 @@
 import { RoomwireError } from '../protocol/errors.js';
 import type { Lease, LockInfo } from '../protocol/rooms-model.js';
 import type { Value } from '../protocol/frames.js';
+import { abortWith } from './abort-with.js';
 import { DEFAULT_LEASE_MS, MIN_REFRESH_MS } from './bounds.js';
 import { call, type Context } from './context.js';
 import { isError } from './error-kinds.js';
@@ -52,11 +53,8 @@ async function ask(context: Context, room: LockHost, target: string, options: Lo
   const { connection, settings } = context;
   const { pulse, welcome } = connection;
   const asked = settings.timers.now();
-  const abort = new AbortController();
-  const cancel = (): void => abort.abort(options.signal?.reason);
-  const waits = { leave: cancel };
-  options.signal?.addEventListener('abort', cancel);
-  if (options.signal?.aborted) cancel();
+  const abort = abortWith(options.signal);
+  const waits = { leave: () => abort.abort() };
   pulse.add(waits);
   let held: HeldLock | undefined;
   try {
@@ -84,7 +82,7 @@ async function ask(context: Context, room: LockHost, target: string, options: Lo
       },
     );
   } finally {
-    options.signal?.removeEventListener('abort', cancel);
+    abort.abort();
     pulse.beliefs.delete(waits);
   }
   const lock = held as unknown as HeldLock;
@@ -94,8 +92,8 @@ async function ask(context: Context, room: LockHost, target: string, options: Lo
 }
 
 export class HeldLock implements Lock, Belief {
-  readonly target: string;
-  readonly token: number;
+  declare readonly target: string;
+  declare readonly token: number;
   readonly #context: Context;
   readonly #room: LockHost;
   readonly #ttl: number;

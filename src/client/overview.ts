@@ -23,7 +23,7 @@ interface List {
 type Group = string | undefined;
 
 export class Overview extends RoomTable {
-  readonly status: Observed<RoomsStatus>;
+  declare readonly status: Observed<RoomsStatus>;
   readonly #context: Context;
   /** Those that are watched, or yet to be left. */
   readonly #lists = new Map<Group, Follower<List>>();

@@ -6,10 +6,10 @@ import type { FollowedRoom } from './room.js';
 import type { CallOptions, Lock, LockOptions, Published, RoomState } from './types.js';
 
 export class RoomHandle {
-  readonly id: string;
-  readonly topic: string;
-  readonly state: Owned<RoomState>;
-  readonly presenter: {
+  declare readonly id: string;
+  declare readonly topic: string;
+  declare readonly state: Owned<RoomState>;
+  declare readonly presenter: {
     take(): Promise<void>;
     release(): Promise<void>;
     give(sid: string): Promise<void>;
@@ -31,33 +31,27 @@ export class RoomHandle {
   }
 
   on(event: string, handler: AnyHandler): () => void {
-    this.#owner.insist();
-    return this.#owner.until(this.#room.on(event, handler));
+    return this.#owner.until(this.#open.on(event, handler));
   }
 
   async publish(event: string, data: unknown, options?: CallOptions): Promise<Published> {
-    this.#owner.insist();
-    return this.#room.publish(event, data, options);
+    return this.#open.publish(event, data, options);
   }
 
   volatile(event: string, slot: string, data: unknown): void {
-    this.#owner.insist();
-    this.#room.volatile(event, slot, data);
+    this.#open.volatile(event, slot, data);
   }
 
   async join({ create }: { readonly create?: boolean | RoomFields | undefined } = {}): Promise<RoomState> {
-    this.#owner.insist();
-    return this.#room.join(this.#owner, create);
+    return this.#open.join(this.#owner, create);
   }
 
   async leave(): Promise<void> {
-    this.#owner.insist();
-    return this.#room.leave();
+    return this.#open.leave();
   }
 
   async lock(target: string, options?: LockOptions): Promise<Lock> {
-    this.#owner.insist();
-    return this.#room.lock(this.#owner, target, options);
+    return this.#open.lock(this.#owner, target, options);
   }
 
   async withLock<R>(target: string, options: LockOptions, run: (lock: Lock) => R | Promise<R>): Promise<R> {
@@ -68,5 +62,10 @@ export class RoomHandle {
       // A release that fails must not hide what `run` did; the lease ends by itself.
       await lock.release().catch(() => false);
     }
+  }
+
+  get #open(): FollowedRoom {
+    this.#owner.insist();
+    return this.#room;
   }
 }

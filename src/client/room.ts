@@ -18,10 +18,10 @@ import { Stream } from './stream.js';
 import type { EventInfo, LockOptions, RoomState } from './types.js';
 
 export class FollowedRoom extends Stream implements Followed<JoinReply> {
-  readonly id: string;
+  declare readonly id: string;
   readonly name = 'room';
-  readonly input: { readonly roomId: string };
-  readonly state: Observed<RoomState>;
+  declare readonly input: { readonly roomId: string };
+  declare readonly state: Observed<RoomState>;
   readonly locks = new Set<HeldLock>();
   readonly #follower: Follower<JoinReply>;
   /** Of the clients that share it, those that asked to join. */

@@ -6,7 +6,7 @@ import type { Changes } from './rooms-store.js';
 import type { RoomsStatus } from './types.js';
 
 export class RoomsHandle {
-  readonly status: Owned<RoomsStatus>;
+  declare readonly status: Owned<RoomsStatus>;
   readonly #overview: Overview;
   readonly #owner: Owner;
 

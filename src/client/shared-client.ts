@@ -13,8 +13,8 @@ import { WeakValues } from './weak-values.js';
 
 export class SharedClient {
   /** The connection's, until this client is closed. */
-  readonly state: Observed<ClientState>;
-  readonly rooms: RoomsHandle;
+  declare readonly state: Observed<ClientState>;
+  declare readonly rooms: RoomsHandle;
   readonly #core: Core;
   readonly #release: () => void;
   readonly #owner = new Owner();

@@ -4,8 +4,8 @@ import { Emitter } from './emitter.js';
 import type { CallOptions, Published } from './types.js';
 
 export class Stream extends Emitter {
-  readonly topic: string;
-  protected readonly context: Context;
+  declare readonly topic: string;
+  declare protected readonly context: Context;
 
   constructor(context: Context, topic: string) {
     super(context.settings.report);

@@ -22,9 +22,9 @@ export interface SubscriptionOptions {
 }
 
 export class TopicSubscription extends Stream implements TopicListener {
-  readonly direct: boolean;
-  from: Position | undefined;
-  readonly ready: Promise<Ready | undefined>;
+  declare readonly direct: boolean;
+  declare from: Position | undefined;
+  declare readonly ready: Promise<Ready | undefined>;
   readonly #ended: () => void;
   readonly #unlisten: () => void;
   /** The server, or this handle, wants it no more. */

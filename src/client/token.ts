@@ -10,7 +10,7 @@ export async function askToken({ token: source, timers }: Settings): Promise<str
   const token: unknown = await inTime(timers, ANSWER_MS, 'token()', source);
   if (token === null) throw new RoomwireError('unauthenticated', 'signed out');
   if (token === undefined || typeof token === 'string') return token;
-  const message = `must be a string, not ${typeof token}`;
+  const message = 'must be a string';
   const details = { issues: [{ path: 'token', message }] };
   throw new RoomwireError('bad_request', `token: ${message}`, { details });
 }

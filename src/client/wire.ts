@@ -93,7 +93,7 @@ export class Wire {
   async #message(data: ArrayBuffer | string): Promise<void> {
     this.#hooks.onMessage();
     try {
-      if (typeof data === 'string') throw new TypeError('a text message');
+      if (typeof data === 'string') throw new TypeError('text');
       const messages = this.#messages;
       // One at a time: an earlier one may wait for what it answered.
       if (messages.push(decodeAll(new Uint8Array(data))) > 1) return;
@@ -116,12 +116,8 @@ export class Wire {
   /** The server broke the protocol. */
   #fail(error: unknown): void {
     if (!this.#open) return;
-    // A close reason is at most 123 bytes.
-    const reason = String(error)
-      .replace(/[^ -~]/g, '?')
-      .slice(0, 100);
-    this.close(4000, reason);
-    this.#hooks.onEnd(1002, reason);
+    this.close(4000, 'bad frame');
+    this.#hooks.onEnd(1002, String(error));
   }
 
   #end(code: number, reason: string): void {

@@ -12,9 +12,9 @@ import { MAX_DEPTH, MAX_RESERVED } from './sizes.js';
 export class DecodeError extends TypeError {
   override readonly name = 'DecodeError';
   /** One of refusals.ts; scan.ts has it in words. */
-  readonly refusal: number;
+  declare readonly refusal: number;
   /** Index of the bad frame in its message; 0 outside messages. */
-  readonly frame: number;
+  declare readonly frame: number;
 
   constructor(refusal: number, frame = 0) {
     super(`frame ${frame}: refusal ${refusal}`);

@@ -3,7 +3,7 @@
 /** A value that has no encoding; the message names its path, such as `data.user.born is a Date; …`. */
 export class EncodeError extends TypeError {
   override readonly name = 'EncodeError';
-  readonly path: string;
+  declare readonly path: string;
 
   /** `steps`: from the root's name to the value. */
   constructor(steps: readonly (string | number)[], problem: string) {

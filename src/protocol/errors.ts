@@ -3,10 +3,10 @@ import { errorName, errors, type ErrorName } from './codes.js';
 import type { Value } from './frames.js';
 
 export class RoomwireError extends Error {
-  readonly code: number;
+  declare readonly code: number;
   /** The code's name, `'error_<code>'` for a number this version does not know. */
-  override readonly name: string;
-  readonly details: Value | undefined;
+  declare readonly name: string;
+  declare readonly details: Value | undefined;
 
   /** `code`: a name, or a number as it came over the wire. The message is by default the name. */
   constructor(code: ErrorName | number, message?: string, options?: { details?: Value | undefined; cause?: unknown }) {

@@ -104,12 +104,13 @@ t.test('rooms created, changed and deleted between the join and the list are as 
   const watching = roomwire.rooms.watch();
   await letIn(peer, 0);
   const list = await get();
+  const { id, ...made } = metadata('new', 12, { description: 'New' });
   peer.send([
     Op.EVENTS,
     TOPIC,
     1,
     update('a', 11, { frameCount: 11 }),
-    update('new', 12, { created: true, description: 'New' }),
+    update(id, 12, { created: true, ...made }),
     remove('b', 13),
     update('new', 14, { frameCount: 14 }),
   ]);
