@@ -1,4 +1,4 @@
-/** What a browser loads of the SDK: bundled with its codec, minified and gzipped. */
+/** What a browser loads of the SDK: bundled with its codec, minified and gzipped (level 9, as files that are compressed once). */
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
@@ -6,7 +6,7 @@ import { build } from 'esbuild';
 /** What it is to be, gzipped. */
 export const SDK_BUDGET_BYTES = 14 * 1024;
 /** What it may be until it is: it does not grow meanwhile. */
-export const SDK_CEILING_BYTES = 16_000;
+export const SDK_CEILING_BYTES = 15_400;
 export const sdkEntry = fileURLToPath(new URL('../src/client/index.ts', import.meta.url));
 /** The same for what `@roomwire/client/react` adds to it. */
 export const REACT_BUDGET_BYTES = 3.5 * 1024;

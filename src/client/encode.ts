@@ -4,6 +4,7 @@
  */
 import { EncodeError, isPlain, LONE_SURROGATE, loneSurrogate, notPlain, powerOf } from '../protocol/encode-error.js';
 import { RoomwireError } from '../protocol/errors.js';
+import { float, floatBytes } from '../protocol/read.js';
 import { MAX_DEPTH, SHORT_TEXT } from '../protocol/sizes.js';
 
 const textEncoder = new TextEncoder();
@@ -53,7 +54,8 @@ export function encodeFrame(parts: readonly unknown[], most = Infinity): Uint8Ar
     } else if (typeof value === 'number') {
       if (!Number.isSafeInteger(value)) {
         bytes.push(0xcb);
-        putBytes(new Uint8Array(Float64Array.of(value).buffer).reverse());
+        float.setFloat64(0, value);
+        putBytes(floatBytes);
       } else if (value < 0x80 && value >= -0x20) bytes.push(value);
       // A signed type reaches half as far as its unsigned one, and one further below 0.
       else if (value < 0) putNumber(0xd0, value, powerOf(-2 * (value + 1)));

@@ -30,7 +30,7 @@ const pageInstance = newId();
 export function settingsOf(address: string, options: ConnectOptions): Settings {
   const url = new URL(address, globalThis.location?.href);
   url.protocol = url.protocol.replace('http', 'ws');
-  if (!/^wss?:$/.test(url.protocol)) throw new TypeError(`not a ws: URL: ${url.protocol}`);
+  if (!/^wss?:$/.test(url.protocol)) throw new TypeError(`not a ws: or wss: URL: ${url.protocol}`);
   const WebSocket = options.WebSocket ?? globalThis.WebSocket;
   if (!WebSocket) throw new TypeError('no WebSocket');
   if (!['undefined', 'string', 'function'].includes(typeof options.token)) {
