@@ -23,14 +23,14 @@ t.test('nothing is lost or doubled through faults and kill -9', async (t) => {
     subscribers: 4,
     publishers: 4,
     events: 300,
-    kills: 2,
+    restarts: 2,
     strikes: 40,
     leaves: 3,
   });
-  const { history, deliveries, acknowledged, lost, doubled, complaints, resets, kills, did, seconds } = result;
+  const { history, deliveries, acknowledged, lost, doubled, complaints, resets, restarts, did, seconds } = result;
   t.comment(`${deliveries} deliveries, ${acknowledged} acknowledged, ${resets} resets, ${seconds.toFixed(1)} s`, did);
   t.strictSame(complaints, [], `SEED=${seed}`);
-  t.match({ lost, doubled, kills }, { lost: 0, doubled: 0, kills: 2 });
+  t.match({ lost, doubled, restarts }, { lost: 0, doubled: 0, restarts: 2 });
   // A store that keeps everything has no gap to tell of; one that forgets must tell.
   if (store === 'lmdb') t.equal(resets, 0);
   else t.ok(resets > 0);

@@ -1,26 +1,21 @@
 /**
  * Publishers and subscribers (the real SDK), of plain topics and in rooms, through the fault proxy, against a server that
- * is killed and started again while they work. All that each of them was told is recorded, and judged. Ends when every publish was answered and every subscriber stands at the last event: bounded
- * by counts.
+ * is killed and started again while they work. All that each of them was told is recorded, and judged. Ends when every
+ * publish was answered and every subscriber stands at the last event: bounded by counts.
  */
 import type { Client, LockInfo, Member, RoomwireError } from '../../src/client/node.js';
 import { errors } from '../../src/protocol/codes.js';
-import { random as seeded, type Random } from '../random.js';
 import { tokenFor } from '../support/tokens.js';
-import { Child, fixedPort, type EngineName, type StoreName } from './child.js';
-import { FaultProxy, type Did } from './fault-proxy.js';
-import { check, type Verdict } from './checker.js';
-import { roomOf, type At, type EntryOf, type History } from './history.js';
-import { codeOf, Recorder } from './recorder.js';
+import { check } from './checker.js';
+import { Child, fixedPort, type StoreName } from './child.js';
+import { roomOf, type At, type EntryOf } from './history.js';
+import { codeOf } from './recorder.js';
+import { PATIENCE_MS, Run, type RunOptions, type RunResult } from './run.js';
 import { RoomView, View } from './view.js';
 import { within } from './within.js';
 
-export interface ChainOptions {
-  readonly seed: number;
-  readonly engine: EngineName;
+export interface ChainOptions extends RunOptions {
   readonly store: StoreName;
-  /** Where LMDB keeps its data. */
-  readonly path: string;
   readonly topics: number;
   /** How many of the topics are rooms. */
   readonly rooms: number;
@@ -29,40 +24,19 @@ export interface ChainOptions {
   readonly publishers: number;
   /** By each publisher. */
   readonly events: number;
-  readonly kills: number;
-  /** Faults of connections, spread over the run. */
-  readonly strikes: number;
   /** Times that a subscriber leaves for good and another goes on from its position. */
   readonly leaves?: number;
   /** Events a topic keeps. Default: all, so that no RESET is due unless the store forgets. */
   readonly historyEvents?: number;
-  readonly progress?: (line: string) => void;
-}
-
-export interface ChainResult extends Verdict {
-  readonly history: History;
-  readonly seed: number;
-  readonly did: Did;
-  readonly kills: number;
-  readonly seconds: number;
 }
 
 const EVENT = 'message';
 /** Publishes of one publisher that wait for their answers. */
 const WINDOW = 32;
-/** Longer than any fault: nothing but a loss makes a wait this long. */
-const PATIENCE_MS = 60_000;
 /** Refusals by a server that has forgotten the room. */
 const NOT_THERE: ReadonlySet<string> = new Set(['not_subscribed', 'not_member', 'join_required', 'room_not_found']);
 
-export async function runChain(options: ChainOptions): Promise<ChainResult> {
-  const chain = new Chain(options);
-  try {
-    return await chain.run();
-  } finally {
-    await chain.stop();
-  }
-}
+export const runChain = (options: ChainOptions): Promise<RunResult> => new Chain(options).result();
 
 interface Writer {
   readonly client: Client;
@@ -71,46 +45,18 @@ interface Writer {
   readonly keyed: boolean;
 }
 
-class Chain {
-  readonly #options: ChainOptions;
-  readonly #random: Random;
-  readonly #recorder = new Recorder();
+class Chain extends Run<ChainOptions> {
   readonly #views: View[] = [];
   #child!: Child;
-  #proxy!: FaultProxy;
-  #instance = 0;
   #answers = 0;
-  #killing: Promise<void> | undefined;
-  #kills = 0;
-  readonly #killAt: number[] = [];
-  readonly #leaveAt: number[] = [];
+  #leaveAt: number[] = [];
   readonly #replacing = new Set<Promise<void>>();
-  #strikeEvery = Infinity;
   readonly #listeners: { client: Client; views: View[]; name: string }[] = [];
 
-  constructor(options: ChainOptions) {
-    this.#options = options;
-    this.#random = seeded(options.seed);
-  }
-
-  async run(): Promise<ChainResult> {
-    const {
-      seed,
-      engine,
-      store,
-      path,
-      topics,
-      rooms,
-      subscribers,
-      publishers,
-      events,
-      kills,
-      strikes,
-      leaves = 0,
-    } = this.#options;
-    const { historyEvents = 10_000_000 } = this.#options;
-    const began = performance.now();
-    const port = await fixedPort(this.#random);
+  protected override async play(): Promise<void> {
+    const { engine, store, path, topics, rooms, subscribers, publishers, events } = this.options;
+    const { historyEvents = 10_000_000, restarts, leaves = 0 } = this.options;
+    const port = await fixedPort(this.random);
     this.#child = new Child({
       path,
       store,
@@ -121,7 +67,8 @@ class Chain {
       ringBytes: 256 * 1024,
     });
     await this.#child.start();
-    this.#proxy = await FaultProxy.start({ target: port, random: this.#random });
+    const writes = publishers * events;
+    await this.expose(port, (writes / topics) * (subscribers * topics) + (writes * publishers) / topics);
 
     const names = Array.from({ length: topics }, (_, i) => (i < rooms ? `room:${i}` : `chat:${i}`));
     for (let i = 0; i < subscribers; i++) {
@@ -136,17 +83,14 @@ class Chain {
       writers.push({ client: await this.#listen(name, [this.#view(name, topic)]), topic, name, keyed: i % 4 !== 3 });
     }
 
-    const writes = publishers * events;
-    const expected = (writes / topics) * (subscribers * topics) + (writes * publishers) / topics;
-    this.#strikeEvery = Math.max(1, Math.floor(expected / (strikes + 1)));
-    for (let i = 0; i < kills; i++) this.#killAt.push(this.#random.below(writes * 0.9));
-    for (let i = 0; i < leaves; i++) this.#leaveAt.push(this.#random.below(writes * 0.9));
-    for (const list of [this.#killAt, this.#leaveAt]) list.sort((a, b) => b - a);
+    const some = (count: number) => Array.from({ length: count }, () => this.random.below(writes * 0.9));
+    this.restartsAt(some(restarts));
+    this.#leaveAt = some(leaves).sort((a, b) => b - a);
 
     await Promise.all(writers.map((writer) => this.#publishAll(writer)));
-    await this.#killing;
+    await this.restarting;
     await Promise.all(this.#replacing);
-    this.#proxy.calm();
+    this.proxy.calm();
     const heads = new Map<string, At>();
     await Promise.all(
       names.map(async (topic, i) => {
@@ -161,42 +105,26 @@ class Chain {
     };
     // Whoever does not come so far is judged as it is.
     await within(PATIENCE_MS, () => !this.#views.some(behind)).catch(() => undefined);
-    for (const [topic, at] of heads) this.#recorder.note({ kind: 'head', topic, at });
-    if (this.#child.crashed) this.#recorder.problem('the server ended by itself');
+    for (const [topic, at] of heads) this.recorder.note({ kind: 'head', topic, at });
+    if (this.#child.crashed) this.recorder.problem('the server ended by itself');
     await this.#noteRooms(port);
-    const { history } = this.#recorder;
-    const seconds = (performance.now() - began) / 1000;
-    return { ...check(history), history, seed, did: this.#proxy.did, kills: this.#kills, seconds };
   }
 
-  async stop(): Promise<void> {
-    await Promise.allSettled([this.#killing, ...this.#replacing]);
-    this.#recorder.closeAll();
-    await this.#proxy?.close();
+  protected override async end(): Promise<void> {
+    await Promise.allSettled(this.#replacing);
     await this.#child?.kill();
-  }
-
-  async #connect(name: string): Promise<Client> {
-    const token = await tokenFor(name);
-    return this.#recorder.connect(name, `ws://127.0.0.1:${this.#proxy.port}`, {
-      token: () => token,
-      instance: `${name}-${this.#instance++}`,
-      grace: 120_000,
-      callTimeoutMs: PATIENCE_MS,
-      random: () => this.#random.next(),
-    });
   }
 
   #view(name: string, topic: string): View {
     const Kind = topic.startsWith('room:') ? RoomView : View;
-    const view = new Kind(name, topic, this.#recorder, () => this.#delivered());
+    const view = new Kind(name, topic, this.recorder, () => this.#delivered());
     this.#views.push(view);
     return view;
   }
 
   /** A new client that goes on where `views` stand. */
   async #listen(name: string, views: readonly View[]): Promise<Client> {
-    const client = await this.#connect(name);
+    const client = this.connect(name, { token: await tokenFor(name), grace: 120_000, maxMs: 100 });
     await Promise.all(views.map((view) => view.open(client)));
     return client;
   }
@@ -227,11 +155,11 @@ class Chain {
     let found: EntryOf<'room'>[];
     do found = (await Promise.all([...new Set(views.map(({ topic }) => roomOf(topic)))].map(look))).flat();
     while (check(found).findings.length > 0 && performance.now() < deadline);
-    for (const entry of found) this.#recorder.note(entry);
+    for (const entry of found) this.recorder.note(entry);
   }
 
   async #publishAll({ client, topic, name, keyed }: Writer): Promise<void> {
-    const { events, store } = this.#options;
+    const { events, store } = this.options;
     const stream = streamOf(client, topic);
     let next = 0;
     const publish = async (): Promise<void> => {
@@ -239,11 +167,11 @@ class Chain {
         const seq = next++;
         const options = { key: keyed ? `${name}-${seq}` : undefined, timeoutMs: PATIENCE_MS };
         try {
-          await this.#recorder.publish(name, stream, EVENT, { w: name, s: seq }, options);
+          await this.recorder.publish(name, stream, EVENT, { w: name, s: seq }, options);
         } catch (error) {
           const isGone = store !== 'lmdb' && topic.startsWith('room:') && NOT_THERE.has((error as RoomwireError).name);
           if (!isGone && (keyed || codeOf(error) !== errors.disconnected)) {
-            this.#recorder.problem(`${name}#${seq} was refused: ${String(error)}`);
+            this.recorder.problem(`${name}#${seq} was refused: ${String(error)}`);
           }
         }
         this.#answered();
@@ -257,7 +185,7 @@ class Chain {
   /** When all else is answered; where it stands. */
   async #publishLast({ client, topic, name }: Writer, key: string): Promise<At> {
     const options = { key, timeoutMs: PATIENCE_MS };
-    const publish = () => this.#recorder.publish(name, streamOf(client, topic), EVENT, { w: name, s: key }, options);
+    const publish = () => this.recorder.publish(name, streamOf(client, topic), EVENT, { w: name, s: key }, options);
     const { epoch, offset } = await publish().catch(async (error: unknown) => {
       // It had nothing more to say when the server forgot the room: it is joining it again.
       if (!NOT_THERE.has((error as RoomwireError).name)) throw error;
@@ -271,7 +199,7 @@ class Chain {
   async #change(client: Client, topic: string): Promise<void> {
     const room = client.room(roomOf(topic));
     try {
-      if (this.#random.chance(0.5)) {
+      if (this.random.chance(0.5)) {
         await room.presenter.take();
         await room.presenter.release();
       } else {
@@ -283,12 +211,7 @@ class Chain {
   }
 
   #answered(): void {
-    this.#answers++;
-    if (this.#killing === undefined && this.#answers > (this.#killAt.at(-1) ?? Infinity)) {
-      this.#killAt.pop();
-      this.#killing = this.#restart().finally(() => (this.#killing = undefined));
-      this.#killing.catch((error: unknown) => this.#recorder.problem(String(error)));
-    }
+    this.restartAt(++this.#answers);
     if (this.#answers > (this.#leaveAt.at(-1) ?? Infinity)) {
       this.#leaveAt.pop();
       const replacing = this.#replace().finally(() => this.#replacing.delete(replacing));
@@ -297,31 +220,29 @@ class Chain {
   }
 
   #delivered(): void {
-    this.#recorder.heard++;
-    if (this.#recorder.heard % this.#strikeEvery === 0) this.#proxy.strike();
-    if (this.#recorder.heard % 100_000 === 0) {
-      this.#options.progress?.(`${this.#recorder.heard} deliveries, ${this.#answers} answers, ${this.#kills} kills`);
-    }
+    const { heard } = this.recorder;
+    this.strikeAt(heard);
+    if (heard % 100_000 > 0) return;
+    this.options.progress?.(`${heard} deliveries, ${this.#answers} answers, ${this.restarts} kills`);
   }
 
-  async #restart(): Promise<void> {
-    this.#kills++;
-    this.#recorder.note({ kind: 'server', forgets: this.#options.store !== 'lmdb' });
+  protected override async restart(): Promise<void> {
+    this.recorder.note({ kind: 'server', forgets: this.options.store !== 'lmdb' });
     await this.#child.kill();
     await this.#child.start();
   }
 
   /** A subscriber says goodbye; a new client goes on from where it stood. */
   async #replace(): Promise<void> {
-    const listener = this.#listeners[this.#random.below(this.#listeners.length)];
+    const listener = this.#listeners[this.random.below(this.#listeners.length)];
     if (listener === undefined) return;
     const { client, views, name } = listener;
     for (const view of views) view.leave();
-    this.#recorder.close(client);
+    this.recorder.close(client);
     try {
       listener.client = await this.#listen(name, views);
     } catch (error) {
-      this.#recorder.problem(`${name} cannot come back: ${String(error)}`);
+      this.recorder.problem(`${name} cannot come back: ${String(error)}`);
     }
   }
 }

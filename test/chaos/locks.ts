@@ -11,43 +11,29 @@ import { createServer } from '../../src/server/server.js';
 import { lmdbStore } from '../../src/store/lmdb.js';
 import { memoryStore } from '../../src/store/memory.js';
 import * as v from 'valibot';
-import { random as seeded, type Random } from '../random.js';
 import { ManualTime } from '../support/manual-time.js';
 import { unrated } from '../support/unrated.js';
-import type { EngineName, StoreName } from './child.js';
-import { FaultProxy, type Did } from './fault-proxy.js';
+import type { StoreName } from './child.js';
 import { writeGuarded } from './guarded-write.js';
-import { check, type Verdict } from './checker.js';
-import { lockName, type Ask, type Call, type History } from './history.js';
+import { lockName, type Ask, type Call } from './history.js';
 import { LockTrace } from './lock-trace.js';
-import { codeOf, Recorder } from './recorder.js';
+import { codeOf } from './recorder.js';
+import { PATIENCE_MS, Run, type RunOptions, type RunResult } from './run.js';
 import { within } from './within.js';
 
-export interface LocksOptions {
-  readonly seed: number;
-  readonly engine: EngineName;
+export interface LocksOptions extends RunOptions {
   readonly store: StoreName;
-  readonly path: string;
   readonly operations: number;
   readonly actors: number;
   readonly rooms: number;
-  readonly restarts: number;
-  readonly strikes: number;
-  readonly progress?: (line: string) => void;
 }
 
-export interface LocksResult extends Verdict {
-  readonly history: History;
-  readonly seed: number;
-  readonly did: Did;
-  readonly restarts: number;
-  readonly seconds: number;
+export interface LocksResult extends RunResult {
   /** How often each call was answered with what. */
   readonly answers: Readonly<Record<string, number>>;
 }
 
 const TARGETS = ['trajectory:meta', 'a', 'дверь'];
-const PATIENCE_MS = 60_000;
 /** What each call takes beside what the rooms' contract says: which operation it is. */
 const Op = v.optional(v.number());
 const base = roomsContract();
@@ -62,11 +48,7 @@ const contract = defineContract({ use: [{ ...base, calls }] });
 
 export async function runLocks(options: LocksOptions): Promise<LocksResult> {
   const run = new LockRun(options);
-  try {
-    return await run.run();
-  } finally {
-    await run.stop();
-  }
+  return { ...(await run.result()), answers: Object.fromEntries([...run.answers].sort()) };
 }
 
 interface Actor {
@@ -77,31 +59,18 @@ interface Actor {
   waiting: number;
 }
 
-class LockRun {
-  readonly #options: LocksOptions;
-  readonly #random: Random;
+class LockRun extends Run<LocksOptions> {
+  readonly answers = new Map<string, number>();
   readonly #trace = new LockTrace();
   readonly #time = new ManualTime();
-  readonly #recorder = new Recorder();
-  readonly #answers = new Map<string, number>();
   readonly #waits = new Set<Promise<void>>();
   #server!: Awaited<ReturnType<LockRun['serve']>>;
-  #proxy!: FaultProxy;
   #port = 0;
-  #instances = 0;
   #done = 0;
-  #restarts = 0;
-  #restarting: Promise<void> | undefined;
-  readonly #restartAt: number[] = [];
-
-  constructor(options: LocksOptions) {
-    this.#options = options;
-    this.#random = seeded(options.seed);
-  }
 
   /** A server whose clock stands still unless the run moves it. */
   async serve() {
-    const { engine, store, path } = this.#options;
+    const { engine, store, path } = this.options;
     const server = createServer({
       contract,
       plugins: [this.#trace.plugin(), http()] as const,
@@ -117,7 +86,7 @@ class LockRun {
         warn() {},
         error: (fields, message) => {
           const { err } = fields as { err?: unknown };
-          this.#recorder.problem(`the server logged: ${message}: ${String((err as Error)?.stack ?? err)}`);
+          this.recorder.problem(`the server logged: ${message}: ${String((err as Error)?.stack ?? err)}`);
         },
       },
     });
@@ -125,71 +94,48 @@ class LockRun {
     return server;
   }
 
-  async run(): Promise<LocksResult> {
-    const { seed, operations, actors, rooms, restarts, strikes, progress } = this.#options;
-    const began = performance.now();
-    const random = this.#random;
+  protected override async play(): Promise<void> {
+    const { operations, actors, rooms, restarts, progress } = this.options;
+    const { random } = this;
     this.#server = await this.serve();
-    this.#proxy = await FaultProxy.start({ target: this.#port, random });
-    for (let i = 0; i < restarts; i++) this.#restartAt.push(random.below(operations * 0.9));
-    this.#restartAt.sort((a, b) => b - a);
-    const strikeEvery = Math.max(1, Math.floor(operations / (strikes + 1)));
+    await this.expose(this.#port, operations);
+    this.restartsAt(Array.from({ length: restarts }, () => random.below(operations * 0.9)));
 
     const cast = await Promise.all(Array.from({ length: actors }, (_, i) => this.#actor(`a${i}`)));
     // Time passes by itself too, so that whoever waits for it gets there.
     const ticker = setInterval(() => this.#time.advance(random.below(20)), 2);
     let left = operations;
-    let struck = 0;
     const play = async (actor: Actor): Promise<void> => {
       while (left > 0) {
         left--;
         await this.#step(actor, rooms);
-        if (this.#done >= (struck + 1) * strikeEvery) {
-          struck++;
-          this.#proxy.strike({ lastMs: 60 });
-        }
-        if (this.#restarting === undefined && this.#done > (this.#restartAt.at(-1) ?? Infinity)) {
-          this.#restartAt.pop();
-          this.#restarting = this.#restart().finally(() => (this.#restarting = undefined));
-        }
+        this.strikeAt(this.#done, { lastMs: 60 });
+        this.restartAt(this.#done);
         if (operations - left > 0 && (operations - left) % 10_000 === 0) {
-          progress?.(`${operations - left} lock operations, ${this.#restarts} restarts`);
+          progress?.(`${operations - left} lock operations, ${this.restarts} restarts`);
         }
       }
     };
     try {
       await Promise.all(cast.map(play));
-      await this.#restarting;
-      this.#proxy.calm();
+      await this.restarting;
+      this.proxy.calm();
       // Waits end by time alone if by nothing else. Whoever is not answered then is judged as it is.
       await within(PATIENCE_MS, () => this.#waits.size === 0).catch(() => undefined);
     } finally {
       clearInterval(ticker);
     }
-    for (const entry of this.#trace.entries) this.#recorder.note(entry);
-    const { history } = this.#recorder;
-    return {
-      ...check(history),
-      history,
-      seed,
-      did: this.#proxy.did,
-      restarts: this.#restarts,
-      seconds: (performance.now() - began) / 1000,
-      answers: Object.fromEntries([...this.#answers].sort()),
-    };
+    for (const entry of this.#trace.entries) this.recorder.note(entry);
   }
 
-  async stop(): Promise<void> {
-    await this.#restarting?.catch(() => undefined);
-    this.#recorder.closeAll();
-    await this.#proxy?.close();
+  protected override async end(): Promise<void> {
     await this.#server?.close();
   }
 
   // ---- one step of one actor -----------------------------------------------------------------------------------
 
   async #step(actor: Actor, rooms: number): Promise<void> {
-    const random = this.#random;
+    const random = this.random;
     const roomId = `r${random.below(rooms)}`;
     const target = TARGETS[random.below(TARGETS.length)] as string;
     const lock = lockName(roomId, target);
@@ -197,11 +143,11 @@ class LockRun {
     const pick = random.below(100);
     if (pick < 28) return this.#acquire(actor, roomId, target);
     if (pick < 42) {
-      const msg = random.chance(0.3) ? `m${this.#recorder.asked}` : undefined;
+      const msg = random.chance(0.3) ? `m${this.recorder.asked}` : undefined;
       return this.#call(actor, 'refresh', { roomId, target, token, ttl: this.#ttl(), msg });
     }
     if (pick < 60) return this.#call(actor, 'release', { roomId, target, token });
-    if (pick < 67) return this.#call(actor, 'msg', { roomId, target, token, msg: `m${this.#recorder.asked}` });
+    if (pick < 67) return this.#call(actor, 'msg', { roomId, target, token, msg: `m${this.recorder.asked}` });
     if (pick < 85) return this.#write(actor.name, roomId, target, random.chance(0.9) ? token : undefined);
     if (pick < 88) return this.#call(actor, 'force', { roomId, target });
     if (pick < 89) return this.#again(actor, roomId);
@@ -213,7 +159,7 @@ class LockRun {
 
   /** Biased to holders: mostly the token it was told last, sometimes an older one or somebody else's. */
   #token(actor: Actor, lock: string): number {
-    const random = this.#random;
+    const random = this.random;
     const own = actor.tokens.get(lock) ?? [];
     const last = own.at(-1);
     if (last !== undefined && random.chance(0.8)) return last;
@@ -221,15 +167,15 @@ class LockRun {
   }
 
   #ttl(): number {
-    return 5 + this.#random.below(this.#random.chance(0.3) ? 100 : 3_000);
+    return 5 + this.random.below(this.random.chance(0.3) ? 100 : 3_000);
   }
 
   async #acquire(actor: Actor, roomId: string, target: string): Promise<void> {
-    const random = this.#random;
+    const random = this.random;
     const wait = actor.waiting < 3 && random.chance(0.5) ? 1 + random.below(2_500) : undefined;
     const input = { roomId, target, ttl: this.#ttl(), wait, msg: random.chance(0.5) ? 'mine' : undefined };
     // A key makes the SDK send it again after a cut.
-    const key = random.chance(0.1) ? `k${this.#recorder.asked}` : undefined;
+    const key = random.chance(0.1) ? `k${this.recorder.asked}` : undefined;
     if (wait === undefined) return this.#call(actor, 'acquire', input, { key });
     const abort = random.chance(0.2) ? new AbortController() : undefined;
     const timeoutMs = random.chance(0.1) ? 1 + random.below(300) : undefined;
@@ -275,7 +221,7 @@ class LockRun {
     await this.#observe({ who, call: 'write', of: lock, token }, async (op) => {
       this.#trace.writes.set(op, { lock, token });
       // A header cannot carry every name a target can have.
-      if (this.#random.chance(0.2) && /^[ -~]*$/.test(guarded)) {
+      if (this.random.chance(0.2) && /^[ -~]*$/.test(guarded)) {
         await writeGuarded({ port: this.#port, roomId, op, token, target: guarded, timeoutMs: PATIENCE_MS });
       } else {
         const condition = token === undefined ? {} : { lock: { token, target: guarded } };
@@ -296,38 +242,34 @@ class LockRun {
 
   /** Ends its session and begins another. */
   async #reborn(actor: Actor): Promise<void> {
-    this.#recorder.close(actor.client);
-    actor.client = await this.#connect(actor.name);
+    this.recorder.close(actor.client);
+    actor.client = await this.#join(actor.name);
   }
 
   async #observe(ask: Omit<Ask, 'kind' | 'op'>, run: (op: number) => Promise<number | undefined>): Promise<void> {
     let answer: number | 'ok' = 'ok';
-    await this.#recorder
+    await this.recorder
       .observe(ask, run, (token) => ({ token }))
       .catch((error: unknown) => {
         answer = codeOf(error);
         // Not an answer of roomwire's: of a closing store, say.
         const foreign = typeof (error as Partial<RoomwireError>).code !== 'number';
-        if (foreign && this.#restarting === undefined) this.#recorder.problem(`${ask.call}: ${String(error)}`);
+        if (foreign && this.restarting === undefined) this.recorder.problem(`${ask.call}: ${String(error)}`);
       });
     this.#done++;
     const what = `${ask.call} ${answer}`;
-    this.#answers.set(what, (this.#answers.get(what) ?? 0) + 1);
+    this.answers.set(what, (this.answers.get(what) ?? 0) + 1);
   }
 
   // ---- the others ----------------------------------------------------------------------------------------------
 
   async #actor(name: string): Promise<Actor> {
-    return { name, client: await this.#connect(name), tokens: new Map(), waiting: 0 };
+    return { name, client: await this.#join(name), tokens: new Map(), waiting: 0 };
   }
 
-  async #connect(name: string): Promise<Client> {
-    const client = this.#recorder.connect(name, `ws://127.0.0.1:${this.#proxy.port}`, {
-      instance: `${name}-${++this.#instances}`,
-      backoff: { baseMs: 5, maxMs: 50 },
-      random: () => this.#random.next(),
-    });
-    for (let i = 0; i < this.#options.rooms; i++) {
+  async #join(name: string): Promise<Client> {
+    const client = this.connect(name);
+    for (let i = 0; i < this.options.rooms; i++) {
       // A join that comes to nothing leaves the client outside, where it is refused: that is tried too.
       await client
         .room(`r${i}`)
@@ -337,15 +279,14 @@ class LockRun {
     return client;
   }
 
-  async #restart(): Promise<void> {
-    this.#restarts++;
-    const { store } = this.#options;
+  protected override async restart(): Promise<void> {
+    const { store } = this.options;
     await this.#server.close();
     // A store that forgets begins its tokens at the clock: one that was set back would not let them grow.
     const behind = this.#trace.now + 1 - this.#time.wall();
     if (store === 'memory' && behind > 0) this.#time.jump(behind);
     this.#trace.restart(store === 'memory');
     this.#server = await this.serve();
-    this.#proxy.target = this.#port;
+    this.proxy.target = this.#port;
   }
 }

@@ -110,7 +110,7 @@ const parts: Readonly<Record<string, Part>> = {
         subscribers,
         publishers,
         events: Math.ceil((share * 1.05) / (subscribers * publishers + (publishers * publishers) / topics)),
-        kills: values.quick ? 2 : 8,
+        restarts: values.quick ? 2 : 8,
         strikes: Math.min(400, Math.ceil(share / 200)),
         leaves: 20,
         // Every other round keeps so little that who is away too long must be told.
@@ -122,8 +122,8 @@ const parts: Readonly<Record<string, Part>> = {
     },
     // What a store forgets is not delivered, so there the plan is what counts.
     done: ({ deliveries }, share, store) => (store === 'lmdb' ? deliveries : share),
-    said: ({ deliveries, resets, kills, did }) =>
-      `${deliveries} deliveries, ${resets} resets, ${kills} kills, ${did.connections} connections`,
+    said: ({ deliveries, resets, restarts, did }) =>
+      `${deliveries} deliveries, ${resets} resets, ${restarts} kills, ${did.connections} connections`,
   }),
   locks: part({
     size: 'operations',
@@ -154,12 +154,12 @@ const parts: Readonly<Record<string, Part>> = {
         operations: share,
         actors: 10,
         rooms: 3,
-        kills: Math.ceil(share / 250),
+        restarts: Math.ceil(share / 250),
         strikes: Math.ceil(share / 20),
       }),
     done: (_result, share) => share,
-    said: ({ operations, grants, lostLocks, kept, kills, written, refused }) =>
-      `${operations} operations, ${grants} grants, ${lostLocks} lost, ${kept} kept through ${kills} kills, ` +
+    said: ({ operations, grants, lostLocks, kept, restarts, written, refused }) =>
+      `${operations} operations, ${grants} grants, ${lostLocks} lost, ${kept} kept through ${restarts} kills, ` +
       `${written} writes and ${refused} refused`,
   }),
   hostile: part({
