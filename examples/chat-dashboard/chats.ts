@@ -42,7 +42,7 @@ export function stats(tx: Transaction): Stats {
 
 /** Keeps a chat and tells its dashboard; `dashboard_stats` only when a count changed. */
 export function save(tx: Transaction, before: Chat | undefined, changed: Omit<Chat, 'version'>): Chat {
-  const chat = { ...changed, version: tx.version() };
+  const chat = { ...changed, version: tx.nextVersion() };
   const { room, update } = DASHBOARDS[chat.customer_type];
   if (before !== undefined) tx.delete('places', place(before));
   tx.set('places', place(chat), chat.chat_id);
@@ -59,7 +59,7 @@ export function save(tx: Transaction, before: Chat | undefined, changed: Omit<Ch
 
 /** One more message: to who is in the chat, and the chat moves to the top of its dashboard. An agent's answer is also a look at it. */
 export function addMessage(tx: Transaction, chat: Omit<Chat, 'version'>, message: Message): Chat {
-  const order = tx.version();
+  const order = tx.nextVersion();
   tx.set('messages', `${chat.chat_id}/${rank(order)}`, message);
   tx.publish(roomOf(chat.chat_id), 'new_message', message);
   return save(tx, chatOf(tx, chat.chat_id), {

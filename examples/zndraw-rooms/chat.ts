@@ -21,7 +21,7 @@ export function chat(server: App): void {
   server.handleAtomic('chat:message:create', (tx, { input: { roomId, content }, session }) => {
     const room = rooms.within(tx).inside(session, roomId);
     const { id, name } = session.user;
-    const version = tx.version();
+    const version = tx.nextVersion();
     const message: ChatMessage = {
       id: String(version),
       roomId,
@@ -44,7 +44,7 @@ export function chat(server: App): void {
     if (before.author.id !== session.user.id)
       throw new RoomwireError('forbidden', 'only its author may edit a message');
     if (before.content === content) return before;
-    const message: ChatMessage = { ...before, content, updatedAt: tx.now, isEdited: true, version: tx.version() };
+    const message: ChatMessage = { ...before, content, updatedAt: tx.now, isEdited: true, version: tx.nextVersion() };
     docs.set(TABLE, keyOf(messageId), message);
     publish('chat:message:updated', message);
     return message;

@@ -37,7 +37,7 @@ export function jobs({ plugins: { rooms, http } }: App): void {
         const { name } = jsonBody(request, Asked);
         const work = (room: WritableRoom): Job => {
           if (queue(room).length === MOST) throw new RoomwireError('limit_reached', `${MOST} jobs wait already`);
-          const id = String(room.tx.version());
+          const id = String(room.tx.nextVersion());
           const job: Job = { id, name, userName: caller.user.name, status: 'queued' };
           room.docs.set(TABLE, id.padStart(16, '0'), job);
           tell(room);

@@ -5,7 +5,7 @@ import { hooks } from '../hooks/hooks.js';
 import { http } from '../http/http.js';
 import { policy } from '../policy/policy.js';
 import { rooms, type RoomsApi } from '../rooms/rooms.js';
-import type { AuditLine, EngineInfo, Plugin, TopicRules } from '../server/api.js';
+import type { AuditLine, EngineInfo, Plugin, TopicPolicy } from '../server/api.js';
 import { createServer } from '../server/server.js';
 import { lmdbStore } from '../store/lmdb.js';
 import { memoryStore } from '../store/memory.js';
@@ -46,7 +46,7 @@ export const serve = command({
     const { data: path, durability, memory, origins, page, metrics } = config;
     let trail: ((line: AuditLine) => void) | undefined;
     const store = memory ? memoryStore() : lmdbStore({ path, durability });
-    const presenterOnly: TopicRules = {
+    const presenterOnly: TopicPolicy = {
       publish: { frame_update: ({ session, params }) => roomsApi().presenterOf(params['id'] ?? '') === session.sid },
     };
     const server = refuseEarly(() =>

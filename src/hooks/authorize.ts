@@ -5,7 +5,7 @@
 import { RoomwireError } from '../protocol/errors.js';
 import type { User } from '../server/api.js';
 import { sha256 } from '../server/server.js';
-import { bodyOf, failureOf, reasonOf, Verdict } from './answers.js';
+import { bodyOf, failureOf, PolicyAnswer, reasonOf } from './backend-answers.js';
 import type { Backend } from './backend.js';
 import { plain } from './plain.js';
 import { BackendError } from './post.js';
@@ -69,7 +69,7 @@ export class Authorizer {
         type: 'authorize',
         body: { ...body },
         userId: body.user.id,
-        read: (answer) => bodyOf(Verdict, answer),
+        read: (answer) => bodyOf(PolicyAnswer, answer),
       });
       const decision = { allow, reason: reasonOf(reason) };
       this.#known.set(key, decision, verdict.cacheMs ?? cacheMs);

@@ -6,7 +6,7 @@
 import { RoomwireError } from '../protocol/errors.js';
 import { requireCarriable } from '../protocol/validate.js';
 import type { Arrival, User } from '../server/api.js';
-import { Admission, bodyOf, failureOf, reasonOf } from './answers.js';
+import { Admission, bodyOf, failureOf, reasonOf } from './backend-answers.js';
 import type { Backend } from './backend.js';
 import { BackendError } from './post.js';
 import { Remembered } from './remembered.js';

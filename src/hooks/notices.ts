@@ -60,7 +60,7 @@ export class Notices {
   add(tx: Transaction, change: MembershipChange): void {
     if (this.#count >= this.#most) return tx.afterCommit(() => this.#lose('too many notices wait'));
     const notice = { ...change, at: tx.now };
-    const key = String(tx.version()).padStart(16, '0');
+    const key = String(tx.nextVersion()).padStart(16, '0');
     tx.set(TABLE, key, notice);
     tx.afterCommit(() =>
       this.#early === undefined ? this.#queue({ key, notice }) : this.#early.push({ key, notice }),

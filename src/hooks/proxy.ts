@@ -6,7 +6,7 @@ import { errorName, errors, type ErrorName } from '../protocol/codes.js';
 import { RoomwireError } from '../protocol/errors.js';
 import type { Value } from '../protocol/frames.js';
 import type { PluginHost } from '../server/api.js';
-import { bodyOf, checkedBody, failureOf, Outcome, reasonOf, type Failure } from './answers.js';
+import { bodyOf, checkedBody, failureOf, Outcome, reasonOf, type Failure } from './backend-answers.js';
 import type { Backend } from './backend.js';
 import { plain } from './plain.js';
 import { BackendError, type Answer } from './post.js';

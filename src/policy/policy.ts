@@ -7,8 +7,8 @@ import type { Question } from '../hooks/question.js';
 import type { HooksApi } from '../hooks/hooks.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { eventEntry } from '../protocol/pattern.js';
-import type { RoomAction, RoomRules, RoomsApi } from '../rooms/rooms.js';
-import type { Plugin, PluginHost, Session, TopicRules } from '../server/api.js';
+import type { RoomAction, RoomPolicy, RoomsApi } from '../rooms/rooms.js';
+import type { Plugin, PluginHost, Session, TopicPolicy } from '../server/api.js';
 import { byClaims, parseGrants, type Grants } from './grants.js';
 import { TopicTable, type TopicAction, type TopicEntry, type TopicGrants } from './topic-grants.js';
 
@@ -93,9 +93,9 @@ class Policies {
   }
 
   install(): void {
-    for (const entry of this.#topics.entries) this.#server.rule(entry.pattern, this.#rulesOf(entry));
+    for (const entry of this.#topics.entries) this.#server.topicPolicy(entry.pattern, this.#rulesOf(entry));
     for (const [pattern, grants] of Object.entries(this.#calls)) {
-      this.#server.guard(pattern, ({ session, call, input }) => {
+      this.#server.callPolicy(pattern, ({ session, call, input }) => {
         if (eventEntry(this.#calls, call) !== grants) return true;
         const { roomId } = (typeof input === 'object' ? (input ?? {}) : {}) as { readonly roomId?: unknown };
         const topic = typeof roomId === 'string' ? `room:${roomId}` : undefined;
@@ -103,15 +103,15 @@ class Policies {
       });
     }
     if (this.#topics.entries.some(({ kind, actions }) => kind === 'overview' && actions.join !== undefined)) {
-      this.#server.guard('join:overview', ({ session, input }) => {
+      this.#server.callPolicy('join:overview', ({ session, input }) => {
         const { group = 'public' } = input as { readonly group?: string };
         return this.#mayJoin(session, `overview:${group}`);
       });
     }
-    if (this.#topics.entries.some(({ kind }) => kind === 'room')) this.#rooms?.govern(this.#roomRules());
+    if (this.#topics.entries.some(({ kind }) => kind === 'room')) this.#rooms?.setPolicy(this.#roomRules());
   }
 
-  #rulesOf(entry: TopicEntry): TopicRules {
+  #rulesOf(entry: TopicEntry): TopicPolicy {
     const publish = Object.fromEntries(
       Object.entries(entry.publish).map(([key, { grants, named }]) => [
         key,
@@ -165,7 +165,7 @@ class Policies {
     return rooms.isHost(roomId as string, user.id).then((isHost) => isHost || hook());
   }
 
-  #roomRules(): RoomRules {
+  #roomRules(): RoomPolicy {
     return {
       access: ({ action, roomId, user, isMember, isHost, consulted }) => {
         const grants = this.#grantsFor(action, roomId);

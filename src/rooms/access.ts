@@ -42,7 +42,7 @@ export function actionsFor(changes: object): readonly RoomAction[] {
 }
 
 /** What was asked outside the transaction came to: yes, no, or why there is no answer. undefined: nothing was asked. */
-export type Verdict = boolean | RoomwireError | undefined;
+export type Consulted = boolean | RoomwireError | undefined;
 
 export interface AccessQuestion {
   readonly action: RoomAction;
@@ -55,7 +55,7 @@ export interface AccessQuestion {
   readonly isHost: boolean;
   /** Over HTTP, who asks; undefined on the socket. */
   readonly caller: HttpCaller['kind'] | undefined;
-  readonly consulted?: Verdict;
+  readonly consulted?: Consulted;
 }
 
 /** Must be synchronous: it is asked inside transactions. */

@@ -7,10 +7,10 @@ import type { Access } from './access.js';
 import type { RoomDocs } from './docs.js';
 import type { Asker } from './holder.js';
 import type { HeldLock, LockRequest, WatchedLock } from './lock.js';
-import type { MembershipHook, PeopleHook } from './member-watch.js';
+import type { MembershipHook, PeopleHook } from './people.js';
 import type { JoinReply, Membership, MembershipOptions } from './membership.js';
 import type { Metadata, MetadataChanges } from './records.js';
-import type { RoomRules } from './rules.js';
+import type { RoomPolicy } from './policies.js';
 
 export interface RoomsOptions extends Partial<MembershipOptions> {
   /** The application's own metadata fields, as given to `roomsContract`: HTTP checks changes with them. */
@@ -137,7 +137,7 @@ export interface RoomsApi {
    * when it is complete. A reconnect or a second device is none. A room that is deleted is told too, and reads as undefined.
    */
   onPeople(hook: PeopleHook): void;
-  /** Rules of another plugin, asked before the options' `access`. Throws a TypeError the second time. */
-  govern(rules: RoomRules): void;
+  /** Policies of another plugin, asked before the options' `access`. Throws a TypeError the second time. */
+  setPolicy(policy: RoomPolicy): void;
   readonly options: RoomsOptions;
 }

@@ -7,7 +7,7 @@
  */
 import type { Member } from '../protocol/rooms-contract.js';
 import type { PluginHost, Timer, Transaction } from '../server/api.js';
-import { everyone, shownMember, type MemberNews } from './members.js';
+import { everyone, shownMember, type PeopleWatcher } from './members.js';
 import { findRoom, getRoom, roomTopic, setMemberCount, type RoomRecord } from './records.js';
 
 /** Ms from a change to the count that tells it. */
@@ -16,14 +16,14 @@ const COUNT_MS = 500;
 const CALM = 0.8;
 export const CALM_MS = 15_000;
 
-export class Crowd implements MemberNews {
-  readonly #host: PluginHost;
+export class Crowd implements PeopleWatcher {
+  readonly #server: PluginHost;
   readonly #counting = new Map<string, Timer>();
   /** Crowded rooms that have shrunk: their names come back when this is over. */
   readonly #calming = new Map<string, Timer>();
 
   constructor(host: PluginHost) {
-    this.#host = host;
+    this.#server = host;
   }
 
   /** At the start of the server: a crowded room that shrank before has the whole time anew. */
@@ -39,7 +39,7 @@ export class Crowd implements MemberNews {
   grown(tx: Transaction, roomId: string, member: Member): void {
     const { memberCount: before, crowded } = getRoom(tx, roomId);
     const memberCount = before + 1;
-    const becomes = crowded || memberCount > this.#host.limits.memberInline;
+    const becomes = crowded || memberCount > this.#server.limits.memberInline;
     setMemberCount(tx, roomId, memberCount, becomes);
     if (crowded) {
       if (!this.#isSmall(memberCount)) tx.afterCommit(() => this.#stirs(roomId));
@@ -59,7 +59,7 @@ export class Crowd implements MemberNews {
   }
 
   #isSmall(memberCount: number): boolean {
-    return memberCount <= this.#host.limits.memberInline * CALM;
+    return memberCount <= this.#server.limits.memberInline * CALM;
   }
 
   #stirs(roomId: string): void {
@@ -69,12 +69,12 @@ export class Crowd implements MemberNews {
 
   #calm(roomId: string): void {
     if (this.#calming.has(roomId)) return;
-    const timer = this.#host.after(CALM_MS, () => {
+    const timer = this.#server.after(CALM_MS, () => {
       this.#calming.delete(roomId);
-      this.#host
+      this.#server
         .transact((tx) => this.#name(tx, roomId))
         .catch((error: unknown) => {
-          this.#host.log.warn({ err: error, room: roomId }, 'the names of a room could not be told; trying again');
+          this.#server.log.warn({ err: error, room: roomId }, 'the names of a room could not be told; trying again');
           this.#calm(roomId);
         });
     });
@@ -100,9 +100,9 @@ export class Crowd implements MemberNews {
   #count(tx: Transaction, roomId: string): void {
     tx.afterCommit(() => {
       if (this.#counting.has(roomId)) return;
-      const timer = this.#host.after(COUNT_MS, () => {
+      const timer = this.#server.after(COUNT_MS, () => {
         this.#counting.delete(roomId);
-        this.#host
+        this.#server
           .transact((late) => {
             const room = findRoom(late, roomId);
             if (room?.crowded !== true) return;

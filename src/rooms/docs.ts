@@ -41,11 +41,11 @@ export function docsOf(tx: Transaction, number: string): RoomDocs {
 }
 
 export class DocsOfGoneRooms {
-  readonly #host: PluginHost;
+  readonly #server: PluginHost;
   #sweeping = false;
 
   constructor(host: PluginHost) {
-    this.#host = host;
+    this.#server = host;
   }
 
   /** In the transaction that deletes the room. */
@@ -60,12 +60,12 @@ export class DocsOfGoneRooms {
     if (this.#sweeping) return;
     this.#sweeping = true;
     const all = async (): Promise<void> => {
-      while (this.#sweeping) await this.#host.transact((tx) => this.#page(tx));
+      while (this.#sweeping) await this.#server.transact((tx) => this.#page(tx));
     };
     // The server ends or the store fails.
     all().catch((err: unknown) => {
       this.#sweeping = false;
-      this.#host.log.warn({ err }, 'documents of deleted rooms stay until the next room goes, or the next start');
+      this.#server.log.warn({ err }, 'documents of deleted rooms stay until the next room goes, or the next start');
     });
   }
 

@@ -1,5 +1,5 @@
 /**
- * A holder: a named thing in a room that one session or HTTP client holds, with a fencing token that
+ * A holder: a named holding in a room that one session or HTTP client holds, with a fencing token that
  * ever grows (rule 6). Lock, presenter and host are this one state machine with three policies:
  * lock.ts (a lease), presenter.ts (ends with the session), host.ts (always someone).
  */
@@ -51,47 +51,47 @@ export interface Held extends Owner {
 const HOLDERS = 'holders';
 
 /** What is held: the room, the kind, and for locks the target. */
-export interface Thing {
+export interface Holding {
   readonly roomId: string;
   readonly kind: 'lock' | 'presenter' | 'host';
   readonly target?: string;
 }
 
-export function keyOf({ roomId, kind, target = '' }: Thing): string {
+export function keyOf({ roomId, kind, target = '' }: Holding): string {
   return `${roomId}\0${kind}\0${target}`;
 }
 
-export function thingOf(key: string): Thing {
+export function holdingOf(key: string): Holding {
   const [roomId = '', kind = 'lock', ...target] = key.split('\0');
-  return { roomId, kind: kind as Thing['kind'], target: target.join('\0') };
+  return { roomId, kind: kind as Holding['kind'], target: target.join('\0') };
 }
 
 /** Who holds it now; an ended lease is nobody's, whether or not its timer has come. */
-export function holderOf(tx: Transaction, thing: Thing): Held | undefined {
-  const held = tx.get<Held>(HOLDERS, keyOf(thing));
+export function holderOf(tx: Transaction, holding: Holding): Held | undefined {
+  const held = tx.get<Held>(HOLDERS, keyOf(holding));
   return held !== undefined && held.expiresAt !== null && held.expiresAt <= tx.now ? undefined : held;
 }
 
 /** As stored, an ended lease included: for the timer that ends it. */
-export function recordOf(tx: Transaction, thing: Thing): Held | undefined {
-  return tx.get<Held>(HOLDERS, keyOf(thing));
+export function recordOf(tx: Transaction, holding: Holding): Held | undefined {
+  return tx.get<Held>(HOLDERS, keyOf(holding));
 }
 
 /** Grants it under a new token. Throws lock_held, naming the holder, when somebody has it. */
 export function grant(
   tx: Transaction,
-  thing: Thing,
+  holding: Holding,
   owner: Owner,
   { ttl = null, msg = null }: { readonly ttl?: number | null; readonly msg?: string | null } = {},
 ): Held {
-  const current = holderOf(tx, thing);
-  if (current !== undefined) throw refusal(tx, thing, current);
-  return write(tx, thing, {
+  const current = holderOf(tx, holding);
+  if (current !== undefined) throw refusal(tx, holding, current);
+  return write(tx, holding, {
     userId: owner.userId,
     userName: owner.userName,
     sid: owner.sid,
     ...(owner.holder === undefined ? {} : { holder: owner.holder }),
-    token: tx.version(),
+    token: tx.nextVersion(),
     since: tx.now,
     expiresAt: ttl === null ? null : tx.now + ttl,
     ttl,
@@ -103,12 +103,12 @@ export function grant(
  * The holder, when `token` is the current one and `bearer` the one who holds it. Throws lock_lost for an old token: the
  * fence that keeps a late holder out; and not_holder: a token orders, it is no secret.
  */
-export function check(tx: Transaction, thing: Thing, token: number, bearer: Bearer): Held {
-  const current = holderOf(tx, thing);
+export function check(tx: Transaction, holding: Holding, token: number, bearer: Bearer): Held {
+  const current = holderOf(tx, holding);
   if (current?.token !== token) {
     throw new RoomwireError('lock_lost', undefined, {
       details: {
-        target: thing.target ?? thing.kind,
+        target: holding.target ?? holding.kind,
         holder: current === undefined ? null : { ...shown(current, tx.now) },
       },
     });
@@ -137,11 +137,11 @@ function holds({ userId, sid, holder }: Held, bearer: Bearer): boolean {
 /** A new lease, or another message, for what is held. */
 export function renew(
   tx: Transaction,
-  thing: Thing,
+  holding: Holding,
   held: Held,
   { ttl, msg }: { readonly ttl?: number | undefined; readonly msg?: string | null | undefined },
 ): Held {
-  return write(tx, thing, {
+  return write(tx, holding, {
     ...held,
     expiresAt: ttl === undefined ? held.expiresAt : tx.now + ttl,
     ttl: ttl ?? held.ttl,
@@ -149,33 +149,37 @@ export function renew(
   });
 }
 
-export function end(tx: Transaction, thing: Thing): void {
-  tx.delete(HOLDERS, keyOf(thing));
+export function end(tx: Transaction, holding: Holding): void {
+  tx.delete(HOLDERS, keyOf(holding));
 }
 
 /** Everything held in a room, or of one kind there; ended leases included. */
-export function heldIn(tx: Transaction, roomId: string, kind?: Thing['kind']): [Thing, Held][] {
+export function heldIn(tx: Transaction, roomId: string, kind?: Holding['kind']): [Holding, Held][] {
   const prefix = kind === undefined ? `${roomId}\0` : `${roomId}\0${kind}\0`;
-  return Array.from(rows<Held>(tx, HOLDERS, prefix), ([key, held]) => [thingOf(key), held]);
+  return Array.from(rows<Held>(tx, HOLDERS, prefix), ([key, held]) => [holdingOf(key), held]);
 }
 
 /** A page of everything held, for the start of the server. */
-export function allHeld(tx: Transaction, after: string, limit: number): [string, Thing, Held][] {
-  return tx.list<Held>(HOLDERS, { after, limit }).map(([key, held]) => [key, thingOf(key), held]);
+export function allHeld(tx: Transaction, after: string, limit: number): [string, Holding, Held][] {
+  return tx.list<Held>(HOLDERS, { after, limit }).map(([key, held]) => [key, holdingOf(key), held]);
 }
 
-function write(tx: Transaction, thing: Thing, held: Held): Held {
-  tx.set(HOLDERS, keyOf(thing), held);
+function write(tx: Transaction, holding: Holding, held: Held): Held {
+  tx.set(HOLDERS, keyOf(holding), held);
   return held;
 }
 
 /** lock_held, naming the holder. */
-export function refusal(tx: Transaction, thing: Thing, current: Held): RoomwireError {
+export function refusal(tx: Transaction, holding: Holding, current: Held): RoomwireError {
   const left = current.expiresAt === null ? '' : ` for ${Math.ceil((current.expiresAt - tx.now) / 1000)} s more`;
   const msg = current.msg === null ? '' : `: ${current.msg}`;
-  return new RoomwireError('lock_held', `${thing.target || thing.kind} is held by ${current.userName}${left}${msg}`, {
-    details: { target: thing.target || thing.kind, ...shown(current, tx.now) },
-  });
+  return new RoomwireError(
+    'lock_held',
+    `${holding.target || holding.kind} is held by ${current.userName}${left}${msg}`,
+    {
+      details: { target: holding.target || holding.kind, ...shown(current, tx.now) },
+    },
+  );
 }
 
 /** What others may see of a holder: never the token. */

@@ -3,11 +3,11 @@
  * membership ends it moves on in joining order, to those who are online before those who are not.
  */
 import type { Transaction } from '../server/api.js';
-import { end, grant, holderOf, type Thing } from './holder.js';
+import { end, grant, holderOf, type Holding } from './holder.js';
 import { everyone, type MemberRecord } from './members.js';
 import { roomTopic } from './records.js';
 
-const hostOf = (roomId: string): Thing => ({ roomId, kind: 'host' });
+const hostOf = (roomId: string): Holding => ({ roomId, kind: 'host' });
 
 export function host(tx: Transaction, roomId: string): { userId: string; userName: string } | null {
   const held = holderOf(tx, hostOf(roomId));
@@ -16,10 +16,10 @@ export function host(tx: Transaction, roomId: string): { userId: string; userNam
 
 /** Makes the member host and tells the room. False when they are it already. */
 export function giveHost(tx: Transaction, roomId: string, member: MemberRecord): boolean {
-  const thing = hostOf(roomId);
-  if (holderOf(tx, thing)?.userId === member.userId) return false;
-  end(tx, thing);
-  grant(tx, thing, { userId: member.userId, userName: member.name, sid: null });
+  const holding = hostOf(roomId);
+  if (holderOf(tx, holding)?.userId === member.userId) return false;
+  end(tx, holding);
+  grant(tx, holding, { userId: member.userId, userName: member.name, sid: null });
   tellHost(tx, roomId);
   return true;
 }

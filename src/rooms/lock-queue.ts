@@ -5,7 +5,7 @@
  */
 import { RoomwireError } from '../protocol/errors.js';
 import type { Later, PluginHost, Timer, Transaction } from '../server/api.js';
-import { keyOf, thingOf, type Owner, type Thing } from './holder.js';
+import { keyOf, holdingOf, type Owner, type Holding } from './holder.js';
 import { rows } from './rows.js';
 
 interface Waiter extends Owner {
@@ -29,12 +29,12 @@ const WAITERS = 'lock-waiters';
 const PAGE = 1_000;
 
 export class LockQueue {
-  readonly #host: PluginHost;
+  readonly #server: PluginHost;
   /** By the id of its Later. However a wait ends, it goes out of here through `#forget`, its timer with it. */
   readonly #calls = new Map<number, Waiting>();
 
   constructor(host: PluginHost) {
-    this.#host = host;
+    this.#server = host;
   }
 
   /** Calls that wait, whatever for. */
@@ -49,33 +49,33 @@ export class LockQueue {
       for (const [key] of lines) tx.delete(WAITERS, key);
       return lines.length < PAGE;
     };
-    while (!(await this.#host.transact(sweep)));
+    while (!(await this.#server.transact(sweep)));
   }
 
   /** Those of this run whose calls still wait. */
-  #waiters(tx: Transaction, thing: Thing): Waiter[] {
-    const waiters = tx.get<Waiter[]>(WAITERS, keyOf(thing)) ?? [];
-    return waiters.filter(({ id, run }) => run === this.#host.run && this.#calls.get(id)?.later.wanted === true);
+  #waiters(tx: Transaction, holding: Holding): Waiter[] {
+    const waiters = tx.get<Waiter[]>(WAITERS, keyOf(holding)) ?? [];
+    return waiters.filter(({ id, run }) => run === this.#server.run && this.#calls.get(id)?.later.wanted === true);
   }
 
-  #set(tx: Transaction, thing: Thing, waiters: readonly Waiter[]): void {
-    if (waiters.length === 0) tx.delete(WAITERS, keyOf(thing));
-    else tx.set(WAITERS, keyOf(thing), waiters);
+  #set(tx: Transaction, holding: Holding, waiters: readonly Waiter[]): void {
+    if (waiters.length === 0) tx.delete(WAITERS, keyOf(holding));
+    else tx.set(WAITERS, keyOf(holding), waiters);
   }
 
-  isEmpty(tx: Transaction, thing: Thing): boolean {
-    return this.lengthFor(tx, thing) === 0;
+  isEmpty(tx: Transaction, holding: Holding): boolean {
+    return this.lengthFor(tx, holding) === 0;
   }
 
   /** Calls that wait for this one. */
-  lengthFor(tx: Transaction, thing: Thing): number {
-    return this.#waiters(tx, thing).length;
+  lengthFor(tx: Transaction, holding: Holding): number {
+    return this.#waiters(tx, holding).length;
   }
 
   /** Throws limit_reached. After `waitMs`, at most `callMaxMs`, the waiter is refused with what `refusal` finds then. */
   add(
     tx: Transaction,
-    thing: Thing,
+    holding: Holding,
     {
       later,
       owner,
@@ -92,8 +92,8 @@ export class LockQueue {
       readonly refusal: (tx: Transaction) => RoomwireError;
     },
   ): void {
-    const { lockWaiters, callMaxMs } = this.#host.limits;
-    const waiters = this.#waiters(tx, thing);
+    const { lockWaiters, callMaxMs } = this.#server.limits;
+    const waiters = this.#waiters(tx, holding);
     // Or one session could fill the line. A repetition under the call's key does not come here: it waits with the first.
     if (waiters.some(({ sid }) => sid !== null && sid === owner.sid)) {
       throw new RoomwireError('limit_reached', 'this session waits for this lock already: one place in line each');
@@ -104,22 +104,22 @@ export class LockQueue {
     const waiting: Waiting = { later, timer: undefined };
     this.#calls.set(id, waiting);
     // Whatever becomes of this transaction: the call is answered at some time, and then it waits no more.
-    later.onGone(() => this.#leave(thing, id));
-    this.#set(tx, thing, [...waiters, { ...owner, id, run: this.#host.run, ttl, msg, since: tx.now }]);
+    later.onGone(() => this.#leave(holding, id));
+    this.#set(tx, holding, [...waiters, { ...owner, id, run: this.#server.run, ttl, msg, since: tx.now }]);
     tx.afterCommit(() => {
       // Gone already, or granted in the same batch.
       if (this.#calls.get(id) !== waiting) return;
-      waiting.timer = this.#host.after(Math.min(waitMs, callMaxMs), () => {
-        this.#write(thing, (late) => this.remove(late, thing, (one) => one === id, refusal));
+      waiting.timer = this.#server.after(Math.min(waitMs, callMaxMs), () => {
+        this.#write(holding, (late) => this.remove(late, holding, (one) => one === id, refusal));
       });
     });
   }
 
   /** The first in line, taken out of it. */
-  next(tx: Transaction, thing: Thing): { readonly waiter: Waiter; readonly later: Later } | undefined {
-    const [waiter, ...others] = this.#waiters(tx, thing);
+  next(tx: Transaction, holding: Holding): { readonly waiter: Waiter; readonly later: Later } | undefined {
+    const [waiter, ...others] = this.#waiters(tx, holding);
     if (waiter === undefined) return undefined;
-    this.#set(tx, thing, others);
+    this.#set(tx, holding, others);
     const { later } = this.#calls.get(waiter.id) as Waiting;
     tx.afterCommit(() => this.#forget(waiter.id));
     return { waiter, later };
@@ -128,7 +128,7 @@ export class LockQueue {
   /** Refuses those waiters of a lock, or of all locks in a room, that `which` names. */
   remove(
     tx: Transaction,
-    where: Thing,
+    where: Holding,
     which: (id: number, sid: string | null) => boolean,
     refusal: (tx: Transaction) => RoomwireError,
   ): void {
@@ -145,8 +145,8 @@ export class LockQueue {
   }
 
   /** The locks of a room that somebody waits for. */
-  waitedFor(tx: Transaction, roomId: string): Thing[] {
-    return Array.from(rows(tx, WAITERS, keyOf({ roomId, kind: 'lock' })), ([key]) => thingOf(key));
+  waitedFor(tx: Transaction, roomId: string): Holding[] {
+    return Array.from(rows(tx, WAITERS, keyOf({ roomId, kind: 'lock' })), ([key]) => holdingOf(key));
   }
 
   #forget(id: number): void {
@@ -155,20 +155,20 @@ export class LockQueue {
   }
 
   /** It cancelled, ran out of time or vanished. */
-  #leave(thing: Thing, id: number): void {
+  #leave(holding: Holding, id: number): void {
     this.#forget(id);
-    this.#write(thing, (tx) => {
-      const stored = tx.get<Waiter[]>(WAITERS, keyOf(thing)) ?? [];
-      if (stored.some((waiter) => waiter.id === id && waiter.run === this.#host.run))
-        this.#set(tx, thing, this.#waiters(tx, thing));
+    this.#write(holding, (tx) => {
+      const stored = tx.get<Waiter[]>(WAITERS, keyOf(holding)) ?? [];
+      if (stored.some((waiter) => waiter.id === id && waiter.run === this.#server.run))
+        this.#set(tx, holding, this.#waiters(tx, holding));
     });
   }
 
   /** A queue that could not be written still holds nobody who is not there: `#waiters` looks. */
-  #write(thing: Thing, work: (tx: Transaction) => void): void {
-    this.#host.transact(work).catch((error: unknown) => {
-      const { roomId, target } = thing;
-      this.#host.log.warn({ err: error, room: roomId, target }, 'a lock queue could not be written');
+  #write(holding: Holding, work: (tx: Transaction) => void): void {
+    this.#server.transact(work).catch((error: unknown) => {
+      const { roomId, target } = holding;
+      this.#server.log.warn({ err: error, room: roomId, target }, 'a lock queue could not be written');
     });
   }
 }

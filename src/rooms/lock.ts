@@ -17,11 +17,11 @@ import {
   recordOf,
   refusal as refused,
   renew,
-  thingOf,
+  holdingOf,
   type Bearer,
   type Held,
   type Owner,
-  type Thing,
+  type Holding,
 } from './holder.js';
 import { LockQueue } from './lock-queue.js';
 import { findRoom, getRoom, roomTopic, updateRoom } from './records.js';
@@ -52,12 +52,12 @@ export const DEFAULT_TTL = 30_000;
 const PAGE = 1_000;
 
 export class Locks {
-  readonly #host: PluginHost;
+  readonly #server: PluginHost;
   readonly #timers = new Map<string, Timer>();
   readonly #queue: LockQueue;
 
   constructor(host: PluginHost) {
-    this.#host = host;
+    this.#server = host;
     this.#queue = new LockQueue(host);
   }
 
@@ -67,8 +67,8 @@ export class Locks {
     let after = '';
     for (;;) {
       const from = after;
-      const page = await this.#host.transact((tx) => allHeld(tx, from, PAGE));
-      for (const [, thing, held] of page) if (thing.kind === 'lock') this.#schedule(thing, held);
+      const page = await this.#server.transact((tx) => allHeld(tx, from, PAGE));
+      for (const [, holding, held] of page) if (holding.kind === 'lock') this.#schedule(holding, held);
       if (page.length < PAGE) return;
       after = page[page.length - 1]?.[0] as string;
     }
@@ -87,35 +87,35 @@ export class Locks {
     later?: () => Later,
   ): Lease | Later {
     if (getRoom(tx, roomId).metadata.locked) throw new RoomwireError('room_locked');
-    const { locks } = this.#host.limits;
-    const thing = lockOf(roomId, target);
-    if (heldIn(tx, roomId, 'lock').length >= locks && recordOf(tx, thing) === undefined) {
+    const { locks } = this.#server.limits;
+    const holding = lockOf(roomId, target);
+    if (heldIn(tx, roomId, 'lock').length >= locks && recordOf(tx, holding) === undefined) {
       throw new RoomwireError('limit_reached', `a room has at most ${locks} locks`);
     }
     // An ended lease whose timer has not come yet is the first waiter's, not a newcomer's.
-    if (holderOf(tx, thing) === undefined && !this.#queue.isEmpty(tx, thing)) this.#end(tx, thing);
+    if (holderOf(tx, holding) === undefined && !this.#queue.isEmpty(tx, holding)) this.#end(tx, holding);
     const lease = { ttl: this.#ttl(ttl ?? DEFAULT_TTL), msg };
-    if (wait <= 0 || later === undefined || holderOf(tx, thing) === undefined) {
-      return this.#tell(tx, thing, grant(tx, thing, owner, lease));
+    if (wait <= 0 || later === undefined || holderOf(tx, holding) === undefined) {
+      return this.#tell(tx, holding, grant(tx, holding, owner, lease));
     }
     const call = later();
     const refusal = (late: Transaction): RoomwireError => {
       if (findRoom(late, roomId) === undefined) return noRoom(roomId);
-      const current = holderOf(late, thing);
-      return current === undefined ? new RoomwireError('lock_held') : refused(late, thing, current);
+      const current = holderOf(late, holding);
+      return current === undefined ? new RoomwireError('lock_held') : refused(late, holding, current);
     };
-    this.#queue.add(tx, thing, { later: call, owner, ...lease, waitMs: wait, refusal });
+    this.#queue.add(tx, holding, { later: call, owner, ...lease, waitMs: wait, refusal });
     return call;
   }
 
   refresh(tx: Transaction, { roomId, target, token, ttl, msg }: HeldLock & LockRequest, bearer: Bearer): Lease {
-    const thing = lockOf(roomId, target);
-    const before = check(tx, thing, token, bearer);
+    const holding = lockOf(roomId, target);
+    const before = check(tx, holding, token, bearer);
     // Without a wish the lease goes on for as long as it was given last.
-    const held = renew(tx, thing, before, { ttl: this.#ttl(ttl ?? before.ttl ?? DEFAULT_TTL), msg });
-    if (held.msg !== before.msg) return this.#tell(tx, thing, held);
-    tx.afterCommit(() => this.#schedule(thing, held));
-    return leaseOf(thing, held);
+    const held = renew(tx, holding, before, { ttl: this.#ttl(ttl ?? before.ttl ?? DEFAULT_TTL), msg });
+    if (held.msg !== before.msg) return this.#tell(tx, holding, held);
+    tx.afterCommit(() => this.#schedule(holding, held));
+    return leaseOf(holding, held);
   }
 
   message(
@@ -123,10 +123,10 @@ export class Locks {
     { roomId, target, token, msg }: HeldLock & { readonly msg: string | null },
     bearer: Bearer,
   ): Lease {
-    const thing = lockOf(roomId, target);
-    const before = check(tx, thing, token, bearer);
-    if (before.msg === msg) return leaseOf(thing, before);
-    return this.#tell(tx, thing, renew(tx, thing, before, { msg }));
+    const holding = lockOf(roomId, target);
+    const before = check(tx, holding, token, bearer);
+    if (before.msg === msg) return leaseOf(holding, before);
+    return this.#tell(tx, holding, renew(tx, holding, before, { msg }));
   }
 
   release(
@@ -134,44 +134,44 @@ export class Locks {
     { roomId, target, token }: HeldLock,
     bearer: Bearer,
   ): { readonly target: string; readonly released: true } {
-    const thing = lockOf(roomId, target);
-    check(tx, thing, token, bearer);
-    this.#end(tx, thing);
-    return { target: thing.target, released: true };
+    const holding = lockOf(roomId, target);
+    check(tx, holding, token, bearer);
+    this.#end(tx, holding);
+    return { target: holding.target, released: true };
   }
 
   /** Whatever its token: for administrators, into the audit trail. False when nobody held it. */
   forceRelease(tx: Transaction, roomId: string, target: string | undefined, by: string): boolean {
-    const thing = lockOf(roomId, target);
-    const held = holderOf(tx, thing);
+    const holding = lockOf(roomId, target);
+    const held = holderOf(tx, holding);
     if (held === undefined) return false;
-    this.#end(tx, thing);
+    this.#end(tx, holding);
     const entry = {
       event: 'lock_forced',
       user: by,
-      target: `${roomId} ${thing.target}`,
+      target: `${roomId} ${holding.target}`,
       reason: `held by ${held.userId}`,
     } as const;
-    tx.afterCommit(() => this.#host.audit(entry));
+    tx.afterCommit(() => this.#server.audit(entry));
     return true;
   }
 
   /** Ends what a session holds and waits for in a room: it left, or its grace is over. */
   releaseAllOf(tx: Transaction, roomId: string, sid: string): void {
     const notThere = () => new RoomwireError('not_member');
-    for (const thing of this.#queue.waitedFor(tx, roomId)) {
-      this.#queue.remove(tx, thing, (_, waiting) => waiting === sid, notThere);
+    for (const holding of this.#queue.waitedFor(tx, roomId)) {
+      this.#queue.remove(tx, holding, (_, waiting) => waiting === sid, notThere);
     }
-    for (const [thing, held] of heldIn(tx, roomId, 'lock')) if (held.sid === sid) this.#end(tx, thing);
+    for (const [holding, held] of heldIn(tx, roomId, 'lock')) if (held.sid === sid) this.#end(tx, holding);
   }
 
   /** Ends all locks of a room that is being deleted, untold but to those who wait. */
   forget(tx: Transaction, roomId: string): void {
     const gone = () => noRoom(roomId);
-    for (const thing of this.#queue.waitedFor(tx, roomId)) this.#queue.remove(tx, thing, () => true, gone);
-    for (const [thing] of heldIn(tx, roomId)) {
-      end(tx, thing);
-      this.#unschedule(tx, thing);
+    for (const holding of this.#queue.waitedFor(tx, roomId)) this.#queue.remove(tx, holding, () => true, gone);
+    for (const [holding] of heldIn(tx, roomId)) {
+      end(tx, holding);
+      this.#unschedule(tx, holding);
     }
   }
 
@@ -179,18 +179,19 @@ export class Locks {
   list(tx: Transaction, roomId: string): LockInfo[] {
     return heldIn(tx, roomId, 'lock')
       .filter(([, held]) => held.expiresAt === null || held.expiresAt > tx.now)
-      .map(([thing, held]) => infoOf(thing, held));
+      .map(([holding, held]) => infoOf(holding, held));
   }
 
   /** Of all rooms, the one held longest first; at most `limit`. Every lease has its timer, so nothing else is looked at. */
   watch(tx: Transaction, limit: number): WatchedLock[] {
     const found: WatchedLock[] = [];
     for (const key of this.#timers.keys()) {
-      const thing = thingOf(key);
-      const held = holderOf(tx, thing);
+      const holding = holdingOf(key);
+      const held = holderOf(tx, holding);
       if (held === undefined) continue;
-      const { roomId } = thing;
-      if (found.push({ roomId, ...infoOf(thing, held), waiting: this.#queue.lengthFor(tx, thing) }) === limit) break;
+      const { roomId } = holding;
+      if (found.push({ roomId, ...infoOf(holding, held), waiting: this.#queue.lengthFor(tx, holding) }) === limit)
+        break;
     }
     return found;
   }
@@ -199,120 +200,124 @@ export class Locks {
    * A write to what `target` guards: the current token from its holder, or no token while nobody holds it. Throws
    * lock_held when another holds it, lock_lost for an old token, not_holder for another's.
    */
-  guard(
+  requireHolder(
     tx: Transaction,
     roomId: string,
     { target, token }: { readonly target?: string | undefined; readonly token?: number | undefined },
     bearer: Bearer,
   ): void {
-    const thing = lockOf(roomId, target);
-    if (token !== undefined) check(tx, thing, token, bearer);
+    const holding = lockOf(roomId, target);
+    if (token !== undefined) check(tx, holding, token, bearer);
     else {
-      const current = holderOf(tx, thing);
+      const current = holderOf(tx, holding);
       if (current !== undefined) {
-        throw new RoomwireError('lock_held', `${thing.target} is held by ${current.userName}: send the lock's token`, {
-          details: { ...infoOf(thing, current) },
-        });
+        throw new RoomwireError(
+          'lock_held',
+          `${holding.target} is held by ${current.userName}: send the lock's token`,
+          {
+            details: { ...infoOf(holding, current) },
+          },
+        );
       }
     }
   }
 
   #ttl(ttl: number): number {
-    const { lockMinMs, lockMaxMs } = this.#host.limits;
+    const { lockMinMs, lockMaxMs } = this.#server.limits;
     return Math.min(Math.max(ttl, lockMinMs), lockMaxMs);
   }
 
-  #tell(tx: Transaction, thing: Thing, held: Held): Lease {
-    announce(tx, thing, held);
-    tx.afterCommit(() => this.#schedule(thing, held));
-    return leaseOf(thing, held);
+  #tell(tx: Transaction, holding: Holding, held: Held): Lease {
+    announce(tx, holding, held);
+    tx.afterCommit(() => this.#schedule(holding, held));
+    return leaseOf(holding, held);
   }
 
   /** Ends a lease. Whoever waits first has it in the same moment: nobody gets in between. */
-  #end(tx: Transaction, thing: Thing): void {
-    end(tx, thing);
-    this.#unschedule(tx, thing);
-    const next = this.#queue.next(tx, thing);
-    if (next === undefined) return announce(tx, thing, undefined);
+  #end(tx: Transaction, holding: Holding): void {
+    end(tx, holding);
+    this.#unschedule(tx, holding);
+    const next = this.#queue.next(tx, holding);
+    if (next === undefined) return announce(tx, holding, undefined);
     const { waiter, later } = next;
     const { userId, userName, sid, ttl, msg, since } = waiter;
-    const held = grant(tx, thing, { userId, userName, sid }, { ttl, msg });
-    const lease = this.#tell(tx, thing, held);
+    const held = grant(tx, holding, { userId, userName, sid }, { ttl, msg });
+    const lease = this.#tell(tx, holding, held);
     // Who gave up in the meantime holds nothing.
-    const unclaimed = (): void => void this.#giveBack(thing, held.token);
+    const unclaimed = (): void => void this.#giveBack(holding, held.token);
     later.answer(tx, { ...lease, waited: tx.now - since }, unclaimed);
   }
 
-  #unschedule(tx: Transaction, thing: Thing): void {
+  #unschedule(tx: Transaction, holding: Holding): void {
     tx.afterCommit(() => {
-      this.#timers.get(keyOf(thing))?.cancel();
-      this.#timers.delete(keyOf(thing));
+      this.#timers.get(keyOf(holding))?.cancel();
+      this.#timers.delete(keyOf(holding));
     });
   }
 
-  async #giveBack(thing: Thing, token: number): Promise<void> {
+  async #giveBack(holding: Holding, token: number): Promise<void> {
     try {
-      await this.#host.transact((tx) => {
-        if (holderOf(tx, thing)?.token === token) this.#end(tx, thing);
+      await this.#server.transact((tx) => {
+        if (holderOf(tx, holding)?.token === token) this.#end(tx, holding);
       });
     } catch (error) {
-      this.#host.log.warn(
-        { err: error, room: thing.roomId, target: thing.target },
+      this.#server.log.warn(
+        { err: error, room: holding.roomId, target: holding.target },
         'a lock nobody wants stays until its lease ends',
       );
     }
   }
 
-  #schedule(thing: Thing, held: Held): void {
-    const key = keyOf(thing);
+  #schedule(holding: Holding, held: Held): void {
+    const key = keyOf(holding);
     this.#timers.get(key)?.cancel();
-    const ms = (held.expiresAt as number) - this.#host.now();
+    const ms = (held.expiresAt as number) - this.#server.now();
     this.#timers.set(
       key,
-      this.#host.after(ms, () => this.#expire(thing)),
+      this.#server.after(ms, () => this.#expire(holding)),
     );
   }
 
   /** The lease is over unless it was renewed meanwhile: the store's clock decides, not the timer. */
-  #expire(thing: Thing): void {
-    this.#timers.delete(keyOf(thing));
-    this.#host
+  #expire(holding: Holding): void {
+    this.#timers.delete(keyOf(holding));
+    this.#server
       .transact((tx) => {
-        const record = recordOf(tx, thing);
+        const record = recordOf(tx, holding);
         if (typeof record?.expiresAt !== 'number') return;
-        if (record.expiresAt <= tx.now) this.#end(tx, thing);
-        else tx.afterCommit(() => this.#schedule(thing, record));
+        if (record.expiresAt <= tx.now) this.#end(tx, holding);
+        else tx.afterCommit(() => this.#schedule(holding, record));
       })
       .catch((error: unknown) => {
-        this.#host.log.warn(
-          { err: error, room: thing.roomId, target: thing.target },
+        this.#server.log.warn(
+          { err: error, room: holding.roomId, target: holding.target },
           'a lock could not be expired; trying again',
         );
         this.#timers.set(
-          keyOf(thing),
-          this.#host.after(1_000, () => this.#expire(thing)),
+          keyOf(holding),
+          this.#server.after(1_000, () => this.#expire(holding)),
         );
       });
   }
 }
 
-type LockThing = Thing & { readonly target: string };
+type LockHolding = Holding & { readonly target: string };
 
-function lockOf(roomId: string, target = METADATA_TARGET): LockThing {
+function lockOf(roomId: string, target = METADATA_TARGET): LockHolding {
   return { roomId, kind: 'lock', target };
 }
 
-function leaseOf({ target = '' }: Thing, { token, expiresAt }: Held): Lease {
+function leaseOf({ target = '' }: Holding, { token, expiresAt }: Held): Lease {
   return { target, token, expiresAt: expiresAt as number };
 }
 
-function infoOf({ target = '' }: Thing, { userId, userName, sid, msg, since, expiresAt }: Held): LockInfo {
+function infoOf({ target = '' }: Holding, { userId, userName, sid, msg, since, expiresAt }: Held): LockInfo {
   return { target, userId, userName, sid, msg, timestamp: since / 1000, expiresAt: expiresAt as number };
 }
 
-function announce(tx: Transaction, thing: Thing, held: Held | undefined): void {
-  const { roomId, target } = thing;
-  const lock = held === undefined ? null : infoOf(thing, held);
+function announce(tx: Transaction, holding: Holding, held: Held | undefined): void {
+  const { roomId, target } = holding;
+  const lock = held === undefined ? null : infoOf(holding, held);
   tx.publish(roomTopic(roomId), 'lock:update', { roomId, target, lock });
   if (target !== METADATA_TARGET) return;
   updateRoom(tx, roomId, {

@@ -16,7 +16,7 @@ export interface MemberRecord {
 }
 
 /** Tells the room what becomes of its members (crowd.ts), and counts them. */
-export interface MemberNews {
+export interface PeopleWatcher {
   /** One member more, whose record is written. */
   grown(tx: Transaction, roomId: string, member: Member): void;
   /** One member less, whose record is gone. */
@@ -43,39 +43,45 @@ export function shownMember({ userId, name, order, sids }: MemberRecord): Member
 /** Puts a session of a user in the room. Told to the others when it is a real change. Throws limit_reached. */
 export function enter(
   tx: Transaction,
-  news: MemberNews,
+  people: PeopleWatcher,
   { roomId, session, most }: { readonly roomId: string; readonly session: Session; readonly most: number },
 ): MemberRecord {
   const { user, sid } = session;
   const before = findMember(tx, roomId, user.id);
   if (before?.sids.includes(sid) === true) return before;
-  if (before !== undefined) return setSids(tx, news, roomId, before, [...before.sids, sid]);
+  if (before !== undefined) return setSids(tx, people, roomId, before, [...before.sids, sid]);
   takeQuota(tx, 'in', user.id, most);
-  const member = { userId: user.id, name: user.name, order: tx.version(), sids: [sid] };
+  const member = { userId: user.id, name: user.name, order: tx.nextVersion(), sids: [sid] };
   tx.set(MEMBERS, keyOf(roomId, user.id), member);
   tx.set(ORDER, orderKey(roomId, member.order), user.id);
-  news.grown(tx, roomId, shownMember(member));
+  people.grown(tx, roomId, shownMember(member));
   return member;
 }
 
 /** Sets the sessions of a member that stays. */
 export function setSids(
   tx: Transaction,
-  news: MemberNews,
+  people: PeopleWatcher,
   roomId: string,
   member: MemberRecord,
   sids: readonly string[],
 ): MemberRecord {
   const changed = { ...member, sids };
   tx.set(MEMBERS, keyOf(roomId, member.userId), changed);
-  news.online(tx, roomId, member.userId, sids.length);
+  people.online(tx, roomId, member.userId, sids.length);
   return changed;
 }
 
 /** Ends a membership. */
-export function remove(tx: Transaction, news: MemberNews, roomId: string, member: MemberRecord, reason: string): void {
+export function remove(
+  tx: Transaction,
+  people: PeopleWatcher,
+  roomId: string,
+  member: MemberRecord,
+  reason: string,
+): void {
   erase(tx, roomId, member);
-  news.shrunk(tx, roomId, member.userId, reason);
+  people.shrunk(tx, roomId, member.userId, reason);
 }
 
 /** Without a word: the room itself is going. */

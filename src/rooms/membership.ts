@@ -11,7 +11,7 @@ import type { PluginHost, Session, Timer, Transaction, User } from '../server/ap
 import { groupsOf, require } from './access.js';
 import { host, hostIfNone, moveHost } from './host.js';
 import type { Locks } from './lock.js';
-import type { MemberWatch } from './member-watch.js';
+import type { People } from './people.js';
 import {
   enter,
   erase,
@@ -26,7 +26,7 @@ import {
 import type { Presenters } from './presenter.js';
 import { createRoom, findRoom, getRoom, overviewTopic, roomTopic, type Metadata } from './records.js';
 import { noRoom } from './refusals.js';
-import type { Rules, Verdicts } from './rules.js';
+import type { Policies, ConsultedActions } from './policies.js';
 
 export interface MembershipOptions {
   /**
@@ -62,12 +62,12 @@ const ROOM_OF = 'members-room';
 const CROWD_PAGE = 50;
 
 export class Membership {
-  readonly #host: PluginHost;
+  readonly #server: PluginHost;
   readonly #locks: Locks;
   readonly #presenters: Presenters;
-  readonly #rules: Rules;
+  readonly #policies: Policies;
   readonly #options: MembershipOptions;
-  readonly #news: MemberWatch;
+  readonly #people: People;
   /** By room and user who has no session: what will end. */
   readonly #awaited = new Map<string, Timer[]>();
 
@@ -76,16 +76,16 @@ export class Membership {
     parts: {
       readonly locks: Locks;
       readonly presenters: Presenters;
-      readonly rules: Rules;
-      readonly news: MemberWatch;
+      readonly policies: Policies;
+      readonly people: People;
     },
     options: MembershipOptions,
   ) {
-    this.#host = pluginHost;
+    this.#server = pluginHost;
     this.#locks = parts.locks;
     this.#presenters = parts.presenters;
-    this.#rules = parts.rules;
-    this.#news = parts.news;
+    this.#policies = parts.policies;
+    this.#people = parts.people;
     this.#options = options;
   }
 
@@ -108,12 +108,12 @@ export class Membership {
     tx: Transaction,
     session: Session,
     { roomId, create }: { readonly roomId: string; readonly create?: boolean | RoomFields | undefined },
-    verdicts: Verdicts,
+    consulted: ConsultedActions,
   ): JoinReply {
     const { membership, leaveOverview } = this.#options;
-    const { access } = this.#rules;
+    const { access } = this.#policies;
     const { user } = session;
-    const { roomsPerUser, roomMembers } = this.#host.limits;
+    const { roomsPerUser, roomMembers } = this.#server.limits;
     const found = findRoom(tx, roomId);
     const isMember = findMember(tx, roomId, user.id) !== undefined;
     const isHost = isMember && host(tx, roomId)?.userId === user.id;
@@ -122,12 +122,12 @@ export class Membership {
     let created = false;
     // One that the user may not see is none to join.
     if (found !== undefined && (!isWanted || access({ ...question, action: 'see' }))) {
-      require(access, { ...question, action: 'join', consulted: verdicts.join });
+      require(access, { ...question, action: 'join', consulted: consulted.join });
       if (!isMember && found.memberCount >= roomMembers) {
         throw new RoomwireError('limit_reached', `the room has ${roomMembers} members, which is the most`);
       }
     } else if (isWanted) {
-      this.#rules.askMaker(user, roomId, verdicts);
+      this.#policies.askMaker(user, roomId, consulted);
       this.#make(tx, { roomId, user, fields: create === true ? {} : create });
       created = true;
     } else throw noRoom(roomId);
@@ -144,10 +144,10 @@ export class Membership {
     const isNew = findMember(tx, roomId, user.id) === undefined;
     // Back in time.
     if (!isNew) tx.afterCommit(() => this.#forgetAwaited(roomId, user.id));
-    const member = enter(tx, this.#news, { roomId, session, most: roomsPerUser });
+    const member = enter(tx, this.#people, { roomId, session, most: roomsPerUser });
     const hosts = hostIfNone(tx, roomId, member);
     tx.subscribe(session, topic);
-    if (isNew || hosts) this.#news.changed(tx, roomId);
+    if (isNew || hosts) this.#people.changed(tx, roomId);
     return { status: 'joined', room: topic, created, ...this.snapshot(tx, roomId) };
   }
 
@@ -156,9 +156,9 @@ export class Membership {
     tx: Transaction,
     { roomId, user, fields }: { readonly roomId: string; readonly user: User; readonly fields: RoomFields },
   ): void {
-    const maker = { userId: user.id, most: this.#host.limits.roomsMade };
+    const maker = { userId: user.id, most: this.#server.limits.roomsMade };
     try {
-      const allowed = this.#rules.fieldsFor({ kind: 'user', user }, roomId, fields);
+      const allowed = this.#policies.fieldsFor({ kind: 'user', user }, roomId, fields);
       createRoom(tx, roomId, allowed, this.#options.defaults, maker);
     } catch (error) {
       throw error instanceof RoomwireError && error.name === 'room_exists' ? noRoom(roomId) : error;
@@ -176,7 +176,7 @@ export class Membership {
   /** Everything about a room at this point of the batch. */
   snapshot(tx: Transaction, roomId: string) {
     const { metadata, memberCount, crowded } = getRoom(tx, roomId);
-    const { memberInline } = this.#host.limits;
+    const { memberInline } = this.#server.limits;
     const members = page(tx, roomId, 0, crowded ? Math.min(CROWD_PAGE, memberInline) : memberInline).map(shownMember);
     const topic = roomTopic(roomId);
     return {
@@ -222,7 +222,7 @@ export class Membership {
     if (member === undefined) return;
     if (member.sids.some((sid) => sid !== session.sid) || memberTtl > 0) {
       const others = member.sids.filter((sid) => sid !== session.sid);
-      const { sids } = setSids(tx, this.#news, roomId, member, others);
+      const { sids } = setSids(tx, this.#people, roomId, member, others);
       if (sids.length === 0) tx.afterCommit(() => this.expectBack(roomId, userId));
       return;
     }
@@ -239,10 +239,10 @@ export class Membership {
   #remove(tx: Transaction, roomId: string, member: MemberRecord, reason: string): void {
     const { userId } = member;
     tx.afterCommit(() => this.#forgetAwaited(roomId, userId));
-    remove(tx, this.#news, roomId, member, reason);
+    remove(tx, this.#people, roomId, member, reason);
     this.#forgetRoomOf(tx, roomId, userId);
     moveHost(tx, roomId, userId);
-    this.#news.changed(tx, roomId);
+    this.#people.changed(tx, roomId);
   }
 
   /** Ends the membership of someone who has no session left, when the time is over; the host may move before. */
@@ -254,21 +254,21 @@ export class Membership {
     this.#awaited.set(key, timers);
     const later = (ms: number, work: (tx: Transaction) => void, done = (): void => undefined): void => {
       const run = (): void => {
-        this.#host
+        this.#server
           .transact((tx) => {
             if (findMember(tx, roomId, userId)?.sids.length === 0) work(tx);
           })
           .then(done)
           .catch((error: unknown) => {
-            this.#host.log.warn({ err: error, room: roomId }, 'a membership could not be ended; trying again');
+            this.#server.log.warn({ err: error, room: roomId }, 'a membership could not be ended; trying again');
             later(1_000, work, done);
           });
       };
-      timers.push(this.#host.afterAwake(ms, run));
+      timers.push(this.#server.afterAwake(ms, run));
     };
     if (hostGrace < memberTtl) {
       later(hostGrace, (tx) => {
-        if (moveHost(tx, roomId, userId, true)) this.#news.changed(tx, roomId);
+        if (moveHost(tx, roomId, userId, true)) this.#people.changed(tx, roomId);
       });
     }
     const end = (tx: Transaction): void => {
@@ -293,7 +293,7 @@ export class Membership {
     const member = findMember(tx, roomId, userId);
     if (member === undefined) return false;
     for (const sid of member.sids) {
-      const session = this.#host.session(sid);
+      const session = this.#server.session(sid);
       if (session !== undefined) tx.unsubscribe(session, roomTopic(roomId), why);
       this.#locks.releaseAllOf(tx, roomId, sid);
       this.#presenters.drop(tx, roomId, sid);
@@ -308,7 +308,7 @@ export class Membership {
       erase(tx, roomId, member);
       if (member.sids.length === 0) tx.afterCommit(() => this.#forgetAwaited(roomId, member.userId));
       this.#forgetRoomOf(tx, roomId, member.userId);
-      this.#news.ended(tx, roomId, member.userId, 'deleted');
+      this.#people.ended(tx, roomId, member.userId, 'deleted');
     }
   }
 

@@ -4,10 +4,10 @@
  */
 import { RoomwireError } from '../protocol/errors.js';
 import type { Session, Transaction } from '../server/api.js';
-import { end, grant, holderOf, type Owner, type Thing } from './holder.js';
+import { end, grant, holderOf, type Owner, type Holding } from './holder.js';
 import { roomTopic, updateRoom } from './records.js';
 
-const presenterOf = (roomId: string): Thing => ({ roomId, kind: 'presenter' });
+const presenterOf = (roomId: string): Holding => ({ roomId, kind: 'presenter' });
 
 export class Presenters {
   /** Session by room as of the last commit, so that a policy asked for each event needs no transaction. */

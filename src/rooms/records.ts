@@ -93,7 +93,7 @@ export function createRoom(
   if (maker !== undefined) requireQuota(tx, 'made', maker.userId, maker.most);
   if (findRoom(tx, roomId) !== undefined) throw idTaken();
   if (maker !== undefined) takeQuota(tx, 'made', maker.userId, maker.most);
-  const metadata = { ...newMetadata(roomId, fields, defaults), version: tx.version() };
+  const metadata = { ...newMetadata(roomId, fields, defaults), version: tx.nextVersion() };
   announceWhole(tx, metadata, [roomTopic(roomId), listedIn(metadata)]);
   const record = {
     metadata,
@@ -143,7 +143,7 @@ export function updateRoom(tx: Transaction, roomId: string, changes: MetadataCha
   const before = record.metadata;
   const changed = realChanges(before, changes);
   if (Object.keys(changed).length === 0) return before;
-  const metadata: Metadata = { ...before, ...changed, version: tx.version() };
+  const metadata: Metadata = { ...before, ...changed, version: tx.nextVersion() };
   const update = { roomId, version: metadata.version, ...changed };
   tx.publish(roomTopic(roomId), 'room:update', update);
   tx.set(ROOMS, roomId, { ...record, metadata, leftAt: tx.position(roomTopic(roomId)) });
@@ -169,7 +169,7 @@ export function setMemberCount(tx: Transaction, roomId: string, memberCount: num
 export function removeRoom(tx: Transaction, { metadata, madeBy }: RoomRecord): void {
   if (madeBy !== null) returnQuota(tx, 'made', madeBy);
   const roomId = metadata.id;
-  const deleted = { roomId, version: tx.version() };
+  const deleted = { roomId, version: tx.nextVersion() };
   const overview = listedIn(metadata);
   if (overview !== null) tx.publish(overview, 'room:delete', deleted);
   tx.publish(roomTopic(roomId), 'room:delete', deleted);
@@ -204,4 +204,8 @@ function announceWhole(tx: Transaction, metadata: Metadata, topics: readonly (st
 
 function defined(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
+
+export function roomsIn(topics: readonly string[]): string[] {
+  return topics.filter((topic) => topic.startsWith('room:')).map((topic) => topic.slice('room:'.length));
 }

@@ -28,14 +28,14 @@ interface Step {
 }
 
 export class RoomList {
-  readonly #host: PluginHost;
+  readonly #server: PluginHost;
   readonly #reads: Reads;
   /** Resolved in turn, one step at a time. */
   readonly #waiting: (() => void)[] = [];
   #stepping = false;
 
   constructor(host: PluginHost, reads: Reads) {
-    this.#host = host;
+    this.#server = host;
     this.#reads = reads;
   }
 
@@ -79,7 +79,7 @@ export class RoomList {
     }
     this.#stepping = true;
     try {
-      return await this.#host.transact(work);
+      return await this.#server.transact(work);
     } finally {
       const turn = this.#waiting.shift();
       if (turn === undefined) this.#stepping = false;

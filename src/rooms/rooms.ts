@@ -7,7 +7,7 @@ import { RoomwireError } from '../protocol/errors.js';
 import type { Lease, RoomFields } from '../protocol/rooms-contract.js';
 import { oneOf, wholeNumber } from '../protocol/setting.js';
 import type { Plugin, PluginHost, Session, Transaction } from '../server/api.js';
-import { actionsFor, type RoomAction, type Verdict } from './access.js';
+import { actionsFor, type RoomAction, type Consulted } from './access.js';
 import type {
   ListQuery,
   OpenRoom,
@@ -18,37 +18,36 @@ import type {
   WritableRoom,
   WriteConditions,
 } from './api.js';
-import { docsOf, DocsOfGoneRooms } from './docs.js';
+import { DocsOfGoneRooms } from './docs.js';
 import { ownerOf, requireSomebody, type Asker } from './holder.js';
 import { host } from './host.js';
 import { registerCalls } from './calls.js';
 import { Crowd } from './crowd.js';
 import { Locks } from './lock.js';
-import { MemberWatch, type MembershipHook, type PeopleHook } from './member-watch.js';
+import { People, type MembershipHook, type PeopleHook } from './people.js';
 import { Membership } from './membership.js';
-import { everyone, findMember, page, shownMember } from './members.js';
+import { findMember, page, shownMember } from './members.js';
+import { opened, writable } from './open-room.js';
 import { Presenters } from './presenter.js';
 import { Reads } from './reads.js';
+import { restoreRooms } from './restore.js';
 import { RoomList } from './room-list.js';
 import {
   createRoom,
   defaultRoom,
   findRoom,
   getRoom,
-  list,
-  listedIn,
-  listRooms,
   numberOf,
   realChanges,
   removeRoom,
+  roomsIn,
   roomTopic,
   setDefaultRoom,
   updateRoom,
   type Metadata,
   type MetadataChanges,
 } from './records.js';
-
-import { Rules, type RoomRules } from './rules.js';
+import { Policies, type RoomPolicy } from './policies.js';
 
 export type { Access, AccessQuestion, RoomAction } from './access.js';
 export type {
@@ -63,9 +62,9 @@ export type {
   WriteConditions,
 } from './api.js';
 export type { RoomDocs } from './docs.js';
-export type { MembershipChange, MembershipHook, PeopleHook } from './member-watch.js';
+export type { MembershipChange, MembershipHook, PeopleHook } from './people.js';
 export type { Asker } from './holder.js';
-export type { Consultation, RoomRules } from './rules.js';
+export type { PolicyQuestion, RoomPolicy } from './policies.js';
 export type { HeldLock, LockRequest, WatchedLock } from './lock.js';
 export type { Metadata, MetadataChanges } from './records.js';
 
@@ -88,12 +87,12 @@ interface Write {
 
 class Rooms implements RoomsApi {
   readonly options: RoomsOptions;
-  readonly #host: PluginHost;
+  readonly #server: PluginHost;
   readonly #locks: Locks;
   readonly #membership: Membership;
-  readonly #rules: Rules;
+  readonly #policies: Policies;
   readonly #crowd: Crowd;
-  readonly #news: MemberWatch;
+  readonly #people: People;
   readonly #presenters = new Presenters();
   readonly #gone: DocsOfGoneRooms;
   readonly #reads: Reads;
@@ -105,17 +104,17 @@ class Rooms implements RoomsApi {
       throw new TypeError('rooms(): the contract lacks its calls; write defineContract({ use: [roomsContract()], … })');
     }
     this.options = options;
-    this.#host = server;
-    this.#rules = new Rules(server, options);
+    this.#server = server;
+    this.#policies = new Policies(server, options);
     this.#crowd = new Crowd(server);
-    this.#news = new MemberWatch(this.#crowd);
+    this.#people = new People(this.#crowd);
     this.#locks = new Locks(server);
     this.#gone = new DocsOfGoneRooms(server);
     this.#reads = new Reads(server);
     this.#list = new RoomList(server, this.#reads);
     this.#membership = new Membership(
       server,
-      { locks: this.#locks, presenters: this.#presenters, rules: this.#rules, news: this.#news },
+      { locks: this.#locks, presenters: this.#presenters, policies: this.#policies, people: this.#people },
       {
         membership: options.membership ?? 'many',
         leaveOverview: options.leaveOverview ?? true,
@@ -127,14 +126,23 @@ class Rooms implements RoomsApi {
     this.locks = this.#lockApi();
     registerCalls(server, {
       membership: this.#membership,
-      news: this.#news,
+      people: this.#people,
       locks: this.#locks,
       presenters: this.#presenters,
       reads: this.#reads,
       memberPage: (tx, roomId, after) => this.#memberPage(tx, roomId, after),
-      rules: this.#rules,
+      policies: this.#policies,
     });
-    server.onRestore(() => this.#restore());
+    server.onRestore(async () => {
+      await this.#locks.restore();
+      this.#gone.sweep();
+      await restoreRooms(server, {
+        crowd: this.#crowd,
+        presenters: this.#presenters,
+        policies: this.#policies,
+        membership: this.#membership,
+      });
+    });
     server.onSessionEnd((tx, session) => {
       this.#membership.sessionEnded(tx, session);
     });
@@ -146,48 +154,14 @@ class Rooms implements RoomsApi {
     });
   }
 
-  async #restore(): Promise<void> {
-    await this.#locks.restore();
-    this.#gone.sweep();
-    let after = '';
-    for (;;) {
-      const from = after;
-      const rooms = await this.#host.transact((tx) => {
-        const page = listRooms(tx, from, PAGE);
-        // Those of a version that had no index.
-        for (const [roomId, { metadata }] of page) list(tx, roomId, null, listedIn(metadata));
-        return page;
-      });
-      for (const [roomId, record] of rooms) {
-        const { metadata } = record;
-        this.#crowd.restore(roomId, record);
-        this.#presenters.note(roomId, metadata.presenterSid);
-        // The rules may be newer than the room.
-        if (!metadata.hidden && !this.#rules.listed(roomId)) {
-          await this.#host.transact((tx) => updateRoom(tx, roomId, { hidden: true }));
-        }
-        await this.#expectMembers(roomId);
-      }
-      const last = rooms[rooms.length - 1];
-      if (last === undefined) return;
-      after = last[0];
-    }
-  }
-
-  /** Members without a session wait for `memberTtl` anew. */
-  async #expectMembers(roomId: string): Promise<void> {
-    const gone = await this.#host.transact((tx) => [...everyone(tx, roomId)].filter(({ sids }) => sids.length === 0));
-    for (const { userId } of gone) this.#membership.expectBack(roomId, userId);
-  }
-
   // ---- questions ------------------------------------------------------------------------------------
 
   onMembership(hook: MembershipHook): void {
-    this.#news.add(hook);
+    this.#people.add(hook);
   }
 
   onPeople(hook: PeopleHook): void {
-    this.#news.addPeople(hook);
+    this.#people.addPeople(hook);
   }
 
   within(tx: Transaction): RoomsWithin {
@@ -206,8 +180,8 @@ class Rooms implements RoomsApi {
     };
   }
 
-  govern(rules: RoomRules): void {
-    this.#rules.give(rules);
+  setPolicy(policy: RoomPolicy): void {
+    this.#policies.set(policy);
   }
 
   /** A transaction of somebody's, after what has to be asked before it. `ask` throws forbidden or room_not_found. */
@@ -219,11 +193,11 @@ class Rooms implements RoomsApi {
   ): Promise<T> {
     const all = typeof actions === 'string' ? [actions] : actions;
     requireSomebody(asker);
-    const consulted = new Map<RoomAction, Verdict>();
-    for (const action of all) consulted.set(action, await this.#rules.consult(action, asker, roomId));
-    return this.#host.transact((tx) =>
+    const consulted = new Map<RoomAction, Consulted>();
+    for (const action of all) consulted.set(action, await this.#policies.consult(action, asker, roomId));
+    return this.#server.transact((tx) =>
       work(tx, (only = all) => {
-        for (const action of only) this.#rules.ask(tx, action, asker, roomId, consulted.get(action));
+        for (const action of only) this.#policies.ask(tx, action, asker, roomId, consulted.get(action));
       }),
     );
   }
@@ -231,9 +205,9 @@ class Rooms implements RoomsApi {
   /** Reads need no question outside: who may see is known at once. */
   async #read<T>(roomId: string, asker: Asker, work: (tx: Transaction) => T): Promise<T> {
     requireSomebody(asker);
-    return this.#host.transact((tx) => {
+    return this.#server.transact((tx) => {
       getRoom(tx, roomId);
-      this.#rules.ask(tx, 'see', asker, roomId);
+      this.#policies.ask(tx, 'see', asker, roomId);
       return work(tx);
     });
   }
@@ -242,9 +216,9 @@ class Rooms implements RoomsApi {
 
   async get(roomId: string, asker?: Asker): Promise<Metadata | undefined> {
     requireSomebody(asker);
-    return this.#host.transact((tx) => {
+    return this.#server.transact((tx) => {
       const metadata = findRoom(tx, roomId)?.metadata;
-      return metadata !== undefined && this.#rules.sees(tx, asker, metadata) ? metadata : undefined;
+      return metadata !== undefined && this.#policies.sees(tx, asker, metadata) ? metadata : undefined;
     });
   }
 
@@ -253,7 +227,7 @@ class Rooms implements RoomsApi {
   }
 
   async snapshot(roomId: string, asker?: Asker) {
-    this.#reads.count(asker, Math.min(this.#host.limits.memberInline, PAGE));
+    this.#reads.count(asker, Math.min(this.#server.limits.memberInline, PAGE));
     return this.#read(roomId, asker, (tx) => {
       const snapshot = this.#membership.snapshot(tx, roomId);
       const isEmpty = snapshot.memberCount === 0 && snapshot.holders.locks.length === 0;
@@ -265,8 +239,8 @@ class Rooms implements RoomsApi {
   create(roomId: string, fields: RoomFields = {}, asker?: Asker): Promise<Metadata> {
     return this.#asked('create', asker, roomId, (tx, ask) => {
       ask();
-      const maker = asker?.kind === 'user' ? { userId: asker.user.id, most: this.#host.limits.roomsMade } : undefined;
-      const allowed = this.#rules.fieldsFor(asker, roomId, fields);
+      const maker = asker?.kind === 'user' ? { userId: asker.user.id, most: this.#server.limits.roomsMade } : undefined;
+      const allowed = this.#policies.fieldsFor(asker, roomId, fields);
       return createRoom(tx, roomId, allowed, this.options.defaults ?? {}, maker).metadata;
     });
   }
@@ -277,9 +251,9 @@ class Rooms implements RoomsApi {
       const changed = realChanges(metadata, changes);
       const askFor = (): void => ask(Object.keys(changed).length === 0 ? undefined : actionsFor(changed));
       this.#mayWrite(tx, { roomId, ask: askFor, conditions, asker });
-      if (asker !== undefined) this.#rules.settable(changes);
-      this.#rules.place(asker, changed);
-      if (changes.hidden === false && !this.#rules.listed(roomId)) {
+      if (asker !== undefined) this.#policies.settable(changes);
+      this.#policies.place(asker, changed);
+      if (changes.hidden === false && !this.#policies.listed(roomId)) {
         throw new RoomwireError('forbidden', 'the policy keeps this room out of the lists');
       }
       // A permanent lock refuses every write but the one that lifts it.
@@ -316,7 +290,7 @@ class Rooms implements RoomsApi {
       this.#crowd.forget(tx, roomId);
       removeRoom(tx, record);
       this.#gone.forget(tx, numberOf(record));
-      this.#news.changed(tx, roomId);
+      this.#people.changed(tx, roomId);
       tx.afterCommit(() => this.#presenters.note(roomId, null));
     });
   }
@@ -329,21 +303,21 @@ class Rooms implements RoomsApi {
         details: { version: metadata.version },
       });
     }
-    this.#locks.guard(tx, roomId, lock ?? {}, asker);
+    this.#locks.requireHolder(tx, roomId, lock ?? {}, asker);
   }
 
   async defaultRoom(asker?: Asker): Promise<string | null> {
     requireSomebody(asker);
-    return this.#host.transact((tx) => {
+    return this.#server.transact((tx) => {
       const roomId = defaultRoom(tx);
-      return roomId !== null && this.#rules.sees(tx, asker, getRoom(tx, roomId).metadata) ? roomId : null;
+      return roomId !== null && this.#policies.sees(tx, asker, getRoom(tx, roomId).metadata) ? roomId : null;
     });
   }
 
   async setDefault(roomId: string | null, asker?: Asker): Promise<void> {
     requireSomebody(asker);
-    return this.#host.transact((tx) => {
-      this.#rules.ask(tx, 'set-default', asker, roomId ?? undefined);
+    return this.#server.transact((tx) => {
+      this.#policies.ask(tx, 'set-default', asker, roomId ?? undefined);
       setDefaultRoom(tx, roomId);
     });
   }
@@ -370,11 +344,11 @@ class Rooms implements RoomsApi {
   }
 
   isMember(roomId: string, userId: string): Promise<boolean> {
-    return this.#host.transact((tx) => findMember(tx, roomId, userId) !== undefined);
+    return this.#server.transact((tx) => findMember(tx, roomId, userId) !== undefined);
   }
 
   isHost(roomId: string, userId: string): Promise<boolean> {
-    return this.#host.transact((tx) => host(tx, roomId)?.userId === userId);
+    return this.#server.transact((tx) => host(tx, roomId)?.userId === userId);
   }
 
   kick(roomId: string, userId: string, asker?: Asker): Promise<boolean> {
@@ -407,7 +381,7 @@ class Rooms implements RoomsApi {
       });
     return {
       list: (roomId, asker) => this.#read(roomId, asker, (tx) => this.#locks.list(tx, roomId)),
-      watch: (limit) => this.#host.transact((tx) => ({ now: tx.now, locks: this.#locks.watch(tx, limit) })),
+      watch: (limit) => this.#server.transact((tx) => ({ now: tx.now, locks: this.#locks.watch(tx, limit) })),
       acquire: (request, asker) =>
         run(request.roomId, asker, (tx) => this.#locks.acquire(tx, ownerOf(asker), request) as Lease),
       refresh: (request, asker) => run(request.roomId, asker, (tx) => this.#locks.refresh(tx, request, asker)),
@@ -421,22 +395,4 @@ class Rooms implements RoomsApi {
         ),
     };
   }
-}
-
-function opened(tx: Transaction, roomId: string): OpenRoom {
-  const record = getRoom(tx, roomId);
-  return { tx, metadata: record.metadata, docs: docsOf(tx, numberOf(record)) };
-}
-
-function writable(room: OpenRoom): WritableRoom {
-  const { tx, metadata } = room;
-  return {
-    ...room,
-    change: (changes) => updateRoom(tx, metadata.id, changes),
-    publish: (event, data) => tx.publish(roomTopic(metadata.id), event, data),
-  };
-}
-
-function roomsIn(topics: readonly string[]): string[] {
-  return topics.filter((topic) => topic.startsWith('room:')).map((topic) => topic.slice('room:'.length));
 }

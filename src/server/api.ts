@@ -70,7 +70,7 @@ export interface Transaction {
     options: { readonly prefix?: string; readonly after?: string; readonly limit: number },
   ): [key: string, value: T][];
   /** The next value of the store's one counter: grows for ever, also across restarts. For versions and fencing tokens. */
-  version(): number;
+  nextVersion(): number;
   /** Appends an event; `from` names the session it speaks for, else the server. */
   publish(topic: string, event: string, data: unknown, options?: { readonly from?: Session }): void;
   /** Sets a volatile value of the server's once this transaction is committed: the newest per slot wins, nobody recovers it. `undefined` takes it away, untold. */
@@ -129,7 +129,13 @@ export type Handler<I, U extends User, S extends Shape, P> = (context: CallConte
 /** Runs inside a transaction; what it returns is the reply, sent in the same block as its effects. */
 export type AtomicHandler<I, U extends User> = (
   tx: Transaction,
-  context: { readonly input: I; readonly session: Session<U>; readonly later: () => Later },
+  context: {
+    readonly input: I;
+    readonly session: Session<U>;
+    readonly later: () => Later;
+    /** What the call's policy found out: CallAllowed. */
+    readonly consulted: unknown;
+  },
 ) => unknown;
 export interface AtomicOptions {
   /**
@@ -191,7 +197,7 @@ export interface Arrival {
  */
 export type ArrivalHook = (arrival: Arrival) => User | void | Promise<User | void>;
 
-export interface TopicRules {
+export interface TopicPolicy {
   /** May this session subscribe (or resume)? By default the contract decides. */
   readonly subscribe?: (context: {
     session: Session;
@@ -222,13 +228,18 @@ export interface TopicRules {
   >;
 }
 
-/** May this session make this call? Asked before the handler, each time; only `true` is yes. */
-export type CallRule = (context: {
+/** Yes, with what was found out on the way: the handler's `consulted`. */
+export interface CallAllowed {
+  readonly consulted: unknown;
+}
+
+/** May this session make this call? Asked before the handler, each time; only `true` and CallAllowed are yes. */
+export type CallPolicy = (context: {
   session: Session;
   call: string;
   /** As the contract checked it. */
   input: unknown;
-}) => boolean | Promise<boolean>;
+}) => boolean | CallAllowed | Promise<boolean | CallAllowed>;
 
 /** The part of the server a plugin works with. */
 export interface PluginHost {
@@ -263,10 +274,10 @@ export interface PluginHost {
    * the commit. Rejects with unknown_topic, join_required, forbidden, limit_reached, disconnected.
    */
   subscribe(session: Session, topics: readonly string[]): Promise<void>;
-  /** A rule for a call or `prefix*`, beside the program's own. */
-  guard(call: string, rule: CallRule): void;
-  /** Rules for the topics of a pattern, beside the program's own. */
-  rule(pattern: string, rules: TopicRules): void;
+  /** A policy for a call or `prefix*`, beside the program's own. */
+  callPolicy(pattern: string, policy: CallPolicy): void;
+  /** A policy for the topics of a pattern, beside the program's own. */
+  topicPolicy(pattern: string, policy: TopicPolicy): void;
   /** Asked before anyone gets the rights of a token: at HELLO, AUTH, and each HTTP request of a user. */
   onArrival(hook: ArrivalHook): void;
   /** Calls a client; rejects with `disconnected` at once when it is not there. */

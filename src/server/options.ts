@@ -6,7 +6,7 @@ import type {
   AtomicHandler,
   AtomicOptions,
   AuditLine,
-  CallRule,
+  CallPolicy,
   EngineInfo,
   Handler,
   Log,
@@ -15,7 +15,7 @@ import type {
   PluginHost,
   Publish,
   Session,
-  TopicRules,
+  TopicPolicy,
   User,
 } from './api.js';
 import type { AuthOptions } from './gate/auth.js';
@@ -33,9 +33,9 @@ export interface ServerOptions<C extends Contract, U extends User, P extends rea
   readonly auth?: AuthOptions<U>;
   readonly limits?: Partial<Limits>;
   /** Rules by topic pattern, on top of the contract. */
-  readonly policy?: Readonly<Record<string, TopicRules>>;
+  readonly policy?: Readonly<Record<string, TopicPolicy>>;
   /** Rules by call or `prefix*`. */
-  readonly callPolicy?: Readonly<Record<string, CallRule>>;
+  readonly callPolicy?: Readonly<Record<string, CallPolicy>>;
   /** Narrower rates for namespaces of calls and topics. */
   readonly rates?: RateOptions;
   /** Limits for those who have not said who they are yet, trusted proxies, web origins. */

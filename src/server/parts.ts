@@ -85,7 +85,7 @@ export function build(options: AnyOptions, deposed: (error: StoreError) => void)
     damaged: (topic, from) =>
       log.error({ topic, from, file: store.file }, 'stored events cannot be read and are told as a gap'),
   });
-  const calls = new CallTable({ contract, hub, limits, log, counters, after, rules: options.callPolicy ?? {} });
+  const calls = new CallTable({ contract, hub, limits, log, counters, after, policies: options.callPolicy ?? {} });
   const sessions = new Sessions({
     hub,
     registry,

@@ -13,7 +13,7 @@ import type {
   ArrivalHook,
   AtomicOptions,
   AuditEntry,
-  CallRule,
+  CallPolicy,
   Delivery,
   EngineInfo,
   HistoryQuery,
@@ -30,7 +30,7 @@ import type {
   TopicList,
   TopicQuery,
   TopicReport,
-  TopicRules,
+  TopicPolicy,
   Transaction,
   WhyReport,
 } from './api.js';
@@ -191,12 +191,12 @@ export class Host implements PluginHost {
     this.#parts.calls.addAtomic(name, handler, options);
   }
 
-  guard(call: string, rule: CallRule): void {
-    this.#parts.calls.guard(call, rule);
+  callPolicy(pattern: string, policy: CallPolicy): void {
+    this.#parts.calls.addPolicy(pattern, policy);
   }
 
-  rule(pattern: string, rules: TopicRules): void {
-    this.#parts.policy.add(pattern, rules);
+  topicPolicy(pattern: string, policy: TopicPolicy): void {
+    this.#parts.policy.add(pattern, policy);
   }
 
   onArrival(hook: ArrivalHook): void {

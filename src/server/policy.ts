@@ -1,5 +1,5 @@
 /**
- * What the contract and the program's rules say of topics and events: may this session subscribe,
+ * What the contract and the program's policies say of topics and events: may this session subscribe,
  * may it publish, is this data right. SUBSCRIBE, join and resume ask the same questions here.
  * By default the server alone publishes.
  */
@@ -8,7 +8,7 @@ import type { Contract, ContractTopic, Schema } from '../protocol/contract.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { eventEntry, topicPattern, type TopicPattern } from '../protocol/pattern.js';
 import type { MaybePromise } from '../store/store.js';
-import type { Session, TopicRules } from './api.js';
+import type { Session, TopicPolicy } from './api.js';
 import { OWN_PREFIX } from './wire/names.js';
 
 export interface EventPolicy {
@@ -19,10 +19,10 @@ export interface EventPolicy {
   readonly publish: 'server' | 'subscribers';
 }
 
-export interface TopicPolicy {
+export interface KnownTopic {
   readonly definition: ContractTopic;
   readonly params: Readonly<Record<string, string>>;
-  readonly rules: readonly TopicRules[];
+  readonly policies: readonly TopicPolicy[];
 }
 
 /** Names come from outside: what is remembered of them is bounded (rule 4). */
@@ -31,24 +31,24 @@ const REMEMBERED_EVENTS = 500;
 
 export class Policy {
   readonly #contract: Contract;
-  readonly #rules: (readonly [TopicPattern, TopicRules])[];
-  readonly #topics = new Map<string, TopicPolicy | null>();
+  readonly #policies: (readonly [TopicPattern, TopicPolicy])[];
+  readonly #topics = new Map<string, KnownTopic | null>();
   /** By definition: the topics of one pattern share their events. */
   readonly #events = new Map<ContractTopic, Map<string, EventPolicy | null>>();
 
-  constructor(contract: Contract, rules: Readonly<Record<string, TopicRules>>) {
+  constructor(contract: Contract, policies: Readonly<Record<string, TopicPolicy>>) {
     this.#contract = contract;
-    this.#rules = Object.entries(rules).map(([pattern, rule]) => [topicPattern(pattern), rule]);
+    this.#policies = Object.entries(policies).map(([pattern, policy]) => [topicPattern(pattern), policy]);
   }
 
-  /** More rules for the topics of a pattern: all of a topic's must agree. */
-  add(pattern: string, rules: TopicRules): void {
-    this.#rules.push([topicPattern(pattern), rules]);
+  /** Another policy for the topics of a pattern: all of a topic's must agree. */
+  add(pattern: string, policy: TopicPolicy): void {
+    this.#policies.push([topicPattern(pattern), policy]);
     this.#topics.clear();
   }
 
   /** Throws unknown_topic, and EncodeError for a name that no frame can carry. */
-  topic(name: string): TopicPolicy {
+  topic(name: string): KnownTopic {
     let found = this.#topics.get(name);
     if (found === undefined) {
       // Here and not in the batch: a lone surrogate is the caller's mistake, not the store's.
@@ -61,20 +61,22 @@ export class Policy {
     return found;
   }
 
-  #find(name: string): TopicPolicy | undefined {
+  #find(name: string): KnownTopic | undefined {
     // The server's own, which no client is in, whatever the contract.
     if (name.startsWith(OWN_PREFIX)) return undefined;
     for (const definition of this.#contract.topics) {
       const params = definition.match(name);
       if (params === undefined) continue;
-      const rules = this.#rules.filter(([pattern]) => pattern.match(name) !== undefined).map(([, rule]) => rule);
-      return { definition, params, rules };
+      const policies = this.#policies
+        .filter(([pattern]) => pattern.match(name) !== undefined)
+        .map(([, policy]) => policy);
+      return { definition, params, policies };
     }
     return undefined;
   }
 
   /** Throws unknown_event. */
-  event({ definition }: TopicPolicy, name: string): EventPolicy {
+  event({ definition }: KnownTopic, name: string): EventPolicy {
     let events = this.#events.get(definition);
     if (events === undefined) {
       events = new Map<string, EventPolicy | null>();
@@ -97,43 +99,43 @@ export class Policy {
     return found;
   }
 
-  /** Throws unknown_topic or join_required; answers whether the rules allow it. */
+  /** Throws unknown_topic or join_required; answers whether the policies allow it. */
   maySubscribe(session: Session, name: string): MaybePromise<boolean> {
     const topic = this.topic(name);
     if (topic.definition.subscribe === 'by-call') throw new RoomwireError('join_required');
     if (topic.definition.subscribe === 'own' && Object.values(topic.params)[0] !== session.user.id) return false;
-    const rules: (() => MaybePromise<boolean>)[] = [];
-    for (const { subscribe } of topic.rules) {
-      if (subscribe !== undefined) rules.push(() => subscribe({ session, topic: name, params: topic.params }));
+    const policies: (() => MaybePromise<boolean>)[] = [];
+    for (const { subscribe } of topic.policies) {
+      if (subscribe !== undefined) policies.push(() => subscribe({ session, topic: name, params: topic.params }));
     }
-    return allYes(rules);
+    return allYes(policies);
   }
 
-  /** A topic kept to calls, at a resume: do the rules let the session stay? Whether it is in it is its plugin's to say. */
+  /** A topic kept to calls, at a resume: do the policies let the session stay? Whether it is in it is its plugin's to say. */
   mayStay(session: Session, name: string): MaybePromise<boolean> {
     const topic = this.topic(name);
-    const rules: (() => MaybePromise<boolean>)[] = [];
-    for (const { resume } of topic.rules) {
-      if (resume !== undefined) rules.push(() => resume({ session, topic: name, params: topic.params }));
+    const policies: (() => MaybePromise<boolean>)[] = [];
+    for (const { resume } of topic.policies) {
+      if (resume !== undefined) policies.push(() => resume({ session, topic: name, params: topic.params }));
     }
-    return allYes(rules);
+    return allYes(policies);
   }
 
-  /** A rule for the event decides alone; without one the contract's `publish` does. */
-  mayPublish(session: Session, name: string, topic: TopicPolicy, event: string): MaybePromise<boolean> {
-    const rules: (() => MaybePromise<boolean>)[] = [];
-    for (const rule of topic.rules) {
-      const decide = rule.publish === undefined ? undefined : eventEntry(rule.publish, event);
-      if (decide !== undefined) rules.push(() => decide({ session, topic: name, event, params: topic.params }));
+  /** A policy for the event decides alone; without one the contract's `publish` does. */
+  mayPublish(session: Session, name: string, topic: KnownTopic, event: string): MaybePromise<boolean> {
+    const policies: (() => MaybePromise<boolean>)[] = [];
+    for (const policy of topic.policies) {
+      const decide = policy.publish === undefined ? undefined : eventEntry(policy.publish, event);
+      if (decide !== undefined) policies.push(() => decide({ session, topic: name, event, params: topic.params }));
     }
-    if (rules.length > 0) return allYes(rules);
+    if (policies.length > 0) return allYes(policies);
     return this.event(topic, event).publish === 'subscribers' && session.topics.has(name);
   }
 }
 
-/** Only `true` is yes: a rule that forgets to answer refuses. A promise when one of them is, of whatever make. */
-export function allYes(rules: readonly (() => MaybePromise<boolean>)[]): MaybePromise<boolean> {
-  const answers = rules.map((ask): MaybePromise<boolean> => {
+/** Only `true` is yes: a policy that forgets to answer refuses. A promise when one of them is, of whatever make. */
+export function allYes(policies: readonly (() => MaybePromise<boolean>)[]): MaybePromise<boolean> {
+  const answers = policies.map((ask): MaybePromise<boolean> => {
     try {
       return ask();
     } catch (error) {
@@ -144,10 +146,10 @@ export function allYes(rules: readonly (() => MaybePromise<boolean>)[]): MaybePr
     }
   });
   if (answers.every((answer) => typeof answer === 'boolean')) return answers.every((answer) => answer);
-  const verdict = Promise.all(answers.map(async (answer) => answer)).then((all) =>
+  const decided = Promise.all(answers.map(async (answer) => answer)).then((all) =>
     all.every((answer) => answer === true),
   );
   // Whoever asked may find another reason to refuse and not wait for it.
-  verdict.catch(() => undefined);
-  return verdict;
+  decided.catch(() => undefined);
+  return decided;
 }

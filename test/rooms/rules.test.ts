@@ -2,7 +2,7 @@
 import t from 'tap';
 import { http } from '../../src/http/http.js';
 import { RoomwireError } from '../../src/protocol/errors.js';
-import { rooms, type MembershipChange, type RoomRules, type RoomsApi } from '../../src/rooms/rooms.js';
+import { rooms, type MembershipChange, type RoomPolicy, type RoomsApi } from '../../src/rooms/rooms.js';
 import type { Plugin, PluginHost } from '../../src/server/api.js';
 import { ManualTime } from '../support/manual-time.js';
 import { roomContract } from '../support/rooms.js';
@@ -18,12 +18,12 @@ function start(t: Test, use: (api: RoomsApi, host: PluginHost) => void, options 
   return startServer(t, { contract: roomContract, plugins, auth: { secret: SECRET, apiKeys: [KEY] }, ...options });
 }
 
-const nothing: RoomRules = { access: () => undefined, consult: () => undefined, listed: () => true };
+const nothing: RoomPolicy = { access: () => undefined, consult: () => undefined, listed: () => true };
 
 t.test('what is asked before the transaction decides in it, the same over the socket and HTTP', async (t) => {
   const asked: string[] = [];
   const s = await start(t, (api) =>
-    api.govern({
+    api.setPolicy({
       ...nothing,
       access: ({ action, isHost, consulted }) => {
         if (action === 'see' || action === 'create') return undefined;
@@ -60,12 +60,12 @@ t.test('what is asked before the transaction decides in it, the same over the so
   t.equal(await rest('bob', 'DELETE', '/api/rooms/r/members/ann'), 403);
   t.match(asked, ['ann join r', 'bob join r']);
   t.ok(asked.includes('bob kick r') && asked.includes('ann create new') && asked.includes('ann present r'));
-  await t.rejects(async () => s.server.plugins.rooms.govern(nothing), TypeError);
+  await t.rejects(async () => s.server.plugins.rooms.setPolicy(nothing), TypeError);
 });
 
 t.test('who may not present is not handed the part either', async (t) => {
   const s = await start(t, (api) =>
-    api.govern({ ...nothing, access: ({ action, user }) => (action === 'present' ? user.id === 'ann' : undefined) }),
+    api.setPolicy({ ...nothing, access: ({ action, user }) => (action === 'present' ? user.id === 'ann' : undefined) }),
   );
   const [ann, bob] = [
     await s.client({ token: await tokenFor('ann') }),
@@ -78,7 +78,7 @@ t.test('who may not present is not handed the part either', async (t) => {
 });
 
 t.test('a room that no list may show is hidden, whatever its maker wants', async (t) => {
-  const s = await start(t, (api) => api.govern({ ...nothing, listed: (roomId) => !roomId.startsWith('secret') }));
+  const s = await start(t, (api) => api.setPolicy({ ...nothing, listed: (roomId) => !roomId.startsWith('secret') }));
   const ann = await s.client({ token: await tokenFor('ann') });
   await ann.call('join:overview');
   await ann.call('join:room', { roomId: 'secret-1', create: { hidden: false } });

@@ -84,7 +84,7 @@ t.test(
     };
     const s = await startOpen(t, {
       plugins: plugin((host) => {
-        host.rule('kept:{id}', { resume: async ({ topic }) => (answers[topic] as () => boolean)() });
+        host.topicPolicy('kept:{id}', { resume: async ({ topic }) => (answers[topic] as () => boolean)() });
         host.onResume('kept:{id}', (_tx, _session, topic, refused) => {
           ended.push([topic, refused]);
           return !refused;

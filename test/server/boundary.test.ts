@@ -72,13 +72,13 @@ t.test('rule 8: hooks, rules and logs that throw end one request or one connecti
 
 t.test('a transaction that is used after its end says so, and changes nothing', async (t) => {
   const { server, log } = await startOpen(t);
-  let late: { version(): number } | undefined;
+  let late: { nextVersion(): number } | undefined;
   await server.transact((tx) => {
     late = tx;
     tx.afterCommit(() => tx.set('docs', 'k', 'lost'));
   });
   t.match(log.errors, [{ fields: { err: { message: /transaction is over/ } } }]);
-  t.throws(() => late?.version(), { message: /transaction is over/ });
+  t.throws(() => late?.nextVersion(), { message: /transaction is over/ });
   await t.rejects(
     server.transact(async (tx) => tx.set('docs', 'k', 1)),
     { name: 'TypeError', message: /synchronous/ },

@@ -256,7 +256,7 @@ for (const [kind, name] of [
         server.handleAtomic('drop', (tx) => {
           // A store that answers late makes a transaction run again.
           tx.afterCommit(() => ran++);
-          return tx.version();
+          return tx.nextVersion();
         });
         server.handle('echo', async ({ key }) => {
           await slow;

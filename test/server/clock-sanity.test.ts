@@ -72,7 +72,7 @@ t.test('a version past 2^53 is refused, never given twice', (t) => {
   const last = Number.MAX_SAFE_INTEGER;
   const stage = new Stage(memoryStore(), undefined as never, meta(NOW, last - 2));
   const tx = new HubTransaction(stage, { now: NOW } as TransactionOptions);
-  t.strictSame([tx.version(), tx.version()], [last - 1, last]);
-  for (let i = 0; i < 3; i++) t.throws(() => tx.version(), { name: 'store_unavailable', message: /used up/ });
+  t.strictSame([tx.nextVersion(), tx.nextVersion()], [last - 1, last]);
+  for (let i = 0; i < 3; i++) t.throws(() => tx.nextVersion(), { name: 'store_unavailable', message: /used up/ });
   t.end();
 });

@@ -180,7 +180,7 @@ t.test('rule 1: a join and a takeover in one batch: the new connection is in the
   const first = await client();
   store.hold();
   first.send([Op.CALL, 30, 'echo', 1]);
-  void server.transact((tx) => tx.version());
+  void server.transact((tx) => tx.nextVersion());
   await store.held();
   // Both wait for the commit at the gate and come into the next batch.
   first.send([Op.CALL, 31, 'keep', { id: '1' }]);
@@ -238,7 +238,7 @@ async function inOneBatch(
   steps: readonly (() => Promise<unknown> | void)[],
 ): Promise<void> {
   store.hold();
-  void server.transact((tx) => tx.version());
+  void server.transact((tx) => tx.nextVersion());
   await store.held();
   for (const step of steps) await step();
   store.release();

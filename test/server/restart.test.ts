@@ -53,7 +53,8 @@ t.test(
     const start = () => startOpen(t, { store: lmdbStore({ path }), time });
     const seen: { version: number; now: number }[] = [];
     const look = async ({ server }: Awaited<ReturnType<typeof start>>): Promise<void> => {
-      for (let i = 0; i < 3; i++) seen.push(await server.transact((tx) => ({ version: tx.version(), now: tx.now })));
+      for (let i = 0; i < 3; i++)
+        seen.push(await server.transact((tx) => ({ version: tx.nextVersion(), now: tx.now })));
     };
     const first = await start();
     await look(first);

@@ -81,6 +81,8 @@ export class RunningCall implements PendingRequest {
   readonly call: Incoming;
   /** As the contract checked it. Undefined once nobody needs it any more; whoever waits must not keep it elsewhere. */
   input: unknown;
+  /** What the call's policy found out. */
+  consulted: unknown;
   readonly #log: Log;
   readonly #counts: CallCounts;
   readonly #since = performance.now();

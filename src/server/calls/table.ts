@@ -9,7 +9,7 @@ import { refusal } from '../wire/refusal.js';
 import { RoomwireError } from '../../protocol/errors.js';
 import type { Value } from '../../protocol/frames.js';
 import type { Limits } from '../../protocol/limits.js';
-import type { AtomicHandler, AtomicOptions, CallContext, CallRule, Later, Log, User } from '../api.js';
+import type { AtomicHandler, AtomicOptions, CallAllowed, CallContext, CallPolicy, Later, Log, User } from '../api.js';
 import type { Counters } from '../watch/counters.js';
 import type { Hub } from '../hub/hub.js';
 import { ownerOf } from '../gate/budget.js';
@@ -37,8 +37,8 @@ export interface CallTableOptions {
   readonly log: Log;
   readonly counters: Counters;
   readonly after: (ms: number, fn: () => void) => Timer;
-  /** Rules of the program by call, asked before its handler. */
-  readonly rules: Readonly<Record<string, CallRule>>;
+  /** The program's, by call, asked before its handler. */
+  readonly policies: Readonly<Record<string, CallPolicy>>;
 }
 
 export class CallTable {
@@ -54,14 +54,14 @@ export class CallTable {
   readonly #sessionKeys = new Set<string>();
   /** Keyed atomic calls that are answered later, while they wait. */
   readonly #waiting = new Map<string, Waiting>();
-  readonly #rules: [pattern: string, rule: CallRule][];
+  readonly #policies: [pattern: string, policy: CallPolicy][];
   /** By call, once it was made. */
-  readonly #rulesOf = new Map<string, readonly CallRule[]>();
+  readonly #policiesOf = new Map<string, readonly CallPolicy[]>();
 
   constructor(options: CallTableOptions) {
     this.#options = options;
     this.#keyed = new KeyedCalls(options.hub, options.limits);
-    this.#rules = Object.entries(options.rules);
+    this.#policies = Object.entries(options.policies);
   }
 
   /** Every handler's context has it under this name. */
@@ -83,21 +83,21 @@ export class CallTable {
   }
 
   /** `pattern`: a call or `prefix*`. */
-  guard(pattern: string, rule: CallRule): void {
-    this.#rules.push([pattern, rule]);
-    this.#rulesOf.clear();
+  addPolicy(pattern: string, policy: CallPolicy): void {
+    this.#policies.push([pattern, policy]);
+    this.#policiesOf.clear();
   }
 
-  /** The rules for a call that exists. */
-  #guards(name: string): readonly CallRule[] {
-    let rules = this.#rulesOf.get(name);
-    if (rules === undefined) {
-      rules = this.#rules
+  /** The policies for a call that exists. */
+  #policiesFor(name: string): readonly CallPolicy[] {
+    let policies = this.#policiesOf.get(name);
+    if (policies === undefined) {
+      policies = this.#policies
         .filter(([pattern]) => (pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern))
-        .map(([, rule]) => rule);
-      this.#rulesOf.set(name, rules);
+        .map(([, policy]) => policy);
+      this.#policiesOf.set(name, policies);
     }
-    return rules;
+    return policies;
   }
 
   #claim(name: string): void {
@@ -123,9 +123,9 @@ export class CallTable {
     const claim = key === undefined ? undefined : claimOf(call, key, { data, keptOver });
 
     const running = new RunningCall(keptOver ? { ...call, keptOver } : call, input, this.#options);
-    const rules = this.#guards(name);
-    if (rules.length === 0) return this.#handle(running, claim);
-    const verdict = judge(rules, running);
+    const policies = this.#policiesFor(name);
+    if (policies.length === 0) return this.#handle(running, claim);
+    const verdict = judge(policies, running);
     if (typeof verdict !== 'boolean') return this.#whenJudged(verdict, running, claim);
     if (verdict) this.#handle(running, claim);
     else refuse(running, new RoomwireError('forbidden', `you may not call ${name} so`));
@@ -196,7 +196,9 @@ export class CallTable {
         // Cancelled or too late: the client was told so, and nothing must happen any more.
         if (running.unwanted) throw new RoomwireError('cancelled');
         if (repeats) return undefined;
-        const result = synchronous(handler(tx, { input: running.input as never, session, later }));
+        const result = synchronous(
+          handler(tx, { input: running.input as never, session, later, consulted: running.consulted }),
+        );
         if (result instanceof LaterAnswer) return undefined;
         // The result of a keyed call is stored in the transaction that has its effect.
         keyed?.put(tx, result);
@@ -218,8 +220,20 @@ export class CallTable {
   }
 }
 
-function judge(rules: readonly CallRule[], { call: { session, name }, input }: RunningCall): MaybePromise<boolean> {
-  return allYes(rules.map((rule) => () => rule({ session, call: name, input })));
+function judge(policies: readonly CallPolicy[], running: RunningCall): MaybePromise<boolean> {
+  const { input } = running;
+  const { session, name: call } = running.call;
+  const kept = (answer: boolean | CallAllowed): boolean => {
+    if (typeof answer !== 'object' || answer === null) return answer;
+    running.consulted = answer.consulted;
+    return true;
+  };
+  return allYes(
+    policies.map((policy) => () => {
+      const answer = policy({ session, call, input });
+      return isThenable(answer) ? Promise.resolve(answer).then(kept) : kept(answer);
+    }),
+  );
 }
 
 /** Its work is over, and came to nothing. */
@@ -228,7 +242,7 @@ function refuse(running: RunningCall, error: unknown): void {
   running.failed(error);
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }
 

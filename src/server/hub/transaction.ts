@@ -86,7 +86,7 @@ export class HubTransaction implements Transaction {
     return this.#live.list(table, prefix, after, limit) as [string, T][];
   }
 
-  version(): number {
+  nextVersion(): number {
     const stage = this.#live;
     // Past it two of them could be the same number (rule 6).
     if (stage.counter >= Number.MAX_SAFE_INTEGER)

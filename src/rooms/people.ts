@@ -4,7 +4,7 @@
  */
 import type { Member } from '../protocol/rooms-contract.js';
 import type { Transaction } from '../server/api.js';
-import type { MemberNews } from './members.js';
+import type { PeopleWatcher } from './members.js';
 
 export interface MembershipChange {
   readonly kind: 'join' | 'leave';
@@ -19,13 +19,13 @@ export type MembershipHook = (tx: Transaction, change: MembershipChange) => void
 /** A room whose members or host changed, once all of the change is written. */
 export type PeopleHook = (tx: Transaction, roomId: string) => void;
 
-export class MemberWatch implements MemberNews {
-  readonly #room: MemberNews;
+export class People implements PeopleWatcher {
+  readonly #room: PeopleWatcher;
   readonly #hooks: MembershipHook[] = [];
   readonly #peopleHooks: PeopleHook[] = [];
 
   /** `room`: what tells the room itself. */
-  constructor(room: MemberNews) {
+  constructor(room: PeopleWatcher) {
     this.#room = room;
   }
 

@@ -13,7 +13,7 @@ export const Admission = v.object({
   user: v.optional(v.record(v.string(), v.unknown())),
 });
 /** To `authorize`. */
-export const Verdict = v.object({
+export const PolicyAnswer = v.object({
   allow: v.boolean(),
   reason: Reason,
   /** How long this answer may be remembered; the config's `cacheMs` unless said. */

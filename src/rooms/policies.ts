@@ -1,11 +1,10 @@
 /**
- * What another plugin, such as policy(), rules about rooms: who may do what, asked before the options'
- * `access`; what has to be asked far away, before the transaction; which rooms no list shows. The same
- * for calls and for HTTP.
+ * Who may do what with rooms: another plugin's policy, such as policy()'s, then the options' `access`. What has to be
+ * consulted outside is asked before the transaction. The same for calls and for HTTP.
  */
 import { RoomwireError } from '../protocol/errors.js';
 import type { RoomFields } from '../protocol/rooms-contract.js';
-import type { PluginHost, Session, Transaction, User } from '../server/api.js';
+import type { CallAllowed, PluginHost, Session, Transaction, User } from '../server/api.js';
 import {
   defaultAccess,
   groupsOf,
@@ -13,7 +12,7 @@ import {
   type Access,
   type AccessQuestion,
   type RoomAction,
-  type Verdict,
+  type Consulted,
 } from './access.js';
 import type { Asker } from './holder.js';
 import { host } from './host.js';
@@ -21,7 +20,7 @@ import { findMember } from './members.js';
 import { getRoom, newMetadata, type Metadata } from './records.js';
 import { idTaken } from './refusals.js';
 
-export interface Consultation {
+export interface PolicyQuestion {
   readonly action: RoomAction;
   readonly roomId: string;
   readonly user: User;
@@ -29,18 +28,16 @@ export interface Consultation {
   readonly session: Session | undefined;
 }
 
-export interface RoomRules {
+export interface RoomPolicy {
   /** Like `access`: synchronous, inside a transaction. undefined: no word on this, `access` decides. */
   access(question: AccessQuestion): boolean | undefined;
   /** Asked before the transaction; what comes of it is the question's `consulted`. undefined: nothing to ask. */
-  consult(consultation: Consultation): boolean | undefined | Promise<boolean | undefined>;
+  consult(question: PolicyQuestion): boolean | undefined | Promise<boolean | undefined>;
   /** False: no list shows this room; it is `hidden`, whatever its maker wants. */
   listed(roomId: string): boolean;
 }
 
-export type Verdicts = Readonly<Partial<Record<RoomAction, Verdict>>>;
-
-const NONE: Verdicts = {};
+export type ConsultedActions = Readonly<Partial<Record<RoomAction, Consulted>>>;
 
 interface RoomInput {
   readonly roomId: string;
@@ -48,14 +45,12 @@ interface RoomInput {
   readonly sid?: string;
 }
 
-export class Rules {
-  readonly #host: PluginHost;
+export class Policies {
+  readonly #server: PluginHost;
   readonly #access: Access;
   readonly #derived: readonly string[];
   readonly #defaults: Readonly<Record<string, unknown>>;
-  #given: RoomRules | undefined;
-  /** By a call's checked input: what was asked before its transaction. */
-  readonly #verdicts = new WeakMap<object, Verdicts>();
+  #given: RoomPolicy | undefined;
 
   constructor(
     pluginHost: PluginHost,
@@ -69,24 +64,24 @@ export class Rules {
       readonly defaults?: Readonly<Record<string, unknown>>;
     },
   ) {
-    this.#host = pluginHost;
+    this.#server = pluginHost;
     this.#access = access;
     this.#derived = derived;
     this.#defaults = defaults;
   }
 
   /** Throws a TypeError the second time: two rulers would have to agree on which is asked. */
-  give(rules: RoomRules): void {
-    if (this.#given !== undefined) throw new TypeError('rooms: another plugin governs them already');
-    this.#given = rules;
-    const guard = (call: string, actions: (input: RoomInput) => readonly RoomAction[]): void =>
-      this.#host.guard(call, ({ session, input }) => this.#consultFor(session, input as RoomInput, actions));
-    guard('join:room', ({ create }) => (create === undefined || create === false ? ['join'] : ['join', 'create']));
-    guard('lock:acquire', () => ['lock']);
-    guard('lock:force', () => ['force-release']);
-    guard('member:kick', () => ['kick']);
-    guard('presenter:take', () => ['present']);
-    guard('presenter:give', () => ['present']);
+  set(policy: RoomPolicy): void {
+    if (this.#given !== undefined) throw new TypeError('rooms: another plugin has set their policy already');
+    this.#given = policy;
+    const consult = (call: string, actions: (input: RoomInput) => readonly RoomAction[]): void =>
+      this.#server.callPolicy(call, ({ session, input }) => this.#consultFor(session, input as RoomInput, actions));
+    consult('join:room', ({ create }) => (create === undefined || create === false ? ['join'] : ['join', 'create']));
+    consult('lock:acquire', () => ['lock']);
+    consult('lock:force', () => ['force-release']);
+    consult('member:kick', () => ['kick']);
+    consult('presenter:take', () => ['present']);
+    consult('presenter:give', () => ['present']);
   }
 
   readonly access: Access = (question) => this.#given?.access(question) ?? this.#access(question);
@@ -102,7 +97,7 @@ export class Rules {
   }
 
   /** Who makes a room by joining it must be let do both. Throws forbidden. */
-  askMaker(user: User, roomId: string, { create, join }: Verdicts): void {
+  askMaker(user: User, roomId: string, { create, join }: ConsultedActions): void {
     const question = { user, roomId, room: undefined, isMember: false, isHost: false, caller: undefined };
     require(this.access, { ...question, action: 'create', consulted: create });
     if (this.#given?.access({ ...question, action: 'join', consulted: join }) === false) {
@@ -149,52 +144,46 @@ export class Rules {
   }
 
   /** Throws forbidden or room_not_found. */
-  ask(tx: Transaction, action: RoomAction, asker: Asker, roomId: string | undefined, consulted?: Verdict): void {
+  ask(tx: Transaction, action: RoomAction, asker: Asker, roomId: string | undefined, consulted?: Consulted): void {
     if (asker === undefined) return;
     const room = roomId === undefined || action === 'create' ? undefined : getRoom(tx, roomId).metadata;
     require(this.access, { ...this.#questionOf(tx, asker, room), roomId, action, consulted });
   }
 
   /** Over HTTP, before the transaction. */
-  async consult(action: RoomAction, asker: Asker, roomId: string): Promise<Verdict> {
+  async consult(action: RoomAction, asker: Asker, roomId: string): Promise<Consulted> {
     if (this.#given === undefined || asker === undefined || asker.kind === 'key') return undefined;
-    return this.#verdict({ action, roomId, user: asker.user, session: undefined });
+    return this.#consulted({ action, roomId, user: asker.user, session: undefined });
   }
 
-  /** What was asked for a call with this input. */
-  verdicts(input: object): Verdicts {
-    return this.#verdicts.get(input) ?? NONE;
-  }
-
-  /** A guard that refuses nothing: who is refused and why is decided in the transaction, where it is known. */
+  /** Refuses nothing: who is refused and why is decided in the transaction, where it is known. */
   #consultFor(
     session: Session,
     input: RoomInput,
     actions: (input: RoomInput) => readonly RoomAction[],
-  ): true | Promise<true> {
+  ): true | CallAllowed | Promise<CallAllowed> {
     // Who is given the presenter's part must be one who may present.
-    const asking = input.sid === undefined ? session : this.#host.session(input.sid);
+    const asking = input.sid === undefined ? session : this.#server.session(input.sid);
     if (asking === undefined) return true;
     const { user } = asking;
     const wanted = actions(input);
-    const verdicts = wanted.map((action) => this.#verdict({ action, roomId: input.roomId, user, session: asking }));
-    const note = (found: readonly Verdict[]): true => {
-      this.#verdicts.set(input, Object.fromEntries(wanted.map((action, i) => [action, found[i]])));
-      return true;
-    };
-    if (!verdicts.some((verdict) => verdict instanceof Promise)) return note(verdicts as Verdict[]);
-    return Promise.all(verdicts.map(async (verdict) => verdict)).then(note);
+    const found = wanted.map((action) => this.#consulted({ action, roomId: input.roomId, user, session: asking }));
+    const told = (all: readonly Consulted[]): CallAllowed => ({
+      consulted: Object.fromEntries(wanted.map((action, i) => [action, all[i]])),
+    });
+    if (!found.some((one) => one instanceof Promise)) return told(found as Consulted[]);
+    return Promise.all(found.map(async (one) => one)).then(told);
   }
 
   /** An error is kept for the transaction: it may find that the question was not needed. */
-  #verdict(consultation: Consultation): Verdict | Promise<Verdict> {
-    const failed = (error: unknown): Verdict => {
+  #consulted(question: PolicyQuestion): Consulted | Promise<Consulted> {
+    const failed = (error: unknown): Consulted => {
       if (error instanceof RoomwireError) return error;
       throw error;
     };
     try {
-      const verdict = this.#given?.consult(consultation);
-      return verdict instanceof Promise ? verdict.catch(failed) : verdict;
+      const consulted = this.#given?.consult(question);
+      return consulted instanceof Promise ? consulted.catch(failed) : consulted;
     } catch (error) {
       return failed(error);
     }

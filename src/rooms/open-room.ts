@@ -1,0 +1,20 @@
+/** A room in a transaction, for programs and plugins: what is kept of it, and what may be changed. */
+import type { Transaction } from '../server/api.js';
+import type { OpenRoom, WritableRoom } from './api.js';
+import { docsOf } from './docs.js';
+import { getRoom, numberOf, roomTopic, updateRoom } from './records.js';
+
+/** Throws room_not_found. */
+export function opened(tx: Transaction, roomId: string): OpenRoom {
+  const record = getRoom(tx, roomId);
+  return { tx, metadata: record.metadata, docs: docsOf(tx, numberOf(record)) };
+}
+
+export function writable(room: OpenRoom): WritableRoom {
+  const { tx, metadata } = room;
+  return {
+    ...room,
+    change: (changes) => updateRoom(tx, metadata.id, changes),
+    publish: (event, data) => tx.publish(roomTopic(metadata.id), event, data),
+  };
+}
