@@ -4,7 +4,9 @@
  * scripts/check-imports.mjs has the last word.
  */
 import { builtinModules } from 'node:module';
+import { posix } from 'node:path';
 import { CREATE_REQUIRE_OWNERS, FOLDERS, NODE_EXCEPTIONS, PACKAGE_OWNERS, matches, rowOf } from './import-rules.mjs';
+import { client, server } from './packages.mjs';
 
 export function folderRules() {
   // A later entry replaces an earlier one, so http comes before http/page and exceptions come last.
@@ -20,7 +22,9 @@ export function folderRules() {
 export function exampleRules() {
   const message =
     'An example imports roomwire by its names, valibot, node:, React, esbuild and its own files, as a program elsewhere would.';
-  const packages = '@roomwire/(server|client(/protocol|/react)?)$|valibot$|esbuild$|react$|react-dom(/client)?$';
+  const own = Object.keys(client.manifest.exports).filter((entry) => !entry.endsWith('.json'));
+  const roomwire = [server.name, ...own.map((entry) => posix.join(client.name, entry))].join('$|');
+  const packages = `${roomwire}$|valibot$|esbuild$|react$|react-dom(/client)?$`;
   const patterns = (own) => [{ regex: `^(?!(${packages}|node:|${own}))`, message }];
   const rule = (own) => ({ 'no-restricted-imports': ['error', { patterns: patterns(own) }] });
   return [

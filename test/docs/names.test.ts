@@ -13,6 +13,10 @@ interface Manifest {
   readonly engines: unknown;
 }
 
+interface Tsconfig {
+  readonly compilerOptions: { readonly paths?: Readonly<Record<string, unknown>> };
+}
+
 const root = new URL('../..', import.meta.url).pathname;
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 const server = JSON.parse(read('package.json')) as Manifest;
@@ -63,6 +67,12 @@ t.test('the tarballs are called in README.md and the tutorial as npm run pack ca
     }
     t.match(read(file), 'npm run pack', file);
   }
+});
+
+t.test('the compiler knows the names that examples use', async (t) => {
+  const { paths = {} } = (JSON.parse(read('tsconfig.json').replace(/^\s*\/\/.*$/gm, '')) as Tsconfig).compilerOptions;
+  const used = Object.keys(client.exports).filter((entry) => !entry.endsWith('.json'));
+  t.same(Object.keys(paths).sort(), [server.name, ...used.map((entry) => join(client.name, entry))].sort());
 });
 
 t.test('both manifests say the same, and neither folder can be published by mistake', async (t) => {
