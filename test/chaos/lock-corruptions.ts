@@ -115,9 +115,10 @@ export const lockCorruptions: readonly Corruption[] = [
     const { op } = h.at<'answer'>(answerTo(h, 'renew'));
     h.remove(h.pick('renew', (renew) => renew.op === op));
   }),
-  spoils('one question is granted twice', 'asked for', (h) =>
-    h.append(h.at(h.pick('grant', ({ op }) => op !== undefined))),
-  ),
+  spoils('one question is granted twice', 'asked for', (h) => {
+    const operations = h.operations;
+    h.append(h.at(h.pick('grant', ({ op, token }) => operations.get(op as number)?.answer?.token === token)));
+  }),
   spoils('a write is done twice', 'asked for', (h) => h.append(h.at(h.pick('write')))),
   spoils('a lock is granted that nobody asked for', 'asked for', (h) => h.change(h.pick('grant'), { op: 1e9 })),
   spoils('the store has two operations the other way round than their clients', 'real time', (h) => {

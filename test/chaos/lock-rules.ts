@@ -186,10 +186,14 @@ class Story {
     const { entry, place } = step;
     // What ends by time belongs to no op, though one may be the occasion.
     if (entry.kind === 'queue' || entry.kind === 'gone' || (entry.kind === 'free' && entry.why === 'time')) return;
-    const before = this.decided.get(op);
-    const again = before?.entry.kind === entry.kind && (entry.kind === 'grant' || entry.kind === 'write');
-    if (again) this.#run.find('asked for', `op ${op} (${entry.kind} ${entry.lock}) a second time`, before.place, place);
-    const { call, of } = this.#run.operations.get(op) ?? {};
+    const before = this.decided.get(op)?.entry;
+    const { call, of, answer } = this.#run.operations.get(op) ?? {};
+    // What nobody heard of is taken back, and the same question may be asked again.
+    const isTold = entry.kind === 'write' || (before?.kind === 'grant' && before.token === answer?.token);
+    if (before?.kind === entry.kind && isTold && (entry.kind === 'write' || entry.kind === 'grant')) {
+      const places = [this.decided.get(op)?.place, place];
+      this.#run.find('asked for', `op ${op} (${entry.kind} ${entry.lock}) a second time`, ...places);
+    }
     const fits = of === entry.lock && (entry.kind === 'refuse' || (call === 'write') === (entry.kind === 'write'));
     if (!fits) this.#run.find('asked for', `nobody asked for op ${op} (${entry.kind} ${entry.lock})`, place);
     this.decided.set(op, step);

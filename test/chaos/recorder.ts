@@ -5,6 +5,7 @@
 import { WebSocket } from 'ws';
 import {
   connect,
+  type CallOptions,
   type Client,
   type ConnectOptions,
   type Published,
@@ -72,7 +73,7 @@ export class Recorder {
     }
   }
 
-  publish(who: string, stream: Publishing, event: string, data: unknown, options: object = {}): Promise<Published> {
+  publish(who: string, stream: Publishing, event: string, data: unknown, options?: CallOptions): Promise<Published> {
     return this.observe(
       { who, call: 'publish', of: stream.topic, text: textOf(event, data) },
       () => stream.publish(event, data, options),
@@ -82,7 +83,7 @@ export class Recorder {
 
   // ---- what is told ----------------------------------------------------------------------------------------------
 
-  /** `at`: what the position of `stream` is in, where it is not `heard` itself. Ends when `until` says so. */
+  /** `stream`: whose position names the epoch, where `heard` has none; `listening`: whether it still counts. */
   hear(
     who: string,
     heard: Subscription | Room,

@@ -32,7 +32,8 @@ export class View {
     const subscription = client.subscribe(topic, { from: this.at });
     recorder.hear(who, subscription, hearing);
     const ready = await subscription.ready;
-    if (begin !== undefined) this.at ??= begin.at = ready?.position;
+    if (begin !== undefined) begin.at = ready?.position;
+    this.at ??= begin?.at;
   }
 
   leave(): void {
