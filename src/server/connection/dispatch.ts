@@ -5,7 +5,7 @@
 import type { RoomwireError } from '../../protocol/errors.js';
 import { Op, type Value } from '../../protocol/frames.js';
 import type { ServerSession } from '../sessions/session.js';
-import { isId, readAck, readAuth, readCall, readNack, readPing, readPositions, writePong } from '../wire/frames.js';
+import { readAck, readAuth, readCall, readId, readNack, readPing, readPositions, writePong } from '../wire/frames.js';
 import { refusal } from '../wire/refusal.js';
 import type { Connection } from './connection.js';
 import {
@@ -90,15 +90,14 @@ export class Dispatcher {
 
 /** Throws bad_request. */
 function requireId(frame: Inbound, least: number): void {
-  const id = frame.int(1);
-  if (!isId(id, least)) throw refusal('bad_request', `element 1 must be an id from ${least} to 2^31 - 1`);
+  const id = readId(frame, least);
+  if (id === undefined) throw refusal('bad_request', `element 1 must be an id from ${least} to 2^31 - 1`);
   frame.id = id;
 }
 
 /** Element 1 may be an id or not: nobody knows its layout (RW-FRM-6). */
 function unknown(frame: Inbound): void {
-  const id = frame.int(1);
-  if (isId(id)) frame.id = id;
+  frame.id = readId(frame) ?? 0;
   throw refusal('unknown_op', `unknown opcode ${frame.opcode}`);
 }
 

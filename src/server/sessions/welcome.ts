@@ -14,7 +14,7 @@ import { tooMany } from '../gate/rates.js';
 import type { Identity } from '../gate/auth.js';
 import type { Gate } from '../gate/gate.js';
 import type { Clock } from '../time/clock.js';
-import { isId, readHello, writeWelcome } from '../wire/frames.js';
+import { readHello, writeWelcome } from '../wire/frames.js';
 import type { Hub } from '../hub/hub.js';
 import type { HubTransaction } from '../hub/transaction.js';
 import type { Policy } from '../policy.js';
@@ -78,7 +78,7 @@ export class Welcomer {
     const frame = readHello.parts(bytes, start);
     if (frame === undefined) return connection.close('hello_expected');
     const { id, data } = frame;
-    if (!isId(id)) return connection.close('hello_expected', 'HELLO needs an id from 1 to 2^31 - 1');
+    if (id === undefined) return connection.close('hello_expected', 'HELLO needs an id from 1 to 2^31 - 1');
     const failed = (error: unknown): void => {
       if (!connection.open) return;
       if (error instanceof RoomwireError) {

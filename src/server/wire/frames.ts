@@ -32,9 +32,10 @@ const MAX_ID = 0x7fff_ffff;
 const MESSAGE_LENGTH = 500;
 const NACK_BYTES = 8 * 1024;
 
-/** Whether it can be the id of a request (RW-FRM-2). */
-export function isId(value: unknown, least = 1): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= MAX_ID;
+/** Element 1 as the id of a request (RW-FRM-2); undefined: it is none. */
+export function readId(frame: ScannedFrame, least = 1): number | undefined {
+  const id = frame.int(1);
+  return id !== undefined && id >= least && id <= MAX_ID ? id : undefined;
 }
 
 /** After the last id comes the first. */
@@ -58,10 +59,12 @@ function isMap(value: Value | undefined): value is { readonly [key: string]: Val
 // ---- 1 HELLO, 2 WELCOME ----------------------------------------------------------------------------
 
 export const readHello = {
-  /** Undefined: the frame is another one. */
-  parts(bytes: Uint8Array, start: number): { readonly id: Value | undefined; readonly data: Value } | undefined {
+  /** Undefined: the frame is another one. Without an id: it is none, or not there. */
+  parts(bytes: Uint8Array, start: number): { readonly id: number | undefined; readonly data: Value } | undefined {
     const [op, id, data = null] = decodeScanned(bytes, start) as readonly Value[];
-    return op === Op.HELLO ? { id, data } : undefined;
+    if (op !== Op.HELLO) return undefined;
+    const isId = typeof id === 'number' && Number.isInteger(id) && id > 0 && id <= MAX_ID;
+    return { id: isId ? id : undefined, data };
   },
 
   /** Throws bad_request naming the part that is wrong. */
