@@ -31,6 +31,8 @@ export interface Followed<T> {
   event(data: Value, info: EventInfo, included: boolean): void;
   /** `missing`: what it has is no longer whole. */
   loading(missing: boolean): void;
+  /** It goes on with what it has, though it was to be left or read again: the server did neither. */
+  kept?(): void;
   /** As it was asked to. */
   left(): void;
   /** The server ended it, or it cannot be brought back; not `before`: it never began. */
@@ -228,6 +230,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
       } else {
         // It may not leave, and goes on to be in it.
         this.wanted = this.#asOf !== undefined;
+        if (this.wanted) this.#followed.kept?.();
       }
       return;
     }
@@ -267,6 +270,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
         }
         if (this.#missed === undefined) {
           this.#stale = false;
+          this.#followed.kept?.();
           return this.#release();
         }
       }

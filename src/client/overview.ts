@@ -72,6 +72,9 @@ export class Overview extends RoomTable {
 
   #follower(group: Group): Follower<List> {
     const watched = (): boolean => this.#lists.get(group) === this.#watched;
+    const kept = (): void => {
+      if (watched()) this.status.merge({ watching: true, loading: false });
+    };
     const followed: Followed<List> = {
       name: 'overview',
       input: { group },
@@ -79,10 +82,10 @@ export class Overview extends RoomTable {
       read: (_reply, signal) => fetchRooms(this.#context, group, signal),
       loading: () => watched() && this.status.merge({ loading: true }),
       apply: ({ rooms }) => {
-        if (!watched()) return;
-        this.replace(rooms);
-        this.status.merge({ watching: true, loading: false });
+        if (watched()) this.replace(rooms);
+        kept();
       },
+      kept,
       event: (data, info) => watched() && this.#event(data, info),
       left: () => {
         // Another group's, for which there may be no other time.

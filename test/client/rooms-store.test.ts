@@ -122,6 +122,34 @@ t.test('rooms created, changed and deleted between the join and the list are as 
   t.match(roomwire.rooms.get('new'), { description: 'New', frameCount: 14, locked: false });
 });
 
+t.test(
+  'a list that could be neither left nor joined again was said not to be watched, and was kept current all the same',
+  async (t) => {
+    const { roomwire, peer } = await watched(t, [metadata('a', 1)]);
+    const refuse = async (call: string): Promise<void> => {
+      const { id } = await peer.call(call);
+      peer.send([Op.NACK, id, 203, 'later']);
+    };
+    const left = roomwire.rooms.unwatch();
+    const again = roomwire.rooms.watch();
+    await refuse('leave:overview');
+    await t.rejects(left, { name: 'store_unavailable' });
+    await refuse('join:overview');
+    await t.rejects(again, { name: 'store_unavailable' });
+    t.same(roomwire.rooms.status.get(), { watching: true, loading: false });
+    peer.send([Op.EVENTS, TOPIC, 1, update('a', 2)]);
+    await settled(peer);
+    t.same(versions(roomwire), { a: 2 });
+
+    // Nor could it be left for good.
+    const forbidden = roomwire.rooms.unwatch();
+    const { id } = await peer.call('leave:overview');
+    peer.send([Op.NACK, id, 106, 'no']);
+    await t.rejects(forbidden, { name: 'forbidden' });
+    t.same(roomwire.rooms.status.get(), { watching: true, loading: false });
+  },
+);
+
 t.test('a list older than the subscription is fetched again', async (t) => {
   const { roomwire, peer, get } = await scene(t);
   const watching = roomwire.rooms.watch();
