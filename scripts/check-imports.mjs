@@ -1,14 +1,15 @@
 /**
  * Checks every import under src/ as it resolves: folder direction, packages and their owners, no
- * cycles (type-only imports count), nothing unresolved, and that every file was really seen.
+ * cycles (type-only imports count), nothing unresolved, and that every file was really seen. Then the drawing of the
+ * rooms in docs/architecture.md, where there is one: each room is in it, and imports only from floors below its own.
  *
  *   node scripts/check-imports.mjs [root, default: this repository]
  */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cruise } from 'dependency-cruiser';
-import { NODE_EXCEPTIONS, PACKAGE_OWNERS, matches, rowOf } from './import-rules.mjs';
+import { FOLDERS, NODE_EXCEPTIONS, OFF_THE_FLOORS, PACKAGE_OWNERS, matches, rowOf } from './import-rules.mjs';
 
 const root = resolve(process.argv[2] ?? fileURLToPath(new URL('..', import.meta.url)));
 const files = listSources(join(root, 'src'));
@@ -39,6 +40,8 @@ for (const file of files) {
 for (const { cycle } of output.summary.violations) {
   problems.push(`cycle: ${cycle.map((step) => step.name.replace('src/', '')).join(' → ')} → and again`);
 }
+const floors = readFloors(join(root, 'docs/architecture.md'));
+if (floors !== undefined) problems.push(...judgeFloors(floors));
 if (problems.length > 0) fail(problems);
 console.log(`imports: ${files.length} modules, ${imports} imports, all as they should be`);
 
@@ -67,6 +70,42 @@ function judge(file, { module, resolved, dependencyTypes, couldNotResolve }) {
   const targetRow = rowOf(target);
   if (targetRow === row || row.folders.includes(targetRow?.folder) || row.folders.includes(target)) return undefined;
   return `${name} may import ${row.folders.length === 0 ? 'nothing outside itself' : `only ${row.folders.join(', ')}`}`;
+}
+
+/** Room → number of its floor, counted from the top; undefined where nothing is drawn. */
+function readFloors(document) {
+  if (!existsSync(document)) return undefined;
+  const drawing = /^```rooms\n(.*?)^```/ms.exec(readFileSync(document, 'utf8'))?.[1];
+  if (drawing === undefined) return undefined;
+  const found = new Map();
+  for (const [floor, line] of drawing.split('\n').entries()) {
+    if (!line.includes('│')) continue;
+    for (const name of line.split('│')[0].trim().split(/\s+/)) found.set(name, floor);
+  }
+  return found;
+}
+
+/** The name of a file's room in the drawing; undefined for what stands outside. */
+function roomOf(file) {
+  const folder = rowOf(file)?.folder;
+  return folder === undefined || folder === '' || OFF_THE_FLOORS.includes(file) ? undefined : folder.split('/').at(-1);
+}
+
+function judgeFloors(floors) {
+  const found = [];
+  const rooms = new Set(FOLDERS.filter(({ folder }) => folder !== '').map(({ folder }) => folder.split('/').at(-1)));
+  for (const name of rooms)
+    if (!floors.has(name)) found.push(`docs/architecture.md: the drawing lacks the room ${name}`);
+  for (const name of floors.keys()) if (!rooms.has(name)) found.push(`docs/architecture.md: no room is called ${name}`);
+  for (const file of files) {
+    for (const { resolved } of seen.get(`src/${file}`)?.dependencies ?? []) {
+      if (!resolved.startsWith('src/')) continue;
+      const [from, to] = [roomOf(file), roomOf(resolved.slice('src/'.length))];
+      if (from === undefined || to === undefined || from === to || floors.get(to) > floors.get(from)) continue;
+      found.push(`${file} → ${resolved}: in docs/architecture.md ${to} is not on a floor below ${from}`);
+    }
+  }
+  return found;
 }
 
 function isOf(specifier, pkg) {

@@ -6,6 +6,9 @@
 /** What `rooms`, `hooks`, `policy` and `http` may see of the server: what a user of the package sees. */
 export const SERVER_PUBLIC = ['server/server.ts', 'server/api.ts'];
 
+/** Files that no floor of the drawing in docs/architecture.md holds: the public types, and who may do what with topics. */
+export const OFF_THE_FLOORS = ['server/api.ts', 'server/policy.ts'];
+
 /** What `react` may see of the client: what a user of the package sees. */
 export const CLIENT_PUBLIC = ['client/index.ts', 'client/types.ts'];
 

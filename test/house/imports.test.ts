@@ -1,5 +1,6 @@
 /** The import rules hold here, and each of them fails where it is broken. */
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ESLint, Linter } from 'eslint';
 import t from 'tap';
@@ -122,6 +123,29 @@ t.test('every forbidden import is found', async (t) => {
   t.match(output, 'protocol/gone.ts → ../../outside.js: lies outside src/');
   t.match(output, 'misc/free.ts: its folder is not in scripts/import-rules.mjs');
   t.equal(output.trim().split('\n').length, forbidden.length + 3, 'and nothing else');
+});
+
+t.test('the drawing of the rooms is held against the imports, and the rooms against the drawing', async (t) => {
+  const drawn = (...floors: readonly string[]): { docs: { 'architecture.md': string } } => ({
+    docs: {
+      'architecture.md': `\`\`\`rooms\n${floors.map((rooms) => ` ${rooms} │ what is in it\n`).join('')}\`\`\`\n`,
+    },
+  });
+  const src = {
+    protocol: { 'a.ts': 'export const a = 1;' },
+    server: { hub: { 'b.ts': `export { a } from '../../protocol/a.js';` } },
+  };
+  const real = readFileSync(`${root}docs/architecture.md`, 'utf8').split('```')[3] ?? '';
+  const rooms = [...real.matchAll(/^ ([a-z ]+?) *│/gm)].flatMap(([, names = '']) => names.split(/\s+/));
+  const others = rooms.filter((name) => name !== 'protocol' && name !== 'hub').join('  ');
+  const judged = (...floors: readonly string[]): ReturnType<typeof check> =>
+    check(t.testdir({ src, ...drawn(...floors) }));
+  t.match(judged('hub', others, 'protocol'), { status: 0 });
+  const upward = judged('protocol', others, 'hub');
+  t.match(upward, { status: 1, output: /server\/hub\/b\.ts → src\/protocol\/a\.ts: .* not on a floor below hub/ });
+  t.match(judged('hub  protocol', others), { status: 1, output: /not on a floor below hub/ });
+  t.match(judged('hub', 'protocol'), { status: 1, output: /the drawing lacks the room rooms/ });
+  t.match(judged('hub attic', others, 'protocol'), { status: 1, output: /no room is called attic/ });
 });
 
 t.test('a cycle is found, also one of types only', async (t) => {
