@@ -1,6 +1,7 @@
 /** A server that goes: what was taken is answered, everyone is told, nothing is left behind. */
 import t from 'tap';
 import { Op } from '../../src/protocol/frames.js';
+import type { PluginHost } from '../../src/server/api.js';
 import { createServer } from '../../src/server/server.js';
 import { gatedStore } from '../support/gated-store.js';
 import { startOpen } from '../support/open-server.js';
@@ -97,6 +98,51 @@ t.test('close does not wait for ever for a store that does not answer', { timeou
   await store.held();
   await server.close({ settleMs: 50 });
   store.release();
+});
+
+t.test('before listen, what needs the store says so; what is registered then is there afterwards', async (t) => {
+  let host!: PluginHost;
+  let refusals!: Promise<string[]>;
+  const said: string[] = [];
+  const { client } = await startOpen(t, {
+    plugins: [{ name: 'early', setup: (given) => (host = given) }],
+    without: ['echo'],
+    setup() {
+      const uses: (() => unknown)[] = [
+        () => host.now(),
+        () => host.topics(),
+        () => host.history('chat:1'),
+        () => host.inspect('chat:1'),
+        () => host.why('chat:1', 1, 'ada'),
+        () => host.publish('chat:1', 'notice', 1),
+        () => host.transact(() => 1),
+        () => host.checkDelivery(),
+      ];
+      const refused = async (use: () => unknown): Promise<string> => {
+        try {
+          await use();
+          return 'nothing';
+        } catch (error) {
+          return (error as Error).message;
+        }
+      };
+      refusals = Promise.all(uses.map(refused));
+      t.match(host.stats(), { connections: 0, sessions: 0, users: 0, topics: 0, ringBytes: 0, stalled: 0, behind: 0 });
+      t.notOk(host.ready);
+      host.callPolicy('echo', ({ call }) => said.push(`policy of ${call}`) > 0);
+      host.handle('echo', ({ input }) => input);
+      t.throws(() => host.handle('echo', () => 1), { message: "the call 'echo' has a handler already" });
+      t.throws(() => host.handle('nothing', () => 1), { message: /the contract has no call 'nothing'/ });
+      host.onOpen(async () => void said.push(`open: ${await host.transact(() => typeof host.now())}`));
+      host.onRestore(() => void said.push('restore'));
+      host.onSessionStart(() => said.push('start'));
+    },
+  });
+  t.strictSame(new Set(await refusals), new Set(['the server is not listening yet: await server.listen() first']));
+  const each = await client();
+  t.equal(await each.call('echo', 'hello'), 'hello');
+  // A transaction may run twice.
+  t.strictSame([...new Set(said)], ['restore', 'open: number', 'start', 'policy of echo']);
 });
 
 t.test('listen and close may cross, and each says what is wrong when it is misused', async (t) => {
