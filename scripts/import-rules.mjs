@@ -32,7 +32,7 @@ const SERVER_ROOMS = [
   room('sessions', 'time', 'wire', 'transport', 'watch', 'gate', 'hub', 'api.ts', 'policy.ts'),
   room('calls', 'time', 'wire', 'transport', 'watch', 'gate', 'hub', 'sessions', 'api.ts', 'policy.ts'),
   room('connection', 'time', 'wire', 'transport', 'watch', 'gate', 'hub', 'sessions', 'calls', 'api.ts', 'policy.ts'),
-  room('diagnosis', 'wire', 'gate', 'hub', 'sessions', 'policy.ts'),
+  room('diagnosis', 'wire', 'gate', 'hub', 'sessions', 'api.ts', 'policy.ts'),
   room('probe', 'time', 'wire', 'transport', 'gate', 'hub', 'sessions', 'api.ts'),
 ];
 

@@ -20,12 +20,13 @@ export { hooks, type HooksApi, type HooksOptions, type HooksStats, type Question
 export { policy, type PolicyGrants, type PolicyOptions, type TopicGrants } from './policy/policy.js';
 export { http, type HttpOptions } from './http/http.js';
 export type { HttpApi, RoutesOptions } from './http/own-routes.js';
-export { HttpError, json, type Problem, type Refused } from './http/problem.js';
+export { HttpError, json, type Refused } from './http/problem.js';
 export { writeConditions } from './http/write-conditions.js';
 export { body as jsonBody, type Route, type RouteContext } from './http/own-routes.js';
 export { memoryStore } from './store/memory.js';
 export { lmdbStore, type LmdbOptions } from './store/lmdb.js';
 export type { Store } from './store/store.js';
+export type { Problem } from './protocol/http-answers.js';
 export { RoomwireError } from './protocol/errors.js';
 export { checked } from './protocol/validate.js';
 export { defaultLimits, type Limits } from './protocol/limits.js';

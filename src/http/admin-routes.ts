@@ -1,7 +1,7 @@
 /** For administrators, who hold an API key: who is connected, how topics stand, why an event did not arrive. */
 import * as v from 'valibot';
 import type { PluginHost, Session } from '../server/api.js';
-import { Kicked, Session as SessionAnswer, Stats, Topic, User, Why } from './answers.js';
+import { Kicked, Session as SessionAnswer, Stats, Topic, User, Why } from '../protocol/http-answers.js';
 import { HttpError } from './problem.js';
 import { answering, WholeNumber, type Route } from './route.js';
 

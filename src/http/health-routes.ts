@@ -1,6 +1,6 @@
 /** Health: the process answers, the server takes work, events arrive (server/probe). */
 import type { HttpResponse, PluginHost } from '../server/api.js';
-import { Delivery, Health, HealthSummary } from './answers.js';
+import { Delivery, Health, HealthSummary } from '../protocol/http-answers.js';
 import { json } from './problem.js';
 import { route, type Route } from './route.js';
 import { version } from './version.js';

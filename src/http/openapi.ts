@@ -4,7 +4,7 @@
  */
 import { toJsonSchema, toJsonSchemaDefs, type ConversionConfig } from '@valibot/to-json-schema';
 import * as v from 'valibot';
-import * as answers from './answers.js';
+import * as answers from '../protocol/http-answers.js';
 import type { Fields, Operation } from './route.js';
 
 const PROBLEM = 'application/problem+json';

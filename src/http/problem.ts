@@ -3,7 +3,7 @@ import { meaningOf, messageOf } from '../protocol/code-texts.js';
 import type { ErrorName } from '../protocol/codes.js';
 import { EncodeError } from '../protocol/codec.js';
 import { RoomwireError } from '../protocol/errors.js';
-import type { Value } from '../protocol/frames.js';
+import type { Problem } from '../protocol/http-answers.js';
 import { uncarriable } from '../protocol/validate.js';
 import type { HttpResponse } from '../server/api.js';
 
@@ -32,16 +32,6 @@ const statuses: Readonly<Partial<Record<ErrorName, number>>> = {
   backend_unavailable: 503,
   handler_failed: 500,
 };
-
-export interface Problem {
-  readonly type: string;
-  readonly title: string;
-  readonly status: number;
-  readonly detail: string;
-  readonly code?: number;
-  readonly name?: string;
-  readonly details?: Value;
-}
 
 export function problemOf(error: RoomwireError): Problem {
   const name = error.name as ErrorName;

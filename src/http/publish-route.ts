@@ -4,8 +4,8 @@ import { RoomwireError } from '../protocol/errors.js';
 import { requireCarriable, unfit } from '../protocol/validate.js';
 import type { RoomsApi } from '../rooms/rooms.js';
 import type { PluginHost, PublishOptions } from '../server/api.js';
-import { Problem, Published } from './answers.js';
-import { BUG, json, partProblem, type Problem as ProblemDocument } from './problem.js';
+import { Problem, Published } from '../protocol/http-answers.js';
+import { BUG, json, partProblem } from './problem.js';
 import { route, type Route } from './route.js';
 
 const BATCH = 1_000;
@@ -57,7 +57,7 @@ export function publishRoute(server: PluginHost, rooms: RoomsApi | undefined): R
       return {};
     }
   };
-  const failure = (error: unknown): { readonly error: ProblemDocument } => {
+  const failure = (error: unknown): { readonly error: Problem } => {
     const problem = partProblem(error);
     if (problem === undefined) server.log.error({ err: error }, 'one event of a batch could not be published');
     return { error: problem ?? BUG };

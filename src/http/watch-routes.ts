@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import type { RoomsApi } from '../rooms/rooms.js';
 import type { LoggedEvent, PluginHost } from '../server/api.js';
-import { ContractShown, History, Topics, WatchedLocks } from './answers.js';
+import { ContractShown, History, Topics, WatchedLocks } from '../protocol/http-answers.js';
 import { answering, WholeNumber, type Route } from './route.js';
 
 const LOCKS = 200;

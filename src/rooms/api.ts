@@ -1,4 +1,5 @@
 /** What the rooms plugin gives programs and HTTP, as `server.plugins.rooms` and in every handler's context. */
+import type { WatchedLock } from '../protocol/http-answers.js';
 import type * as v from 'valibot';
 import type { Position } from '../protocol/frames.js';
 import type { Lease, LockInfo, Member, RoomFields } from '../protocol/rooms-contract.js';
@@ -6,7 +7,7 @@ import type { Session, Transaction } from '../server/api.js';
 import type { Access } from './access.js';
 import type { RoomDocs } from './docs.js';
 import type { Asker } from './holder.js';
-import type { HeldLock, LockRequest, WatchedLock } from './lock.js';
+import type { HeldLock, LockRequest } from './lock.js';
 import type { MembershipHook, PeopleHook } from './people.js';
 import type { JoinReply, Membership, MembershipOptions } from './membership.js';
 import type { Metadata, MetadataChanges } from './records.js';

@@ -3,6 +3,7 @@
  * (`lock:update`); `trajectory:meta` is part of the metadata too, which the overview hears of
  * (`room:update`).
  */
+import type { WatchedLock } from '../protocol/http-answers.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { METADATA_TARGET, type Lease, type LockInfo } from '../protocol/rooms-contract.js';
 import type { Later, PluginHost, Timer, Transaction } from '../server/api.js';
@@ -40,12 +41,6 @@ export interface HeldLock {
   readonly roomId: string;
   readonly target?: string | undefined;
   readonly token: number;
-}
-/** A lock of any room, for a person who watches all of them. */
-export interface WatchedLock extends LockInfo {
-  readonly roomId: string;
-  /** Calls in line for it. */
-  readonly waiting: number;
 }
 
 export const DEFAULT_TTL = 30_000;

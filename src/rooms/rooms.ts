@@ -65,7 +65,8 @@ export type { RoomDocs } from './docs.js';
 export type { MembershipChange, MembershipHook, PeopleHook } from './people.js';
 export type { Asker } from './holder.js';
 export type { PolicyQuestion, RoomPolicy } from './policies.js';
-export type { HeldLock, LockRequest, WatchedLock } from './lock.js';
+export type { WatchedLock } from '../protocol/http-answers.js';
+export type { HeldLock, LockRequest } from './lock.js';
 export type { Metadata, MetadataChanges } from './records.js';
 
 const PAGE = 200;

@@ -6,29 +6,39 @@ import type { CallInput, CallNames, Contract, EventData, EventNames, Shape, Topi
 import type { ErrorName } from '../protocol/codes.js';
 import type { RoomwireError } from '../protocol/errors.js';
 import type { Position, Value } from '../protocol/frames.js';
+import type {
+  Delivery,
+  EngineInfo,
+  Stats,
+  TopicHistory,
+  TopicList,
+  TopicReport,
+  WhyReport,
+} from '../protocol/http-answers.js';
 import type { Limits } from '../protocol/limits.js';
 import type { AuditEntry } from './watch/audit.js';
 import type { Counters } from './watch/counters.js';
 import type { Log } from './watch/log.js';
-import type { HistoryQuery, TopicHistory, TopicList, TopicQuery, TopicReport, WhyReport } from './diagnosis/report.js';
-import type { EngineInfo, HttpRequest, HttpResponse } from './transport/transport.js';
+import type { HttpRequest, HttpResponse } from './transport/transport.js';
 
 export type { AuditEntry, AuditEvent, AuditLine } from './watch/audit.js';
 export type { CallCounts, Counters, Timing } from './watch/counters.js';
 export type { Log } from './watch/log.js';
 export type {
-  HistoryQuery,
+  Delivery,
+  DeliveryStage,
+  EngineInfo,
   LoggedEvent,
   PublishReport,
+  Stats,
   SubscriberReport,
   TopicHistory,
   TopicLine,
   TopicList,
-  TopicQuery,
   TopicReport,
   WhyReport,
-} from './diagnosis/report.js';
-export type { EngineInfo, HttpRequest, HttpResponse } from './transport/transport.js';
+} from '../protocol/http-answers.js';
+export type { HttpRequest, HttpResponse } from './transport/transport.js';
 export type { Timer } from './time/wheel.js';
 import type { Timer } from './time/wheel.js';
 
@@ -241,6 +251,20 @@ export type CallPolicy = (context: {
   input: unknown;
 }) => boolean | CallAllowed | Promise<boolean | CallAllowed>;
 
+export interface TopicQuery {
+  /** Part of the name, whatever its case. */
+  readonly search?: string | undefined;
+  /** Default 100, at most 500. */
+  readonly limit?: number | undefined;
+}
+
+export interface HistoryQuery {
+  /** Events after this offset; without it the newest. */
+  readonly after?: number | undefined;
+  /** Default 50, at most 500. */
+  readonly limit?: number | undefined;
+}
+
 /** The part of the server a plugin works with. */
 export interface PluginHost {
   readonly contract: Contract;
@@ -332,52 +356,6 @@ export interface PluginHost {
   checkDelivery(): Promise<Delivery>;
   /** What was counted since the start. */
   readonly counts: Readonly<Counters>;
-}
-
-/** How far the probe's event came: to the port, past HELLO, into the topic, through the store, to the client. */
-export type DeliveryStage = 'connect' | 'login' | 'subscribe' | 'commit' | 'delivery';
-
-/** What the probe found: see PluginHost.checkDelivery. */
-export interface Delivery {
-  readonly status: 'ok' | 'failing';
-  /** From the publish to the client, ms; while failing: for how long it is awaited. */
-  readonly ms: number;
-  /** The part of it until the commit. */
-  readonly commitMs?: number;
-  /** While failing: where it stands still, and why, as far as it is known. */
-  readonly stage?: DeliveryStage;
-  readonly reason?: string;
-  /** While failing: since when, ISO 8601. */
-  readonly since?: string;
-  /** When an event last arrived, ISO 8601; null: not yet. */
-  readonly lastOk: string | null;
-  readonly store: {
-    readonly name: string;
-    readonly durable: boolean;
-    /** False from a commit that failed to the next that succeeds. */
-    readonly healthy: boolean;
-    /** Ms that the commit under way takes already; null: none is. */
-    readonly committingMs: number | null;
-  };
-}
-
-export interface Stats {
-  /** Open connections, also those that have not said HELLO yet. */
-  readonly connections: number;
-  /** Sessions, also those in their grace. */
-  readonly sessions: number;
-  /** Users with a session. */
-  readonly users: number;
-  /** Topics in memory; the store may know more. */
-  readonly topics: number;
-  /** Bytes of the events kept in memory. */
-  readonly ringBytes: number;
-  /** RESETs told since the start: clients too slow for the history. */
-  readonly resets: number;
-  /** Connections whose socket takes no more for now. */
-  readonly stalled: number;
-  /** Subscriptions that have not been sent yet what is there for them: slow, or catching up. */
-  readonly behind: number;
 }
 
 /**

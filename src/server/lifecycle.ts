@@ -1,6 +1,6 @@
 /** How far a server is on its way from new to closed, what may be asked of it there, and what plugins do at its turns. */
 import { RoomwireError } from '../protocol/errors.js';
-import type { EngineInfo } from './transport/transport.js';
+import type { EngineInfo } from '../protocol/http-answers.js';
 
 type Hook = () => void | Promise<void>;
 

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import type { EngineInfo } from '../../src/server/transport/transport.js';
+import type { EngineInfo } from '../../src/protocol/http-answers.js';
 import { fallbackText, passedOverText, refusalText } from '../../src/server/transport/uws-advice.js';
 import { thisSystem, whyNot, type System, type UwsFailure, type Why } from '../../src/server/transport/uws-failure.js';
 

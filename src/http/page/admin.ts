@@ -96,3 +96,8 @@ export class Admin {
     for (const listener of this.#listeners) listener();
   }
 }
+
+/** Where a topic's answers are. */
+export function topicPath(topic: string): string {
+  return `/api/topics/${encodeURIComponent(topic)}`;
+}

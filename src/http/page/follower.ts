@@ -2,9 +2,9 @@
  * Following a topic: over the socket where the contract lets this tab subscribe; else, for an administrator,
  * by reading its log each second, which nobody in the topic sees. What comes goes to the event stream.
  */
+import type { TopicHistory } from '../../protocol/http-answers.js';
 import { RoomwireError, type Subscription } from '../../client/index.js';
-import type { Admin } from './admin.js';
-import { topicPath, type History } from './answers.js';
+import { topicPath, type Admin } from './admin.js';
 import type { FreeClient } from './contract.js';
 import { byId, h, onSubmit } from './dom.js';
 import { isolated } from './isolated.js';
@@ -95,7 +95,7 @@ export class Follower {
   async #readOne(topic: string, log: Log): Promise<void> {
     const first = log.epoch === undefined;
     const query = first ? `limit=${BEFORE}` : `limit=500&after=${log.after}`;
-    const { epoch, head, events } = await this.#admin.ask<History>(`${topicPath(topic)}/events?${query}`);
+    const { epoch, head, events } = await this.#admin.ask<TopicHistory>(`${topicPath(topic)}/events?${query}`);
     if (this.#logs.get(topic) !== log) return;
     if (!first && epoch !== log.epoch) {
       // Deleted and made anew: all of it is news.

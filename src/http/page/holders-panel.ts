@@ -1,6 +1,6 @@
 /** The locks panel: who holds what in all rooms, for how long still, and the way to end it. */
+import type { WatchedLock, WatchedLocks } from '../../protocol/http-answers.js';
 import type { Admin } from './admin.js';
-import type { WatchedLock, WatchedLocks } from './answers.js';
 import { confirmed } from './confirm.js';
 import type { Panel } from './dock.js';
 import { byId, count, h, seconds, setText } from './dom.js';

@@ -1,6 +1,6 @@
 /** How far the members of the open room are behind, asked for once a second where this page may ask. */
-import type { Admin } from './admin.js';
-import { topicPath, type TopicReport } from './answers.js';
+import type { TopicReport } from '../../protocol/http-answers.js';
+import { topicPath, type Admin } from './admin.js';
 import { Poll } from './poll.js';
 
 export class MemberLag {

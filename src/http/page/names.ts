@@ -1,12 +1,12 @@
 /** The names that fields propose: the contract's events and calls, and the topics there are, for an administrator. */
+import type { ContractShown, TopicList } from '../../protocol/http-answers.js';
 import { topicPattern } from '../../protocol/pattern.js';
 import type { Admin } from './admin.js';
-import type { Names as Contract, TopicList } from './answers.js';
 import { byId, h } from './dom.js';
 
 export class Names {
   readonly #admin: Admin;
-  #contract: Contract | undefined;
+  #contract: ContractShown | undefined;
 
   constructor(admin: Admin) {
     this.#admin = admin;
@@ -22,7 +22,7 @@ export class Names {
         topics.map(({ topic }) => topic),
       );
       if (this.#contract !== undefined) return;
-      this.#contract = await this.#admin.ask<Contract>('/api/contract');
+      this.#contract = await this.#admin.ask<ContractShown>('/api/contract');
       propose('call-names', this.#contract.calls);
     } catch {
       // The fields take any name without proposals, too.

@@ -1,6 +1,6 @@
 /** The form that publishes: as this tab over its socket, or as the server over HTTP. */
+import type { Published } from '../../protocol/http-answers.js';
 import type { Admin } from './admin.js';
-import type { Published } from './answers.js';
 import type { FreeClient } from './contract.js';
 import { byId, count, onSubmit, setText } from './dom.js';
 import { isolated } from './isolated.js';

@@ -1,6 +1,6 @@
 /** One topic beside the list: who is in it and how far behind, and what became of its latest events. */
-import type { Admin } from './admin.js';
-import { topicPath, type Subscriber, type TopicReport } from './answers.js';
+import type { SubscriberReport, TopicReport } from '../../protocol/http-answers.js';
+import { topicPath, type Admin } from './admin.js';
 import { byId, count, h, setText, timeOf } from './dom.js';
 import { isolated } from './isolated.js';
 import { KeyedRows, type Row } from './keyed-rows.js';
@@ -20,7 +20,7 @@ type Ask = (question: Omit<Question, 'topic'>) => void;
 export class TopicDetail {
   readonly #admin: Admin;
   readonly #section = byId('topic-detail', HTMLElement);
-  readonly #sessions: KeyedRows<Subscriber>;
+  readonly #sessions: KeyedRows<SubscriberReport>;
   readonly #publishes: KeyedRows<Publish>;
   readonly #poll = new Poll(() => this.#ask());
   readonly #listeners: (() => void)[] = [];
@@ -99,7 +99,7 @@ export class TopicDetail {
   }
 }
 
-function sessionRow(sid: string, ask: Ask): Row<Subscriber> {
+function sessionRow(sid: string, ask: Ask): Row<SubscriberReport> {
   const user = h('td', {});
   const why = h('button', { type: 'button', class: 'link', title: 'Why did it not get an event?' }, sid);
   why.addEventListener('click', () => ask({ who: sid }));

@@ -1,6 +1,6 @@
 /** The topics panel: each topic in memory with its rate, asked for once a second while it is seen. */
+import type { Stats, TopicLine, TopicList } from '../../protocol/http-answers.js';
 import type { Admin } from './admin.js';
-import type { Stats, TopicLine, TopicList } from './answers.js';
 import { byId, count, h, setText, timeOf } from './dom.js';
 import type { Panel } from './dock.js';
 import { KeyedRows, type Row } from './keyed-rows.js';

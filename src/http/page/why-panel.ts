@@ -1,6 +1,6 @@
 /** The shortest way from “X says it did not arrive” to the answer: who, which topic, which event. */
-import type { Admin } from './admin.js';
-import { topicPath, type History, type LoggedEvent, type Who, type WhoIsHere, type Why } from './answers.js';
+import type { LoggedEvent, Session, TopicHistory, User, WhyReport } from '../../protocol/http-answers.js';
+import { topicPath, type Admin } from './admin.js';
 import type { Panel } from './dock.js';
 import { byId, count, h, onSubmit, setText, timeOf } from './dom.js';
 import { isolated, untwisted } from './isolated.js';
@@ -64,7 +64,7 @@ export class WhyPanel implements Panel {
       const newest = this.#events.at(-1)?.offset ?? 0;
       const offset = this.#offset.value === '' ? newest : Number(this.#offset.value);
       const path = `${topicPath(topic)}/why?offset=${offset}&user=${encodeURIComponent(who)}`;
-      const why = await this.#admin.ask<Why>(path);
+      const why = await this.#admin.ask<WhyReport>(path);
       if (question !== this.#asked) return;
       this.#offset.value = offset === 0 ? '' : String(offset);
       this.#mark();
@@ -74,7 +74,7 @@ export class WhyPanel implements Panel {
     }
   }
 
-  #show(question: string, { verdict, sentence, sessions }: Why): void {
+  #show(question: string, { verdict, sentence, sessions }: WhyReport): void {
     const { kind, next } = adviceFor(verdict);
     const pill = h('span', { class: 'tag verdict', 'data-kind': kind }, verdict.replaceAll('_', ' '));
     const each = sessions.map((one) => h('li', {}, h('code', {}, one.sid), `: ${untwisted(one.sentence)}`));
@@ -118,10 +118,10 @@ export class WhyPanel implements Panel {
     return button;
   }
 
-  async #sessionsOf(who: string): Promise<readonly WhoIsHere[]> {
+  async #sessionsOf(who: string): Promise<readonly Session[]> {
     const id = encodeURIComponent(who);
-    const { sessions } = await this.#admin.ask<Who>(`/api/users/${id}`);
-    return sessions.length > 0 ? sessions : [await this.#admin.ask<WhoIsHere>(`/api/sessions/${id}`)];
+    const { sessions } = await this.#admin.ask<User>(`/api/users/${id}`);
+    return sessions.length > 0 ? sessions : [await this.#admin.ask<Session>(`/api/sessions/${id}`)];
   }
 
   /** The topic's latest events, to choose the one that is missed. */
@@ -136,10 +136,10 @@ export class WhyPanel implements Panel {
     this.#mark();
   }
 
-  async #history(topic: string): Promise<Pick<History, 'events'>> {
+  async #history(topic: string): Promise<Pick<TopicHistory, 'events'>> {
     if (topic === '' || this.#admin.rights === 'refused') return { events: [] };
     try {
-      return await this.#admin.ask<History>(`${topicPath(topic)}/events?limit=${EVENTS}`);
+      return await this.#admin.ask<TopicHistory>(`${topicPath(topic)}/events?limit=${EVENTS}`);
     } catch {
       // Such as a topic that the contract does not have: the answer to the question says so.
       return { events: [] };

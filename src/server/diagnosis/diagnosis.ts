@@ -3,6 +3,15 @@
  * get that event. Reads what hub, sessions and attendance know; changes nothing.
  */
 import { RoomwireError } from '../../protocol/errors.js';
+import type {
+  PublishReport,
+  SubscriberReport,
+  TopicHistory,
+  TopicList,
+  TopicReport,
+  WhyReport,
+} from '../../protocol/http-answers.js';
+import type { HistoryQuery, TopicQuery } from '../api.js';
 import type { Hub } from '../hub/hub.js';
 import type { Policy } from '../policy.js';
 import type { SessionRegistry } from '../sessions/registry.js';
@@ -10,16 +19,6 @@ import type { ServerSession } from '../sessions/session.js';
 import { historyOf } from './history.js';
 import { spanOf, type Span } from '../hub/attendance.js';
 import { similarNames } from './similar.js';
-import type {
-  HistoryQuery,
-  PublishReport,
-  SubscriberReport,
-  TopicHistory,
-  TopicList,
-  TopicQuery,
-  TopicReport,
-  WhyReport,
-} from './report.js';
 import { topicList } from './topic-list.js';
 import { verdictOf } from './verdict.js';
 

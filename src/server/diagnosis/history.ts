@@ -5,8 +5,9 @@
 import { decode } from '../../protocol/codec.js';
 import { RoomwireError } from '../../protocol/errors.js';
 import type { EventsFrame } from '../../protocol/frames.js';
+import type { LoggedEvent, TopicHistory } from '../../protocol/http-answers.js';
+import type { HistoryQuery } from '../api.js';
 import type { Hub } from '../hub/hub.js';
-import type { HistoryQuery, LoggedEvent, TopicHistory } from './report.js';
 
 /** Of one answer; what is left comes with the next question. */
 const MAX_BYTES = 256 * 1024;

@@ -2,11 +2,12 @@
  * The topics in memory, the busiest of late first: what a person watches to see where the traffic is.
  * Keeps nothing of its own: the rate of a topic is read from the times of its ring.
  */
+import type { TopicLine, TopicList } from '../../protocol/http-answers.js';
+import type { TopicQuery } from '../api.js';
 import type { Hub } from '../hub/hub.js';
 import type { Ring } from '../hub/ring.js';
 import type { Topic } from '../hub/topic.js';
 import { OWN_PREFIX } from '../wire/names.js';
-import type { TopicLine, TopicList, TopicQuery } from './report.js';
 
 /** Ms over which events are counted. */
 const WINDOW = 10_000;

@@ -1,7 +1,9 @@
 /** Why one session did or did not get one event, in a sentence, from the spans of its subscription. */
+import type { WhyReport } from '../../protocol/http-answers.js';
 import type { ServerSession } from '../sessions/session.js';
 import type { Span } from '../hub/attendance.js';
-import type { Verdict } from './report.js';
+
+type Verdict = Omit<WhyReport['sessions'][number], 'sid'>;
 
 export interface Question {
   readonly topic: string;

@@ -3,6 +3,7 @@
  * one; both carry bytes and HTTP requests on one port and know nothing of the protocol. Membership
  * and fan-out are ours (server/hub), never the engine's.
  */
+import type { EngineInfo } from '../../protocol/http-answers.js';
 
 /**
  * What became of a `send`. `queued`: the engine holds it and *will* send it (do not send it again),
@@ -102,14 +103,6 @@ export interface TransportOptions {
   request(request: HttpRequest): Promise<HttpResponse>;
   /** An engine callback threw all the same: a bug to be logged, never a crash. */
   failed(error: unknown): void;
-}
-
-/** Which package carries the connections. `repackaged`: somebody else's copy of the official binaries, or a build of his own. */
-export interface EngineInfo {
-  readonly name: 'uws' | 'ws';
-  readonly package: string;
-  readonly version: string;
-  readonly origin: 'official' | 'repackaged';
 }
 
 export interface Transport {

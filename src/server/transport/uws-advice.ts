@@ -1,5 +1,5 @@
 /** What is said where the official build of uWebSockets.js, or every build, does not load: what happened, what it costs, what to do. */
-import type { EngineInfo } from './transport.js';
+import type { EngineInfo } from '../../protocol/http-answers.js';
 import { isMusl, minorOf, OFFICIAL, thisSystem, type System, type UwsFailure } from './uws-failure.js';
 
 /**

@@ -7,7 +7,7 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { manifestOf } from './manifest.js';
-import type { EngineInfo } from './transport.js';
+import type { EngineInfo } from '../../protocol/http-answers.js';
 import { OFFICIAL, whyNot, type UwsFailure } from './uws-failure.js';
 
 /** A WebSocket of the engine. Every method throws once the engine has reported its close. */

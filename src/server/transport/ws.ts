@@ -12,20 +12,13 @@ import {
 import { createRequire } from 'node:module';
 import type { AddressInfo, Socket as NetSocket } from 'node:net';
 import { type ServerOptions, WebSocket, WebSocketServer } from 'ws';
+import type { EngineInfo } from '../../protocol/http-answers.js';
 import { peerAddress } from './addresses.js';
 import { type Answer, ask, badUpgrade, check, offeredSubprotocols, unclear } from './http-answer.js';
 import { quietly } from '../watch/log.js';
 import { manifestOf } from './manifest.js';
 import { Sink } from './sink.js';
-import type {
-  EngineInfo,
-  HttpRequest,
-  SendResult,
-  Socket,
-  Transport,
-  TransportOptions,
-  UpgradeInfo,
-} from './transport.js';
+import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, UpgradeInfo } from './transport.js';
 
 /** As uWebSockets.js has it. */
 const HTTP_IDLE_MS = 10_000;
