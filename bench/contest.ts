@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { contestantsOf, keyOf, type Contestant, type Peer } from './contestants.js';
+import { BEFORE, contestantsOf, keyOf, type Contestant, type Peer } from './contestants.js';
 import { Generator, type Window, type Windows } from './load/generator.js';
 import { openFiles } from './machine.js';
 import type { Measured } from './options.js';
@@ -117,7 +117,7 @@ async function take(
     server = await PeerProcess.start(
       peer,
       { bytes, store: directory ?? 'memory', secret },
-      { profile: suite.profile, flags },
+      { profile: suite.profile, flags, dist: store === BEFORE ? suite.against : undefined },
     );
     load = new Generator(server);
     await turn(turnOf(suite, { contestant, server, load, sample }));

@@ -13,16 +13,18 @@ export const PEERS = ['roomwire', 'uws', 'ws', 'socket.io', 'socket.io-uws', 'na
 export type Peer = (typeof PEERS)[number];
 export const STORES = ['memory', 'lmdb'] as const;
 export type StoreName = (typeof STORES)[number];
+/** The roomwire of another checkout, on the memory store: how it was before. */
+export const BEFORE = 'before';
 
 export interface Contestant {
   readonly peer: Peer;
-  readonly store: StoreName | 'none';
+  readonly store: StoreName | typeof BEFORE | 'none';
 }
 
 export const keyOf = ({ peer, store }: Contestant): string => (store === 'none' ? peer : `${peer}/${store}`);
 
-/** Roomwire once per store, every other peer once. */
-export function contestantsOf(peers: readonly Peer[], stores: readonly StoreName[]): Contestant[] {
+/** Roomwire once per store, and as it was before where that is asked; every other peer once. */
+export function contestantsOf(peers: readonly Peer[], stores: readonly (StoreName | typeof BEFORE)[]): Contestant[] {
   return peers.flatMap((peer): Contestant[] =>
     peer === 'roomwire' ? stores.map((store) => ({ peer, store })) : [{ peer, store: 'none' }],
   );

@@ -1,6 +1,12 @@
+import { pathToFileURL } from 'node:url';
+
+/** Of a server's process: the build to measure instead of this checkout's. */
+export const DIST = 'ROOMWIRE_BENCH_DIST';
+const elsewhere = process.env[DIST];
+const dist = elsewhere === undefined ? new URL('../dist/', import.meta.url) : pathToFileURL(`${elsewhere}/`);
+
 /** The compiled modules of src under the sources' types: what is measured is what the package ships. */
-const load = async <T>(path: string): Promise<T> =>
-  (await import(new URL(`../dist/${path}`, import.meta.url).href)) as T;
+const load = async <T>(path: string): Promise<T> => (await import(new URL(path, dist).href)) as T;
 
 export const loadServer = () => load<typeof import('../src/server/server.js')>('server/server.js');
 export const loadContract = () => load<typeof import('../src/protocol/index.js')>('protocol/index.js');

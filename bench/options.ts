@@ -1,6 +1,8 @@
 /** The command line, checked. */
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { PEERS, STORES, type Peer, type StoreName } from './contestants.js';
+import { BEFORE, PEERS, STORES, type Peer, type StoreName } from './contestants.js';
 import { WORKS, type Work } from './result.js';
 
 /** Where a run of everything leaves its results; the README's tables are made of them (npm run docs:bench). */
@@ -14,6 +16,7 @@ Measures roomwire beside its peers, in interleaved rounds; prints progress to st
   --only WORKS     of ${WORKS.join(', ')}
   --peers PEERS    of ${PEERS.join(', ')}
   --store STORES   of ${STORES.join(', ')}: what roomwire runs on (default both; memory with --quick)
+  --against DIR    measures the roomwire of another checkout, built, beside this one: the store 'before' (on memory)
   --rounds N       rounds of each (default 3; 2 with --quick)
   --json FILE      writes the results there (a whole run: default ${RESULTS.json})
   --svg FILE       draws the fan-out results there (a whole run: default ${RESULTS.svg})
@@ -28,7 +31,9 @@ Lists are separated by commas.`;
 export interface Measured {
   readonly peers: readonly Peer[];
   /** Of roomwire. */
-  readonly stores: readonly StoreName[];
+  readonly stores: readonly (StoreName | typeof BEFORE)[];
+  /** The checkout of what is called `before`. */
+  readonly against: string | undefined;
   readonly n: readonly number[];
   readonly w: readonly number[];
   readonly bytes: readonly number[];
@@ -61,7 +66,11 @@ export function parseOptions(args: readonly string[]): Options {
     help: values.help === true,
     works: chosen('--only', values.only, WORKS, quick ? ['fanout'] : WORKS),
     peers: chosen('--peers', values.peers, PEERS, gate ? ['roomwire', 'uws'] : PEERS),
-    stores: chosen('--store', values.store, STORES, quick ? ['memory'] : STORES),
+    stores: [
+      ...chosen('--store', values.store, STORES, quick ? ['memory'] : STORES),
+      ...(values.against === undefined ? [] : ([BEFORE] as const)),
+    ],
+    against: built(values.against),
     n: counts('--n', values.n, quick ? [1000] : [100, 1000, 10_000]),
     w: counts('--w', values.w, quick ? [1, 256] : [1, 32, 256]),
     bytes: counts('--bytes', values.bytes, quick ? [64] : [64, 1024]),
@@ -94,6 +103,7 @@ function parse(args: readonly string[]) {
         bytes: text,
         clients: text,
         profile: text,
+        against: text,
         n: text,
         w: text,
         seconds: text,
@@ -102,6 +112,14 @@ function parse(args: readonly string[]) {
   } catch (error) {
     throw new BadOption((error as Error).message.split(/[.\n]/)[0]);
   }
+}
+
+/** Throws BadOption for a folder in which nothing is built. */
+function built(directory: string | undefined): string | undefined {
+  if (directory === undefined) return undefined;
+  const dist = resolve(directory, 'dist');
+  if (existsSync(join(dist, 'server/server.js'))) return dist;
+  throw new BadOption(`--against: ${dist} holds no build; run npm ci && npm run build there`);
 }
 
 function chosen<T extends string>(flag: string, text: string | undefined, all: readonly T[], preset: readonly T[]) {

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { commandOf, type Peer } from './contestants.js';
+import { DIST } from './dist.js';
 import { pinned } from './machine.js';
 import type { Command, PeerOptions, Report, Usage } from './peers/peer.js';
 
@@ -24,6 +25,8 @@ export interface StartOptions {
   readonly profile?: string | undefined;
   /** Flags for Node. */
   readonly flags?: readonly string[];
+  /** The build that it runs; this checkout's unless said. */
+  readonly dist?: string | undefined;
 }
 
 /** A script on the server's core that answers its argument with one message, and ends. */
@@ -65,17 +68,20 @@ export class PeerProcess {
   static async start(
     peer: Peer,
     options: PeerOptions,
-    { profile, flags = [] }: StartOptions = {},
+    { profile, flags = [], dist }: StartOptions = {},
   ): Promise<PeerProcess> {
-    const process = new PeerProcess(peer, await commandOf(peer, options, [...profiling(profile), ...flags]));
+    const process = new PeerProcess(peer, await commandOf(peer, options, [...profiling(profile), ...flags]), dist);
     const report = await process.#next();
     if ('port' in report) process.port = report.port;
     return process;
   }
 
-  private constructor(peer: Peer, commandLine: readonly string[]) {
+  private constructor(peer: Peer, commandLine: readonly string[], dist: string | undefined) {
     const [command, ...args] = pinned('server', commandLine);
-    const child = spawn(command as string, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    const child = spawn(command as string, args, {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      env: dist === undefined ? process.env : { ...process.env, [DIST]: dist },
+    });
     this.#child = child;
     running.add(child);
     this.failure = new Promise((_, reject) => {
