@@ -1,5 +1,5 @@
 /**
- * What hooks.test.ts opens in a browser: one widget per line of `app.go([...])`, such as `room a`,
+ * What scene.ts opens in a browser: one widget per line of `app.go([...])`, such as `room a`,
  * `lock a notes`, `rooms`, `chat a`, `connection`. Each keeps all that it was shown, render by render.
  */
 import * as React from 'react';
