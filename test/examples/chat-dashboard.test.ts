@@ -1,20 +1,10 @@
-/** examples/chat-dashboard as its pages and webhooks meet it: join_room is answered, lists are never stale, nothing polls. */
-import { createHmac } from 'node:crypto';
-import t, { type Test } from 'tap';
+/** examples/chat-dashboard as its clients and webhooks meet it: join_room is answered, lists are never stale. */
+import t from 'tap';
 import { WebSocket } from 'ws';
-import { DASHBOARDS, type Chat, type Contract, type CustomerType } from '../../examples/chat-dashboard/contract.js';
-import type { ConnectOptions } from '../../src/client/node.js';
-import { says, skipBrowser, startBrowser } from '../support/browser.js';
-import { startExample, type Asked } from '../support/example.js';
-import { freePort } from '../support/free-port.js';
-import { SECRET, tokenFor } from '../support/tokens.js';
+import { DASHBOARDS, type Chat, type CustomerType } from '../../examples/chat-dashboard/contract.js';
+import { tokenFor } from '../support/tokens.js';
 import { until } from '../support/until.js';
-
-const WEBHOOK_SECRET = 'the-secret-of-the-webhook';
-const WEBHOOK = '/webhook/incoming-message';
-const CHAT = '65a1b2c3';
-const sign = (text: string, secret = WEBHOOK_SECRET): string =>
-  `sha256=${createHmac('sha256', secret).update(text).digest('hex')}`;
+import { CHAT, sign, start, WEBHOOK } from './chat-dashboard.js';
 
 /** Its socket can be cut as a network would. */
 class Cut extends WebSocket {
@@ -23,43 +13,6 @@ class Cut extends WebSocket {
     super(url, protocols);
     Cut.sockets.push(this);
   }
-}
-
-async function start(t: Test, args: string[] = []) {
-  const program = await startExample<Contract>(t, 'chat-dashboard', {
-    args,
-    env: { JWT_SECRET: SECRET, WEBHOOK_SECRET },
-  });
-  const tokens = {
-    asha: await tokenFor('asha', { name: 'Asha', role: 'agent' }),
-    ravi: await tokenFor('ravi', { name: 'Ravi', role: 'agent' }),
-    /** The customer of CHAT. */
-    meera: await tokenFor('meera', { name: 'Meera', role: 'customer', chat_id: CHAT }),
-  };
-  let sent = 0;
-  const incoming = (chat_id: string, text: string, more: Record<string, unknown> = {}) => {
-    const message = { message_id: `wamid.${++sent}`, chat_id, customer_type: 'Customer', name: 'Meera', text, ...more };
-    return webhook(JSON.stringify(message));
-  };
-  const webhook = (text: string, signature = sign(text)) =>
-    program.ask(WEBHOOK, { method: 'POST', text, headers: { 'x-hub-signature-256': signature } });
-  return {
-    ...program,
-    tokens,
-    incoming,
-    webhook,
-    list: (asked: Asked = {}, type = 'Customer') =>
-      program.ask(`/chats?customer_type=${type}`, { token: tokens.asha, ...asked }),
-    /** An agent's page: in its dashboard, with the updates that it was told. */
-    async agent(token = tokens.asha, type: CustomerType = 'Customer', options: ConnectOptions = {}) {
-      const client = program.sdk(token, { onError: () => undefined, ...options });
-      const { room } = DASHBOARDS[type];
-      const updates: [event: string, chat: Chat][] = [];
-      client.listen(room).on('*', (chat, { event }) => void updates.push([event, chat as Chat]));
-      t.same(await client.call('join_room', { room }), { status: 1, room });
-      return { client, updates };
-    },
-  };
 }
 
 t.test('join_room is answered by join_room_response: with the room, or why not; never by silence', async (t) => {
@@ -344,86 +297,4 @@ t.test('with --data chats, order and unread counts outlive the program', async (
   t.match(before['chats'], [{ chat_id: 'one', unread: 2 }, { chat_id: 'two' }]);
   await second.incoming('two', 'later', { message_id: 'later' });
   t.match((await second.list()).body['chats'], [{ chat_id: 'two', unread: 2 }, { chat_id: 'one' }]);
-});
-
-t.test(
-  'in an open page the chat moves to the top with its badge, and no polling request is made',
-  { skip: skipBrowser },
-  async (t) => {
-    const { url, tokens, incoming } = await start(t);
-    for (const [id, name] of [
-      ['a1', 'Anil'],
-      ['b2', '<b>Bela</b>'],
-      ['c3', 'Chitra'],
-    ] as const) {
-      await incoming(id, `hello from ${name}`, { name });
-    }
-    const browser = await startBrowser(t);
-    const { page, problems, requests, sockets, said } = await browser.open(`${url}/#${tokens.asha}`, { clock: true });
-    const names = () => page.locator('#list .name').allInnerTexts();
-    await says(page, '#state', 'live');
-    await says(page, '[data-chat=c3]', 'hello from Chitra');
-    t.same(await names(), ['Chitra', '<b>Bela</b>', 'Anil']);
-    await page.click('[data-chat=c3]');
-    await says(page, '#messages p', 'hello from Chitra');
-    await page.locator('[data-chat=c3] .badge:empty').waitFor({ state: 'attached' });
-    t.same(
-      requests.filter((request) => !/^GET \/(page\.js)?$/.test(request)),
-      ['GET /chats'],
-      'the list is loaded once',
-    );
-    const before = requests.length;
-
-    await incoming('a1', 'Where is my order?', { name: 'Anil' });
-    await says(page, '#list li:first-child .name', 'Anil');
-    await says(page, '#list li:first-child .badge', '2');
-    await says(page, '#list li:first-child .last', 'Where is my order?');
-    t.same(await names(), ['Anil', 'Chitra', '<b>Bela</b>']);
-    t.equal(await page.title(), '(3) Support desk');
-    await says(page, '#title', 'Chitra');
-    await incoming('b2', 'Me too', { name: '<b>Bela</b>' });
-    await says(page, '#list li:first-child .name', '<b>Bela</b>');
-    // Past the 30 seconds after which the page used to ask again.
-    await page.clock.runFor(31_000);
-    await incoming('a1', 'Hello?', { name: 'Anil' });
-    await says(page, '#list li:first-child .badge', '3');
-    t.same(requests.slice(before), [], 'no request at all, in which all of this was seen');
-    t.equal(sockets.length, 1);
-
-    await page.click('[data-chat=a1]');
-    await says(page, '#messages p', 'Where is my order?');
-    await page.locator('[data-chat=a1] .badge:empty').waitFor({ state: 'attached' });
-    await page.fill('#text', 'On its way');
-    await page.press('#text', 'Enter');
-    await says(page, '#messages p.agent', 'On its way');
-    await page.click('[data-type=Vendor]');
-    await says(page, '[data-type=Customer] .badge', '2');
-    await incoming('v9', 'Invoice attached', { name: 'Varun', customer_type: 'Vendor' });
-    await says(page, '#list li:first-child .name', 'Varun');
-    t.ok(said.includes('Joining socket room: CustomerApp for customerType: Customer'));
-    t.ok(said.some((line) => /^New onRoomUpdate received: \{.*"chat_id":"a1"/.test(line)));
-    t.same(problems, []);
-  },
-);
-
-t.test('a page whose server restarted joins again by itself', { skip: skipBrowser }, async (t) => {
-  // Not port 0, on which uWebSockets.js leaves no room for a successor.
-  const port = String(await freePort());
-  const first = await start(t, ['--port', port]);
-  await first.incoming('a1', 'before');
-  const browser = await startBrowser(t);
-  const { page, problems } = await browser.open(`${first.url}/#${first.tokens.asha}`);
-  await says(page, '[data-chat=a1] .badge', '1');
-  first.child.kill('SIGKILL');
-  await first.gone;
-  await says(page, '#state', 'offline');
-  // In memory: another epoch, no sessions, no chats.
-  const second = await start(t, ['--port', port]);
-  await says(page, '#state', 'live');
-  while ((await second.incoming('a1', 'after', { name: 'Meera' })).body['watching'] !== 1);
-  await says(page, '[data-chat=a1] .last', 'after');
-  t.same(
-    problems.filter((problem) => !/WebSocket|Failed to load/.test(problem)),
-    [],
-  );
 });
