@@ -28,8 +28,8 @@ export async function site(server: App): Promise<void> {
     logLevel: 'warning',
   });
   const script = bundle.outputFiles[0]?.contents ?? new Uint8Array();
-  const [html, style, icon] = await Promise.all(
-    ['index.html', 'style.css', 'favicon.svg'].map((file) => readFile(new URL(file, folder))),
+  const [html, style, room, icon] = await Promise.all(
+    ['index.html', 'style.css', 'room.css', 'favicon.svg'].map((file) => readFile(new URL(file, folder))),
   );
   const file = (path: string, type: string, body: Uint8Array | undefined): Route => ({
     method: 'GET',
@@ -45,6 +45,7 @@ export async function site(server: App): Promise<void> {
     ...['/', '/rooms', '/rooms/:roomId', '/rooms/:roomId/:userId'].map((path) => file(path, 'text/html', html)),
     file('/app.js', 'text/javascript', script),
     file('/style.css', 'text/css', style),
+    file('/room.css', 'text/css', room),
     file('/favicon.svg', 'image/svg+xml', icon),
   ]);
 }
