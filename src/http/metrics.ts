@@ -1,5 +1,5 @@
 /**
- * `GET /metrics` for Prometheus: what the server counted (server/counters.ts), what it holds now, and the
+ * `GET /metrics` for Prometheus: what the server counted (watch/counters.ts), what it holds now, and the
  * refusals it hears of. A registry per server; everything is read when it is asked for. All labels come
  * from sets that are fixed when the server starts, so that no client can make a new series.
  */

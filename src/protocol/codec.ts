@@ -1,6 +1,6 @@
 /**
  * The codec of the strict subset, for speed and without `new Function`; the SDK has a smaller one of its
- * own (client/codec.ts). Encoding is here, decoding in decode.ts. Encoding refuses what JSON would quietly
+ * own (client/encode.ts). Encoding is here, decoding in decode.ts. Encoding refuses what JSON would quietly
  * change (dates, maps, class instances) and names its path.
  */
 import { EncodeError, isPlain, LONE_SURROGATE, loneSurrogate, notPlain, powerOf } from './encode-error.js';

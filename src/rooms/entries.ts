@@ -1,6 +1,6 @@
 /**
  * How often one user may come into a room: each coming and going is told to all who are there, so one who flaps costs as
- * much as they are many. Going is never refused, nor is a join of a room that the session is in. Used by calls.ts.
+ * much as they are many. Going is never refused, nor is a join of a room that the session is in.
  */
 import type { PluginHost, Session, Transaction } from '../server/api.js';
 import { roomTopic } from './records.js';

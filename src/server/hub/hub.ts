@@ -30,7 +30,7 @@ interface Staged {
 }
 
 /** Ms after a refused commit until the store is asked again, if nothing else asks it. */
-const PROBE_MS = 1_000;
+const ASK_MS = 1_000;
 /** A commit under way for so long is none that is confirmed. */
 const STUCK_MS = 3_000;
 
@@ -73,7 +73,7 @@ export class Hub {
   #committingSince: number | undefined;
   #counter = 0;
   #incarnation = 0;
-  #probing = false;
+  #asking = false;
   #isDeposed = false;
   readonly #idleWaiters: (() => void)[] = [];
 
@@ -257,7 +257,7 @@ export class Hub {
       this.#committingSince = undefined;
       this.#counters.commitsRefused++;
       for (const { entry } of staged) this.#refuse(entry, error);
-      this.#probeLater();
+      this.#askStoreLater();
       this.#finish();
     };
     let operations: readonly Operation[];
@@ -274,17 +274,17 @@ export class Hub {
       this.#committingSince = undefined;
       this.#counters.commit.add(since);
       this.#apply(stage, staged);
-      this.#probeLater();
+      this.#askStoreLater();
     };
     this.#committer.commit(batch, done, refused);
   }
 
   /** A refused batch may have been the last for a while: without a question the server would seem unready for ever. */
-  #probeLater(): void {
-    if (this.#probing || this.#committer.healthy) return;
-    this.#probing = true;
-    this.#options.after(PROBE_MS, () => {
-      this.#probing = false;
+  #askStoreLater(): void {
+    if (this.#asking || this.#committer.healthy) return;
+    this.#asking = true;
+    this.#options.after(ASK_MS, () => {
+      this.#asking = false;
       if (this.#committer.healthy) return;
       this.#enqueue({
         stage: (stage) => {
