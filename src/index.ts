@@ -19,10 +19,19 @@ export {
 export { hooks, type HooksApi, type HooksOptions, type HooksStats, type Question } from './hooks/hooks.js';
 export { policy, type PolicyGrants, type PolicyOptions, type TopicGrants } from './policy/policy.js';
 export { http, type HttpOptions } from './http/http.js';
-export type { HttpApi, RoutesOptions } from './http/own-routes.js';
+export type { HttpApi, RoutesOptions } from './http/router.js';
 export { HttpError, json, type Refused } from './http/problem.js';
 export { writeConditions } from './http/write-conditions.js';
-export { body as jsonBody, type Route, type RouteContext } from './http/own-routes.js';
+export {
+  body as jsonBody,
+  route,
+  type Answer,
+  type CheckedContext,
+  type Fields,
+  type Operation,
+  type Route,
+  type RouteContext,
+} from './http/route.js';
 export { memoryStore } from './store/memory.js';
 export { lmdbStore, type LmdbOptions } from './store/lmdb.js';
 export type { Store } from './store/store.js';

@@ -13,7 +13,7 @@ export function healthRoutes(server: PluginHost): Route[] {
       path,
       id,
       summary,
-      for: 'everyone',
+      open: true,
       answers: { 200: { description: 'yes', schema: Health }, 503: { description: 'no', schema: Health } },
       handle: async () => said(up()),
     });
@@ -23,7 +23,7 @@ export function healthRoutes(server: PluginHost): Route[] {
       path: '/health',
       id: 'getHealth',
       summary: 'Whether the server takes work, its version, and the engine that carries its connections.',
-      for: 'everyone',
+      open: true,
       answers: {
         200: { description: 'yes', schema: HealthSummary },
         503: { description: 'no', schema: HealthSummary },

@@ -7,11 +7,10 @@ import { healthRoutes } from './health-routes.js';
 import { metricsRoutes, type MetricsAccess } from './metrics.js';
 import { pageFile } from './page-files.js';
 import { openApiRoute } from './openapi-route.js';
-import { OwnRoutes, type HttpApi } from './own-routes.js';
 import { json, refusal, refusalOf, type Answered } from './problem.js';
 import { publishRoute } from './publish-route.js';
 import { roomRoutes } from './room-routes.js';
-import { Router } from './router.js';
+import { OwnRoutes, Router, type HttpApi } from './router.js';
 import { watchRoutes } from './watch-routes.js';
 
 export interface HttpOptions {
@@ -57,7 +56,6 @@ export function http({ page = true, metrics = 'key', origins = [] }: HttpOptions
         ...metricsRoutes(server, rooms, metrics),
         ...(ofRooms?.routes ?? []),
       ];
-      routes.push(openApiRoute(routes, ofRooms?.names ?? {}));
       const authenticate = async (request: HttpRequest): Promise<HttpCaller> => {
         const caller = await server.authenticate(request);
         if (caller.kind === 'key' && !['GET', 'HEAD'].includes(request.method)) {
@@ -65,8 +63,9 @@ export function http({ page = true, metrics = 'key', origins = [] }: HttpOptions
         }
         return caller;
       };
-      const router = new Router(routes, authenticate, (perSecond) => server.rate(perSecond));
       const own = new OwnRoutes(server, authenticate);
+      routes.push(openApiRoute(() => [...routes, ...own.listed], ofRooms?.names ?? {}));
+      const router = new Router(routes, authenticate, (perSecond) => server.rate(perSecond));
       server.onRequest(async (request) => {
         if (request.method === 'OPTIONS' && isAllowed(request, origins)) {
           return forOrigin({ status: 204, headers: ALLOWED, body: '' }, request, origins);

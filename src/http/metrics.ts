@@ -42,7 +42,7 @@ export function metricsRoutes(
       path: '/metrics',
       id: 'getMetrics',
       summary: 'Metrics for Prometheus.',
-      for: access === 'open' ? 'everyone' : 'admins',
+      ...(access === 'open' ? { open: true } : { for: 'admins' }),
       answers: { 200: { description: 'in the text format of Prometheus', type: 'text/plain' } },
       async handle() {
         const headers = { 'content-type': registry.contentType, 'cache-control': 'no-store' };

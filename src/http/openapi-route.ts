@@ -1,21 +1,26 @@
-/** Serves the document that openapi.ts makes, made once. */
+/** Serves the document that openapi.ts makes, made anew when the program has added to them. */
 import * as v from 'valibot';
-import { openApi } from './openapi.js';
+import { openApi, type Listed } from './openapi.js';
 import { json } from './problem.js';
 import { route, type Route } from './route.js';
 import { version } from './version.js';
 
-/** `routes`: all others; `names`: schemas that they share. */
-export function openApiRoute(routes: readonly Route[], names: Readonly<Record<string, v.GenericSchema>>): Route {
-  let document: object | undefined;
-  const own: Route = route({
+/** `listed`: all that there are by then; `names`: schemas that they share. */
+export function openApiRoute(listed: () => readonly Listed[], names: Readonly<Record<string, v.GenericSchema>>): Route {
+  let document: object = {};
+  let count = 0;
+  return route({
     method: 'GET',
     path: '/openapi.json',
     id: 'getOpenApi',
     summary: 'This document.',
-    for: 'everyone',
+    open: true,
     answers: { 200: { description: 'OpenAPI 3.1', schema: v.record(v.string(), v.unknown()) } },
-    handle: async () => json(200, (document ??= openApi([...routes, own], { version: version(), names }))),
+    async handle() {
+      const all = listed();
+      if (all.length !== count) document = openApi(all, { version: version(), names });
+      count = all.length;
+      return json(200, document);
+    },
   });
-  return own;
 }

@@ -9,9 +9,14 @@ import type { Fields, Operation } from './route.js';
 
 const PROBLEM = 'application/problem+json';
 
+/** `refusesItsWay`: its refusals are the program's, and no problem documents. */
+export interface Listed extends Operation {
+  readonly refusesItsWay?: boolean;
+}
+
 /** `names`: schemas that operations share, by the name they get. */
 export function openApi(
-  operations: readonly Operation[],
+  operations: readonly Listed[],
   { version, names }: { readonly version: string; readonly names: Readonly<Record<string, v.GenericSchema>> },
 ): object {
   const definitions = { ...answers, ...names };
@@ -40,7 +45,8 @@ export function openApi(
   const paths: Record<string, Record<string, object>> = {};
   for (const operation of operations) {
     const path = (paths[operation.path.replace(/:(\w+)/g, '{$1}')] ??= {});
-    path[operation.method.toLowerCase()] = shown(operation, schemaOf);
+    // Of two that are the same the first answers.
+    path[operation.method.toLowerCase()] ??= shown(operation, schemaOf);
   }
   return {
     openapi: '3.1.0',
@@ -66,30 +72,45 @@ export function openApi(
   };
 }
 
-function shown(operation: Operation, schemaOf: (schema: v.GenericSchema) => object): object {
-  const { id, summary, params, query, headers, body, bodyOptional = false } = operation;
+function shown(operation: Listed, schemaOf: (schema: v.GenericSchema) => object): object {
+  const {
+    id,
+    summary,
+    path,
+    query,
+    headers,
+    body,
+    bodyOptional = false,
+    answers: said = {},
+    refusesItsWay,
+  } = operation;
+  const params = Object.fromEntries([...path.matchAll(/:(\w+)/g)].map(([, name = '']) => [name, v.string()]));
   const parameters = [
-    ...parametersOf('path', params, schemaOf),
+    ...parametersOf('path', { ...params, ...operation.params }, schemaOf),
     ...parametersOf('query', query, schemaOf),
     ...parametersOf('header', headers, schemaOf),
   ];
-  const responses: Record<string, { readonly description: string; readonly content?: object }> = {};
-  for (const [status, { description, schema, type = 'application/json' }] of Object.entries(operation.answers)) {
+  const responses: Record<string, { readonly description: string; readonly content?: object }> =
+    operation.answers === undefined ? { default: { description: 'what the program answers' } } : {};
+  for (const [status, { description, schema, type = 'application/json' }] of Object.entries(said)) {
     const content =
       schema !== undefined ? { schema: schemaOf(schema) } : type === 'application/json' ? undefined : textContent;
     responses[status] = { description, ...(content === undefined ? {} : { content: { [type]: content } }) };
   }
   for (const status of problemsOf(operation)) {
-    const said = responses[status];
+    const told = responses[status];
     responses[status] = {
-      description: said?.description ?? MEANINGS[status] ?? 'a problem document',
-      content: { ...said?.content, [PROBLEM]: { schema: schemaOf(answers.Problem) } },
+      description: told?.description ?? MEANINGS[status] ?? 'a problem document',
+      content: {
+        ...told?.content,
+        ...(refusesItsWay === true ? anything : { [PROBLEM]: { schema: schemaOf(answers.Problem) } }),
+      },
     };
   }
   return {
-    operationId: id,
-    summary,
-    ...(operation.for === 'everyone' ? { security: [] } : {}),
+    ...(id === undefined ? {} : { operationId: id }),
+    ...(summary === undefined ? {} : { summary }),
+    ...(operation.open === true ? { security: [] } : {}),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined
       ? {}
@@ -99,6 +120,7 @@ function shown(operation: Operation, schemaOf: (schema: v.GenericSchema) => obje
 }
 
 const textContent = { schema: { type: 'string' } };
+const anything = { '*/*': {} };
 
 function parametersOf(
   place: 'path' | 'query' | 'header',
@@ -136,9 +158,10 @@ const MEANINGS: Readonly<Record<number, string>> = {
 };
 
 /** What any operation of its kind may answer, and what it says itself. */
-function problemsOf({ for: who = 'known', params, query, headers, body, problems = [] }: Operation): number[] {
+function problemsOf({ open, perSecond, params, query, headers, body, problems = [] }: Operation): number[] {
   const found = new Set(problems);
-  if (who !== 'everyone') for (const status of [401, 403, 429, 503]) found.add(status);
+  if (open !== true) for (const status of [401, 403, 429, 503]) found.add(status);
+  if (perSecond !== undefined) found.add(429);
   if ([params, query, headers, body].some((part) => part !== undefined)) found.add(400);
   if (params !== undefined) found.add(422);
   if (body !== undefined) for (const status of [413, 415, 422]) found.add(status);

@@ -1,6 +1,6 @@
 /**
- * A route is an operation (what /openapi.json shows of it) and its handler. The schemas of the operation
- * are what each request is checked with before the handler sees it, so that the two cannot drift apart.
+ * A route is an operation (what /openapi.json shows of it) and its handler, roomwire's own or a program's. The
+ * schemas of the operation are what each request is checked with before the handler sees it, so that the two cannot drift apart.
  */
 import * as v from 'valibot';
 import { RoomwireError } from '../protocol/errors.js';
@@ -19,15 +19,38 @@ export interface Answer {
   readonly type?: string;
 }
 
-export interface Operation {
+/** An endpoint as a handler that reads the request itself; `route` makes one of an operation. */
+export interface Route {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Such as `/api/rooms/:roomId`. */
   readonly path: string;
-  /** A verb and a noun, for generated clients. */
-  readonly id: string;
-  readonly summary: string;
-  /** Who may ask: everyone (no credentials), all that are known (default), or holders of an API key and, where there are any, guests. */
-  readonly for?: 'everyone' | 'known' | 'admins';
+  /** A verb and a noun, for generated clients: no other operation's. */
+  readonly id?: string;
+  readonly summary?: string;
+  /** Takes no credentials, and looks at none: `caller` is `nobody`. */
+  readonly open?: boolean;
+  /** Who may ask: all that are known (default), or holders of an API key and, where there are any, guests. */
+  readonly for?: 'admins';
+  /** Requests a second of one user, or of one address where that is all one knows; not of API keys. */
+  readonly perSecond?: number;
+  /** By status. */
+  readonly answers?: Readonly<Record<number, Answer>>;
+  /** Statuses of problem documents beside those that any operation of its kind has. */
+  readonly problems?: readonly number[];
+  /** Rejects with HttpError and RoomwireError. */
+  handle(context: RouteContext): Promise<HttpResponse>;
+}
+
+/** A request whose path fits, and who sent it. */
+export interface RouteContext {
+  readonly request: HttpRequest;
+  /** The path's parts, decoded. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: URLSearchParams;
+  readonly caller: HttpCaller;
+}
+
+export interface Operation extends Omit<Route, 'handle'> {
   /** Of the path; wrong ones are refused with 422. */
   readonly params?: Fields;
   /** Wrong ones are refused with 400; unknown ones are not looked at. */
@@ -40,13 +63,10 @@ export interface Operation {
   readonly bodyOptional?: boolean;
   /** The handler itself looks whether frames can carry what the body holds: part by part. */
   readonly bodyInParts?: boolean;
-  /** By status. */
-  readonly answers: Readonly<Record<number, Answer>>;
-  /** Statuses of problem documents beside those that any operation of its kind has. */
-  readonly problems?: readonly number[];
 }
 
-export interface RouteContext<P extends Fields, Q extends Fields, H extends Fields, B> {
+/** A request that fits its operation. */
+export interface CheckedContext<P extends Fields, Q extends Fields, H extends Fields, B> {
   readonly request: HttpRequest;
   readonly caller: HttpCaller;
   readonly params: Checked<P>;
@@ -55,21 +75,9 @@ export interface RouteContext<P extends Fields, Q extends Fields, H extends Fiel
   readonly body: B;
 }
 
-/** A request whose path fits, and who sent it. */
-export interface Arrived {
-  readonly request: HttpRequest;
-  /** The path's parts, decoded. */
-  readonly params: Readonly<Record<string, string>>;
-  readonly caller: HttpCaller;
-}
-
-export interface Route extends Operation {
-  /** Checks, then handles. Rejects with HttpError and RoomwireError. */
-  answer(arrived: Arrived): Promise<HttpResponse>;
-}
-
 type None = Record<never, never>;
 
+/** Checks each request by the operation's schemas, then handles it. */
 export function route<
   const P extends Fields = None,
   const Q extends Fields = None,
@@ -83,8 +91,8 @@ export function route<
   readonly query?: Q;
   readonly headers?: H;
   readonly body?: B;
-  readonly handle: (context: RouteContext<P, Q, H, v.InferOutput<B>>) => Promise<HttpResponse>;
-}): Route {
+  readonly handle: (context: CheckedContext<P, Q, H, v.InferOutput<B>>) => Promise<HttpResponse>;
+}): Operation & Route {
   const params = v.object(operation.params ?? ({} as P));
   const query = v.object(operation.query ?? ({} as Q));
   const headers = v.object(operation.headers ?? ({} as H));
@@ -92,13 +100,12 @@ export function route<
   const read = bodyInParts ? jsonOf : carriableJsonOf;
   return {
     ...operation,
-    async answer({ request, params: parts, caller }) {
-      if (operation.for === 'admins') requireAdmin(caller);
+    async handle({ request, params: parts, query: asked, caller }) {
       return handle({
         request,
         caller,
         params: checked(params, parts),
-        query: fitting(query, queryOf(request)),
+        query: fitting(query, firstOf(asked)),
         headers: fitting(headers, request.headers),
         body: body === undefined ? undefined : checked(body, objectOf(read(request, bodyOptional))),
       });
@@ -115,7 +122,7 @@ export function answering<const P extends Fields = None, const Q extends Fields 
   readonly params?: P;
   readonly query?: Q;
   readonly answer: Answer;
-  readonly handle: (context: RouteContext<P, Q, None, undefined>) => unknown;
+  readonly handle: (context: CheckedContext<P, Q, None, undefined>) => unknown;
 }): Route {
   return route<P, Q>({
     ...operation,
@@ -151,17 +158,26 @@ export function fitting<S extends v.GenericSchema>(
 }
 
 /** Of a name that comes twice the first counts. */
-function queryOf({ query }: HttpRequest): Record<string, string> {
+function firstOf(query: URLSearchParams): Record<string, string> {
   const values = Object.create(null) as Record<string, string>;
-  for (const [name, value] of new URLSearchParams(query)) values[name] ??= value;
+  for (const [name, value] of query) values[name] ??= value;
   return values;
 }
 
 /** Levels of a frame around a body's parts, as in `[EVENTS, …, [event, data]]`. */
 const LEVELS_AROUND = 2;
 
-/** The request's body, all of which a frame can carry: text is well formed, levels are few. */
-export function carriableJsonOf(request: HttpRequest, optional: boolean): unknown {
+/** The request's JSON body, checked, with text and depth as frames can carry them. `optional`: an empty body counts as `{}`. Throws HttpError and RoomwireError. */
+export function body<S extends v.GenericSchema>(
+  request: HttpRequest,
+  schema: S,
+  { optional = false }: { readonly optional?: boolean } = {},
+): v.InferOutput<S> {
+  return checked(schema, carriableJsonOf(request, optional));
+}
+
+/** All of which a frame can carry: text is well formed, levels are few. */
+function carriableJsonOf(request: HttpRequest, optional: boolean): unknown {
   const value = jsonOf(request, optional);
   requireCarriable(value, { name: 'body', level: LEVELS_AROUND });
   return value;

@@ -1,22 +1,15 @@
-/** Finds the route of a request by method and path pattern; answers 404 and 405 itself. */
+/** Finds the route of a request by method and path pattern, and answers 405 itself: roomwire's own, then the program's. */
 import type { HttpCaller, HttpRequest, HttpResponse, PluginHost } from '../server/api.js';
-import { HttpError } from './problem.js';
-import type { Arrived } from './route.js';
-
-/** What the router needs of a route. */
-export interface Routed {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  readonly path: string;
-  readonly for?: 'everyone' | 'known' | 'admins';
-  /** Requests a second of one user, or of one address where that is all one knows; not of API keys. */
-  readonly perSecond?: number;
-  answer(arrived: Arrived): Promise<HttpResponse>;
-}
+import type { Listed } from './openapi.js';
+import { HttpError, refusalOf, type Answered, type Refused } from './problem.js';
+import { requireAdmin, type Route } from './route.js';
 
 const NOBODY: HttpCaller = { kind: 'nobody', user: { id: '', name: '' } };
 
+type Authenticate = (request: HttpRequest) => Promise<HttpCaller>;
+
 interface Compiled {
-  readonly route: Routed;
+  readonly route: Route;
   /** Throws too_many. */
   readonly take: ((key: string) => void) | undefined;
   readonly regex: RegExp;
@@ -25,14 +18,10 @@ interface Compiled {
 
 export class Router {
   readonly #routes: readonly Compiled[];
-  readonly #authenticate: (request: HttpRequest) => Promise<HttpCaller>;
+  readonly #authenticate: Authenticate;
 
   /** Throws a TypeError for a rate that is not above 0. */
-  constructor(
-    routes: readonly Routed[],
-    authenticate: (request: HttpRequest) => Promise<HttpCaller>,
-    rate: PluginHost['rate'],
-  ) {
+  constructor(routes: readonly Route[], authenticate: Authenticate, rate: PluginHost['rate']) {
     this.#routes = routes.map((route) => {
       const names: string[] = [];
       const source = route.path.replaceAll('.', '\\.').replace(/:(\w+)/g, (_, name: string) => {
@@ -57,13 +46,63 @@ export class Router {
         continue;
       }
       const params = Object.fromEntries(names.map((name, i) => [name, decodePart(match[i + 1] as string)]));
-      const caller = route.for === 'everyone' ? NOBODY : await this.#authenticate(request);
+      const caller = route.open === true ? NOBODY : await this.#authenticate(request);
       if (caller.kind !== 'key') take?.(caller.kind === 'user' ? `user ${caller.user.id}` : `at ${request.address}`);
-      return route.answer({ request, params, caller });
+      if (route.for === 'admins') requireAdmin(caller);
+      return route.handle({ request, params, query: new URLSearchParams(request.query), caller });
     }
     if (allowed.length === 0) return undefined;
     const allow = [...new Set(allowed)].join(', ');
     throw new HttpError(405, `this path takes ${allow}`, { allow });
+  }
+}
+
+export interface RoutesOptions {
+  /** Default: RFC 9457 problem documents, as everywhere else. */
+  readonly refused?: Refused;
+}
+
+/** What a program gets as `server.plugins.http`. */
+export interface HttpApi {
+  /** Adds endpoints, and shows them in /openapi.json; roomwire's own come first. Throws a TypeError for a rate that is not above 0. */
+  routes(routes: readonly Route[], options?: RoutesOptions): void;
+}
+
+export class OwnRoutes implements HttpApi {
+  readonly #server: PluginHost;
+  readonly #authenticate: Authenticate;
+  readonly #added: { readonly router: Router; readonly refused: Refused | undefined }[] = [];
+  readonly #listed: Listed[] = [];
+
+  constructor(server: PluginHost, authenticate: Authenticate) {
+    this.#server = server;
+    this.#authenticate = authenticate;
+  }
+
+  get listed(): readonly Listed[] {
+    return this.#listed;
+  }
+
+  routes(routes: readonly Route[], { refused }: RoutesOptions = {}): void {
+    const router = new Router(routes, this.#authenticate, (perSecond) => this.#server.rate(perSecond));
+    this.#added.push({ router, refused });
+    this.#listed.push(...routes.map((route) => ({ ...route, refusesItsWay: refused !== undefined })));
+  }
+
+  /** undefined when none of them has this path. */
+  async answer(request: HttpRequest): Promise<Answered | undefined> {
+    for (const { router, refused } of this.#added) {
+      try {
+        const response = await router.answer(request);
+        if (response !== undefined) return { response };
+      } catch (error) {
+        const refusal = refusalOf(error, refused);
+        if (refusal !== undefined) return refusal;
+        this.#server.log.error({ err: error, path: request.path }, 'an endpoint failed');
+        return refusalOf(new HttpError(500, 'internal server error'), refused);
+      }
+    }
+    return undefined;
   }
 }
 

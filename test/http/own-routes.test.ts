@@ -1,9 +1,10 @@
 /** Endpoints that a program adds to the server's port: who may call them, how often, and how they refuse. */
+import { Validator } from '@seriousme/openapi-schema-validator';
 import t from 'tap';
 import * as v from 'valibot';
 import { http } from '../../src/http/http.js';
 import { HttpError, json } from '../../src/http/problem.js';
-import { body, type Route } from '../../src/http/own-routes.js';
+import { body, route, type Route } from '../../src/http/route.js';
 import { RoomwireError } from '../../src/protocol/errors.js';
 import { rooms } from '../../src/rooms/rooms.js';
 import type { HttpCaller } from '../../src/server/api.js';
@@ -40,8 +41,8 @@ async function start(t: Test) {
     routes.map((route) => ({ ...route, path: `/own${route.path}` })),
     { refused: ({ status, detail }, headers) => json(status, { error: detail }, headers) },
   );
-  const ask = async (path: string, { method = 'GET', token, text }: Ask = {}) => {
-    const headers: Record<string, string> = {};
+  const ask = async (path: string, { method = 'GET', token, text, headers: more }: Ask = {}) => {
+    const headers: Record<string, string> = { ...more };
     if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
     if (text !== undefined) headers['content-type'] = 'application/json';
     const response = await fetch(s.http + path, { method, headers, ...(text === undefined ? {} : { body: text }) });
@@ -53,6 +54,7 @@ interface Ask {
   readonly method?: string;
   readonly token?: string;
   readonly text?: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 t.test('an endpoint is given the path, the body as checked, and who asks', async (t) => {
@@ -104,6 +106,78 @@ t.test(
     t.same(await statuses('/limited', 2, ada), [200, 429]);
   },
 );
+
+t.test('an endpoint is in /openapi.json with the schemas that its requests are checked with', async (t) => {
+  const { ask, server } = await start(t);
+  const paths = async () => {
+    const { body: document } = await ask('/openapi.json');
+    const { valid, errors } = await new Validator().validate(document as Record<string, unknown>);
+    t.ok(valid, JSON.stringify(errors ?? ''));
+    return (document as { readonly paths: Readonly<Record<string, Record<string, object>>> }).paths;
+  };
+  const before = await paths();
+  t.strictSame(before['/open']?.['get'], {
+    security: [],
+    responses: {
+      default: { description: 'what the program answers' },
+      429: {
+        description: 'too much: try again later',
+        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+      },
+    },
+  });
+  t.match(before['/orders/{id}/close']?.['post'], {
+    security: undefined,
+    parameters: [{ name: 'id', in: 'path', required: true, schema: { type: 'string' } }],
+    responses: { 401: { content: { 'application/problem+json': {} } } },
+  });
+  t.same((before['/own/limited']?.['get'] as { responses: object[] }).responses[401], {
+    description: 'no credentials, or wrong ones',
+    content: { '*/*': {} },
+  });
+
+  server.plugins.http.routes([
+    route({
+      method: 'PUT',
+      path: '/orders/:id',
+      id: 'putOrder',
+      summary: 'Changes an order.',
+      for: 'admins',
+      params: { id: v.pipe(v.string(), v.regex(/^o-\d+$/, 'is o- and a number')) },
+      query: { urgent: v.optional(v.picklist(['true', 'false'])) },
+      headers: { 'x-trace': v.string() },
+      body: Order,
+      answers: { 201: { description: 'as it is now', schema: v.object({ got: v.unknown() }) } },
+      handle: async ({ params, query, headers, body: order }) =>
+        json(201, { got: [params.id, query.urgent, headers['x-trace'], order.reason] }),
+    }),
+  ]);
+  t.match((await paths())['/orders/{id}']?.['put'], {
+    operationId: 'putOrder',
+    summary: 'Changes an order.',
+    parameters: [
+      { name: 'id', in: 'path', required: true, schema: { type: 'string', pattern: '^o-\\d+$' } },
+      { name: 'urgent', in: 'query', required: false, schema: { enum: ['true', 'false'] } },
+      { name: 'x-trace', in: 'header', required: true, schema: { type: 'string' } },
+    ],
+    requestBody: {
+      required: true,
+      content: { 'application/json': { schema: { type: 'object', properties: { reason: { type: 'string' } } } } },
+    },
+    responses: {
+      201: { description: 'as it is now', content: { 'application/json': { schema: { properties: { got: {} } } } } },
+      403: {},
+      422: {},
+    },
+  });
+  const put = { method: 'PUT', token: apiKey, text: '{"reason":"late"}', headers: { 'x-trace': 'x' } };
+  t.match(await ask('/orders/o-1?urgent=true', put), { status: 201, body: { got: ['o-1', 'true', 'x', 'late'] } });
+  t.match(await ask('/orders/1', put), { status: 422 });
+  t.match(await ask('/orders/o-1?urgent=very', put), { status: 400 });
+  t.match(await ask('/orders/o-1', { ...put, headers: {} }), { status: 400 });
+  t.match(await ask('/orders/o-1', { ...put, text: '{}' }), { status: 422 });
+  t.match(await ask('/orders/o-1', { ...put, token: await tokenFor('ada') }), { status: 403 });
+});
 
 t.test('an endpoint that takes no credentials can do nothing with rooms in the name of who asks', async (t) => {
   for (const auth of [{ secret, apiKeys: [apiKey] }, {}]) {

@@ -8,7 +8,7 @@ import * as v from 'valibot';
 import { readSettings } from '../../src/cli/settings.js';
 import { hooks } from '../../src/hooks/hooks.js';
 import { http } from '../../src/http/http.js';
-import { body, type Route } from '../../src/http/own-routes.js';
+import { body, type Route } from '../../src/http/route.js';
 import { json as answer } from '../../src/http/problem.js';
 import { closes, errors } from '../../src/protocol/codes.js';
 import { defineContract } from '../../src/protocol/contract.js';
