@@ -15,9 +15,8 @@ const OTHERS = [
   'ROOMWIRE_STORE',
   'ROOMWIRE_ATTACKS',
   'ROOMWIRE_CHROMIUM',
-  'ROOMWIRE_REQUIRE_BROWSER',
-  'ROOMWIRE_REQUIRE_PYTHON',
 ];
+const OTHERS_BEGIN = /^ROOMWIRE_(REQUIRE|TEST|BENCH)_/;
 
 /** What Kubernetes tells of a service called `roomwire`, or `roomwire-…`, and its like. */
 function isOfService(name: string, value: string): boolean {
@@ -31,7 +30,7 @@ export function settingsIn(env: Variables, known: readonly string[]): Readonly<R
   const found: Record<string, string> = {};
   for (const [name, value] of Object.entries(env)) {
     if (!name.toUpperCase().startsWith(PREFIX) || value === undefined || value === '') continue;
-    if (isOfService(name, value) || OTHERS.includes(name)) continue;
+    if (isOfService(name, value) || OTHERS.includes(name) || OTHERS_BEGIN.test(name)) continue;
     if (!known.includes(name)) {
       const near = nearest(name, known);
       const hint = near === undefined ? 'roomwire serve --help lists them' : `did you mean ${near}?`;

@@ -109,6 +109,8 @@ export interface CallContext<I, U extends User, S extends Shape = Shape> {
   readonly key: string | undefined;
   /** Aborts when the client cancels, disconnects or its deadline passes. */
   readonly signal: AbortSignal;
+  /** What the call's policy found out: CallAllowed. */
+  readonly consulted: unknown;
   publish: Publish<S>;
   transact<T>(work: (tx: Transaction) => T): Promise<T>;
 }

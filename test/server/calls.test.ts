@@ -34,6 +34,50 @@ t.test('input that does not match the contract is refused with the paths of what
   t.ok(JSON.stringify(nack).length < 10_000, 'the refusal does not send the data back');
 });
 
+t.test(
+  "a call's policy is believed for true and for what it consulted alone, which its handler is given",
+  async (t) => {
+    const answers: Record<string, unknown> = {
+      ...{
+        yes: true,
+        told: { consulted: ['a'] },
+        nothing: { consulted: undefined },
+        later: Promise.resolve({ consulted: 7 }),
+      },
+      ...{
+        no: false,
+        one: 1,
+        text: 'yes',
+        none: null,
+        missing: undefined,
+        empty: {},
+        list: ['consulted'],
+        other: { allow: true },
+      },
+      ...{ inherited: Object.create({ consulted: true }) as unknown, lateOther: Promise.resolve({ allow: true }) },
+    };
+    const { client } = await startOpen(t, {
+      without: ['fail', 'drop'],
+      callPolicy: {
+        fail: ({ input }) => answers[input as string] as boolean,
+        drop: ({ input }) => answers[(input as { readonly id: string }).id] as boolean,
+      },
+      setup(server) {
+        server.handle('fail', ({ consulted }) => ({ consulted: consulted ?? 'nothing' }));
+        server.handleAtomic('drop', (_tx, { consulted }) => ({ consulted: consulted ?? 'nothing' }));
+      },
+    });
+    const caller = await client();
+    const allowed: Record<string, unknown> = { yes: 'nothing', told: ['a'], nothing: 'nothing', later: 7 };
+    for (const name of Object.keys(answers)) {
+      for (const ask of [() => caller.call<Value>('fail', name), () => caller.call<Value>('drop', { id: name })]) {
+        if (name in allowed) t.strictSame(await ask(), { consulted: allowed[name] }, name);
+        else await t.rejects(ask(), { code: 106 }, name);
+      }
+    }
+  },
+);
+
 t.test('a handler that throws answers 130 and is logged; a RoomwireError of its own reaches the client', async (t) => {
   const { client, log } = await startOpen(t, {
     without: ['fail', 'hang', 'drop'],

@@ -57,6 +57,7 @@ export class HandlerContext {
   readonly input: unknown;
   readonly session: Session<User>;
   readonly key: string | undefined;
+  readonly consulted: unknown;
 
   constructor(running: RunningCall, shared: readonly (readonly [name: string, value: unknown])[]) {
     this.#running = running;
@@ -64,6 +65,7 @@ export class HandlerContext {
     this.input = running.input;
     this.session = session;
     this.key = options.key;
+    this.consulted = running.consulted;
     // One after the other in the same order: spreading would cost more than all the rest of a call.
     for (const [name, value] of shared) (this as Record<string, unknown>)[name] = value;
   }
@@ -195,7 +197,7 @@ export class RunningCall implements PendingRequest {
 
   /** Its handler is through, or will not be asked: what is left is the answer, if it comes later. */
   worked(): void {
-    this.input = undefined;
+    this.input = this.consulted = undefined;
     this.#working = false;
     this.#keep(this.#answered ? 0 : CALL_BYTES);
     if (this.#answered) this.#timer.cancel();

@@ -224,7 +224,9 @@ function judge(policies: readonly CallPolicy[], running: RunningCall): MaybeProm
   const { input } = running;
   const { session, name: call } = running.call;
   const kept = (answer: boolean | CallAllowed): boolean => {
-    if (typeof answer !== 'object' || answer === null) return answer;
+    if (typeof answer !== 'object') return answer;
+    // Of programs that are not checked: what is neither is no yes.
+    if (answer === null || !Object.hasOwn(answer, 'consulted')) return false;
     running.consulted = answer.consulted;
     return true;
   };
