@@ -223,19 +223,24 @@ export class CallTable {
 function judge(policies: readonly CallPolicy[], running: RunningCall): MaybePromise<boolean> {
   const { input } = running;
   const { session, name: call } = running.call;
-  const kept = (answer: boolean | CallAllowed): boolean => {
-    if (typeof answer !== 'object') return answer;
-    // Of programs that are not checked: what is neither is no yes.
-    if (answer === null || !Object.hasOwn(answer, 'consulted')) return false;
-    running.consulted = answer.consulted;
-    return true;
-  };
+  const kept = keeper(running);
   return allYes(
     policies.map((policy) => () => {
       const answer = policy({ session, call, input });
       return isThenable(answer) ? Promise.resolve(answer).then(kept) : kept(answer);
     }),
   );
+}
+
+/** A scope of its own: whoever waits for the answer holds the call, and not its input. */
+function keeper(running: RunningCall): (answer: boolean | CallAllowed) => boolean {
+  return (answer) => {
+    if (typeof answer !== 'object') return answer;
+    // Of programs that are not checked: what is neither is no yes.
+    if (answer === null || !Object.hasOwn(answer, 'consulted')) return false;
+    running.consulted = answer.consulted;
+    return true;
+  };
 }
 
 /** Its work is over, and came to nothing. */
