@@ -2,19 +2,9 @@
  * A room's state as a value: the join reply, and what each of the server's events makes of it.
  * Pure: the room decides which events count (only the server's, only those after the reply).
  */
-import type { LockInfo, Member, RoomMetadata } from '../protocol/rooms-model.js';
-import type { Holders } from '../protocol/rooms-model.js';
-import type { Positions, Value } from '../protocol/frames.js';
+import type { JoinReply, LockInfo, Member } from '../protocol/rooms-model.js';
+import type { Value } from '../protocol/frames.js';
 import type { RoomState } from './types.js';
-
-export interface JoinReply {
-  readonly metadata: RoomMetadata;
-  readonly members: readonly Member[];
-  readonly memberCount: number;
-  readonly complete: boolean;
-  readonly holders: Holders;
-  readonly positions: Positions;
-}
 
 export const idleRoom: RoomState = {
   status: 'idle',

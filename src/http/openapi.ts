@@ -38,8 +38,16 @@ export function openApi(
       return undefined;
     },
   };
+  /** What a schema says of itself, such as a tree of its branches. */
+  const recursive: Record<string, object> = {};
+  let converted = 0;
   const schemaOf = (schema: v.GenericSchema): object => {
-    const { $schema: _, $defs: __, ...rest } = toJsonSchema(schema, { ...config, definitions });
+    const prefix = `Schema${++converted}-`;
+    const overrideRef = ({ referenceId }: { readonly referenceId: string }): string =>
+      `#/components/schemas/${Object.hasOwn(definitions, referenceId) ? '' : prefix}${referenceId}`;
+    const { $schema: _, $defs = {}, ...rest } = toJsonSchema(schema, { ...config, definitions, overrideRef });
+    for (const [id, part] of Object.entries($defs))
+      if (!Object.hasOwn(definitions, id)) recursive[prefix + id] = part as object;
     return rest;
   };
   const paths: Record<string, Record<string, object>> = {};
@@ -60,7 +68,7 @@ export function openApi(
     security: [{ bearer: [] }],
     paths,
     components: {
-      schemas: toJsonSchemaDefs(definitions, config),
+      schemas: { ...toJsonSchemaDefs(definitions, config), ...recursive },
       securitySchemes: {
         bearer: {
           type: 'http',

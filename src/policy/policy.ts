@@ -6,7 +6,7 @@
 import type { Question } from '../hooks/question.js';
 import type { HooksApi } from '../hooks/hooks.js';
 import { RoomwireError } from '../protocol/errors.js';
-import { eventEntry } from '../protocol/pattern.js';
+import { eventEntry, fits } from '../protocol/pattern.js';
 import type { RoomAction, RoomPolicy, RoomsApi } from '../rooms/rooms.js';
 import type { Plugin, PluginHost, Session, TopicPolicy } from '../server/api.js';
 import { byClaims, parseGrants, type Grants } from './grants.js';
@@ -65,9 +65,7 @@ class Policies {
     this.#topics = new TopicTable(topics, server.contract, this.#rooms !== undefined);
     this.#calls = Object.fromEntries(
       Object.entries(calls).map(([call, list]) => {
-        const start = call.replace(/\*$/, '');
-        const names = Object.keys(server.contract.calls);
-        if (!names.some((name) => (call.endsWith('*') ? name.startsWith(start) : name === call))) {
+        if (!Object.keys(server.contract.calls).some((name) => fits(call, name))) {
           throw new TypeError(`policy: calls: the contract has no call '${call}'`);
         }
         const words = this.#rooms === undefined ? (['hook'] as const) : (['member', 'host', 'hook'] as const);

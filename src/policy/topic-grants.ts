@@ -4,7 +4,7 @@
  * nothing, is a mistake that must not wait for somebody to run into it.
  */
 import type { Contract, ContractTopic } from '../protocol/contract.js';
-import { eventEntry, topicPattern, type TopicPattern } from '../protocol/pattern.js';
+import { eventEntry, fits, topicPattern, type TopicPattern } from '../protocol/pattern.js';
 import { roomsContract } from '../protocol/rooms-contract.js';
 import { parseGrants, type Grants, type Word } from './grants.js';
 
@@ -140,9 +140,7 @@ function isEvent(definitions: readonly ContractTopic[], event: string): boolean 
   const start = event.replace(/\*$/, '');
   return definitions.some(({ events }) =>
     event.endsWith('*')
-      ? Object.keys(events).some(
-          (name) => name.startsWith(start) || (name.endsWith('*') && start.startsWith(name.slice(0, -1))),
-        )
+      ? Object.keys(events).some((name) => fits(event, name) || fits(name, start))
       : eventEntry(events, event) !== undefined,
   );
 }

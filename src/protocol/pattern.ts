@@ -46,12 +46,17 @@ export function topicPattern(pattern: string): TopicPattern {
   };
 }
 
+/** Whether a name or `prefix*` means this name. */
+export function fits(pattern: string, name: string): boolean {
+  return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
+}
+
 /** The entry for `event`: its own, else that of the longest `prefix*` that fits. */
 export function eventEntry<T>(entries: Readonly<Record<string, T>>, event: string): T | undefined {
   if (!event.endsWith('*') && Object.hasOwn(entries, event)) return entries[event];
   let best: string | undefined;
   for (const key of Object.keys(entries)) {
-    if (key.endsWith('*') && event.startsWith(key.slice(0, -1)) && key.length > (best?.length ?? 0)) best = key;
+    if (key.endsWith('*') && fits(key, event) && key.length > (best?.length ?? 0)) best = key;
   }
   return best === undefined ? undefined : entries[best];
 }

@@ -2,6 +2,7 @@
  * What is told of a room, as plain types: a client reads them without the library of the schemas. rooms-contract.ts has
  * the schemas, which the compiler holds to these.
  */
+import type { Positions } from './frames.js';
 
 export type LockMetadata = {
   msg: string | null;
@@ -71,3 +72,18 @@ export type Lease = {
   /** Ms it was waited for in line. */
   waited?: number | undefined;
 };
+
+/** What join:room answers; `M`: the metadata, with the application's own fields. */
+export interface JoinReply<M = RoomMetadata> {
+  readonly status: 'joined';
+  readonly room: string;
+  readonly roomId: string;
+  readonly created: boolean;
+  readonly metadata: M;
+  readonly members: readonly Member[];
+  readonly memberCount: number;
+  /** False: `members` is a first page. */
+  readonly complete: boolean;
+  readonly holders: Holders;
+  readonly positions: Positions;
+}

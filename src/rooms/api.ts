@@ -1,4 +1,5 @@
 /** What the rooms plugin gives programs and HTTP, as `server.plugins.rooms` and in every handler's context. */
+import type { JoinReply } from '../protocol/rooms-model.js';
 import type { WatchedLock } from '../protocol/http-answers.js';
 import type * as v from 'valibot';
 import type { Position } from '../protocol/frames.js';
@@ -9,7 +10,7 @@ import type { RoomDocs } from './docs.js';
 import type { Asker } from './holder.js';
 import type { HeldLock, LockRequest } from './lock.js';
 import type { MembershipHook, PeopleHook } from './people.js';
-import type { JoinReply, Membership, MembershipOptions } from './membership.js';
+import type { Membership, MembershipOptions } from './membership.js';
 import type { Metadata, MetadataChanges } from './records.js';
 import type { RoomPolicy } from './policies.js';
 
@@ -73,7 +74,11 @@ export interface WritableRoom extends OpenRoom {
 /** Rooms inside a transaction, such as that of an atomic handler: with its other effects or not at all. */
 export interface RoomsWithin {
   /** As `join:room`. Throws room_not_found, forbidden, limit_reached. */
-  join(session: Session, roomId: string, options?: { readonly create?: boolean | RoomFields | undefined }): JoinReply;
+  join(
+    session: Session,
+    roomId: string,
+    options?: { readonly create?: boolean | RoomFields | undefined },
+  ): JoinReply<Metadata>;
   /** As `leave:room`; leaving a room one is not in is no change. */
   leave(session: Session, roomId: string): void;
   /** As the transaction has left it so far; undefined when there is no such room. */

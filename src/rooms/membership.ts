@@ -5,8 +5,8 @@
  */
 import type { ErrorName } from '../protocol/codes.js';
 import { RoomwireError } from '../protocol/errors.js';
-import type { Holders, Member, RoomFields } from '../protocol/rooms-contract.js';
-import type { Position } from '../protocol/frames.js';
+import type { RoomFields } from '../protocol/rooms-contract.js';
+import type { JoinReply } from '../protocol/rooms-model.js';
 import type { PluginHost, Session, Timer, Transaction, User } from '../server/api.js';
 import { groupsOf, require } from './access.js';
 import { host, hostIfNone, moveHost } from './host.js';
@@ -41,19 +41,6 @@ export interface MembershipOptions {
   /** Ms until the host moves on when the host's sessions ended but the member stays. Default 0. */
   readonly hostGrace: number;
   readonly defaults: Readonly<Record<string, unknown>>;
-}
-
-export interface JoinReply {
-  readonly status: 'joined';
-  readonly room: string;
-  readonly roomId: string;
-  readonly created: boolean;
-  readonly metadata: Metadata;
-  readonly members: readonly Member[];
-  readonly memberCount: number;
-  readonly complete: boolean;
-  readonly holders: Holders;
-  readonly positions: Readonly<Record<string, Position>>;
 }
 
 /** With `one-per-user`: user id → the room they are in. */
@@ -109,7 +96,7 @@ export class Membership {
     session: Session,
     { roomId, create }: { readonly roomId: string; readonly create?: boolean | RoomFields | undefined },
     consulted: ConsultedActions,
-  ): JoinReply {
+  ): JoinReply<Metadata> {
     const { membership, leaveOverview } = this.#options;
     const { access } = this.#policies;
     const { user } = session;

@@ -3,7 +3,7 @@
  * anything starts. What needs more than a look (limits, keys, admission) is checked by its own file.
  */
 import type { Contract } from '../protocol/contract.js';
-import { topicPattern } from '../protocol/pattern.js';
+import { fits, topicPattern } from '../protocol/pattern.js';
 import { LONGEST_MS, MOST_BYTES, oneOf, webOrigin, wholeNumber } from '../protocol/setting.js';
 import type { AnyOptions, ListenOptions } from './options.js';
 
@@ -48,11 +48,8 @@ export function checkListen({ port = 0, host }: ListenOptions): void {
 
 /** A call, or a prefix of calls: one that the contract lacks would rule nothing. */
 function requireCall(where: string, contract: Contract, name: string): void {
-  const names = Object.keys(contract.calls);
-  const isKnown = name.endsWith('*')
-    ? names.some((call) => call.startsWith(name.slice(0, -1)))
-    : Object.hasOwn(contract.calls, name);
-  if (!isKnown) throw new TypeError(`${where}: the contract has no call '${name}'`);
+  if (!Object.keys(contract.calls).some((call) => fits(name, call)))
+    throw new TypeError(`${where}: the contract has no call '${name}'`);
 }
 
 /** A pattern that meets one of the contract's, by a topic that both would have. */

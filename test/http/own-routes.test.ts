@@ -15,6 +15,10 @@ import { SECRET as secret, tokenFor } from '../support/tokens.js';
 
 const apiKey = 'an-api-key-of-the-backend';
 const Order = v.object({ reason: v.string() });
+interface Part {
+  readonly parts: readonly Part[];
+}
+const Part: v.GenericSchema<Part> = v.object({ parts: v.array(v.lazy(() => Part)) });
 const routes: readonly Route[] = [
   {
     method: 'POST',
@@ -147,7 +151,9 @@ t.test('an endpoint is in /openapi.json with the schemas that its requests are c
       query: { urgent: v.optional(v.picklist(['true', 'false'])) },
       headers: { 'x-trace': v.string() },
       body: Order,
-      answers: { 201: { description: 'as it is now', schema: v.object({ got: v.unknown() }) } },
+      answers: {
+        201: { description: 'as it is now', schema: v.object({ got: v.unknown(), parts: v.optional(v.array(Part)) }) },
+      },
       handle: async ({ params, query, headers, body: order }) =>
         json(201, { got: [params.id, query.urgent, headers['x-trace'], order.reason] }),
     }),
@@ -165,7 +171,16 @@ t.test('an endpoint is in /openapi.json with the schemas that its requests are c
       content: { 'application/json': { schema: { type: 'object', properties: { reason: { type: 'string' } } } } },
     },
     responses: {
-      201: { description: 'as it is now', content: { 'application/json': { schema: { properties: { got: {} } } } } },
+      201: {
+        description: 'as it is now',
+        content: {
+          'application/json': {
+            schema: {
+              properties: { got: {}, parts: { items: { properties: { parts: { items: { $ref: String } } } } } },
+            },
+          },
+        },
+      },
       403: {},
       422: {},
     },

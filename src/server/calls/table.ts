@@ -17,6 +17,7 @@ import { allYes } from '../policy.js';
 import { findKey, hashOf, KeyedCalls, KeyedReply, type Claim } from './keys.js';
 import { HandlerContext, LaterAnswer, RunningCall, type Incoming } from './running-call.js';
 import { synchronous } from '../hub/transaction.js';
+import { fits } from '../../protocol/pattern.js';
 import { checked } from '../../protocol/validate.js';
 import type { MaybePromise } from '../../store/store.js';
 import type { Timer } from '../time/wheel.js';
@@ -92,9 +93,7 @@ export class CallTable {
   #policiesFor(name: string): readonly CallPolicy[] {
     let policies = this.#policiesOf.get(name);
     if (policies === undefined) {
-      policies = this.#policies
-        .filter(([pattern]) => (pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern))
-        .map(([, policy]) => policy);
+      policies = this.#policies.filter(([pattern]) => fits(pattern, name)).map(([, policy]) => policy);
       this.#policiesOf.set(name, policies);
     }
     return policies;

@@ -5,7 +5,7 @@
  */
 import type { RoomwireError } from '../../protocol/errors.js';
 import type { Limits } from '../../protocol/limits.js';
-import { topicPattern } from '../../protocol/pattern.js';
+import { fits, topicPattern } from '../../protocol/pattern.js';
 import { refusal } from '../wire/refusal.js';
 
 /** What is counted. A volatile event is a publish; SUBSCRIBE and UNSUBSCRIBE are joins; `join:room` is a call. */
@@ -178,10 +178,7 @@ export function tooMany(retryAfterMs: number, message?: string, cause?: unknown)
 }
 
 function matcher(kind: Rated, pattern: string): (name: string) => boolean {
-  if (kind === 'calls') {
-    const prefix = pattern.endsWith('*') ? pattern.slice(0, -1) : undefined;
-    return (name) => (prefix === undefined ? name === pattern : name.startsWith(prefix));
-  }
+  if (kind === 'calls') return (name) => fits(pattern, name);
   const topics = topicPattern(pattern);
   return (name) => topics.match(name) !== undefined;
 }
