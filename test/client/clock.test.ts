@@ -178,7 +178,7 @@ t.test('a client that hears nothing asks before it gives up', async (t) => {
 });
 
 /** The page that the SDK listens to. */
-function page(t: Test): EventTarget & { visibilityState: string } {
+function page(t: Test): { readonly window: EventTarget; readonly document: { visibilityState: string } } {
   const document = Object.assign(new EventTarget(), { visibilityState: 'visible' });
   const window = new EventTarget();
   const set = { document, addEventListener: window.addEventListener.bind(window) };
@@ -193,19 +193,12 @@ function page(t: Test): EventTarget & { visibilityState: string } {
       else Reflect.deleteProperty(globalThis, name);
     });
   });
-  return Object.assign(window, {
-    get visibilityState() {
-      return document.visibilityState;
-    },
-    set visibilityState(state: string) {
-      document.visibilityState = state;
-    },
-  });
+  return { window, document };
 }
 
 for (const name of ['visibilitychange', 'pageshow', 'focus', 'online', 'resume', 'offline']) {
   t.test(`${name} asks once, and a dead socket is left after 3 s`, async (t) => {
-    const window = page(t);
+    const { window } = page(t);
     const parts = await scene(t);
     for (let i = 0; i < 3; i++) window.dispatchEvent(new Event(name));
     await parts.peer.take(Op.PING);
@@ -218,8 +211,46 @@ for (const name of ['visibilitychange', 'pageshow', 'focus', 'online', 'resume',
   });
 }
 
+for (const name of ['visibilitychange', 'pageshow', 'focus', 'online', 'resume']) {
+  t.test(
+    `${name} of a hidden page asks nothing; of one that is seen it connects at once where it is offline`,
+    async (t) => {
+      const { window, document } = page(t);
+      const parts = await scene(t, { random: () => 1, backoff: { baseMs: 1e6, maxMs: 1e6 } });
+      document.visibilityState = 'hidden';
+      window.dispatchEvent(new Event(name));
+      parts.peer.send([Op.PING, 0]);
+      await parts.peer.take(Op.PONG);
+      t.notOk(parts.peer.frames.some(([op]) => op === Op.PING));
+      parts.peer.cut();
+      await until(parts.client.state, ({ status }) => status === 'offline');
+      window.dispatchEvent(new Event(name));
+      t.equal(parts.client.state.get().status, 'offline');
+      document.visibilityState = 'visible';
+      window.dispatchEvent(new Event(name));
+      await parts.server.peer(1);
+      await live(parts.client);
+    },
+  );
+}
+
+t.test('a client that is closed listens to its page no more', async (t) => {
+  const { window } = page(t);
+  const added: AbortSignal[] = [];
+  const listen = globalThis.addEventListener;
+  globalThis.addEventListener = (...given: unknown[]) => {
+    added.push((given[2] as { signal: AbortSignal }).signal);
+    listen(...(given as Parameters<typeof listen>));
+  };
+  const parts = await scene(t);
+  t.ok(added.length > 0);
+  parts.client.close();
+  t.ok(added.every(({ aborted }) => aborted));
+  window.dispatchEvent(new Event('pagehide'));
+});
+
 t.test('pagehide gives up what is held and what is waited for, at once', async (t) => {
-  const window = page(t);
+  const { window } = page(t);
   const parts = await scene(t);
   const lock = await locked(parts);
   const waits = parts.room.lock('other', { wait: 50_000 });

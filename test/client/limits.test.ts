@@ -98,6 +98,31 @@ t.test('a thousand calls at once, or offline, are answered: no more wait at the 
   }
 });
 
+t.test('a call that was given up counts as pending until the server has answered it', async (t) => {
+  const server = await fakeServer(t);
+  limited(server, { pendingCalls: 1 });
+  const timers = new FakeTimers();
+  const roomwire = client(t, server, { timers, pingTimeout: 1e9 });
+  const peer = await server.peer();
+  await live(roomwire);
+  for (const how of ['aborted', 'late'] as const) {
+    const abort = new AbortController();
+    const first = roomwire.call('first', null, { signal: abort.signal, timeoutMs: 5_000 });
+    const { id } = await peer.call('first');
+    if (how === 'aborted') abort.abort();
+    else timers.advance(5_000);
+    await t.rejects(first, { name: how === 'aborted' ? 'cancelled' : 'deadline' });
+    t.same(await peer.take(Op.CANCEL), [Op.CANCEL, id]);
+    const next = roomwire.call('next', null);
+    peer.send([Op.PING, 'settled']);
+    await peer.take(Op.PONG);
+    t.same(peer.frames, [], 'the next one waits');
+    peer.send([Op.NACK, id, 113, 'cancelled']);
+    peer.send([Op.ACK, (await peer.call('next')).id, null]);
+    await next;
+  }
+});
+
 t.test(
   'frames that wait for their answer are as many as pendingFrames, and a topic’s publishes keep their order',
   async (t) => {
@@ -120,32 +145,44 @@ t.test(
   },
 );
 
-t.test('a rate is kept: what is over it leaves when there is room, in order', async (t) => {
-  const rates = { callsPerSecond: 10, publishesPerSecond: 10, joinsPerSecond: 10 };
-  const asked: Readonly<Record<string, (roomwire: ReturnType<typeof client>, n: number) => unknown>> = {
-    calls: (roomwire, n) => roomwire.call('c', n).catch(() => undefined),
-    publishes: (roomwire, n) => roomwire.publish('x', 'e', n).catch(() => undefined),
-    joins: (roomwire, n) => roomwire.subscribe(`x${n}`).ready.catch(() => undefined),
-    'calls of all sessions': (roomwire, n) => roomwire.call('c', n).catch(() => undefined),
-  };
-  for (const [kind, ask] of Object.entries(asked)) {
+t.test('a rate is kept, of the session and of all its user’s: what is over it leaves when there is room', async (t) => {
+  type Ask = (roomwire: ReturnType<typeof client>, n: number) => unknown;
+  const call: Ask = (roomwire, n) => roomwire.call('c', n).catch(() => undefined);
+  const publish: Ask = (roomwire, n) => roomwire.publish('x', 'e', n).catch(() => undefined);
+  const volatile: Ask = (roomwire, n) => roomwire.volatile('x', 'e', `slot${n}`, n);
+  const subscribe: Ask = (roomwire, n) => roomwire.subscribe(`x${n}`).ready.catch(() => undefined);
+  const kept: readonly (readonly [limit: string, ask: Ask])[] = [
+    ['callsPerSecond', call],
+    ['userCallsPerSecond', call],
+    ['publishesPerSecond', publish],
+    ['userPublishesPerSecond', publish],
+    ['publishesPerSecond', volatile],
+    ['userPublishesPerSecond', volatile],
+    ['joinsPerSecond', subscribe],
+    ['userJoinsPerSecond', subscribe],
+  ];
+  const none = Object.fromEntries(kept.map(([limit]) => [limit, 0]));
+  for (const [limit, ask] of kept) {
     const server = await fakeServer(t);
-    limited(server, kind === 'calls of all sessions' ? { callsPerSecond: 0, userCallsPerSecond: 10 } : rates);
+    limited(server, { ...none, [limit]: 10 });
     const timers = new FakeTimers();
     const roomwire = client(t, server, { timers, callTimeoutMs: 1e6 });
     const peer = await server.peer();
     await live(roomwire);
     for (let n = 0; n < 25; n++) ask(roomwire, n);
-    await peer.until(() => peer.frames.length === 10);
-    for (let n = 11; n <= 25; n++) {
-      timers.advance(100);
-      await peer.until(() => peer.frames.length === n);
+    await peer.until(() => peer.frames.length >= 10);
+    for (let n = 10; n <= 25; n++) {
+      if (n > 10) timers.advance(100);
+      await peer.until(() => peer.frames.length >= n);
+      peer.send([Op.PING, 'settled']);
+      await peer.take(([op, stamp]) => op === Op.PONG && stamp === 'settled');
+      t.equal(peer.frames.length, n, `${limit}: no more than it allows`);
     }
-    const ids = peer.frames.map(([, id]) => id as number);
+    const order = peer.frames.map((frame) => Number(frame[0] === Op.VOLATILE ? frame[4] : frame[1]));
     t.same(
-      ids,
-      ids.toSorted((a, b) => a - b),
-      kind,
+      order,
+      order.toSorted((a, b) => a - b),
+      `${limit}: in order`,
     );
   }
 });
@@ -190,7 +227,16 @@ t.test('of a volatile slot the newest value alone waits for a stalled uplink', a
   await live(roomwire);
   stalled.bytes = 1e6;
   for (let n = 0; n < 20_000; n++) roomwire.volatile('x', 'pointer', `slot${n % 3}`, n);
-  await new Promise(setImmediate);
+  const came = async (): Promise<void> => {
+    peer.send([Op.PING, 'settled']);
+    await peer.take(Op.PONG);
+  };
+  await came();
+  t.same(peer.frames, []);
+  // Newer ones later take the place of those that wait, too.
+  for (let n = 20_000; n < 20_003; n++) roomwire.volatile('x', 'pointer', `slot${n % 3}`, n);
+  timers.advance(20);
+  await came();
   t.same(peer.frames, []);
   stalled.bytes = 0;
   timers.advance(20);
@@ -199,7 +245,7 @@ t.test('of a volatile slot the newest value alone waits for a stalled uplink', a
   await peer.take(Op.PONG);
   t.same(
     peer.frames.map((frame) => frame[4]),
-    [19_998, 19_999, 19_997],
+    [20_001, 20_002, 20_000],
   );
 });
 

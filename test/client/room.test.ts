@@ -166,9 +166,11 @@ t.test('leave waits for the server, and a reconnect does not join again', async 
 
 t.test('a refused join leaves the room as it was', async (t) => {
   const server = await fakeServer(t);
-  const room = client(t, server).room('demo');
-  const joined = room.join();
+  const roomwire = client(t, server);
+  const room = roomwire.room('demo');
   const peer = await server.peer();
+  await live(roomwire);
+  const joined = room.join();
   peer.send([Op.NACK, (await peer.call('join:room')).id, 120, 'no such room']);
   await t.rejects(joined, { name: 'room_not_found' });
   t.equal(room.state.get().status, 'idle');
@@ -216,3 +218,39 @@ t.test('leave and join in one breath end as the last of them says', async (t) =>
   await left;
   t.equal((await second).status, 'joined');
 });
+
+for (const [name, asked] of [
+  ['the one that creates it last', [false, true]],
+  ['the one that creates it first', [true, false]],
+] as const) {
+  t.test(`two joins at once of a room that is not there, ${name}: both are let in`, async (t) => {
+    for (const when of ['at once', 'while the first is on its way', 'while the room is left']) {
+      const server = await fakeServer(t);
+      const room = client(t, server).room('demo');
+      const peer = await server.peer();
+      const join = (create: boolean): Promise<unknown> => room.join(create ? { create } : {});
+      if (when === 'while the room is left') {
+        const before = room.join();
+        await letIn(peer);
+        await before;
+        const left = room.leave();
+        const { id } = await peer.call('leave:room');
+        left.catch(t.threw);
+        // Not heard before both have asked, which is in this turn.
+        peer.send([Op.REMOVED, 'room:demo', 0, 'left'], [Op.ACK, id, null]);
+      }
+      const both = [join(asked[0])];
+      const first = when.startsWith('while the first') ? await peer.call('join:room') : undefined;
+      both.push(join(asked[1]));
+      for (let call = first ?? (await peer.call('join:room')); ; call = await peer.call('join:room')) {
+        const { id, input } = call;
+        if ((input as { create?: boolean }).create) {
+          peer.send(...joinFrames(id));
+          break;
+        }
+        peer.send([Op.NACK, id, 120, 'not there']);
+      }
+      t.match(await Promise.all(both), [{ status: 'joined' }, { status: 'joined' }], when);
+    }
+  });
+}

@@ -251,6 +251,39 @@ t.test('a topic that is left and subscribed again in one breath outlives the REM
   t.same(again.position, ['e', 6]);
 });
 
+for (const [name, code, stays] of [
+  ['not_subscribed', 108, false],
+  ['join_required', 107, true],
+  ['forbidden', 106, false],
+] as const) {
+  t.test(
+    `what is subscribed while UNSUBSCRIBE waits is there in the end, also when that is refused with ${name}`,
+    async (t) => {
+      const server = await fakeServer(t);
+      const roomwire = client(t, server, { onError: () => undefined });
+      const first = roomwire.subscribe('news');
+      const peer = await server.peer();
+      await answerSubscribe(peer, 'news', 4);
+      await first.ready;
+      first.unsubscribe();
+      const [, id] = await peer.take(Op.UNSUBSCRIBE);
+      const again = roomwire.subscribe('news');
+      const heard: unknown[] = [];
+      again.on('a', (data) => heard.push(data));
+      peer.send([Op.NACK, id, code, 'refused']);
+      if (!stays) await answerSubscribe(peer, 'news', 4);
+      t.match(await again.ready, { position: ['e', 4] });
+      peer.send([Op.EVENTS, 'news', 5, ['a', 5, null]]);
+      await settled(peer);
+      t.same(heard, [5]);
+      t.notOk(
+        peer.frames.some(([op]) => op === Op.SUBSCRIBE || op === Op.UNSUBSCRIBE),
+        'and nothing more is asked',
+      );
+    },
+  );
+}
+
 t.test('a REMOVED while a SUBSCRIBE waits is not its answer', async (t) => {
   const server = await fakeServer(t);
   const roomwire = client(t, server, { onError: () => undefined });
