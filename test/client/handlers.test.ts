@@ -56,6 +56,27 @@ t.test('a handler that another one took away in the same event is not called', a
   t.same(heard, ['first']);
 });
 
+t.test('a handler of the same handle that comes or goes in an event is not called for it', async (t) => {
+  const server = await fakeServer(t);
+  const roomwire = client(t, server);
+  const peer = await server.peer();
+  const news = roomwire.subscribe('news');
+  const heard: string[] = [];
+  let offSecond = (): void => undefined;
+  const first = (): void => {
+    heard.push('first');
+    if (heard.length < 20) offs.push(news.on('a', first));
+    offs.shift()?.();
+    offSecond();
+  };
+  const offs = [news.on('a', first)];
+  offSecond = news.on('a', () => heard.push('second'));
+  await answerSubscribe(peer, 'news', 0);
+  peer.send([Op.EVENTS, 'news', 1, ['a', 1, null], ['a', 2, null]]);
+  await settled(peer);
+  t.same(heard, ['first', 'first']);
+});
+
 t.test('what a handler throws, or rejects with later, reaches onError, whatever it hears', async (t) => {
   const server = await fakeServer(t);
   const errors: string[] = [];

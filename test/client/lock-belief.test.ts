@@ -188,6 +188,16 @@ t.test('what belief ended without the server’s word is given back', async (t) 
   t.match((await parts.peer.call('lock:release')).input, { token: 7 });
 });
 
+t.test('a release that could not be told in its time is told later', async (t) => {
+  const parts = await scene(t, { grace: 300_000 });
+  const lock = await locked(parts);
+  const released = lock.release();
+  await parts.peer.call('lock:release');
+  parts.timers.advance(10_000);
+  await t.rejects(released, { name: 'deadline' });
+  t.match((await (await back(parts)).call('lock:release')).input, { token: 7 });
+});
+
 t.test('another session’s key is no answer: a new one is asked with', async (t) => {
   const parts = await scene(t);
   const lock = parts.room.lock('meta');

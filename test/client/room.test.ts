@@ -219,6 +219,21 @@ t.test('leave and join in one breath end as the last of them says', async (t) =>
   t.equal((await second).status, 'joined');
 });
 
+t.test('a leave that was refused for a time, and then came to pass, is a room left', async (t) => {
+  const server = await fakeServer(t);
+  const room = client(t, server, { random: () => 1 }).room('demo');
+  const joined = room.join();
+  const peer = await server.peer();
+  await letIn(peer);
+  await joined;
+  const left = room.leave();
+  peer.send([Op.NACK, (await peer.call('leave:room')).id, 203, 'later']);
+  await t.rejects(left, { code: 203 });
+  t.equal(room.state.get().status, 'joined', 'not yet');
+  peer.send([Op.REMOVED, 'room:demo', 0, 'left']);
+  await until(room.state, ({ status }) => status === 'left');
+});
+
 for (const [name, asked] of [
   ['the one that creates it last', [false, true]],
   ['the one that creates it first', [true, false]],

@@ -101,6 +101,48 @@ t.test('a renewal whose token() never settles is tried again', async (t) => {
   t.match(errors, [{ name: 'deadline' }]);
 });
 
+t.test('who is signed out when the token is renewed stays until its end, and is asked no more', async (t) => {
+  const server = await fakeServer(t);
+  const timers = new FakeTimers();
+  const errors: unknown[] = [];
+  server.onHello = (peer, _hello, id) => peer.send([Op.WELCOME, id, welcome({ expiresAt: 1_200_000 })]);
+  let count = 0;
+  const roomwire = client(t, server, {
+    timers,
+    pingTimeout: 1e9,
+    token: () => (++count === 1 ? 't1' : null),
+    onError: (error) => errors.push(error),
+  });
+  const peer = await server.peer();
+  await live(roomwire);
+  timers.advance(180_000);
+  t.equal(count, 2);
+  for (let i = 0; i < 5; i++) await new Promise(setImmediate);
+  timers.advance(15_000);
+  t.equal(count, 2);
+  t.same(errors, []);
+  t.equal(roomwire.state.get().status, 'live');
+  peer.close(4101);
+  await until(roomwire.state, ({ status }) => status === 'offline');
+  timers.advance(0);
+  t.match((await until(roomwire.state, ({ status }) => status === 'refused')).reason, { code: 4100 });
+});
+
+t.test('a token that comes after close() opens no connection', async (t) => {
+  const server = await fakeServer(t);
+  let give = (_token: string): void => undefined;
+  const roomwire = client(t, server, { token: () => new Promise<string>((resolve) => (give = resolve)) });
+  roomwire.close();
+  give('late');
+  for (let i = 0; i < 5; i++) await new Promise(setImmediate);
+  const other = client(t, server, { token: () => 'other' });
+  await live(other);
+  t.same(
+    server.hellos.map(({ token }) => token),
+    ['other'],
+  );
+});
+
 for (const bad of [5n, Symbol('token'), { toString: () => 'x' }, 7, true, () => 'x']) {
   t.test(`a token of the type ${typeof bad} is an error with a path`, async (t) => {
     const server = await fakeServer(t);
