@@ -213,3 +213,37 @@ t.test(
     t.throws(() => handle.on('chat', () => undefined), { name: 'disconnected' });
   },
 );
+
+t.test(
+  'close leaves a list that another watches and a lock that another holds, and gives back one that came too late',
+  async (t) => {
+    const server = await fakeServer(t);
+    server.onRequest = (_request, response) =>
+      response.end(JSON.stringify({ rooms: [], next: null, positions: { 'overview:public': ['e', 0] } }));
+    const [first, second] = [client(t, server), client(t, server)];
+    const peer = await server.peer();
+    await live(first);
+    await live(second);
+    const joins = [first.room('both').join(), second.room('both').join()];
+    await letIn(peer, { id: 'both' });
+    await Promise.all(joins);
+    const watching = [first.rooms.watch(), second.rooms.watch()];
+    const overview = await peer.call('join:overview');
+    peer.send([Op.SUBSCRIBED, 'overview:public', 'e', 0, true]);
+    peer.send([Op.ACK, overview.id, { positions: { 'overview:public': ['e', 0] } }]);
+    await Promise.all(watching);
+    const held = second.room('both').lock('theirs');
+    const { id } = await peer.call('lock:acquire');
+    peer.send([Op.ACK, id, { target: 'theirs', token: 8, expiresAt: 1_030_000 }]);
+    const late = first.room('both').lock('late');
+    const asked = await peer.call('lock:acquire');
+    first.close();
+    peer.send([Op.ACK, asked.id, { target: 'late', token: 9, expiresAt: 1_030_000 }]);
+    await late.catch(() => undefined);
+    t.match((await peer.call('lock:release')).input, { token: 9 });
+    await settled(peer);
+    t.same(peer.frames, [], 'and no more');
+    t.notOk((await held).signal.aborted);
+    t.equal(second.rooms.status.get().watching, true);
+  },
+);
