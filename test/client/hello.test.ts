@@ -48,10 +48,16 @@ t.test(
       const [, id] = await peer.take(Op.SUBSCRIBE);
       peer.send([Op.ACK, id, { epoch: 'e', offset: i, recovered: false }]);
     }
+    peer.send([Op.SUBSCRIBED, 'kept-by-a-call', 'e', 7, false]);
     await roomwire.subscribe('topic-with-a-long-name-19').ready;
     peer.cut();
     const second = await server.peer(1);
     t.ok(Object.keys(server.hellos[1]?.resume ?? {}).length < 20);
+    t.same(
+      Object.entries(server.hellos[1]?.resume ?? {})[0],
+      ['kept-by-a-call', ['e', 7]],
+      'those of calls come first',
+    );
     const asked = await second.take(([op, , name]) => op === Op.SUBSCRIBE && name === 'topic-with-a-long-name-19');
     t.same(asked[3], ['e', 19]);
   },
