@@ -31,9 +31,11 @@ const fanoutTable = table(
   }),
 );
 const number = (value) => (value >= 1e6 ? rate(value) : value >= 100 ? String(Math.round(value)) : times(value));
+// A size is the same on every machine and changes with every commit: a test keeps it, not a run.
+const measured = targets.filter(({ name }) => name !== 'SDK, min + gzip');
 const targetTable = table(
   ['goal', 'reached', ''],
-  targets.map(({ name, goal, unit, reached, met }) => {
+  measured.map(({ name, goal, unit, reached, met }) => {
     const [sign, limit] = goal.split(' ');
     return [`${name}: ${sign} ${number(Number(limit))} ${unit}`, number(reached), met ? 'met' : '**missed**'];
   }),
