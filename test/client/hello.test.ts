@@ -1,7 +1,11 @@
 /** HELLO says who, which session, which instance and from where. */
 import t from 'tap';
+import { WebSocket } from 'ws';
+import { Connection } from '../../src/client/connection.js';
+import { settingsOf } from '../../src/client/settings.js';
 import { Op } from '../../src/protocol/frames.js';
 import { client, fakeServer, live, until, welcome } from './fake-server.js';
+import { FakeTimers } from './fake-timers.js';
 
 t.test('the first HELLO has the token, the instance and the wishes', async (t) => {
   const server = await fakeServer(t);
@@ -89,4 +93,64 @@ t.test('close says BYE and ends the session', async (t) => {
   await peer.until(() => peer.closed !== undefined);
   await until(roomwire.state, ({ status }) => status === 'closed');
   await t.rejects(roomwire.call('x', null), { name: 'disconnected' });
+});
+
+for (const by of ['a reset of its topics', 'the state that it brings']) {
+  t.test(`close holds where ${by} calls it within WELCOME`, async (t) => {
+    const server = await fakeServer(t);
+    const timers = new FakeTimers();
+    const roomwire = client(t, server, { timers });
+    const peer = await server.peer();
+    const news = roomwire.subscribe('news');
+    const [, id] = await peer.take(Op.SUBSCRIBE);
+    peer.send([Op.ACK, id, { epoch: 'e1', offset: 4, recovered: false }]);
+    await news.ready;
+    peer.cut();
+    await until(roomwire.state, ({ status }) => status === 'offline');
+    const said = new Set<string>();
+    const stop = roomwire.state.subscribe(({ status }) => {
+      said.add(status);
+      if (status === 'live') roomwire.close();
+    });
+    if (by === 'a reset of its topics') news.on('reset', () => roomwire.close());
+    // Would be asked for after the reset.
+    roomwire.subscribe('other');
+    const topics = { news: { epoch: 'e2', offset: 9, recovered: false } };
+    server.onHello = (second, _hello, id) => second.send([Op.WELCOME, id, welcome({ topics })], [Op.PING, 1]);
+    timers.advance(0);
+    const second = await server.peer(1);
+    await second.until(() => second.closed !== undefined);
+    stop();
+    t.same([...said], by === 'a reset of its topics' ? ['connecting', 'closed'] : ['connecting', 'live', 'closed']);
+    t.equal(roomwire.state.get().status, 'closed');
+    t.same(second.frames.at(-1), [Op.BYE]);
+    t.notOk(
+      second.frames.some(([op]) => op === Op.PONG),
+      'nothing is answered any more',
+    );
+    if (by === 'a reset of its topics') t.same(second.frames, [[Op.BYE]], 'nor asked');
+    t.same(timers.delays, [], 'there is no reconnect');
+    await t.rejects(roomwire.call('x', null), { name: 'disconnected' });
+  });
+}
+
+t.test('a connection that is closed by whoever hears its WELCOME is not said to be live', async (t) => {
+  const server = await fakeServer(t);
+  const timers = new FakeTimers();
+  const downs: boolean[] = [];
+  const connection = new Connection(settingsOf(server.url, { WebSocket, timers }), {
+    resume: () => [],
+    welcome: () => connection.close(),
+    frame: () => false,
+    down: (final) => downs.push(final),
+  });
+  const said: string[] = [];
+  connection.state.subscribe(({ status }) => said.push(status));
+  await connection.connect();
+  const peer = await server.peer();
+  await peer.until(() => peer.closed !== undefined);
+  t.same(said, ['connecting', 'closed']);
+  t.same(downs, [true]);
+  t.same(peer.frames, [[Op.BYE]]);
+  t.same(timers.delays, []);
 });
