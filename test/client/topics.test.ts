@@ -1,6 +1,6 @@
 /** Subscriptions: in order, nothing twice, a gap is always told. */
-import t from 'tap';
-import { Op } from '../../src/protocol/frames.js';
+import t, { type Test } from 'tap';
+import { Op, type Value } from '../../src/protocol/frames.js';
 import type { EventInfo } from '../../src/client/types.js';
 import { client, fakeServer, live, welcome, type Peer } from './fake-server.js';
 
@@ -326,4 +326,66 @@ t.test('publishes to one topic leave in order, also one made by a handler of WEL
     published.map((frame) => frame[5]),
     [1, 2, 3],
   );
+});
+
+/** A topic at 3 that has found no room in HELLO: the session goes on with it at 7, and SUBSCRIBE asks for the rest. */
+async function behind(t: Test): Promise<{ peer: Peer; id: Value; heard: unknown[] }> {
+  const server = await fakeServer(t);
+  const limits = { messageBytes: 1e6, helloBytes: 1 };
+  server.onHello = (peer, _hello, id) => peer.send([Op.WELCOME, id, welcome({ limits })]);
+  const news = client(t, server).subscribe('news');
+  const heard: unknown[] = [];
+  news.on('a', (data) => heard.push(data));
+  news.on('reset', ({ reason, position }) => heard.push([reason, ...position]));
+  news.on('removed', ({ reason }) => heard.push(reason));
+  await answerSubscribe(await server.peer(), 'news', 3);
+  await news.ready;
+  server.onHello = (peer, _hello, id) => {
+    const topics = { news: { epoch: 'e', offset: 7, recovered: false } };
+    peer.send(
+      [Op.WELCOME, id, welcome({ limits, resumed: true, topics })],
+      [Op.EVENTS, 'news', 8, ['a', 8, null]],
+      [Op.RESET, 'news', 'e', 8, 'overrun'],
+    );
+  };
+  server.peers[0]?.cut();
+  const peer = await server.peer(1);
+  const [, id = null, , position] = await peer.take(Op.SUBSCRIBE);
+  t.same(position, ['e', 3]);
+  await settled(peer);
+  t.same(heard, [], 'what comes meanwhile will come again');
+  return { peer, id, heard };
+}
+
+t.test('a topic that is behind hears nothing before its SUBSCRIBE is answered, and then everything once', async (t) => {
+  const { peer, id, heard } = await behind(t);
+  const missed = [4, 5, 6, 7, 8].map((n) => ['a', n, null]);
+  peer.send([Op.ACK, id, { epoch: 'e', offset: 3, recovered: true }], [Op.EVENTS, 'news', 4, ...missed]);
+  await settled(peer);
+  t.same(heard, [4, 5, 6, 7, 8]);
+});
+
+t.test('a topic that is behind is reset where its SUBSCRIBE is refused, and goes on from what comes', async (t) => {
+  const { peer, id, heard } = await behind(t);
+  peer.send([Op.NACK, id, 106, 'no']);
+  await settled(peer);
+  t.same(heard, [['not recovered', 'e', 3]]);
+  peer.send([Op.EVENTS, 'news', 9, ['a', 9, null]]);
+  await settled(peer);
+  t.same(heard, [['not recovered', 'e', 3], ['gap', 'e', 8], 9]);
+  t.same(
+    peer.frames.filter(([op]) => op !== Op.PING),
+    [],
+    'and nothing more is asked',
+  );
+});
+
+t.test('a topic that is behind and removed is over, whatever its SUBSCRIBE is answered', async (t) => {
+  const { peer, id, heard } = await behind(t);
+  peer.send([Op.REMOVED, 'news', 106, 'rights']);
+  await settled(peer);
+  t.same(heard, ['rights']);
+  peer.send([Op.NACK, id, 106, 'no']);
+  await settled(peer);
+  t.same(heard, ['rights']);
 });
