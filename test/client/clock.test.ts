@@ -115,6 +115,25 @@ t.test('an answer to what was asked before the sleep tells nothing of it', async
   t.ok(lock.signal.aborted);
 });
 
+t.test('an answer to an earlier question sends nothing of what a suspected sleep holds back', async (t) => {
+  let report!: (error: unknown) => void;
+  const told = new Promise<unknown>((resolve) => (report = resolve));
+  const parts = await scene(t, { onError: report });
+  const { peer, timers } = parts;
+  timers.advance(25_000);
+  const [, before = null] = await peer.take(([op, stamp]) => op === Op.PING && stamp !== null);
+  timers.jump(HOUR);
+  timers.advance(1);
+  parts.client.call('app:write', null).catch(() => undefined);
+  await peer.take(Op.PING);
+  // The error says that all before it was handled: an answer to a PING would be held back, too.
+  peer.send([Op.PONG, before, STORE + 25_000], [Op.PING, 0], [Op.NACK, 0, 106, 'told']);
+  t.match(await told, { name: 'forbidden' });
+  parts.client.close();
+  await peer.take(Op.BYE);
+  t.same(peer.frames, []);
+});
+
 for (const [name, away] of [
   ['the server does not answer', false],
   ['there is no connection', true],
