@@ -270,3 +270,23 @@ for (const mode of ['activity', 'activity&strict', 'activity&made', 'activity&ma
     },
   );
 }
+
+t.test(
+  'a client that was closed is made anew where its provider is hidden and shown at once',
+  { skip: skip || (!react19 && 'React 18 has no <Activity>') },
+  async (t) => {
+    const s = await scene(t, { mode: 'activity&made' });
+    await s.go('room a', 'connection');
+    await s.shows('room a', { status: 'joined' });
+    // In one task, so that the moment for which a client outlives its provider is not over.
+    await s.page.evaluate(() => {
+      window.app.client?.close();
+      window.app.hide(true);
+      window.app.hide(false);
+    });
+    await s.shows('connection', { status: 'live' });
+    await s.shows('room a', { status: 'joined' });
+    t.same(s.problems, []);
+    t.equal(s.sockets.length, 2);
+  },
+);
