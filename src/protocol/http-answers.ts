@@ -12,7 +12,8 @@ const MaybeText = v.nullable(v.string());
 const MaybeCount = v.nullable(Count);
 /** Store time, ms. */
 const Time = v.number();
-const Data = v.custom<Value>(() => true);
+/** Plain data. Not typed as such: Value contains itself, which compilers of users' programs give up on in here. */
+const Data = v.unknown();
 
 const record = <const E extends v.ObjectEntries>(entries: E) => v.pipe(v.object(entries), v.readonly());
 const list = <const S extends v.GenericSchema>(item: S) => v.pipe(v.array(item), v.readonly());
@@ -168,7 +169,9 @@ const Logged = record({
   /** The sender's session; null: the server. */
   from: MaybeText,
 });
-export type LoggedEvent = v.InferOutput<typeof Logged>;
+export interface LoggedEvent extends v.InferOutput<typeof Logged> {
+  readonly data: Value;
+}
 
 export const History = record({
   topic: Text,
@@ -177,7 +180,9 @@ export const History = record({
   /** In order. The first is later than asked for where the history does not reach that far. */
   events: list(Logged),
 });
-export type TopicHistory = v.InferOutput<typeof History>;
+export interface TopicHistory extends v.InferOutput<typeof History> {
+  readonly events: readonly LoggedEvent[];
+}
 
 /** A lock of any room, for a person who watches all of them; `waiting`: calls in line for it. */
 const Watched = record({ roomId: Text, ...LockInfo.entries, waiting: Count });
