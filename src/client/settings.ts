@@ -32,7 +32,7 @@ export function settingsOf(address: string, options: ConnectOptions): Settings {
   url.protocol = url.protocol.replace('http', 'ws');
   if (!/^wss?:$/.test(url.protocol)) throw new TypeError(`not a ws: or wss: URL: ${url.protocol}`);
   const WebSocket = options.WebSocket ?? globalThis.WebSocket;
-  if (!WebSocket) throw new TypeError('no WebSocket');
+  if (!WebSocket) throw new TypeError('pass a WebSocket in options');
   if (!['undefined', 'string', 'function'].includes(typeof options.token)) {
     throw new TypeError('token: must be a string or a function');
   }
