@@ -1,13 +1,6 @@
 /** Who takes part: roomwire on each store, and its peers where they can run. */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { loadCodec, loadUwsLoader } from './dist.js';
-import { event, topicName } from './peers/names.js';
-import { payloadOf } from './peers/peer.js';
-import { floorWire, natsWire, plainWire, roomwireWire, socketIoWire, uwsWire, type Wire } from './load/wires.js';
+import { spawnSync } from 'node:child_process';
+import { loadUwsLoader } from './dist.js';
 
 export const PEERS = ['roomwire', 'uws', 'ws', 'socket.io', 'socket.io-uws', 'nats', 'floor'] as const;
 export type Peer = (typeof PEERS)[number];
@@ -49,51 +42,4 @@ const noNative = 'no native build of uWebSockets.js loads here; roomwire runs on
 
 function runs(command: string, args: readonly string[]): boolean {
   return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
-}
-
-/** What a subscriber of that peer says to be in those topics. ws and the floor have only one. */
-export async function wireOf(peer: Peer, bytes: number, topics: readonly number[] = [0]): Promise<Wire> {
-  switch (peer) {
-    case 'roomwire':
-      return roomwireWire(bytes, topics);
-    case 'uws':
-      return uwsWire(bytes, topics);
-    case 'ws':
-      return plainWire(bytes);
-    case 'socket.io':
-    case 'socket.io-uws':
-      return socketIoWire(bytes, topics);
-    case 'nats':
-      return natsWire(bytes, topics);
-    case 'floor':
-      return floorWire(bytes);
-  }
-}
-
-/** The command line of a peer's server. */
-export async function commandOf(
-  peer: Peer,
-  options: { readonly bytes: number },
-  flags: readonly string[],
-): Promise<string[]> {
-  if (peer !== 'floor') {
-    const script = fileURLToPath(new URL(`./peers/${peer}.js`, import.meta.url));
-    return [process.execPath, ...flags, script, JSON.stringify(options)];
-  }
-  const { encode } = await loadCodec();
-  const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-  return [floorProgram(), hex(encode(topicName(0))), hex(encode([event, payloadOf(options.bytes), null]))];
-}
-
-let floor: string | undefined;
-/** Compiles the floor once, into a folder that goes with this process. */
-function floorProgram(): string {
-  if (floor !== undefined) return floor;
-  const directory = mkdtempSync(join(tmpdir(), 'roomwire-bench-floor-'));
-  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
-  const program = join(directory, 'floor');
-  // The sources are beside dist-bench/, which holds only what Node runs.
-  const source = fileURLToPath(new URL('../bench/peers/floor.c', import.meta.url));
-  execFileSync('cc', ['-O2', '-o', program, source], { stdio: ['ignore', 'ignore', 'inherit'] });
-  return (floor = program);
 }

@@ -18,7 +18,7 @@ import { calls } from './works/calls.js';
 import { decode } from './works/decode.js';
 import { dual } from './works/dual.js';
 import { fanout } from './works/fanout.js';
-import { joins } from './works/joins.js';
+import { connects, joins } from './works/joins.js';
 import { locks } from './works/locks.js';
 import { memory } from './works/memory.js';
 import { reconnects } from './works/reconnects.js';
@@ -34,6 +34,7 @@ const works: Readonly<Record<Work, (suite: Suite) => Promise<Row[]>>> = {
   topics,
   calls,
   locks,
+  connects,
   joins,
   reconnects,
   stalled,

@@ -3,9 +3,10 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { commandOf, type Peer } from './contestants.js';
+import type { Peer } from './contestants.js';
 import { DIST } from './dist.js';
 import { pinned } from './machine.js';
+import { commandOf } from './peers/command.js';
 import type { Command, PeerOptions, Report, Usage } from './peers/peer.js';
 
 /** All that run now; the CLI kills them when it has to end early. */

@@ -9,6 +9,7 @@ export const WORKS = [
   'topics',
   'calls',
   'locks',
+  'connects',
   'joins',
   'reconnects',
   'stalled',

@@ -2,15 +2,17 @@
 import type { Peer } from '../contestants.js';
 import { loadCodec, loadFrames } from '../dist.js';
 import type { Value } from '../../src/protocol/frames.js';
+import { topicName } from '../peers/names.js';
 import { payloadOf } from '../peers/peer.js';
+import { joining } from '../peers/raw.js';
 import type { Exchange } from './caller.js';
-import { clientMessage, TEXT } from './websocket.js';
-import { deafWire, repliesWire, roomwireGreeting, socketIoWire, uwsWire, type Wire } from './wires.js';
+import { BINARY, clientMessage, TEXT } from './websocket.js';
+import { deafWire, rawWire, repliesWire, roomwireGreeting, socketIoGreeting, type Wire } from './wires.js';
 
 /** The request's id may be the same each time: its answer has come by then. */
 const ID = 2;
 
-/** An echo of that many bytes: roomwire's call, Socket.IO's emit with an acknowledgement, a message and back with raw uWebSockets.js. */
+/** An echo of that many bytes: roomwire's call, Socket.IO's emit with an acknowledgement, a message and back with uws and ws. */
 export async function echoOf(peer: Peer, bytes: number): Promise<Exchange> {
   const payload = payloadOf(bytes);
   switch (peer) {
@@ -23,16 +25,16 @@ export async function echoOf(peer: Peer, bytes: number): Promise<Exchange> {
       };
     }
     case 'uws':
-      return { wire: repliesWire(uwsWire(bytes, [0]), payload), request: clientMessage(payload) };
+    case 'ws':
+      return { wire: repliesWire(rawWire(bytes, []), payload), request: clientMessage(payload) };
     case 'socket.io':
     case 'socket.io-uws': {
       const text = Buffer.from(payload).toString('latin1');
       return {
-        wire: repliesWire(socketIoWire(bytes, []), Buffer.from(`43${ID}${JSON.stringify([text])}`)),
+        wire: repliesWire(socketIoGreeting([]), Buffer.from(`43${ID}${JSON.stringify([text])}`)),
         request: clientMessage(Buffer.from(`42${ID}${JSON.stringify(['echo', text])}`), TEXT),
       };
     }
-    case 'ws':
     case 'nats':
     case 'floor':
       throw new Error(`${peer} has no echo`);
@@ -40,29 +42,46 @@ export async function echoOf(peer: Peer, bytes: number): Promise<Exchange> {
 }
 
 /**
- * Joins that room (roomwire makes it if need be) and listens no more. `joined` hears how many
- * members roomwire's room then has.
+ * Joins that room, where the members are listed and announced (roomwire makes it if need be), and
+ * listens no more. `joined` hears how many members the room then has.
  */
 export async function joinWire(
   peer: Peer,
   room: number,
   joined: (members: number) => void = () => undefined,
 ): Promise<Wire> {
+  const counted = (payload: Buffer): void => joined(memberCountOf(payload));
   switch (peer) {
     case 'roomwire':
       return deafWire(
         await roomwireGreeting([join(room)], (data) => joined((data as { readonly memberCount: number }).memberCount)),
       );
     case 'uws':
-      return deafWire(uwsWire(1, [room]));
+    case 'ws': {
+      const step = {
+        send: clientMessage(joining(room)),
+        answered(payload: Buffer) {
+          counted(payload);
+          return true;
+        },
+      };
+      return deafWire({ opcode: BINARY, hello: () => [step] });
+    }
     case 'socket.io':
     case 'socket.io-uws':
-      return deafWire(socketIoWire(1, [room]));
-    case 'ws':
+      return deafWire(socketIoGreeting([['enter', topicName(room)]], counted));
     case 'nats':
     case 'floor':
-      throw new Error(`${peer} has no rooms`);
+      throw new Error(`${peer} has no members`);
   }
+}
+
+/** Of a list in JSON, where it comes last; the rest is not parsed. */
+function memberCountOf(payload: Buffer): number {
+  const end = payload.toString('latin1', Math.max(0, payload.length - 40));
+  const count = /"memberCount":(\d+)\}\]?$/.exec(end)?.[1];
+  if (count === undefined) throw new Error(`a join was answered with …${end}`);
+  return Number(count);
 }
 
 export const roomId = (room: number): string => `bench-${room}`;

@@ -4,9 +4,11 @@
  * but whole events does not add up and ends the run.
  */
 import type { Value } from '../../src/protocol/frames.js';
+import type { Peer } from '../contestants.js';
 import { loadCodec, loadFrames } from '../dist.js';
 import { event, topicName } from '../peers/names.js';
 import { payloadOf } from '../peers/peer.js';
+import { subscribing } from '../peers/raw.js';
 import { BINARY, clientMessage, TEXT } from './websocket.js';
 
 export interface Group {
@@ -48,67 +50,94 @@ export interface Wire extends Greeting {
 }
 
 const noSteps: readonly Step[] = [];
+/** Requests in one message of a handshake: less than the server's `pendingFrames`. */
+const REQUESTS = 2_000;
+const batches = <T>(all: readonly T[]): T[][] =>
+  Array.from({ length: Math.ceil(all.length / REQUESTS) }, (_, i) => all.slice(i * REQUESTS, (i + 1) * REQUESTS));
+
 const equally = (bytes: number): Pick<Wire, 'stream' | 'groupHeader' | 'group'> => {
   const one = { events: 1, bytes };
   return { stream: false, groupHeader: 0, group: () => one };
 };
 
-/** ws: every client gets everything; a message is an event. */
-export function plainWire(bytes: number): Wire {
-  return { opcode: BINARY, hello: () => noSteps, ...equally(bytes) };
+/** What a subscriber of that peer says to be in those topics. The floor has only one. */
+export async function wireOf(peer: Peer, bytes: number, topics: readonly number[] = [0]): Promise<Wire> {
+  switch (peer) {
+    case 'roomwire':
+      return roomwireWire(bytes, topics);
+    case 'uws':
+    case 'ws':
+      return rawWire(bytes, topics);
+    case 'socket.io':
+    case 'socket.io-uws':
+      return socketIoWire(bytes, topics);
+    case 'nats':
+      return natsWire(bytes, topics);
+    case 'floor':
+      return floorWire(bytes);
+  }
 }
 
-export function uwsWire(bytes: number, topics: readonly number[]): Wire {
-  const steps: Step[] = [];
-  for (let first = 0; first < topics.length; first += REQUESTS) {
-    const names = topics
-      .slice(first, first + REQUESTS)
-      .map(topicName)
-      .join('\n');
-    const more = first + REQUESTS < topics.length ? '\n' : '';
-    steps.push({ send: clientMessage(Buffer.from(names + more)), answered: () => true });
-  }
+/** uws and ws: a message is an event. */
+export function rawWire(bytes: number, topics: readonly number[]): Wire {
+  const steps = batches(topics).map((batch) => ({
+    send: clientMessage(subscribing(batch)),
+    answered: () => true,
+  }));
   return { opcode: BINARY, hello: () => steps, ...equally(bytes) };
 }
 
-/** Engine.IO's open packet, Socket.IO's connect, then a `join` for each topic. */
-export function socketIoWire(bytes: number, topics: readonly number[]): Wire {
-  const step = (say: string | undefined, hear: string): Step => ({
+/** Engine.IO's open packet, Socket.IO's connect, then requests of our own; each is acknowledged before the next. */
+export function socketIoGreeting(
+  requests: readonly (readonly [event: string, argument: unknown])[],
+  acked: (payload: Buffer) => void = () => undefined,
+): Greeting {
+  const step = (say: string | undefined, hear: string, heard?: (payload: Buffer) => void): Step => ({
     ...(say === undefined ? {} : { send: clientMessage(Buffer.from(say), TEXT) }),
     answered(payload) {
-      const text = payload.toString('latin1');
-      if (!text.startsWith(hear)) throw new Error(`Socket.IO said ${text.slice(0, 60)}`);
+      const text = payload.toString('latin1', 0, 60);
+      if (!text.startsWith(hear)) throw new Error(`Socket.IO said ${text}`);
+      heard?.(payload);
       return true;
     },
   });
   const steps = [
     step(undefined, '0{'),
     step('40', '40{'),
-    ...topics.map((topic) => step(`421${JSON.stringify(['join', topicName(topic)])}`, '431')),
+    ...requests.map((request) => step(`421${JSON.stringify(request)}`, '431', acked)),
   ];
+  return { path: '/socket.io/?EIO=4&transport=websocket', opcode: TEXT, hello: () => steps };
+}
+
+export function socketIoWire(bytes: number, topics: readonly number[]): Wire {
   const message = `42${JSON.stringify([event, Buffer.from(payloadOf(bytes)).toString('latin1')])}`;
   return {
-    path: '/socket.io/?EIO=4&transport=websocket',
-    opcode: TEXT,
-    hello: () => steps,
+    ...socketIoGreeting(batches(topics).map((batch) => ['join', batch.map(topicName)])),
     ...equally(message.length),
   };
 }
 
 export function natsWire(bytes: number, topics: readonly number[]): Wire {
-  const subscribe = topics.map((topic) => `SUB ${topicName(topic)} 1\r\n`).join('');
+  // Each needs an id of its own: a second subscription of the same one is passed over.
+  const id = (index: number): string => String(index).padStart(6, '0');
+  let subscribed = 0;
+  const step = (text: string): Step => ({
+    send: clientMessage(Buffer.from(text)),
+    answered(payload) {
+      const answer = payload.toString('latin1');
+      if (answer.startsWith('-ERR')) throw new Error(`nats-server said ${answer}`);
+      return answer.includes('PONG');
+    },
+  });
+  const [first = '', ...more] = batches(topics).map((batch) =>
+    batch.map((topic) => `SUB ${topicName(topic)} ${id(subscribed++)}\r\n`).join(''),
+  );
   const steps: Step[] = [
     { answered: (payload) => payload.toString('latin1', 0, 4) === 'INFO' },
-    {
-      send: clientMessage(Buffer.from(`CONNECT {"verbose":false,"pedantic":false}\r\n${subscribe}PING\r\n`)),
-      answered(payload) {
-        const text = payload.toString('latin1');
-        if (text.startsWith('-ERR')) throw new Error(`nats-server said ${text}`);
-        return text.includes('PONG');
-      },
-    },
+    step(`CONNECT {"verbose":false,"pedantic":false}\r\n${first}PING\r\n`),
+    ...more.map((subscribe) => step(`${subscribe}PING\r\n`)),
   ];
-  const length = `MSG ${topicName(0)} 1 ${bytes}\r\n`.length + bytes + 2;
+  const length = `MSG ${topicName(0)} ${id(0)} ${bytes}\r\n`.length + bytes + 2;
   return { opcode: BINARY, hello: () => steps, ...equally(length), stream: true };
 }
 
@@ -143,13 +172,12 @@ export async function roomwireGreeting(
       return true;
     },
   };
-  const batches: { readonly send: Buffer; readonly count: number }[] = [];
-  for (let first = 0; first < requests.length; first += REQUESTS) {
-    const batch = requests.slice(first, first + REQUESTS);
-    const send = clientMessage(Buffer.concat(batch.map((request, i) => encode(request(first + i + 2)))));
-    batches.push({ send, count: batch.length });
-  }
-  const step = ({ send, count }: (typeof batches)[number]): Step => {
+  let id = 1;
+  const messages = batches(requests).map((batch) => ({
+    send: clientMessage(Buffer.concat(batch.map((request) => encode(request(++id))))),
+    count: batch.length,
+  }));
+  const step = ({ send, count }: (typeof messages)[number]): Step => {
     let left = count;
     return {
       send,
@@ -164,10 +192,8 @@ export async function roomwireGreeting(
       },
     };
   };
-  return { subprotocol: SUBPROTOCOL, opcode: BINARY, hello: () => [welcomed, ...batches.map(step)] };
+  return { subprotocol: SUBPROTOCOL, opcode: BINARY, hello: () => [welcomed, ...messages.map(step)] };
 }
-/** Requests in one message of a handshake: less than the server's `pendingFrames`. */
-const REQUESTS = 2_000;
 
 async function eventsFrames(itemBytes: number): Promise<Pick<Wire, 'stream' | 'groupHeader' | 'group'>> {
   const { encode } = await loadCodec();

@@ -1,6 +1,6 @@
 /**
  * Calls: n clients, each with one call under way, in a closed loop. The server gives back what it
- * got: roomwire a call of the contract, Socket.IO an emit with acknowledgement, uWebSockets.js the
+ * got: roomwire a call of the contract, Socket.IO an emit with acknowledgement, uws and ws the
  * message. Rate, CPU, wire bytes and latency are those of one call; latency is from its send to its
  * answer.
  */
@@ -17,7 +17,7 @@ export async function calls(suite: Suite): Promise<Row[]> {
   if (!fits(suite, 'calls', n)) return [];
   return compete(suite, {
     work: 'calls',
-    contestants: among(suite, ['roomwire', 'uws', 'socket.io', 'socket.io-uws']),
+    contestants: among(suite, ['roomwire', 'uws', 'ws', 'socket.io', 'socket.io-uws']),
     bytes,
     label: `calls n=${n}`,
     async turn({ contestant: { peer }, server, time, sample }) {

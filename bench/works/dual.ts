@@ -3,9 +3,9 @@
  * ("apart"). "One tick" publishes it to both at once; "two broadcasts" to one, and when everyone has
  * it to the other. w is 1; latency is from the command to the last delivery of a window.
  */
-import { wireOf } from '../contestants.js';
 import { among, compete, fits, type Suite } from '../contest.js';
 import type { Window } from '../load/generator.js';
+import { wireOf } from '../load/wires.js';
 import type { Row } from '../result.js';
 
 /** Subscribers: a thousand, or what the command line has instead. */

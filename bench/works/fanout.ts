@@ -2,8 +2,9 @@
  * Fan-out: n subscribers of one topic, w events in each window. Latency is from the command to the
  * last delivery of a window.
  */
-import { contestantsOf, wireOf } from '../contestants.js';
+import { contestantsOf } from '../contestants.js';
 import { compete, fits, type Suite } from '../contest.js';
+import { wireOf } from '../load/wires.js';
 import type { Row } from '../result.js';
 
 /** A window that would take longer is not asked for: the smaller ones have told the rate. */

@@ -4,8 +4,8 @@
  * memory grew for each stalled client while several MiB were published to it. Without uWebSockets.js:
  * it would hold up to its maxBackpressure for each (here 4 MiB) and drop events after that.
  */
-import { wireOf } from '../contestants.js';
 import { among, compete, fits, type Suite } from '../contest.js';
+import { wireOf } from '../load/wires.js';
 import type { Row } from '../result.js';
 import { subscribersOf } from './dual.js';
 

@@ -5,9 +5,10 @@
  * first connect to the last subscription's answer; rssPerSubscriptionBytes: what the server's memory
  * grew by then.
  */
-import { wireOf } from '../contestants.js';
 import { among, compete, fits, type Suite } from '../contest.js';
+import { wireOf } from '../load/wires.js';
 import type { Row } from '../result.js';
+import { WITH_TOPICS } from './rooms.js';
 
 const COUNTS = [1, 100, 10_000, 100_000];
 const CONNECTIONS = 10;
@@ -27,7 +28,7 @@ export async function topics(suite: Suite): Promise<Row[]> {
     rows.push(
       ...(await compete(suite, {
         work: 'topics',
-        contestants: among(suite, ['roomwire', 'uws']),
+        contestants: among(suite, WITH_TOPICS),
         bytes,
         flags: ['--expose-gc'],
         label: `topics n=${n}`,

@@ -106,8 +106,13 @@ t.test('every other work runs, and its counts are exact', async (t) => {
   const uws = able('uws') ? ['uws'] : [];
   const talkers = ['socket.io', 'socket.io-uws'].filter(able);
   const both = ['roomwire memory', 'roomwire lmdb'];
-  for (const work of ['dual', 'rooms', 'topics']) t.strictSame(contestants(work), [...both, ...uws], work);
-  for (const work of ['calls', 'joins']) t.strictSame(contestants(work), [...both, ...uws, ...talkers], work);
+  const ws = ['ws'];
+  const nats = able('nats') ? ['nats'] : [];
+  t.strictSame(contestants('dual'), [...both, ...uws]);
+  for (const work of ['rooms', 'topics', 'connects']) {
+    t.strictSame(contestants(work), [...both, ...uws, ...ws, ...talkers, ...nats], work);
+  }
+  for (const work of ['calls', 'joins']) t.strictSame(contestants(work), [...both, ...uws, ...ws, ...talkers], work);
   for (const work of ['locks', 'reconnects', 'stalled', 'attacks']) t.strictSame(contestants(work), both, work);
   t.strictSame(contestants('memory'), ['roomwire memory', ...uws, ...talkers]);
   for (const work of ['decode', 'size']) t.strictSame(contestants(work), ['roomwire none'], work);
@@ -116,10 +121,11 @@ t.test('every other work runs, and its counts are exact', async (t) => {
   const perWindow: Readonly<Record<string, (row: Row) => number>> = {
     dual: ({ variant, n }) =>
       (variant?.startsWith('both') === true ? 2 * n : n) / (variant?.endsWith('broadcasts') === true ? 2 : 1),
-    rooms: ({ w }) => 3 * w,
+    rooms: ({ n, w }) => (n === 1 ? 10 : 3 * w),
     topics: () => 640,
     calls: () => 1,
     locks: () => 1,
+    connects: () => 40,
     joins: () => 40,
     reconnects: () => 40,
     stalled: ({ n, w }) => n * w,
@@ -139,7 +145,11 @@ t.test('every other work runs, and its counts are exact', async (t) => {
     ['both, one tick', 'both, two broadcasts', 'apart, one tick', 'apart, two broadcasts'],
   );
   t.strictSame([...new Set(of('topics').map(({ n }) => n))], [1, 100]);
-  t.match(of('rooms')[0], { n: 130 });
+  t.strictSame(
+    [...new Set(of('rooms').map(({ n, w, variant }) => `${n} ${w} ${variant}`))],
+    ['130 1 of 3', '130 256 of 3', '1 1 of 10'],
+  );
+  for (const { more } of of('joins')) t.ok((more?.toldBytes as number) > 0, 'members hear of each other');
   for (const { more } of of('reconnects')) t.match(more, { recovered: 40, refused: 0, resets: 0, callsP99Ms: Number });
   for (const { variant, more } of of('stalled')) {
     t.equal(more?.rssPerStalledKiB !== undefined, variant === 'with stalled');
@@ -160,7 +170,12 @@ t.test('every other work runs, and its counts are exact', async (t) => {
 });
 
 t.test('the smallest run there is', async (t) => {
-  const flags = ['--only', 'dual,rooms,topics,calls,locks,joins,reconnects,stalled,memory', '--peers', 'roomwire,uws'];
+  const flags = [
+    '--only',
+    'dual,rooms,topics,calls,locks,connects,joins,reconnects,stalled,memory',
+    '--peers',
+    'roomwire,uws',
+  ];
   const tiny = [
     '--store',
     'memory',
