@@ -2,7 +2,7 @@
  * Encodes frames with few bytes of code: a page loads it, and sends little. The server's encoder
  * (protocol/codec.ts) is for speed; a test holds both to the same bytes and refusals.
  */
-import { EncodeError, isPlain, LONE_SURROGATE, loneSurrogate, notPlain, powerOf } from '../protocol/encode-error.js';
+import { EncodeError, isPlain, LONE_SURROGATE, loneSurrogate, notPlain } from '../protocol/encode-error.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { float, floatBytes } from '../protocol/read.js';
 import { MAX_DEPTH, SHORT_TEXT } from '../protocol/sizes.js';
@@ -87,4 +87,9 @@ export function encodeFrame(parts: readonly unknown[], most = Infinity): Uint8Ar
 /** What an entry adds to a map. */
 export function entryBytes(key: string, value: unknown): number {
   return encodeFrame([key, value]).length - 1;
+}
+
+/** The smallest power for which 2 ** power bytes hold the value. */
+function powerOf(value: number): number {
+  return value < 0x100 ? 0 : value < 2 ** 16 ? 1 : value < 2 ** 32 ? 2 : 3;
 }

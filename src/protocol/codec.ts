@@ -3,8 +3,7 @@
  * own (client/encode.ts). Encoding is here, decoding in decode.ts. Encoding refuses what JSON would quietly
  * change (dates, maps, class instances) and names its path.
  */
-import { EncodeError, isPlain, LONE_SURROGATE, loneSurrogate, notPlain, powerOf } from './encode-error.js';
-import { float, floatBytes } from './read.js';
+import { EncodeError, isPlain, LONE_SURROGATE, loneSurrogate, notPlain } from './encode-error.js';
 import { INITIAL_BYTES, KEEP_BYTES, MAX_DEPTH, SHORT_TEXT } from './sizes.js';
 
 export { decode, decodeAll, DecodeError, decodeScanned } from './decode.js';
@@ -18,6 +17,10 @@ export interface EncodeOptions {
 }
 
 const textEncoder = new TextEncoder();
+/** Up to so many UTF-16 units a loop is faster than a call of TextEncoder. */
+const LOOPED_TEXT = 40;
+/** Of the longest header: a type byte and 32 bits. */
+const HEADER = 5;
 
 /**
  * Appends to one buffer that it keeps from use to use; `take` returns what was written as a copy
@@ -25,6 +28,7 @@ const textEncoder = new TextEncoder();
  */
 export class Writer {
   #bytes = new Uint8Array(INITIAL_BYTES);
+  #view = new DataView(this.#bytes.buffer);
   #pos = 0;
   /** The way from the root to the value being written, for an error's path. */
   readonly #path: (string | number)[] = [];
@@ -37,7 +41,7 @@ export class Writer {
   }
 
   take(): Uint8Array {
-    const taken = this.written.slice();
+    const taken = this.#bytes.slice(0, this.#pos);
     this.reset();
     return taken;
   }
@@ -53,19 +57,42 @@ export class Writer {
   }
 
   writeArrayHeader(length: number): void {
-    this.#size(length, 0x90, 16, 0xdb);
+    this.#reserve(HEADER);
+    this.#pos = this.#arrayOrMap(this.#pos, length, 0x90, 0xdc);
   }
 
   writeMapHeader(size: number): void {
-    this.#size(size, 0x80, 16, 0xdd);
+    this.#reserve(HEADER);
+    this.#pos = this.#arrayOrMap(this.#pos, size, 0x80, 0xde);
   }
 
   /** `value` must be a safe integer. */
   writeInt(value: number): void {
-    if (value < 0x80 && value >= -0x20) this.#byte(value);
-    // A signed type reaches half as far as its unsigned one, and one further below 0.
-    else if (value < 0) this.#uint(0xd0, value, powerOf(-2 * (value + 1)));
-    else this.#uint(0xcc, value, powerOf(value));
+    this.#reserve(9);
+    const view = this.#view;
+    const pos = this.#pos;
+    const bytes = this.#bytes;
+    if (value < 0x80 && value >= -0x20) {
+      bytes[pos] = value;
+      this.#pos = pos + 1;
+    } else if (value < -(2 ** 31) || value >= 2 ** 32) {
+      bytes[pos] = value < 0 ? 0xd3 : 0xcf;
+      view.setUint32(pos + 1, Math.floor(value / 2 ** 32));
+      view.setUint32(pos + 5, value);
+      this.#pos = pos + 9;
+    } else if (value < -0x8000 || value >= 0x1_0000) {
+      bytes[pos] = value < 0 ? 0xd2 : 0xce;
+      view.setUint32(pos + 1, value);
+      this.#pos = pos + 5;
+    } else if (value < -0x80 || value >= 0x100) {
+      bytes[pos] = value < 0 ? 0xd1 : 0xcd;
+      view.setUint16(pos + 1, value);
+      this.#pos = pos + 3;
+    } else {
+      bytes[pos] = value < 0 ? 0xd0 : 0xcc;
+      bytes[pos + 1] = value;
+      this.#pos = pos + 2;
+    }
   }
 
   /** Throws EncodeError for a lone surrogate, which UTF-8 cannot carry. */
@@ -76,7 +103,8 @@ export class Writer {
 
   writeBin(view: ArrayBufferView): void {
     const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-    this.#size(bytes.length, 0, 0, 0xc4);
+    this.#reserve(HEADER);
+    this.#pos = this.#sized(this.#pos, bytes.length, 0xc4);
     this.writeRaw(bytes);
   }
 
@@ -112,8 +140,8 @@ export class Writer {
     }
     if (typeof value === 'boolean') return this.#byte(value ? 0xc3 : 0xc2);
     if (value === undefined || value === null) return this.writeNil();
-    if (ArrayBuffer.isView(value)) return this.writeBin(value);
     if (typeof value === 'object') {
+      if (ArrayBuffer.isView(value)) return this.writeBin(value);
       if (depth > maxDepth) this.#refuse(depth, `is deeper than ${maxDepth} levels`);
       if (Array.isArray(value)) return this.#array(value, depth, maxDepth);
       if (isPlain(value)) return this.#map(value, depth, maxDepth);
@@ -130,39 +158,86 @@ export class Writer {
     }
   }
 
+  /** Each member is read once: a getter may answer differently the second time. So the header is right at the end only. */
   #map(map: Readonly<Record<string, unknown>>, depth: number, maxDepth: number): void {
-    // Each member is read once: a getter may answer differently the second time.
-    const members = Object.entries(map).filter(([, value]) => value !== undefined);
-    this.writeMapHeader(members.length);
-    for (const [key, value] of members) {
+    const keys = Object.keys(map);
+    const { length } = keys;
+    const start = this.#pos;
+    let size = length;
+    this.writeMapHeader(length);
+    for (let i = 0; i < length; i++) {
+      const key = keys[i] as string;
+      const value = map[key];
+      if (value === undefined) {
+        size--;
+        continue;
+      }
       this.#path[depth] = key;
       if (key === '__proto__') this.sawProtoKey = true;
       this.#text(key, depth + 1);
       this.#value(value, depth + 1, maxDepth);
     }
+    if (size < length) this.#shrink(start, length, size);
+  }
+
+  /** The map whose header of `written` is at `start` has fewer members. */
+  #shrink(start: number, written: number, size: number): void {
+    const before = start + headerBytes(written);
+    const after = this.#arrayOrMap(start, size, 0x80, 0xde);
+    if (after === before) return;
+    this.#bytes.copyWithin(after, before, this.#pos);
+    this.#pos -= before - after;
   }
 
   #text(text: string, depth: number): void {
-    if (text.length < SHORT_TEXT && this.#ascii(text)) return;
-    if (loneSurrogate.test(text)) this.#refuse(depth, LONE_SURROGATE);
-    const utf8 = textEncoder.encode(text);
-    this.#size(utf8.length, 0xa0, SHORT_TEXT, 0xd9);
-    this.writeRaw(utf8);
+    const { length } = text;
+    // A UTF-16 unit is at most three bytes.
+    this.#reserve(HEADER + 3 * length);
+    const pos = this.#pos;
+    // The header that it has when it is all ASCII.
+    const start = pos + textHeaderBytes(length);
+    const end = length > LOOPED_TEXT ? this.#encodeInto(text, start, depth) : this.#utf8(text, start, depth);
+    const size = end - start;
+    const from = pos + textHeaderBytes(size);
+    if (from !== start) this.#bytes.copyWithin(from, start, end);
+    if (size < SHORT_TEXT) this.#bytes[pos] = 0xa0 | size;
+    else this.#sized(pos, size, 0xd9);
+    this.#pos = from + size;
   }
 
-  /** False, with nothing written, when the short text is not all ASCII. */
-  #ascii(text: string): boolean {
-    this.#reserve(SHORT_TEXT);
+  /** Returns where it ends. */
+  #utf8(text: string, pos: number, depth: number): number {
+    const bytes = this.#bytes;
     const { length } = text;
-    const start = this.#pos + 1;
     for (let i = 0; i < length; i++) {
-      const unit = text.charCodeAt(i);
-      if (unit > 0x7f) return false;
-      this.#bytes[start + i] = unit;
+      let unit = text.charCodeAt(i);
+      if (unit < 0x80) {
+        bytes[pos++] = unit;
+        continue;
+      }
+      if (unit < 0x800) bytes[pos++] = 0xc0 | (unit >> 6);
+      else {
+        if ((unit & 0xf800) === 0xd800) {
+          // NaN, past the end, is no second half.
+          const low = text.charCodeAt(++i);
+          if (unit > 0xdbff || (low & 0xfc00) !== 0xdc00) this.#refuse(depth, LONE_SURROGATE);
+          unit = 0x1_0000 + ((unit & 0x3ff) << 10) + (low & 0x3ff);
+          bytes[pos++] = 0xf0 | (unit >> 18);
+          bytes[pos++] = 0x80 | ((unit >> 12) & 0x3f);
+        } else bytes[pos++] = 0xe0 | (unit >> 12);
+        bytes[pos++] = 0x80 | ((unit >> 6) & 0x3f);
+      }
+      bytes[pos++] = 0x80 | (unit & 0x3f);
     }
-    this.#bytes[start - 1] = 0xa0 | length;
-    this.#pos = start + length;
-    return true;
+    return pos;
+  }
+
+  /** Returns where it ends. */
+  #encodeInto(text: string, start: number, depth: number): number {
+    const { written } = textEncoder.encodeInto(text, this.#bytes.subarray(start));
+    // It writes U+FFFD for half a character.
+    if (written !== text.length && loneSurrogate.test(text)) this.#refuse(depth, LONE_SURROGATE);
+    return start + written;
   }
 
   #byte(value: number): void {
@@ -170,29 +245,36 @@ export class Writer {
     this.#bytes[this.#pos++] = value;
   }
 
-  /** A length: in the type byte below `fixLimit`, else after `type8` or the two types that follow it. */
-  #size(size: number, fix: number, fixLimit: number, type8: number): void {
-    if (size < fixLimit) this.#byte(fix | size);
-    // Arrays and maps, whose limit is 16, have no 8-bit form.
-    else this.#uint(type8, size, Math.max(powerOf(size), fixLimit === 16 ? 1 : 0));
+  // ---- headers, where there is room for one; they return where it ends --------------------------------
+
+  #arrayOrMap(pos: number, size: number, fix: number, type16: number): number {
+    if (size >= 16) return this.#wide(pos, size, type16);
+    this.#bytes[pos] = fix | size;
+    return pos + 1;
   }
 
-  /** `type + power`, then the value in 2 ** power bytes. */
-  #uint(type: number, value: number, power: number): void {
-    const width = 1 << power;
-    this.#byte(type + power);
-    this.#reserve(width);
-    this.#pos += width;
-    for (let i = 1; i <= width; i++) {
-      this.#bytes[this.#pos - i] = value;
-      value = Math.floor(value / 0x100);
-    }
+  /** Of text and bytes, which have a form of 8 bits. */
+  #sized(pos: number, size: number, type8: number): number {
+    if (size >= 0x100) return this.#wide(pos, size, type8 + 1);
+    this.#bytes[pos] = type8;
+    this.#bytes[pos + 1] = size;
+    return pos + 2;
+  }
+
+  /** 16 bits after `type16`, or 32 after the type that follows it. */
+  #wide(pos: number, size: number, type16: number): number {
+    const fits = size < 0x1_0000;
+    this.#bytes[pos] = fits ? type16 : type16 + 1;
+    if (fits) this.#view.setUint16(pos + 1, size);
+    else this.#view.setUint32(pos + 1, size);
+    return pos + (fits ? 3 : 5);
   }
 
   #float64(value: number): void {
-    this.#byte(0xcb);
-    float.setFloat64(0, value);
-    this.writeRaw(floatBytes);
+    this.#reserve(9);
+    this.#bytes[this.#pos] = 0xcb;
+    this.#view.setFloat64(this.#pos + 1, value);
+    this.#pos += 9;
   }
 
   #reserve(size: number): void {
@@ -204,7 +286,17 @@ export class Writer {
     const written = this.#bytes.subarray(0, this.#pos);
     this.#bytes = new Uint8Array(size);
     this.#bytes.set(written);
+    this.#view = new DataView(this.#bytes.buffer);
   }
+}
+
+/** Of an array or a map. */
+function headerBytes(size: number): number {
+  return size < 16 ? 1 : size < 0x1_0000 ? 3 : 5;
+}
+
+function textHeaderBytes(size: number): number {
+  return size < SHORT_TEXT ? 1 : size < 0x100 ? 2 : size < 0x1_0000 ? 3 : 5;
 }
 
 let idle: Writer | undefined;

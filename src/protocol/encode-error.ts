@@ -31,8 +31,3 @@ export function isPlain(value: object): value is Readonly<Record<string, unknown
 export function notPlain(value: unknown): string {
   return `is a ${(value as object).constructor?.name || typeof value}; send plain data`;
 }
-
-/** The smallest power for which 2 ** power bytes hold the value. */
-export function powerOf(value: number): number {
-  return value < 0x100 ? 0 : value < 2 ** 16 ? 1 : value < 2 ** 32 ? 2 : 3;
-}

@@ -10,6 +10,7 @@ import type { Position, TopicStatus } from '../../protocol/frames.js';
 import { shortened } from '../../protocol/text.js';
 import type { Published, Session, Transaction } from '../api.js';
 import { requireEventData } from '../wire/event-data.js';
+import { encodePooled } from '../wire/pooled.js';
 import {
   writeItem,
   writeItemData,
@@ -72,7 +73,7 @@ export class HubTransaction implements Transaction {
   }
 
   set(table: string, key: string, value: unknown): void {
-    this.#live.set(table, key, encode(value, { name: `${table}/${key}` }));
+    this.#live.set(table, key, encodePooled(value, `${table}/${key}`));
   }
 
   delete(table: string, key: string): void {

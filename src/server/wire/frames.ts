@@ -23,7 +23,7 @@ import { arrayLength, arrayStart } from '../../protocol/scan.js';
 import { shortened } from '../../protocol/text.js';
 import { requireEventData } from './event-data.js';
 import { requireName } from './names.js';
-import { borrowWriter, pooled } from './pooled.js';
+import { borrowWriter, encodePooled, pooled } from './pooled.js';
 import { refusal } from './refusal.js';
 import type { ScannedFrame } from './scanned-frame.js';
 
@@ -138,13 +138,13 @@ export function writeWelcome(
   id: number,
   welcome: Omit<Welcome, 'user' | 'limits'> & { readonly user: { readonly id: string }; readonly limits: Limits },
 ): Uint8Array {
-  return encode([Op.WELCOME, id, welcome]);
+  return encodePooled([Op.WELCOME, id, welcome]);
 }
 
 // ---- 3 PING, 4 PONG --------------------------------------------------------------------------------
 
 export function writePing(): Uint8Array {
-  return encode([Op.PING, null]);
+  return encodePooled([Op.PING, null]);
 }
 
 /** Its stamp. */
@@ -154,13 +154,13 @@ export function readPing(frame: ScannedFrame): Value {
 
 /** `time`: store time; a client sends none (RW-CON-10). */
 export function writePong(stamp: Value, time?: number): Uint8Array {
-  return encode(time === undefined ? [Op.PONG, stamp] : [Op.PONG, stamp, time]);
+  return encodePooled(time === undefined ? [Op.PONG, stamp] : [Op.PONG, stamp, time]);
 }
 
 // ---- 5 GOAWAY --------------------------------------------------------------------------------------
 
 export function writeGoaway(code: number, reason: string, retryAfterMs: number): Uint8Array {
-  return encode([Op.GOAWAY, code, reason, retryAfterMs]);
+  return encodePooled([Op.GOAWAY, code, reason, retryAfterMs]);
 }
 
 // ---- 6 AUTH, answered by ACK or NACK; 7 BYE is its opcode alone ------------------------------------
@@ -177,7 +177,7 @@ export function writeCall(
   id: number,
   { name, data, timeoutMs }: { readonly name: string; readonly data: unknown; readonly timeoutMs: number },
 ): Uint8Array {
-  return encode([Op.CALL, id, name, data ?? null, { timeoutMs }]);
+  return encodePooled([Op.CALL, id, name, data ?? null, { timeoutMs }]);
 }
 
 export const readCall = {
@@ -230,13 +230,13 @@ export function writeNack(id: number, error: RoomwireError): Uint8Array {
   const text = shortened(messageOf(error), MESSAGE_LENGTH);
   if (details !== undefined) {
     try {
-      const frame = encode([Op.NACK, id, code, text, details]);
+      const frame = encodePooled([Op.NACK, id, code, text, details]);
       if (frame.length <= NACK_BYTES) return frame;
     } catch {
       // The message alone, then.
     }
   }
-  return encode([Op.NACK, id, code, text]);
+  return encodePooled([Op.NACK, id, code, text]);
 }
 
 /** The same, where it is an error. */
@@ -369,17 +369,17 @@ function writeChecked(writer: Writer, data: unknown): void {
 
 /** The client was too slow for the history that is kept, and goes on after `offset`. */
 export function writeReset(topic: string, epoch: string, offset: number): Uint8Array {
-  return encode([Op.RESET, topic, epoch, offset, 'overrun']);
+  return encodePooled([Op.RESET, topic, epoch, offset, 'overrun']);
 }
 
 /** `code` 0: by the client's own request or call. */
 export function writeRemoved(topic: string, code: number, reason: string): Uint8Array {
-  return encode([Op.REMOVED, topic, code, reason]);
+  return encodePooled([Op.REMOVED, topic, code, reason]);
 }
 
 /** The events after `offset` follow: nothing was missed. */
 export function writeSubscribed(topic: string, epoch: string, offset: number): Uint8Array {
-  return encode([Op.SUBSCRIBED, topic, epoch, offset, true]);
+  return encodePooled([Op.SUBSCRIBED, topic, epoch, offset, true]);
 }
 
 // ---- 52 LATEST -------------------------------------------------------------------------------------

@@ -24,3 +24,10 @@ export function pooled(writer: Writer): Uint8Array {
   idle = writer;
   return bytes;
 }
+
+/** Throws EncodeError, naming the path in `name`. */
+export function encodePooled(value: unknown, name?: string): Uint8Array {
+  const writer = borrowWriter();
+  writer.writeValue(value, name === undefined ? undefined : { name });
+  return pooled(writer);
+}
