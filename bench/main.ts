@@ -23,6 +23,7 @@ import { locks } from './works/locks.js';
 import { memory } from './works/memory.js';
 import { reconnects } from './works/reconnects.js';
 import { rooms } from './works/rooms.js';
+import { sessions } from './works/sessions.js';
 import { size } from './works/size.js';
 import { stalled } from './works/stalled.js';
 import { topics } from './works/topics.js';
@@ -36,6 +37,7 @@ const works: Readonly<Record<Work, (suite: Suite) => Promise<Row[]>>> = {
   locks,
   connects,
   joins,
+  sessions,
   reconnects,
   stalled,
   attacks,

@@ -11,6 +11,7 @@ export const WORKS = [
   'locks',
   'connects',
   'joins',
+  'sessions',
   'reconnects',
   'stalled',
   'attacks',
@@ -20,6 +21,9 @@ export const WORKS = [
 ] as const;
 /** Variants of the work `attacks`. */
 export const ATTACKS = ['bad tokens', 'half-open', 'frame flood', 'publish flood', 'subscribe flood'] as const;
+/** Variants of the work `sessions`. */
+export const STEPS = ['upgrade', 'HELLO', 'subscribe 3 topics', 'resume, 3 topics', 'create and join', 'join'] as const;
+export type Step = (typeof STEPS)[number];
 export type Work = (typeof WORKS)[number];
 
 /** One round's. What a work cannot tell is null. */

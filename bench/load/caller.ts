@@ -3,6 +3,7 @@
  * there. An answer that nobody waits for, or that is missing at the end, fails the run.
  */
 import { Generator, type Server, type Windows } from './generator.js';
+import { lapse } from './lapse.js';
 import type { Wire } from './wires.js';
 
 /** What a client says, again and again, and how it knows the answer: one event of its wire. */
@@ -37,10 +38,8 @@ export class Callers {
     const { watch, subscribers } = this.#load;
     const latencies = new Latencies();
     const bytes = this.#load.wireBytes;
-    const cpu = process.cpuUsage();
-    const start = performance.now();
+    const timed = lapse();
     let calls = 0;
-    let last = start;
     let waiting = subscribers.length;
     let ending = false;
     await watch.within(
@@ -52,10 +51,10 @@ export class Callers {
         this.#load.onEvents = (index, events) => {
           const asked = this.#asked[index] as number;
           if (asked === 0 || events !== 1) throw new Error('an answer came that nobody waited for');
-          last = performance.now();
-          latencies.add(last - asked);
+          const now = performance.now();
+          latencies.add(now - asked);
           calls++;
-          if (!ending) return ask(index, last);
+          if (!ending) return ask(index, now);
           this.#asked[index] = 0;
           if (--waiting === 0) resolve();
         };
@@ -67,14 +66,12 @@ export class Callers {
       }),
       () => `calls with ${waiting} of them unanswered`,
     );
-    const { user, system } = process.cpuUsage(cpu);
     return {
       windows: calls,
       deliveries: calls,
-      seconds: (last - start) / 1000,
+      ...timed(),
       latencies: latencies.sorted(),
       wireBytes: (this.#load.wireBytes - bytes) / calls,
-      load: (user + system) / 1000 / (last - start),
     };
   }
 

@@ -5,6 +5,7 @@
  */
 import type { PeerProcess } from '../peer-process.js';
 import type { PublishOrder } from '../peers/peer.js';
+import { lapse, type Lapse } from './lapse.js';
 import { Subscriber } from './subscriber.js';
 import { Watch } from './watch.js';
 import type { Wire } from './wires.js';
@@ -12,16 +13,13 @@ import type { Wire } from './wires.js';
 /** Handshakes under way at a time; less than any server's queue for new connections. */
 const CONNECTING = 200;
 
-export interface Windows {
+export interface Windows extends Lapse {
   readonly windows: number;
   readonly deliveries: number;
-  readonly seconds: number;
   /** Ms from the command to the last delivery, of every window, sorted. */
   readonly latencies: Float64Array;
   /** Bytes on the wire of a delivery, WebSocket headers included; null: not counted. */
   readonly wireBytes: number | null;
-  /** Share of the time that the load's own core was busy. */
-  readonly load: number;
 }
 
 /** A window: what is published, and how many deliveries come of it. */
@@ -33,20 +31,16 @@ export interface Window {
 /** A storm is one window: what all its clients do at once. Each tells how long after the start it was done. */
 export async function storm(run: (done: () => void) => Promise<unknown>): Promise<Windows> {
   const latencies: number[] = [];
-  const cpu = process.cpuUsage();
+  const timed = lapse();
   const start = performance.now();
   await run(() => latencies.push(performance.now() - start));
-  const { user, system } = process.cpuUsage(cpu);
-  const sorted = Float64Array.from(latencies).sort();
-  const ms = sorted.at(-1);
-  if (ms === undefined) throw new Error('nobody came through the storm');
+  if (latencies.length === 0) throw new Error('nobody came through the storm');
   return {
     windows: 1,
-    deliveries: sorted.length,
-    seconds: ms / 1000,
-    latencies: sorted,
+    deliveries: latencies.length,
+    ...timed(),
+    latencies: Float64Array.from(latencies).sort(),
     wireBytes: null,
-    load: (user + system) / 1000 / ms,
   };
 }
 
@@ -132,7 +126,7 @@ export class Generator {
     const latencies: number[] = [];
     const bytes = this.wireBytes;
     const events = this.#events();
-    const cpu = process.cpuUsage();
+    const timed = lapse();
     const start = performance.now();
     let now = start;
     let deliveries = 0;
@@ -144,17 +138,16 @@ export class Generator {
       latencies.push(after - now);
       now = after;
     }
-    const { user, system } = process.cpuUsage(cpu);
+    const lapsed = timed();
     if (this.#remaining !== 0 || this.#events() - events !== deliveries) {
       throw new Error(`${this.#events() - events} deliveries came instead of ${deliveries}`);
     }
     return {
       windows: latencies.length,
       deliveries,
-      seconds: (now - start) / 1000,
+      ...lapsed,
       latencies: Float64Array.from(latencies).sort(),
       wireBytes: (this.wireBytes - bytes) / deliveries,
-      load: (user + system) / 1000 / (now - start),
     };
   }
 

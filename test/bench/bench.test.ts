@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { ATTACKS, WORKS } from '../../bench/result.js';
+import { ATTACKS, STEPS, WORKS } from '../../bench/result.js';
 
 const script = fileURLToPath(new URL('../../bench/run.mjs', import.meta.url));
 
@@ -113,7 +113,8 @@ t.test('every other work runs, and its counts are exact', async (t) => {
     t.strictSame(contestants(work), [...both, ...uws, ...ws, ...talkers, ...nats], work);
   }
   for (const work of ['calls', 'joins']) t.strictSame(contestants(work), [...both, ...uws, ...ws, ...talkers], work);
-  for (const work of ['locks', 'reconnects', 'stalled', 'attacks']) t.strictSame(contestants(work), both, work);
+  for (const work of ['locks', 'sessions', 'reconnects', 'stalled', 'attacks'])
+    t.strictSame(contestants(work), both, work);
   t.strictSame(contestants('memory'), ['roomwire memory', ...uws, ...talkers]);
   for (const work of ['decode', 'size']) t.strictSame(contestants(work), ['roomwire none'], work);
 
@@ -127,6 +128,7 @@ t.test('every other work runs, and its counts are exact', async (t) => {
     locks: () => 1,
     connects: () => 40,
     joins: () => 40,
+    sessions: ({ variant }) => (variant?.endsWith('join') === true ? 20 : 40),
     reconnects: () => 40,
     stalled: ({ n, w }) => n * w,
     decode: ({ w }) => w,
@@ -144,6 +146,7 @@ t.test('every other work runs, and its counts are exact', async (t) => {
     [...new Set(of('dual').map(({ variant }) => variant))],
     ['both, one tick', 'both, two broadcasts', 'apart, one tick', 'apart, two broadcasts'],
   );
+  t.strictSame([...new Set(of('sessions').map(({ variant }) => variant))], STEPS);
   t.strictSame([...new Set(of('topics').map(({ n }) => n))], [1, 100]);
   t.strictSame(
     [...new Set(of('rooms').map(({ n, w, variant }) => `${n} ${w} ${variant}`))],
@@ -172,7 +175,7 @@ t.test('every other work runs, and its counts are exact', async (t) => {
 t.test('the smallest run there is', async (t) => {
   const flags = [
     '--only',
-    'dual,rooms,topics,calls,locks,connects,joins,reconnects,stalled,memory',
+    'dual,rooms,topics,calls,locks,connects,joins,sessions,reconnects,stalled,memory',
     '--peers',
     'roomwire,uws',
   ];
