@@ -9,43 +9,40 @@ import { EVENTS_HEAD, readEventCount, writeEventsHead } from '../wire/frames.js'
 /** A tick's events are split at items into frames of about this size, unless one item is larger (RW-EVT-4). */
 export const FRAME_BYTES = 64 * 1024;
 
+/** Where the bytes of a topic's frames come from. */
+export interface FrameSpace {
+  /** So many bytes, to be filled by the caller. */
+  take(length: number): Uint8Array;
+}
+
 /** Frames for `items`, whose first has offset `first`. */
-export function chunksOf(topic: string, first: number, items: readonly Uint8Array[]): LogChunk[] {
+export function chunksOf(space: FrameSpace, topic: string, first: number, items: readonly Uint8Array[]): LogChunk[] {
   const chunks: LogChunk[] = [];
+  const chunk = (start: number, end: number, size: number): void => {
+    const head = writeEventsHead(topic, first + start, end - start);
+    const frame = space.take(head.length + size);
+    frame.set(head);
+    let pos = head.length;
+    for (let i = start; i < end; i++) {
+      const item = items[i] as Uint8Array;
+      frame.set(item, pos);
+      pos += item.length;
+    }
+    chunks.push({ first: first + start, count: end - start, frame });
+  };
   let start = 0;
   let size = 0;
   for (let i = 0; i < items.length; i++) {
     const length = (items[i] as Uint8Array).length;
     if (i > start && size + length > FRAME_BYTES) {
-      chunks.push(chunkOf(topic, first + start, items, start, i, size));
+      chunk(start, i, size);
       start = i;
       size = 0;
     }
     size += length;
   }
-  if (items.length > start) chunks.push(chunkOf(topic, first + start, items, start, items.length, size));
+  if (items.length > start) chunk(start, items.length, size);
   return chunks;
-}
-
-function chunkOf(
-  topic: string,
-  first: number,
-  items: readonly Uint8Array[],
-  start: number,
-  end: number,
-  size: number,
-): LogChunk {
-  const head = writeEventsHead(topic, first, end - start);
-  // Not from the pool: the ring keeps these bytes and must not keep a pool page with them.
-  const frame = new Uint8Array(head.length + size);
-  frame.set(head);
-  let pos = head.length;
-  for (let i = start; i < end; i++) {
-    const item = items[i] as Uint8Array;
-    frame.set(item, pos);
-    pos += item.length;
-  }
-  return { first, count: end - start, frame };
 }
 
 /** The events of `chunk` from offset `from` to `until`, for a cursor that starts or ends inside it. */

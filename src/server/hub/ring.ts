@@ -4,14 +4,49 @@
  * the store. A ring is a cache: nothing depends on what it still holds.
  */
 import type { LogChunk } from '../../store/store.js';
+import type { FrameSpace } from './events-frame.js';
+import { Recency, type Linked } from './recency.js';
 
 /** What an empty chunk costs beside its bytes, roughly. */
 const CHUNK_OVERHEAD = 160;
+/** Frames share slabs up to this size: an array of bytes of its own costs several times as much to make and to collect. */
+const SLAB_BYTES = 16 * 1024;
+/** A larger frame is one. */
+const SHARED_BYTES = 4 * 1024;
 
-export class Ring {
+export class Ring implements FrameSpace, Linked<Ring> {
   /** Consecutive; the last one ends at the topic's head. */
   readonly chunks: LogChunk[] = [];
   bytes = 0;
+  older: Ring | undefined;
+  newer: Ring | undefined;
+  listed = false;
+  /**
+   * The slab being filled. A topic's own: its frames go in the order in which they came, so what stays of a slab for one
+   * frame's sake is at most the slab. The first is as large as its frame, each later one twice the one before, so
+   * that a topic of few events holds little more than their bytes.
+   */
+  #slab: ArrayBuffer | undefined;
+  #used = 0;
+
+  take(length: number): Uint8Array {
+    if (length > SHARED_BYTES) return new Uint8Array(length);
+    let slab = this.#slab;
+    if (slab === undefined || this.#used + length > slab.byteLength) {
+      const size = slab === undefined ? length : Math.max(length, Math.min(slab.byteLength * 2, SLAB_BYTES));
+      this.#slab = slab = new ArrayBuffer(size);
+      this.#used = 0;
+    }
+    const frame = new Uint8Array(slab, this.#used, length);
+    this.#used += length;
+    return frame;
+  }
+
+  /** What it holds is gone; so is the slab, lest it outlive its frames. */
+  clear(): void {
+    this.chunks.length = 0;
+    this.#slab = undefined;
+  }
 
   /** The chunk that holds `offset`, by binary search. */
   find(offset: number): LogChunk | undefined {
@@ -32,8 +67,8 @@ export class Ring {
 export class Rings {
   readonly #budget: number;
   readonly #perRing: number;
-  /** In the order of their last append, the coldest first. */
-  readonly #byWarmth = new Set<Ring>();
+  /** By their last append. */
+  readonly #warm = new Recency<Ring>();
   #bytes = 0;
 
   /** `budget`: bytes for all rings; `perRing`: for one. */
@@ -51,11 +86,11 @@ export class Rings {
       ring.chunks.push(chunk);
       this.#grow(ring, chunk.frame.length + CHUNK_OVERHEAD);
     }
-    this.#byWarmth.delete(ring);
-    this.#byWarmth.add(ring);
+    this.#warm.use(ring);
     if (ring.bytes > this.#perRing) this.#trim(ring);
-    for (const coldest of this.#byWarmth) {
-      if (this.#bytes <= this.#budget || coldest === ring) break;
+    while (this.#bytes > this.#budget) {
+      const coldest = this.#warm.oldest;
+      if (coldest === undefined || coldest === ring) break;
       this.clear(coldest);
     }
   }
@@ -74,9 +109,9 @@ export class Rings {
   }
 
   clear(ring: Ring): void {
-    this.#byWarmth.delete(ring);
+    this.#warm.remove(ring);
     this.#grow(ring, -ring.bytes);
-    ring.chunks.length = 0;
+    ring.clear();
   }
 
   #grow(ring: Ring, by: number): void {

@@ -31,6 +31,8 @@ export interface StagedTopic {
 }
 
 export interface TopicSource {
+  /** The topic's object while it is in memory. */
+  get(name: string): Topic | undefined;
   /** The topic's object, loaded from the store or new with this incarnation. */
   load(name: string, incarnation: number): MaybePromise<Topic>;
   create(name: string, incarnation: number): Topic;
@@ -45,9 +47,10 @@ export class Stage {
   readonly #store: Store;
   readonly #source: TopicSource;
   readonly #meta: StoreMeta;
-  readonly #documents = new Map<string, StagedTable>();
+  /** Undefined until one is written: a lone event's batch is to cost no more than it must. */
+  #documents: Map<string, StagedTable> | undefined;
   /** Asynchronous reads of this batch that have arrived. No other commit is in flight: they stay true. */
-  readonly #read = new Map<string, unknown>();
+  #read: Map<string, unknown> | undefined;
   readonly #topics = new Map<string, StagedTopic>();
   /** Topics dropped in this batch, in order; their operations come before any later topic of that name. */
   readonly #dropped: StagedTopic[] = [];
@@ -55,7 +58,7 @@ export class Stage {
   #undo: (() => void)[] | undefined;
   /** The read that the running transaction waits for. */
   #suspended: Suspended | undefined;
-  readonly sessions = new StagedSessions((undo) => this.#undo?.push(undo));
+  #sessions: StagedSessions | undefined;
   /** Commit even when nothing changed: to learn whether the store answers. */
   mustCommit = false;
   /** Filled by `seal`. */
@@ -71,6 +74,10 @@ export class Stage {
     this.incarnation = meta.incarnation;
   }
 
+  get sessions(): StagedSessions {
+    return (this.#sessions ??= new StagedSessions((undo) => this.#undo?.push(undo)));
+  }
+
   /** Every topic the batch touches, the dropped ones first. */
   get topics(): StagedTopic[] {
     return [...this.#dropped, ...this.#topics.values()];
@@ -80,7 +87,8 @@ export class Stage {
   topic(name: string): StagedTopic {
     const staged = this.#topics.get(name);
     if (staged !== undefined) return staged;
-    const topic = this.#await(`topic\0${name}`, () => this.#source.load(name, this.incarnation));
+    const topic =
+      this.#source.get(name) ?? this.#await(`topic\0${name}`, () => this.#source.load(name, this.incarnation));
     const added = { topic, items: [], chunks: [], dropped: false };
     this.#topics.set(name, added);
     return added;
@@ -128,7 +136,7 @@ export class Stage {
   }
 
   get(table: string, key: string): Value | undefined {
-    const written = this.#documents.get(table)?.get(key);
+    const written = this.#documents?.get(table)?.get(key);
     if (written === null) return undefined;
     const bytes = written ?? this.#await(`get\0${table}\0${key}`, () => this.#store.get(table, key));
     return bytes === undefined ? undefined : decodeScanned(bytes, 0);
@@ -139,9 +147,9 @@ export class Stage {
     // A durable store would keep it under another key, with U+FFFD.
     if (/\p{Surrogate}/u.test(key)) throw new RangeError(`a key in table '${table}' has a lone surrogate`);
     if (!fits('table', table) || !fits('key', key)) throw new RangeError(`the key in table '${table}' is too long`);
-    let documents = this.#documents.get(table);
-    if (documents === undefined) this.#documents.set(table, (documents = new StagedTable()));
-    const written = documents;
+    const tables = (this.#documents ??= new Map<string, StagedTable>());
+    const written = tables.get(table) ?? new StagedTable();
+    tables.set(table, written);
     const earlier = written.get(key);
     written.set(key, value);
     this.#undo?.push(() => {
@@ -151,7 +159,7 @@ export class Stage {
   }
 
   list(table: string, prefix: string, after: string, limit: number): [string, Value][] {
-    const changes = this.#documents.get(table)?.range(prefix, after) ?? [];
+    const changes = this.#documents?.get(table)?.range(prefix, after) ?? [];
     // Deleted ones may hide as many stored ones: ask for that many more.
     const wanted = limit + changes.filter(([, value]) => value === null).length;
     const stored = this.#await(`list\0${table}\0${prefix}\0${after}\0${wanted}`, () =>
@@ -170,10 +178,11 @@ export class Stage {
 
   /** Resolves what an entry waits for, under a name of its own, so that its second run finds it. */
   #await<T>(name: string, read: () => MaybePromise<T>): T {
-    if (this.#read.has(name)) return this.#read.get(name) as T;
+    if (this.#read?.has(name) === true) return this.#read.get(name) as T;
     const value = read();
     if (!isPromise(value)) return value;
-    this.#suspended = new Suspended(value.then((arrived) => this.#read.set(name, arrived)));
+    const arrived = (this.#read ??= new Map<string, unknown>());
+    this.#suspended = new Suspended(value.then((answer) => arrived.set(name, answer)));
     throw this.#suspended;
   }
 
@@ -194,7 +203,7 @@ export class Stage {
       operations.push({ type: 'trim', topic: topic.name, before });
       this.trims.push({ topic, before });
     }
-    for (const [table, documents] of this.#documents) {
+    for (const [table, documents] of this.#documents ?? []) {
       for (const [key, value] of documents.entries()) {
         operations.push(value === null ? { type: 'delete', table, key } : { type: 'put', table, key, value });
       }
@@ -212,7 +221,8 @@ export class Stage {
   }
 
   #frame(staged: StagedTopic): void {
-    staged.chunks = chunksOf(staged.topic.name, staged.topic.head + 1, staged.items);
+    const { topic, items } = staged;
+    staged.chunks = chunksOf(topic.ring, topic.name, topic.head + 1, items);
   }
 
   /** Trims a quarter more than it must, so that not every tick trims. */

@@ -4,6 +4,7 @@
  * it needs. Who is in a topic is the sessions' to say (`Session.topics`); a cursor is the connected part of it.
  */
 import type { Share } from '../gate/budget.js';
+import type { Linked } from './recency.js';
 import { Ring } from './ring.js';
 
 /** What a cursor's connection does for it (outbox.ts). */
@@ -126,7 +127,7 @@ export class VolatileSlots {
   }
 }
 
-export class Topic {
+export class Topic implements Linked<Topic> {
   readonly name: string;
   readonly epoch: string;
   /** Offset of the newest event, 0 before the first. */
@@ -140,6 +141,9 @@ export class Topic {
   readonly volatile = new VolatileSlots();
   /** True once deleted: cursors that still drain read its ring alone. */
   dropped = false;
+  older: Topic | undefined;
+  newer: Topic | undefined;
+  listed = false;
 
   constructor(name: string, epoch: string, head: number, tail: number, logBytes: number) {
     this.name = name;

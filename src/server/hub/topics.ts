@@ -7,6 +7,7 @@ import { RoomwireError } from '../../protocol/errors.js';
 import { fits } from '../../store/batch.js';
 import { isPromise } from '../../store/promise.js';
 import type { MaybePromise, Store, TopicRecord } from '../../store/store.js';
+import { Recency } from './recency.js';
 import type { Rings } from './ring.js';
 import type { TopicSource } from './stage.js';
 import { Topic } from './topic.js';
@@ -28,8 +29,8 @@ export class TopicTable implements TopicSource {
   readonly #rings: Rings;
   readonly #epochOf: (topic: string) => string | undefined;
   readonly #topics = new Map<string, Topic>();
-  /** Topics that nobody is in, the longest idle first. */
-  readonly #idle = new Set<Topic>();
+  /** Topics that nobody is in. */
+  readonly #idle = new Recency<Topic>();
   /** While a batch is applied: topics that somebody left. */
   #left: Set<Topic> | undefined;
 
@@ -94,18 +95,17 @@ export class TopicTable implements TopicSource {
   /** Forgets topics nobody needs: at once when never written, else when too many others are idle too. */
   settle(topic: Topic): void {
     if (this.#left !== undefined) return void this.#left.add(topic);
-    this.#idle.delete(topic);
+    this.#idle.remove(topic);
     if (topic.cursors.length > 0 || topic.dropped || this.#topics.get(topic.name) !== topic) return;
     // Nobody is there to see them, and whoever comes later is not to see them from before.
     topic.volatile.clear();
     if (topic.head === 0) return this.forget(topic);
-    this.#idle.add(topic);
-    if (this.#idle.size <= IDLE_TOPICS) return;
-    for (const coldest of this.#idle) return this.forget(coldest);
+    this.#idle.use(topic);
+    if (this.#idle.size > IDLE_TOPICS) this.forget(this.#idle.oldest as Topic);
   }
 
   forget(topic: Topic): void {
-    this.#idle.delete(topic);
+    this.#idle.remove(topic);
     if (!topic.dropped && topic.cursors.length === 0) this.#rings.clear(topic.ring);
     if (this.#topics.get(topic.name) === topic) this.#topics.delete(topic.name);
   }
