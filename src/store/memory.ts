@@ -19,15 +19,17 @@ export function memoryStore(): Store {
 
   /** Everything that can be refused is refused here, before `apply` changes anything. */
   function check(operations: readonly Operation[]): void {
-    const planned = new Map<string, TopicRecord | undefined>();
+    // What earlier operations of the batch make of a topic: nothing to remember for one that is alone.
+    const planned = operations.length > 1 ? new Map<string, TopicRecord | undefined>() : undefined;
     for (const operation of operations) {
       checkNames(operation);
       if (operation.type === 'append') {
         const { topic } = operation;
-        const record = planned.has(topic) ? planned.get(topic) : topics.get(topic)?.record;
-        planned.set(topic, appended(record, operation));
+        const record = planned?.has(topic) === true ? planned.get(topic) : topics.get(topic)?.record;
+        const after = appended(record, operation);
+        planned?.set(topic, after);
       } else if (operation.type === 'drop') {
-        planned.set(operation.topic, undefined);
+        planned?.set(operation.topic, undefined);
       }
     }
   }

@@ -23,8 +23,8 @@ export interface LogChunk {
   readonly count: number;
   readonly frame: Uint8Array;
   /** Of the latest ones, in memory only and for diagnosis: when they were committed (store time, ms), and for how many. */
-  at?: number;
-  matched?: number;
+  at?: number | undefined;
+  matched?: number | undefined;
 }
 
 /**

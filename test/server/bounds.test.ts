@@ -342,6 +342,21 @@ t.test('all rings share one budget: the coldest goes first, the newest chunk of 
   t.end();
 });
 
+t.test('frames of one topic share slabs, never bytes, and what is held beside them is bounded', (t) => {
+  const { ring } = new Topic('t', 'e', 0, 1, 0);
+  const frames = [100, 1, 4096, 4097, 60, 0, 16_000, ...Array.from({ length: 2_000 }, (_, n) => (n * 37) % 300)].map(
+    (length, n) => ring.take(length).fill(n % 251),
+  );
+  frames.forEach((frame, n) => t.ok(frame.every((byte) => byte === n % 251)));
+  const slabs = new Set(frames.map(({ buffer }) => buffer));
+  const used = frames.reduce((sum, { length }) => sum + length, 0);
+  const held = [...slabs].reduce((sum, { byteLength }) => sum + byteLength, 0);
+  t.ok(slabs.size < frames.length / 20, `${slabs.size} slabs`);
+  t.ok(held < used * 1.1, `${held} bytes for ${used}`);
+  t.equal(new Topic('of one event', 'e', 0, 1, 0).ring.take(90).buffer.byteLength, 90);
+  t.end();
+});
+
 t.test('expired idempotency keys are removed from the store', async (t) => {
   const time = new ManualTime();
   const { server } = await startOpen(t, { time, limits: { keyTtlMs: 60_000 } });

@@ -17,8 +17,7 @@ export interface FrameSpace {
 
 /** Frames for `items`, whose first has offset `first`. */
 export function chunksOf(space: FrameSpace, topic: string, first: number, items: readonly Uint8Array[]): LogChunk[] {
-  const chunks: LogChunk[] = [];
-  const chunk = (start: number, end: number, size: number): void => {
+  const chunk = (start: number, end: number, size: number): LogChunk => {
     const head = writeEventsHead(topic, first + start, end - start);
     const frame = space.take(head.length + size);
     frame.set(head);
@@ -28,20 +27,22 @@ export function chunksOf(space: FrameSpace, topic: string, first: number, items:
       frame.set(item, pos);
       pos += item.length;
     }
-    chunks.push({ first: first + start, count: end - start, frame });
+    return { first: first + start, count: end - start, frame, at: undefined, matched: undefined };
   };
+  if (items.length === 1) return [chunk(0, 1, (items[0] as Uint8Array).length)];
+  const chunks: LogChunk[] = [];
   let start = 0;
   let size = 0;
   for (let i = 0; i < items.length; i++) {
     const length = (items[i] as Uint8Array).length;
     if (i > start && size + length > FRAME_BYTES) {
-      chunk(start, i, size);
+      chunks.push(chunk(start, i, size));
       start = i;
       size = 0;
     }
     size += length;
   }
-  if (items.length > start) chunk(start, items.length, size);
+  if (items.length > start) chunks.push(chunk(start, items.length, size));
   return chunks;
 }
 

@@ -47,7 +47,7 @@ export class FanOut implements OutboxOwner {
   }
 
   /** One frame, the same bytes for everyone; whoever is not exactly here catches up from the ring. `alone`: nothing else grew in this commit. */
-  grown({ topic, chunks, items }: StagedTopic, first: number, alone: boolean): void {
+  grown({ topic, chunks, items }: StagedTopic, alone: boolean): void {
     const { cursors } = topic;
     // Per topic and tick, never per subscriber.
     this.counters.events += items.length;
@@ -58,6 +58,7 @@ export class FanOut implements OutboxOwner {
     }
     const frame = alone && chunks.length === 1 ? chunks[0]?.frame : undefined;
     const next = topic.head + 1;
+    const first = next - items.length;
     // No cursor goes meanwhile: engines report a close later, not from within a send.
     for (const cursor of cursors) {
       const { outbox } = cursor;

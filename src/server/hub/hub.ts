@@ -66,6 +66,7 @@ export class Hub {
   readonly #committer: Committer;
   readonly #queue = new EntryQueue();
   #scheduled = false;
+  readonly #atEnd = (): void => this.#tick();
   /** A batch is being staged or committed. */
   #busy = false;
   #batch = 0;
@@ -201,7 +202,7 @@ export class Hub {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    this.#options.defer(() => this.#tick());
+    this.#options.defer(this.#atEnd);
   }
 
   #tick(): void {
@@ -301,25 +302,27 @@ export class Hub {
     const since = performance.now();
     this.#counter = stage.counter;
     this.#incarnation = stage.incarnation;
-    const grown: { readonly entry: StagedTopic; readonly first: number }[] = [];
     const now = this.#options.clock.now();
+    const { topics } = stage;
+    let grown = 0;
     this.#topics.during(() => {
-      for (const entry of stage.topics) {
-        const { topic, chunks, items } = entry;
-        if (entry.dropped) this.#topics.forget(topic);
+      for (const { topic, chunks, items, dropped } of topics) {
+        if (dropped) this.#topics.forget(topic);
         else this.#topics.keep(topic);
         if (items.length === 0) continue;
-        if (entry.dropped) topic.ring.chunks.push(...chunks);
+        grown++;
+        if (dropped) topic.ring.chunks.push(...chunks);
         else this.#rings.append(topic.ring, chunks);
-        grown.push({ entry, first: topic.head + 1 });
-        for (const chunk of chunks) chunk.at = now;
         topic.head += items.length;
-        for (const chunk of chunks) topic.logBytes += chunk.frame.length;
+        for (const chunk of chunks) {
+          chunk.at = now;
+          topic.logBytes += chunk.frame.length;
+        }
       }
       trimmed(stage);
       for (const entry of staged) this.#applyEntry(entry);
-      for (const { entry, first } of grown) this.fanOut.grown(entry, first, grown.length === 1);
-      for (const { topic } of stage.topics) this.#topics.settle(topic);
+      for (const entry of topics) if (entry.items.length > 0) this.fanOut.grown(entry, grown === 1);
+      for (const { topic } of topics) this.#topics.settle(topic);
     });
     this.#busy = false;
     this.#finish();
@@ -346,7 +349,8 @@ export class Hub {
   #finish(): void {
     if (this.#queue.length > 0 || this.fanOut.waits) this.#schedule();
     this.fanOut.flush();
-    if (this.#queue.length === 0) for (const waiter of this.#idleWaiters.splice(0)) waiter();
+    if (this.#queue.length > 0 || this.#idleWaiters.length === 0) return;
+    for (const waiter of this.#idleWaiters.splice(0)) waiter();
   }
 
   #refuse(entry: Entry, error: unknown): void {

@@ -41,7 +41,8 @@ export class EntryQueue {
       if (this.#bytes > QUEUE_BYTES) return false;
       this.#bytes += entry.item.length;
     }
-    this.#entries.push(entry);
+    if (this.#entries.length === 0) this.#entries = [entry];
+    else this.#entries.push(entry);
     return true;
   }
 

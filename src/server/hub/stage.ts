@@ -25,9 +25,39 @@ export class Suspended extends Error {
 /** What the batch adds to one topic. */
 export interface StagedTopic {
   readonly topic: Topic;
-  readonly items: Uint8Array[];
+  items: Uint8Array[];
   chunks: readonly LogChunk[];
   dropped: boolean;
+}
+
+/** Of a topic without events yet. */
+const NONE: never[] = [];
+/** Up to so many are looked through; for more there is an index. */
+const FEW = 8;
+
+/** The topics of a batch by name, in the order in which it touched them. Most batches touch one. */
+class StagedTopics {
+  readonly all: StagedTopic[] = [];
+  #index: Map<string, number> | undefined;
+
+  get(name: string): StagedTopic | undefined {
+    const { all } = this;
+    if (this.#index !== undefined) return all[this.#index.get(name) ?? -1];
+    for (let i = 0; i < all.length; i++) if (all[i]?.topic.name === name) return all[i];
+    return undefined;
+  }
+
+  add(staged: StagedTopic): StagedTopic {
+    const count = this.all.push(staged);
+    if (count > FEW) this.#index ??= new Map(this.all.map(({ topic }, i) => [topic.name, i]));
+    this.#index?.set(staged.topic.name, count - 1);
+    return staged;
+  }
+
+  /** Another one stands for the name. */
+  replace(staged: StagedTopic): void {
+    this.all[this.all.findIndex(({ topic }) => topic.name === staged.topic.name)] = staged;
+  }
 }
 
 export interface TopicSource {
@@ -51,9 +81,9 @@ export class Stage {
   #documents: Map<string, StagedTable> | undefined;
   /** Asynchronous reads of this batch that have arrived. No other commit is in flight: they stay true. */
   #read: Map<string, unknown> | undefined;
-  readonly #topics = new Map<string, StagedTopic>();
+  readonly #topics = new StagedTopics();
   /** Topics dropped in this batch, in order; their operations come before any later topic of that name. */
-  readonly #dropped: StagedTopic[] = [];
+  #dropped: StagedTopic[] | undefined;
   /** How to take back what the running transaction did, newest last. */
   #undo: (() => void)[] | undefined;
   /** The read that the running transaction waits for. */
@@ -79,8 +109,9 @@ export class Stage {
   }
 
   /** Every topic the batch touches, the dropped ones first. */
-  get topics(): StagedTopic[] {
-    return [...this.#dropped, ...this.#topics.values()];
+  get topics(): readonly StagedTopic[] {
+    const { all } = this.#topics;
+    return this.#dropped === undefined ? all : [...this.#dropped, ...all];
   }
 
   /** May throw Suspended. */
@@ -89,14 +120,13 @@ export class Stage {
     if (staged !== undefined) return staged;
     const topic =
       this.#source.get(name) ?? this.#await(`topic\0${name}`, () => this.#source.load(name, this.incarnation));
-    const added = { topic, items: [], chunks: [], dropped: false };
-    this.#topics.set(name, added);
-    return added;
+    return this.#topics.add({ topic, items: NONE, chunks: NONE, dropped: false });
   }
 
   append(name: string, item: Uint8Array): StagedTopic {
     const staged = this.topic(name);
-    staged.items.push(item);
+    if (staged.items.length === 0) staged.items = [item];
+    else staged.items.push(item);
     this.#undo?.push(() => staged.items.pop());
     return staged;
   }
@@ -104,14 +134,15 @@ export class Stage {
   drop(name: string): void {
     const staged = this.topic(name);
     staged.dropped = true;
-    this.#dropped.push(staged);
+    const dropped = (this.#dropped ??= []);
+    dropped.push(staged);
     this.incarnation++;
     const topic = this.#source.create(name, this.incarnation);
-    this.#topics.set(name, { topic, items: [], chunks: [], dropped: false });
+    this.#topics.replace({ topic, items: NONE, chunks: NONE, dropped: false });
     this.#undo?.push(() => {
       staged.dropped = false;
-      this.#dropped.pop();
-      this.#topics.set(name, staged);
+      dropped.pop();
+      this.#topics.replace(staged);
     });
   }
 
@@ -189,11 +220,11 @@ export class Stage {
   /** The batch's operations; from here on its events have their frames. */
   seal(limits: HistoryLimits): readonly Operation[] {
     const operations: Operation[] = [];
-    for (const staged of this.#dropped) {
+    for (const staged of this.#dropped ?? []) {
       this.#frame(staged);
       operations.push({ type: 'drop', topic: staged.topic.name });
     }
-    for (const staged of this.#topics.values()) {
+    for (const staged of this.#topics.all) {
       if (staged.items.length === 0) continue;
       this.#frame(staged);
       const { topic, chunks } = staged;

@@ -31,7 +31,8 @@ export class TopicTable implements TopicSource {
   readonly #topics = new Map<string, Topic>();
   /** Topics that nobody is in. */
   readonly #idle = new Recency<Topic>();
-  /** While a batch is applied: topics that somebody left. */
+  #applying = false;
+  /** While a batch is applied: topics that nobody is in for now. */
   #left: Set<Topic> | undefined;
 
   constructor({ store, rings, epochOf }: TopicTableOptions) {
@@ -83,18 +84,22 @@ export class TopicTable implements TopicSource {
 
   /** What `apply` does to the topics is one change: nobody is idle who only moves from one connection to the next. */
   during(apply: () => void): void {
-    const left = (this.#left = new Set<Topic>());
+    this.#applying = true;
     try {
       apply();
     } finally {
+      this.#applying = false;
+      const left = this.#left;
       this.#left = undefined;
-      for (const topic of left) this.settle(topic);
+      if (left !== undefined) for (const topic of left) this.settle(topic);
     }
   }
 
   /** Forgets topics nobody needs: at once when never written, else when too many others are idle too. */
   settle(topic: Topic): void {
-    if (this.#left !== undefined) return void this.#left.add(topic);
+    // Whoever leaves it later says so.
+    if (topic.cursors.length > 0 && !topic.listed) return;
+    if (this.#applying) return void (this.#left ??= new Set()).add(topic);
     this.#idle.remove(topic);
     if (topic.cursors.length > 0 || topic.dropped || this.#topics.get(topic.name) !== topic) return;
     // Nobody is there to see them, and whoever comes later is not to see them from before.
