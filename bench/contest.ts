@@ -26,8 +26,8 @@ export interface Turn {
   readonly load: Generator;
   /** Adds a sample of a cell. */
   readonly sample: (cell: Cell, sample: Sample) => void;
-  /** Warms up, then measures what `run` does for so many seconds. */
-  readonly time: (run: (seconds: number) => Promise<Windows>) => Promise<Sample>;
+  /** Warms up, then measures what `run` does for so many seconds: the suite's, unless said. */
+  readonly time: (run: (seconds: number) => Promise<Windows>, seconds?: number) => Promise<Sample>;
   /** Measures this once, as it is. */
   readonly timeOnce: (run: () => Promise<Windows>) => Promise<Sample>;
   /** Times windows in a closed loop, and adds that as a sample. */
@@ -137,9 +137,9 @@ function turnOf(suite: Suite, parts: Pick<Turn, 'contestant' | 'server' | 'load'
     const after = await server.usage({ collect: false });
     return sampleOf(measured, (after.cpuMicroseconds - before.cpuMicroseconds) / 1000);
   };
-  const time: Turn['time'] = async (run) => {
-    await run(suite.seconds / 4);
-    return timeOnce(() => run(suite.seconds));
+  const time: Turn['time'] = async (run, seconds = suite.seconds) => {
+    await run(seconds / 4);
+    return timeOnce(() => run(seconds));
   };
   return {
     ...parts,

@@ -19,6 +19,7 @@ import { decode } from './works/decode.js';
 import { dual } from './works/dual.js';
 import { fanout } from './works/fanout.js';
 import { connects, joins } from './works/joins.js';
+import { latency } from './works/latency.js';
 import { locks } from './works/locks.js';
 import { memory } from './works/memory.js';
 import { reconnects } from './works/reconnects.js';
@@ -33,6 +34,7 @@ const works: Readonly<Record<Work, (suite: Suite) => Promise<Row[]>>> = {
   dual,
   rooms,
   topics,
+  latency,
   calls,
   locks,
   connects,

@@ -7,6 +7,7 @@ export const WORKS = [
   'dual',
   'rooms',
   'topics',
+  'latency',
   'calls',
   'locks',
   'connects',
@@ -24,6 +25,11 @@ export const ATTACKS = ['bad tokens', 'half-open', 'frame flood', 'publish flood
 /** Variants of the work `sessions`. */
 export const STEPS = ['upgrade', 'HELLO', 'subscribe 3 topics', 'resume, 3 topics', 'create and join', 'join'] as const;
 export type Step = (typeof STEPS)[number];
+/** Variants of the work `latency`. */
+export const REACHED = '16 under way';
+export const SHARES = [0.5, 0.7, 0.9].map((of) => ({ of, name: `${of * 100} % of it` }));
+/** Deliveries a second. */
+export const COMMON_RATE = { perSecond: 40_000, name: '40 k/s' };
 export type Work = (typeof WORKS)[number];
 
 /** One round's. What a work cannot tell is null. */
@@ -64,7 +70,7 @@ export interface Row extends Cell, Sample, Contestant {
 }
 
 export function sampleOf(windows: Windows, cpuMilliseconds: number): Sample {
-  const { deliveries, seconds, latencies, wireBytes, load } = windows;
+  const { deliveries, seconds, latencies, wireBytes, load, more } = windows;
   return {
     perSecond: deliveries / seconds,
     cpuNanoseconds: (cpuMilliseconds * 1e6) / deliveries,
@@ -74,6 +80,7 @@ export function sampleOf(windows: Windows, cpuMilliseconds: number): Sample {
     deliveries,
     wireBytes,
     load,
+    ...(more === undefined ? {} : { more }),
   };
 }
 

@@ -4,6 +4,7 @@
  */
 import { Generator, type Server, type Windows } from './generator.js';
 import { lapse } from './lapse.js';
+import { Latencies } from './latencies.js';
 import type { Wire } from './wires.js';
 
 /** What a client says, again and again, and how it knows the answer: one event of its wire. */
@@ -77,22 +78,5 @@ export class Callers {
 
   close(): void {
     this.#load.close();
-  }
-}
-
-/** A fair choice of all the values, when there are many. */
-class Latencies {
-  readonly #values = new Float64Array(100_000);
-  #seen = 0;
-
-  add(value: number): void {
-    const { length } = this.#values;
-    const index = this.#seen < length ? this.#seen : Math.floor(Math.random() * (this.#seen + 1));
-    this.#seen++;
-    if (index < length) this.#values[index] = value;
-  }
-
-  sorted(): Float64Array {
-    return this.#values.slice(0, Math.min(this.#seen, this.#values.length)).sort();
   }
 }

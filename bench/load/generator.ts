@@ -20,6 +20,8 @@ export interface Windows extends Lapse {
   readonly latencies: Float64Array;
   /** Bytes on the wire of a delivery, WebSocket headers included; null: not counted. */
   readonly wireBytes: number | null;
+  /** What only this load tells; the names hold the units. */
+  readonly more?: Readonly<Record<string, number>>;
 }
 
 /** A window: what is published, and how many deliveries come of it. */

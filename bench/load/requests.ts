@@ -1,13 +1,24 @@
-/** What each peer's clients ask for: an echo, and to be in a room of their own choice. */
+/** What each peer's clients ask for: an echo, to be in a room of their own choice, and to publish there. */
 import type { Peer } from '../contestants.js';
 import { loadCodec, loadFrames } from '../dist.js';
 import type { Value } from '../../src/protocol/frames.js';
-import { topicName } from '../peers/names.js';
+import { event, topicName } from '../peers/names.js';
 import { payloadOf } from '../peers/peer.js';
-import { joining } from '../peers/raw.js';
+import { joining, publishing } from '../peers/raw.js';
 import type { Exchange } from './caller.js';
+import type { Room } from './speakers.js';
 import { BINARY, clientMessage, TEXT } from './websocket.js';
-import { deafWire, rawWire, repliesWire, roomwireGreeting, socketIoGreeting, type Wire } from './wires.js';
+import {
+  deafWire,
+  natsWire,
+  rawWire,
+  repliesWire,
+  roomwireGreeting,
+  roomwireWire,
+  socketIoGreeting,
+  socketIoWire,
+  type Wire,
+} from './wires.js';
 
 /** The request's id may be the same each time: its answer has come by then. */
 const ID = 2;
@@ -38,6 +49,37 @@ export async function echoOf(peer: Peer, bytes: number): Promise<Exchange> {
     case 'nats':
     case 'floor':
       throw new Error(`${peer} has no echo`);
+  }
+}
+
+/** A room of that topic in which a member publishes events of that many bytes, without an answer of its own. */
+export async function roomOf(peer: Peer, bytes: number, topic: number): Promise<Room> {
+  const payload = payloadOf(bytes);
+  switch (peer) {
+    case 'roomwire': {
+      const { encode } = await loadCodec();
+      const { Op } = await loadFrames();
+      return {
+        // All ids of sessions are equally long.
+        wire: await roomwireWire(bytes, [topic], 's'.repeat(22)),
+        publication: clientMessage(encode([Op.PUBLISH, 0, topicName(topic), event, null, payload])),
+      };
+    }
+    case 'uws':
+    case 'ws':
+      return { wire: rawWire(bytes, [topic]), publication: clientMessage(publishing(topic, payload)) };
+    case 'socket.io':
+    case 'socket.io-uws': {
+      const packet = `42${JSON.stringify(['publish', topicName(topic), Buffer.from(payload).toString('latin1')])}`;
+      return { wire: socketIoWire(bytes, [topic]), publication: clientMessage(Buffer.from(packet), TEXT) };
+    }
+    case 'nats': {
+      const head = Buffer.from(`PUB ${topicName(topic)} ${bytes}\r\n`);
+      const publication = clientMessage(Buffer.concat([head, payload, Buffer.from('\r\n')]));
+      return { wire: natsWire(bytes, [topic]), publication };
+    }
+    case 'floor':
+      throw new Error('nobody can publish to the floor');
   }
 }
 

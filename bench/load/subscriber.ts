@@ -154,7 +154,7 @@ export class Subscriber {
         this.#skip = group.bytes;
         this.#coming = group.events;
       }
-      const step = Math.min(this.#skip, end - pos);
+      const step = Math.min(this.#skip, this.#left, end - pos);
       pos += step;
       this.#left -= step;
       if ((this.#skip -= step) === 0) events += this.#coming;

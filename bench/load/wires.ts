@@ -49,13 +49,14 @@ export interface Wire extends Greeting {
   readonly message?: (payload: Buffer, client: Client) => number;
 }
 
+type Counting = Pick<Wire, 'stream' | 'groupHeader' | 'group'>;
 const noSteps: readonly Step[] = [];
 /** Requests in one message of a handshake: less than the server's `pendingFrames`. */
 const REQUESTS = 2_000;
 const batches = <T>(all: readonly T[]): T[][] =>
   Array.from({ length: Math.ceil(all.length / REQUESTS) }, (_, i) => all.slice(i * REQUESTS, (i + 1) * REQUESTS));
 
-const equally = (bytes: number): Pick<Wire, 'stream' | 'groupHeader' | 'group'> => {
+const equally = (bytes: number): Counting => {
   const one = { events: 1, bytes };
   return { stream: false, groupHeader: 0, group: () => one };
 };
@@ -117,6 +118,9 @@ export function socketIoWire(bytes: number, topics: readonly number[]): Wire {
   };
 }
 
+/** The first byte of PING; an event's is that of MSG. */
+const PING = 0x50;
+
 export function natsWire(bytes: number, topics: readonly number[]): Wire {
   // Each needs an id of its own: a second subscription of the same one is passed over.
   const id = (index: number): string => String(index).padStart(6, '0');
@@ -137,18 +141,33 @@ export function natsWire(bytes: number, topics: readonly number[]): Wire {
     step(`CONNECT {"verbose":false,"pedantic":false}\r\n${first}PING\r\n`),
     ...more.map((subscribe) => step(`${subscribe}PING\r\n`)),
   ];
-  const length = `MSG ${topicName(0)} ${id(0)} ${bytes}\r\n`.length + bytes + 2;
-  return { opcode: BINARY, hello: () => steps, ...equally(length), stream: true };
+  const one = { events: 1, bytes: `MSG ${topicName(0)} ${id(0)} ${bytes}\r\n`.length + bytes + 2 };
+  // It measures the round trip once, some seconds after a connection began.
+  const ping = { events: 0, bytes: 'PING\r\n'.length };
+  return {
+    opcode: BINARY,
+    hello: () => steps,
+    stream: true,
+    groupHeader: 1,
+    group: (buffer, pos) => (buffer[pos] === PING ? ping : one),
+  };
 }
 
-/** EVENTS frames, `[EVENTS, topic, first offset, ...items]`: their array header tells how many events follow. */
-export async function roomwireWire(bytes: number, topics: readonly number[]): Promise<Wire> {
+/**
+ * EVENTS frames, `[EVENTS, topic, first offset, ...items]`: their array header tells how many events
+ * follow. `from` is the session that published them, null for the server.
+ */
+export async function roomwireWire(
+  bytes: number,
+  topics: readonly number[],
+  from: string | null = null,
+): Promise<Wire> {
   const { encode } = await loadCodec();
   const { Op } = await loadFrames();
   const greeting = await roomwireGreeting(
     topics.map((topic) => (id: number) => [Op.SUBSCRIBE, id, topicName(topic), null]),
   );
-  return { ...greeting, ...(await eventsFrames(encode([event, payloadOf(bytes), null]).length)) };
+  return { ...greeting, ...(await eventsFrames(encode([event, payloadOf(bytes), from]).length)) };
 }
 
 /** The floor's bytes are roomwire's, without the handshake. */
@@ -195,7 +214,7 @@ export async function roomwireGreeting(
   return { subprotocol: SUBPROTOCOL, opcode: BINARY, hello: () => [welcomed, ...messages.map(step)] };
 }
 
-async function eventsFrames(itemBytes: number): Promise<Pick<Wire, 'stream' | 'groupHeader' | 'group'>> {
+async function eventsFrames(itemBytes: number): Promise<Counting> {
   const { encode } = await loadCodec();
   const { Op } = await loadFrames();
   const nameBytes = encode(topicName(0)).length;
