@@ -66,7 +66,7 @@ function foreignFolders(row) {
     .map((top) => {
       const files = row.folders
         .filter((file) => file.startsWith(`${top}/`))
-        .map((file) => file.replace(/\.ts$/, '.js'));
+        .map((file) => (file.endsWith('.ts') ? file.replace(/\.ts$/, '.js') : `${file}/.*`));
       const up = row.folder === '' ? '^\\./' : '^(\\.\\./)+';
       return `${up}${top}/${files.length === 0 ? '' : `(?!(${files.map((file) => file.slice(top.length + 1)).join('|')})$)`}`;
     });

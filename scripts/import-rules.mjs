@@ -50,6 +50,18 @@ export const FOLDERS = [
   { folder: 'store', folders: ['protocol'], node: true },
   ...SERVER_ROOMS,
   { folder: 'server', folders: ['protocol', 'store', ...SERVER.slice(1)], node: true },
+  {
+    folder: 'link',
+    folders: [
+      'protocol',
+      'server/transport',
+      'server/watch',
+      'server/gate/doorkeeper.ts',
+      'server/gate/doors.ts',
+      'server/gate/sha256.ts',
+    ],
+    node: true,
+  },
   { folder: 'rooms', folders: ['protocol', ...SERVER_PUBLIC], node: true },
   { folder: 'hooks', folders: ['protocol', 'rooms', ...SERVER_PUBLIC], node: true },
   { folder: 'policy', folders: ['protocol', 'rooms', 'hooks', ...SERVER_PUBLIC], node: true },
@@ -57,7 +69,7 @@ export const FOLDERS = [
   { folder: 'http', folders: ['protocol', 'rooms', 'hooks', ...SERVER_PUBLIC], node: true },
   {
     folder: 'cli',
-    folders: ['protocol', 'client', 'store', ...SERVER, 'rooms', 'hooks', 'policy', 'http', 'index.ts'],
+    folders: ['protocol', 'client', 'store', ...SERVER, 'link', 'rooms', 'hooks', 'policy', 'http', 'index.ts'],
     node: true,
   },
   { folder: '', folders: ['protocol', 'store', ...SERVER, 'rooms', 'hooks', 'policy', 'http'], node: true },
@@ -71,6 +83,7 @@ export const PACKAGE_OWNERS = [
   { packages: ['uws-20.30', 'uws-20.57', 'uWebSockets.js'], files: ['server/transport/uws*.ts'] },
   { packages: ['ws'], files: ['server/transport/ws.ts', 'server/transport/loopback.ts', 'client/node.ts'] },
   { packages: ['lmdb'], files: ['store/lmdb*.ts'] },
+  { packages: ['msgpackr'], files: ['link/frames.ts'] },
   { packages: ['redis', '@redis/client', 'ioredis'], files: ['store/redis*.ts'] },
 ];
 

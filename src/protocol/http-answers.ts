@@ -31,15 +31,42 @@ export type Problem = v.InferOutput<typeof Problem>;
 
 export const Health = record({ status: v.picklist(['ok', 'unavailable']) });
 
-/** Which package carries the connections. `repackaged`: somebody else's copy of the official binaries, or a build of his own. */
+/**
+ * Which package carries the connections. `repackaged`: somebody else's copy of the official binaries, or a build of his
+ * own. `link`: edges do; /api/edges names their engines.
+ */
 export const Engine = record({
-  name: v.picklist(['uws', 'ws']),
+  name: v.picklist(['uws', 'ws', 'link']),
   package: Text,
   version: Text,
   origin: v.picklist(['official', 'repackaged']),
 });
 export type EngineInfo = v.InferOutput<typeof Engine>;
 export const HealthSummary = record({ ...Health.entries, version: Text, engine: Engine });
+
+export const Edge = record({
+  name: Text,
+  /** Its end of the link, as this server sees it: an address, or `this machine`. */
+  address: Text,
+  /** Of its package. */
+  version: Text,
+  engine: Engine,
+  /** Where it listens; null: not yet. */
+  port: MaybeCount,
+  /** Since it joined, ms. */
+  ageMs: Count,
+  state: v.picklist(['joined', 'open', 'draining']),
+  connections: Count,
+  /** Sent to it, and not taken yet. */
+  inFlightBytes: Count,
+  cpuSeconds: v.number(),
+  rssBytes: Count,
+  /** How late its event loop was in the last second, seconds: median, 99 %, worst. */
+  loopDelay: v.pipe(v.tuple([v.number(), v.number(), v.number()]), v.readonly()),
+});
+/** A process that carries connections for the hub. */
+export type EdgeReport = v.InferOutput<typeof Edge>;
+export const Edges = record({ edges: list(Edge) });
 
 export const Stats = record({
   /** Open connections, also those that have not said HELLO yet. */
@@ -94,6 +121,8 @@ const Subscriber = record({
   user: Text,
   /** False in the grace: it is a member of the topic and will be fed when it is back. */
   connected: v.boolean(),
+  /** The edge that carries its connection; null: this process does, or there is none. */
+  edge: MaybeText,
   /** The last offset written to its socket; null while it is not connected. */
   cursor: MaybeCount,
   /** Events it still needs. */

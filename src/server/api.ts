@@ -8,6 +8,7 @@ import type { RoomwireError } from '../protocol/errors.js';
 import type { Position, Value } from '../protocol/frames.js';
 import type {
   Delivery,
+  EdgeReport,
   EngineInfo,
   Stats,
   TopicHistory,
@@ -27,6 +28,7 @@ export type { Log } from './watch/log.js';
 export type {
   Delivery,
   DeliveryStage,
+  EdgeReport,
   EngineInfo,
   LoggedEvent,
   PublishReport,
@@ -275,6 +277,10 @@ export interface PluginHost {
   readonly limits: Readonly<Limits>;
   /** What carries the connections; undefined before `listen`. */
   readonly engineInfo: EngineInfo | undefined;
+  /** The processes that carry the connections, where they are others than this one. */
+  edges(): readonly EdgeReport[];
+  /** Takes no more connections through an edge, and sends its clients elsewhere, spread over `spreadMs`. False: there is none of this name. */
+  drainEdge(name: string, spreadMs?: number): boolean;
   /** The APIs of the plugins set up before this one, by name. */
   readonly plugins: Readonly<Record<string, unknown>>;
   /** Store time, ms. */

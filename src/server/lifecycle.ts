@@ -1,6 +1,7 @@
 /** How far a server is on its way from new to closed, what may be asked of it there, and what plugins do at its turns. */
 import { RoomwireError } from '../protocol/errors.js';
 import type { EngineInfo } from '../protocol/http-answers.js';
+import type { Transport } from './transport/transport.js';
 
 type Hook = () => void | Promise<void>;
 
@@ -11,6 +12,8 @@ export class Lifecycle {
   isStoreOpen = false;
   /** Undefined before `listen`. */
   engine: EngineInfo | undefined;
+  /** Undefined before `listen`. */
+  transport: Transport | undefined;
   readonly restoreHooks: Hook[] = [];
   readonly openHooks: Hook[] = [];
   readonly closeHooks: Hook[] = [];

@@ -19,6 +19,8 @@ import type {
   User,
 } from './api.js';
 import type { AuthOptions } from './gate/auth.js';
+import type { HubTransportOptions } from './gate/doors.js';
+import type { Transport } from './transport/transport.js';
 import type { TimeSource } from './time/clock.js';
 import type { AdmissionOptions } from './gate/doorkeeper.js';
 import type { RateOptions } from './gate/rates.js';
@@ -30,6 +32,8 @@ export interface ServerOptions<C extends Contract, U extends User, P extends rea
   readonly store?: Store;
   /** Default `auto`: uWebSockets.js where a native build loads, else ws. */
   readonly engine?: 'auto' | 'uws' | 'ws';
+  /** Carries the connections in place of an engine of this process: `linkTransport` and `workers` of `@roomwire/server/link` make one. */
+  readonly transport?: ((options: HubTransportOptions) => Transport) | undefined;
   readonly auth?: AuthOptions<U>;
   readonly limits?: Partial<Limits>;
   /** Rules by topic pattern, on top of the contract. */
@@ -88,11 +92,14 @@ export interface CloseOptions {
 }
 
 /** What a program asks of its server as a plugin does. */
-type Shared = Pick<PluginHost, 'ready' | 'stats' | 'transact' | 'call' | 'subscribe' | 'inspect' | 'why' | 'kick'>;
+type Shared = Pick<
+  PluginHost,
+  'ready' | 'stats' | 'edges' | 'drainEdge' | 'transact' | 'call' | 'subscribe' | 'inspect' | 'why' | 'kick'
+>;
 
 export interface Server<S extends Shape, U extends User, P extends readonly Plugin[]> extends Shared {
   readonly plugins: PluginApis<P>;
-  readonly engine: 'uws' | 'ws' | undefined;
+  readonly engine: EngineInfo['name'] | undefined;
   /** The package that is this engine, and its version; undefined before `listen`. */
   readonly engineInfo: EngineInfo | undefined;
   /** Registers a call's handler. Throws a TypeError when the contract has no such call or it has one already. */

@@ -3,6 +3,7 @@
  * options say; the clock and the hub are told later what only an opened store knows.
  */
 import { randomBytes } from 'node:crypto';
+import { closes } from '../protocol/codes.js';
 import { memoryStore } from '../store/memory.js';
 import type { StoreError } from '../store/store.js';
 import { CallTable } from './calls/table.js';
@@ -12,6 +13,7 @@ import { Diagnosis } from './diagnosis/diagnosis.js';
 import { Arrivals } from './gate/arrivals.js';
 import { Authenticator } from './gate/auth.js';
 import { Doorkeeper } from './gate/doorkeeper.js';
+import type { Doors } from './gate/doors.js';
 import { Entrance } from './gate/entrance.js';
 import { Gate } from './gate/gate.js';
 import { OwnKey } from './gate/own-key.js';
@@ -31,6 +33,7 @@ import { Wheel, type Timer } from './time/wheel.js';
 import { Audit } from './watch/audit.js';
 import { Counters } from './watch/counters.js';
 import { safe, silent } from './watch/log.js';
+import { writeGoaway } from './wire/frames.js';
 
 const RING_BYTES = 64 * 1024 * 1024;
 
@@ -121,11 +124,27 @@ export function build(options: AnyOptions, deposed: (error: StoreError) => void)
     audit,
     failed,
   });
+  const doors: Doors = {
+    admission: { ...door.limits, trustedProxies: options.admission?.trustedProxies ?? [] },
+    ownKey: ownKey.digest,
+    get guests() {
+      return auth.guests;
+    },
+    log,
+    connections: () => door.connections,
+    upgraded: () => door.upgraded(),
+    refused: (address, limit, times) => entrance.refusedElsewhere(address, limit, times),
+    onShun: (tell) => void (door.shuns = tell),
+    farewell: (spreadMs) => {
+      const reason = 'the server is restarting';
+      return { code: closes.draining, reason, bytes: writeGoaway(closes.draining, reason, spreadMs) };
+    },
+  };
   const diagnosis = new Diagnosis({ hub, registry, policy });
   const probe = new Probe({ key: ownKey, hub, store, registry, node: options.node, after, monotonic, wall });
   return {
     ...{ life, limits, time, wheel, clock, log, failed, counters, audit },
-    ...{ policy, registry, arrivals, auth, entrance },
+    ...{ policy, registry, arrivals, auth, entrance, doors },
     ...{ store, hub, calls, sessions, welcomer, connections, diagnosis, probe },
   };
 }

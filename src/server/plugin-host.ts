@@ -15,6 +15,7 @@ import type {
   AuditEntry,
   CallPolicy,
   Delivery,
+  EdgeReport,
   EngineInfo,
   HistoryQuery,
   HttpCaller,
@@ -94,6 +95,14 @@ export class Host implements PluginHost {
       ringBytes: hub.ringBytes,
       resets: counters.resets,
     };
+  }
+
+  edges(): readonly EdgeReport[] {
+    return this.#parts.life.transport?.edges?.() ?? [];
+  }
+
+  drainEdge(name: string, spreadMs = 0): boolean {
+    return this.#parts.life.transport?.drainEdge?.(name, spreadMs) ?? false;
   }
 
   #open(): Parts {

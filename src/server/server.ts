@@ -8,7 +8,7 @@ import type { Contract, ShapeOf } from '../protocol/contract.js';
 import { RoomwireError } from '../protocol/errors.js';
 import { scanValue } from '../protocol/scan.js';
 import { StoreError, type OpenedStore, type Store } from '../store/store.js';
-import type { Plugin, User } from './api.js';
+import type { EngineInfo, Plugin, User } from './api.js';
 import { keepSweeping } from './calls/keys.js';
 import { chooseSubprotocol, isLoopback } from './gate/doorkeeper.js';
 import { checkListen, checkOptions } from './option-checks.js';
@@ -18,7 +18,7 @@ import { Host } from './plugin-host.js';
 import { answered, pause, settled } from './stopping.js';
 import { requireSaneTime } from './time/clock.js';
 import { checkEngine, chooseTransport } from './transport/choose.js';
-import type { Transport } from './transport/transport.js';
+import type { Transport, TransportOptions } from './transport/transport.js';
 
 export { isLoopback } from './gate/doorkeeper.js';
 export { sha256 } from './gate/sha256.js';
@@ -53,7 +53,7 @@ class RoomServer extends Host {
     this.#parts = parts;
   }
 
-  get engine(): 'uws' | 'ws' | undefined {
+  get engine(): EngineInfo['name'] | undefined {
     return this.engineInfo?.name;
   }
 
@@ -88,6 +88,7 @@ class RoomServer extends Host {
     try {
       const transport = (this.#transport = this.#chooseTransport());
       life.engine = transport.engine;
+      life.transport = transport;
       opened = await store.open({ readable: isDocument });
       await this.#restore(opened);
       const bound = await transport.listen({ host, port });
@@ -106,23 +107,21 @@ class RoomServer extends Host {
   }
 
   #chooseTransport(): Transport {
-    const { entrance, connections, failed, log } = this.#parts;
-    const { engine = 'auto', bodyBytes = 1024 * 1024, httpIdleMs } = this.#options;
-    return chooseTransport(
-      engine,
-      {
-        messageBytes: this.limits.messageBytes,
-        bodyBytes,
-        maxBufferedBytes: MAX_BUFFERED,
-        ...(httpIdleMs === undefined ? {} : { httpIdleMs }),
-        chooseSubprotocol,
-        refuses: (info) => entrance.refuses(info),
-        open: (socket, info) => connections.open(socket, info),
-        request: (request) => entrance.request(request),
-        failed,
-      },
-      (line) => log.warn({}, line),
-    );
+    const { entrance, connections, doors, failed, log } = this.#parts;
+    const { engine = 'auto', transport, bodyBytes = 1024 * 1024, httpIdleMs } = this.#options;
+    const options: TransportOptions = {
+      messageBytes: this.limits.messageBytes,
+      bodyBytes,
+      maxBufferedBytes: MAX_BUFFERED,
+      ...(httpIdleMs === undefined ? {} : { httpIdleMs }),
+      chooseSubprotocol,
+      refuses: (info) => entrance.refuses(info),
+      open: (socket, info) => connections.open(socket, info),
+      request: (request) => entrance.request(request),
+      failed,
+    };
+    if (transport !== undefined) return transport({ ...options, doors });
+    return chooseTransport(engine, options, (line) => log.warn({}, line));
   }
 
   async #restore(opened: OpenedStore): Promise<void> {

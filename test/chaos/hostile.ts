@@ -89,7 +89,7 @@ export async function runHostile(options: HostileOptions): Promise<HostileResult
   const { port } = await server.listen({ port: 0 });
   const bystander = new WireClient(`ws://127.0.0.1:${port}`);
   await bystander.hello({ instance: 'bystander' });
-  const breaches = breachesOf(server.engine, defaultLimits.messageBytes);
+  const breaches = breachesOf((server.edges()[0]?.engine ?? server.engineInfo)?.name, defaultLimits.messageBytes);
   const crowd = Array.from({ length: attackers }, (_, i) => new Attacker(port, seeded(seed + i), { batch, breaches }));
   const heap = (): number => {
     (globalThis as { gc?: () => void }).gc?.();

@@ -80,7 +80,7 @@ t.test('HTTP requests without an API key have a rate by address: 429 with Retry-
     admission: { requestsPerSecondPerAddress: 2 },
   });
   const status = async (headers: Record<string, string> = {}): Promise<number> => {
-    const response = await fetch(`${s.http}/health/live`, { headers });
+    const response = await fetch(`${s.http}/health/ready`, { headers });
     if (response.status === 429) t.equal(response.headers.get('retry-after'), '1');
     return response.status;
   };

@@ -10,6 +10,7 @@ import { lmdbStore } from '../../src/store/lmdb.js';
 import { memoryStore } from '../../src/store/memory.js';
 import type { Store } from '../../src/store/store.js';
 import { asyncStore } from '../store/async-store.js';
+import { suiteTransport } from './edge.js';
 import { WireClient } from './wire-client.js';
 
 export interface Test {
@@ -74,6 +75,7 @@ export async function startServer<
     // Not made in vain: LMDB's would empty the test's directory.
     store: options.store ?? testStore(t),
     engine,
+    ...suiteTransport({ engine, ...options }),
     log,
     // The runner removes a test's directory before it closes its servers.
     deposed: () => undefined,

@@ -1,4 +1,5 @@
 /** Breaches of RFC 6455's framing, each as the bytes that a client would send: the connection must end. */
+import type { EngineInfo } from '../../src/protocol/http-answers.js';
 import { closePayload, frame, opcodes } from './raw-client.js';
 
 export type Breach = readonly [title: string, bytes: Buffer];
@@ -42,7 +43,7 @@ const strict: readonly Breach[] = [
 ];
 
 /** `messageBytes`: the most that the server takes. */
-export function breachesOf(engine: 'uws' | 'ws' | undefined, messageBytes: number): readonly Breach[] {
+export function breachesOf(engine: EngineInfo['name'] | undefined, messageBytes: number): readonly Breach[] {
   const tooLong: Breach = ['a length beyond the limit', frame(opcodes.binary, 'x', { length: messageBytes + 1 })];
   return [...breaches, tooLong, ...(engine === 'ws' ? strict : [])];
 }

@@ -62,6 +62,8 @@ export interface ConnectionOwner extends RequestsOwner {
 export class Connection implements SocketEvents, OutboxLimit, SessionConnection, CallConnection {
   /** The peer's IP address as text. */
   readonly address: string;
+  /** The edge that carries it; undefined: this process. */
+  readonly edge: string | undefined;
   readonly outbox: Outbox;
   readonly requests: Requests;
   readonly #socket: Socket;
@@ -93,6 +95,7 @@ export class Connection implements SocketEvents, OutboxLimit, SessionConnection,
     this.#owner = owner;
     this.#info = info;
     this.address = info.address;
+    this.edge = info.edge;
     this.outbox = new Outbox(socket, owner.hub, this);
     this.requests = new Requests(owner, this.outbox);
     this.#lastSeen = this.openedAt = owner.monotonic();
@@ -111,6 +114,11 @@ export class Connection implements SocketEvents, OutboxLimit, SessionConnection,
   /** Ms since the socket opened. */
   get age(): number {
     return this.#owner.monotonic() - this.openedAt;
+  }
+
+  /** From the edge that carries it. */
+  leave(spreadMs: number): void {
+    this.close('draining', undefined, spreadMs);
   }
 
   get bufferedBytes(): number {

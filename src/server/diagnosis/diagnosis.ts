@@ -171,6 +171,7 @@ function subscriberReport(session: ServerSession, topic: string, head: number): 
     sid: session.sid,
     user: session.user.id,
     connected: cursor !== undefined,
+    edge: session.connection?.edge ?? null,
     cursor: cursor === undefined ? null : cursor.next - 1,
     lag: cursor === undefined ? 0 : Math.max(0, head + 1 - cursor.next),
     bufferedBytes: cursor === undefined ? 0 : (session.connection?.bufferedBytes ?? 0),

@@ -65,14 +65,19 @@ interface Known {
   upgradesFullAt: number;
   badTokensFullAt: number;
   requestsFullAt: number;
+  shunnedUntil: number;
 }
 
 /** Addresses remembered beside those with open connections; more and the idle ones are forgotten. */
 const REMEMBERED = 50_000;
 const TRY_AGAIN_MS = 1_000;
 
+type AdmissionLimits = Required<Omit<AdmissionOptions, 'trustedProxies' | 'origins'>>;
+
 export class Doorkeeper {
-  readonly limits: Required<Omit<AdmissionOptions, 'trustedProxies' | 'origins'>>;
+  /** A bad token was counted, and its address has to wait now. */
+  shuns: ((address: string, ms: number) => void) | undefined;
+  limits: AdmissionLimits;
   readonly #proxies: Networks | undefined;
   readonly #origins: readonly string[] | undefined;
   readonly #monotonic: () => number;
@@ -141,6 +146,9 @@ export class Doorkeeper {
   }
 
   #refusesAddress(known: Known, now: number): Hold | undefined {
+    if (known.shunnedUntil > now) {
+      return { status: 429, limit: 'badTokensPerSecondPerAddress', retryAfterMs: Math.ceil(known.shunnedUntil - now) };
+    }
     const { connectionsPerAddress, upgradesPerSecondPerAddress, badTokensPerSecondPerAddress } = this.limits;
     if (connectionsPerAddress > 0 && known.connections >= connectionsPerAddress) {
       return { status: 429, limit: 'connectionsPerAddress', retryAfterMs: TRY_AGAIN_MS };
@@ -154,6 +162,21 @@ export class Doorkeeper {
       if (wait > 0) return { status: 429, limit, retryAfterMs: Math.ceil(wait) };
     }
     return undefined;
+  }
+
+  get connections(): number {
+    return this.#connections;
+  }
+
+  /** Counts an upgrade that another doorkeeper has let in, who has but a share of what may be. */
+  upgraded(): void {
+    const { upgradesPerSecond } = this.limits;
+    if (upgradesPerSecond > 0) this.#upgradesFullAt = spend(this.#upgradesFullAt, this.#monotonic(), upgradesPerSecond);
+  }
+
+  /** From now on. */
+  limit(limits: Partial<AdmissionLimits>): void {
+    this.limits = { ...this.limits, ...limits };
   }
 
   opened(address: string): void {
@@ -196,6 +219,14 @@ export class Doorkeeper {
     const now = this.#monotonic();
     const known = this.#remember(address, now);
     known.badTokensFullAt = spend(known.badTokensFullAt, now, perSecond);
+    const wait = this.shuns === undefined ? 0 : waitFor(known.badTokensFullAt, now, perSecond);
+    if (wait > 0) this.shuns?.(address, Math.ceil(wait));
+  }
+
+  /** Another doorkeeper has counted its bad tokens. */
+  shun(address: string, ms: number): void {
+    const now = this.#monotonic();
+    this.#remember(address, now).shunnedUntil = now + ms;
   }
 
   /** Whether the address has to wait for its bad tokens; ms. */
@@ -221,8 +252,8 @@ export class Doorkeeper {
 
   /** Whose buckets are full again is as good as unknown. When that is nobody, the ones without connections go. */
   #forget(now: number): void {
-    const idle = ({ upgradesFullAt, badTokensFullAt, requestsFullAt }: Known): boolean =>
-      Math.max(upgradesFullAt, badTokensFullAt, requestsFullAt) <= now;
+    const idle = ({ upgradesFullAt, badTokensFullAt, requestsFullAt, shunnedUntil }: Known): boolean =>
+      Math.max(upgradesFullAt, badTokensFullAt, requestsFullAt, shunnedUntil) <= now;
     for (const all of [false, true]) {
       for (const [address, known] of this.#addresses) {
         if (known.connections === 0 && (all || idle(known))) this.#addresses.delete(address);
@@ -233,7 +264,7 @@ export class Doorkeeper {
 }
 
 function newcomer(): Known {
-  return { connections: 0, upgradesFullAt: 0, badTokensFullAt: 0, requestsFullAt: 0 };
+  return { connections: 0, upgradesFullAt: 0, badTokensFullAt: 0, requestsFullAt: 0, shunnedUntil: 0 };
 }
 
 /** RW-CON-2: ours when offered; else the first item that is no token, so that the close code can be read. */

@@ -70,6 +70,12 @@ export class Entrance {
     return door.allowsPage(origin, host) ? undefined : 'pages of this origin may not connect';
   }
 
+  /** By an edge. */
+  refusedElsewhere(address: string, limit: string, times: number): void {
+    const reason = times === 1 ? 'upgrade refused' : `${times} upgrades refused`;
+    this.#options.audit.add({ event: 'limit', address, target: limit, reason });
+  }
+
   #later(address: string, { status, limit, retryAfterMs }: Hold, reason: string): HttpResponse {
     this.#options.audit.add({ event: 'limit', address, target: limit, reason });
     const headers = { 'content-type': 'text/plain', 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) };

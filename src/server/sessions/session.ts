@@ -40,6 +40,8 @@ export interface SessionConnection {
   /** What only HELLO needs: it is forgotten after WELCOME. */
   readonly info: UpgradeInfo;
   readonly bufferedBytes: number;
+  /** The edge that carries it; undefined: this process. */
+  readonly edge: string | undefined;
   /** Ms since the socket opened. */
   readonly age: number;
   /** What came in. */

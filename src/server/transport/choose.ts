@@ -1,9 +1,17 @@
 /** Chooses the engine: uWebSockets.js where a native build loads, else the ws package, which runs everywhere. */
+import type { EngineInfo } from '../../protocol/http-answers.js';
 import type { Transport, TransportOptions } from './transport.js';
 import { fallbackText, passedOverText, refusalText } from './uws-advice.js';
 import { loadUws } from './uws-load.js';
 import { createUwsTransport } from './uws.js';
 import { createWsTransport, wsEngine } from './ws.js';
+
+/** What `chooseTransport` takes. */
+export function engineOf(engine: 'auto' | 'uws' | 'ws'): EngineInfo {
+  if (engine === 'ws') return wsEngine();
+  const loaded = loadUws();
+  return 'module' in loaded ? loaded.info : wsEngine();
+}
 
 /** Throws when no native build loads and `uws` must. */
 export function checkEngine(engine: 'auto' | 'uws' | 'ws'): void {

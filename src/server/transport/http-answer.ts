@@ -41,10 +41,10 @@ export function unclear(headers: HttpRequest['headers']): Answer | undefined {
 export async function ask(
   options: TransportOptions,
   request: HttpRequest,
-  failed: (error: unknown) => void,
+  { failed, gone }: { readonly failed: (error: unknown) => void; readonly gone: (fn: () => void) => void },
 ): Promise<Answer> {
   try {
-    return check(await options.request(request));
+    return check(await options.request(request, gone));
   } catch (error) {
     failed(error);
     return serverError;

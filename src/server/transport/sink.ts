@@ -51,6 +51,15 @@ export class Sink {
     }
   }
 
+  leave(spreadMs: number): void {
+    if (!this.#open) return;
+    try {
+      this.#events?.leave?.(spreadMs);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
   close(code: number, reason: string): void {
     if (!this.#open) return;
     this.#open = false;

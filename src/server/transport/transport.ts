@@ -3,7 +3,8 @@
  * one; both carry bytes and HTTP requests on one port and know nothing of the protocol. Membership
  * and fan-out are ours (server/hub), never the engine's.
  */
-import type { EngineInfo } from '../../protocol/http-answers.js';
+import type { Socket as NetSocket } from 'node:net';
+import type { EdgeReport, EngineInfo } from '../../protocol/http-answers.js';
 
 /**
  * What became of a `send`. `queued`: the engine holds it and *will* send it (do not send it again),
@@ -49,6 +50,8 @@ export interface UpgradeInfo {
   readonly userAgent: string;
   /** The offered subprotocols in order. */
   readonly subprotocols: readonly string[];
+  /** The edge that took it; undefined: this process. */
+  readonly edge?: string;
 }
 
 /** The other side of a Socket: what the server does with it. Nothing here may throw; what does goes to `failed` (rule 8). */
@@ -59,6 +62,8 @@ export interface SocketEvents {
   drained(): void;
   /** Exactly once, however the connection ended, and nothing after it; 1006 when there was no close frame (the reason is the engine's). */
   closed(code: number, reason: string): void;
+  /** Its place goes away: the client is to come again, at a moment within `spreadMs`. */
+  leave?(spreadMs: number): void;
 }
 
 export interface HttpRequest {
@@ -99,18 +104,31 @@ export interface TransportOptions {
   refuses?(info: UpgradeInfo): HttpResponse | undefined;
   /** A new WebSocket is open. Returns its event sink. */
   open(socket: Socket, info: UpgradeInfo): SocketEvents;
-  /** Answers an HTTP request that is no upgrade. Must not reject. */
-  request(request: HttpRequest): Promise<HttpResponse>;
+  /** Answers an HTTP request that is no upgrade. Must not reject. `gone`: calls back when nobody waits for the answer any more. */
+  request(request: HttpRequest, gone: (fn: () => void) => void): Promise<HttpResponse>;
   /** An engine callback threw all the same: a bug to be logged, never a crash. */
   failed(error: unknown): void;
+}
+
+export interface ListenAt {
+  readonly host: string;
+  readonly port: number;
+  /** Others may listen there too, and each gets a part of the connections. On Linux, with uws. */
+  readonly shared?: boolean;
 }
 
 export interface Transport {
   readonly engine: EngineInfo;
   /** Resolves with the bound port (port 0 asks for a free one); rejects with EADDRINUSE and the like in `code`. */
-  listen(options: { readonly host: string; readonly port: number }): Promise<number>;
+  listen(options: ListenAt): Promise<number>;
   /** Stops accepting; open sockets stay. */
   stopListening(): void;
   /** Cuts what is still open and frees the port. */
   close(): Promise<void>;
+  /** Takes a connection that another process has accepted. ws alone. */
+  adopt?(connection: NetSocket): void;
+  /** The processes that carry its connections, where they are others than this one. */
+  edges?(): readonly EdgeReport[];
+  /** Sends the clients of one of these elsewhere, spread over `spreadMs`; false: there is none of this name. */
+  drainEdge?(name: string, spreadMs: number): boolean;
 }

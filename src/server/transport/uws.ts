@@ -24,6 +24,8 @@ interface Data {
  * is out of our hands (its close was reported), and with 0 it would be kept for ever.
  */
 const IDLE_SECONDS = 960;
+/** With SO_REUSEPORT, which the engine sets for a port that is named: 0 would get one of its own. */
+const SHARED_PORT = 0;
 
 class UwsSocket implements Socket {
   readonly sink: Sink;
@@ -171,10 +173,10 @@ export function createUwsTransport({ module, info }: UwsBuild, options: Transpor
 
   return {
     engine: info,
-    listen({ host, port }) {
+    listen({ host, port, shared = false }) {
       return new Promise((resolve, reject) => {
         // Exclusive: else two servers share a port, each with a part of the connections.
-        app.listen(host, port, module.LIBUS_LISTEN_EXCLUSIVE_PORT, (token) => {
+        app.listen(host, port, shared ? SHARED_PORT : module.LIBUS_LISTEN_EXCLUSIVE_PORT, (token) => {
           if (token === false) return void whyNot(host, port).then(reject);
           listening = token;
           resolve(module.us_socket_local_port(token));
@@ -244,16 +246,19 @@ function serve(
   if (refusal !== undefined) return write(response, refusal, { headOnly: head.method === 'HEAD', last: true });
   let aborted = false;
   let asked = false;
+  let left: (() => void) | undefined;
   response.onAborted(() => {
     aborted = true;
+    left?.();
   });
+  const gone = (fn: () => void): void => void (left = fn);
   const answer = async (rest: Pick<HttpRequest, 'body' | 'bodyTooLarge'>) => {
     asked = true;
     // A second request in the same packet ends the connection as soon as this callback returns, and then
     // nobody can be answered: what was not begun by then is not done.
     await new Promise((resolve) => setImmediate(resolve));
     if (aborted) return;
-    const reply = await ask(options, { ...head, ...rest }, failed);
+    const reply = await ask(options, { ...head, ...rest }, { failed, gone });
     if (aborted) return;
     response.cork(() => {
       try {

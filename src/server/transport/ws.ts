@@ -169,6 +169,10 @@ export function createWsTransport(options: TransportOptions): Transport {
         });
       });
     },
+    adopt(net) {
+      server.emit('connection', net);
+      net.resume();
+    },
     stopListening() {
       server.close();
     },
@@ -247,7 +251,7 @@ function serve(
   let asked = false;
   const answer = async (rest: Pick<HttpRequest, 'body' | 'bodyTooLarge'>) => {
     asked = true;
-    const reply = await ask(options, { ...head, ...rest }, failed);
+    const reply = await ask(options, { ...head, ...rest }, { failed, gone: (fn) => response.once('close', fn) });
     for (const [name, value] of reply.headers) response.setHeader(name, value);
     if (reply.bodyBytes !== undefined) response.setHeader('content-length', reply.bodyBytes);
     response.writeHead(reply.status);

@@ -1,0 +1,294 @@
+/** The edge's end of a link: engine's sockets and requests to the hub, and back. Decides nothing and keeps nothing. */
+import type { Duplex } from 'node:stream';
+import { closes } from '../protocol/codes.js';
+import type { Doorkeeper } from '../server/gate/doorkeeper.js';
+import type { HttpRequest, HttpResponse, Socket, SocketEvents, UpgradeInfo } from '../server/transport/transport.js';
+import { Bodies } from './bodies.js';
+import { Channel } from './channel.js';
+import { ending, LinkError, number, Op, pack, readEnding, unpack } from './frames.js';
+import { InFlight } from './in-flight.js';
+import type { AnswerHead, Gauges, Join, Refused, Settings } from './messages.js';
+import { inTurns } from './turns.js';
+
+/** A hub is believed: this bounds what a broken one can do. */
+const FRAME_BYTES = 64 * 1024 * 1024;
+/** Messages of one connection that the hub has not taken: so many of the largest. */
+const MESSAGES = 4;
+/**
+ * Messages of all that the hub has not taken. An engine cannot be told to stop reading, so a burst, or a hub that is busy for
+ * a moment, is held here; the hub itself reads as it can.
+ */
+const INBOUND = 64 * 1024 * 1024;
+/** Requests that wait for the hub at once. */
+const ASKS = 10_000;
+const LAST_CONNECTION = 0xffff_ffff;
+
+export interface EdgeLinkOwner {
+  /** The first time, or anew. */
+  settings(link: EdgeLink, settings: Settings): void;
+  shun(address: string, ms: number): void;
+  /** Take no connection any more: `closePort`, or refuse them. */
+  stop(link: EdgeLink, closePort: boolean): void;
+  gauges(): Omit<Gauges, 'connections' | 'inFlightBytes'>;
+  closed(link: EdgeLink, why: string): void;
+  failed(error: unknown): void;
+}
+
+interface Asked {
+  head: AnswerHead | undefined;
+  answer(response: HttpResponse): void;
+}
+
+/** One client, as the hub knows it. */
+class EdgeSocket implements SocketEvents {
+  readonly id: number;
+  readonly socket: Socket;
+  readonly address: string;
+  readonly door: Doorkeeper;
+  readonly inFlight = new InFlight();
+  stalled = false;
+  /** The hub has ended it: it needs not be told. */
+  isOver = false;
+  readonly #link: EdgeLink;
+
+  constructor(link: EdgeLink, id: number, socket: Socket, { address, door }: { address: string; door: Doorkeeper }) {
+    this.#link = link;
+    this.id = id;
+    this.socket = socket;
+    this.address = address;
+    this.door = door;
+    door.opened(address);
+  }
+
+  message(bytes: Uint8Array, binary: boolean): void {
+    this.#link.message(this, bytes, binary);
+  }
+
+  drained(): void {
+    this.#link.drained(this);
+  }
+
+  closed(code: number, reason: string): void {
+    this.door.closed(this.address);
+    this.#link.ended(this, code, reason);
+  }
+}
+
+export class EdgeLink {
+  readonly channel: Channel;
+  readonly #owner: EdgeLinkOwner;
+  readonly #bodies: Bodies;
+  readonly #sockets = new Map<number, EdgeSocket>();
+  readonly #asked = new Map<number, Asked>();
+  settings: Settings | undefined;
+  #lastConnection = 0;
+  #lastAsk = 0;
+  #farewell: { readonly code: number; readonly bytes: Uint8Array } | undefined;
+
+  constructor(stream: Duplex, join: Join, owner: EdgeLinkOwner) {
+    this.#owner = owner;
+    this.channel = new Channel({
+      stream,
+      frame: (op, a, payload) => this.#frame(op, a, payload),
+      taken: () => undefined,
+      second: () => this.#second(),
+      closed: (why) => this.#closed(why),
+      // An engine has a callback for each message: those of one turn leave together.
+      later: (write) => void setImmediate(write),
+      failed: (error) => owner.failed(error),
+    });
+    this.#bodies = new Bodies(this.channel);
+    this.channel.trust(FRAME_BYTES);
+    this.channel.send(Op.JOIN, 0, pack(join));
+  }
+
+  /** Whether the hub may be given connections. */
+  get serves(): boolean {
+    return this.channel.open && this.settings !== undefined;
+  }
+
+  get connections(): number {
+    return this.#sockets.size;
+  }
+
+  // ---- what the engine tells ---------------------------------------------------------------------
+
+  open(socket: Socket, info: UpgradeInfo, at: { readonly address: string; readonly door: Doorkeeper }): SocketEvents {
+    const id = ++this.#lastConnection;
+    const opened = new EdgeSocket(this, id, socket, at);
+    this.#sockets.set(id, opened);
+    this.channel.send(Op.OPEN, id, pack(info));
+    // No number is used twice on one link.
+    if (id === LAST_CONNECTION) this.channel.close('all numbers of connections are used up');
+    return opened;
+  }
+
+  message(from: EdgeSocket, bytes: Uint8Array, binary: boolean): void {
+    const { channel } = this;
+    if (from.isOver || !channel.open) return;
+    const most = MESSAGES * (this.settings?.limits.messageBytes ?? 0);
+    if (from.inFlight.count(channel.acked) > most) return this.#cut(from);
+    if (channel.inFlight > INBOUND) {
+      // The hub reads nothing: those who fill the window with most make room.
+      let worst = from;
+      for (const one of this.#sockets.values()) {
+        if (one.inFlight.count(channel.acked) > worst.inFlight.count(channel.acked)) worst = one;
+      }
+      this.#cut(worst);
+      if (worst === from) return;
+      if (channel.inFlight > 2 * INBOUND) return channel.close('the hub takes nothing');
+    }
+    channel.send(binary ? Op.MESSAGE : Op.TEXT, from.id, binary ? bytes : undefined);
+    from.inFlight.add(bytes.length, channel.sent, channel.acked);
+  }
+
+  #cut(socket: EdgeSocket): void {
+    socket.socket.end(closes.overloaded, 'more is under way to the server than it takes');
+  }
+
+  drained(socket: EdgeSocket): void {
+    if (!socket.stalled || socket.isOver) return;
+    socket.stalled = false;
+    this.channel.send(Op.DRAIN, socket.id);
+  }
+
+  ended(socket: EdgeSocket, code: number, reason: string): void {
+    this.#sockets.delete(socket.id);
+    if (!socket.isOver) this.channel.send(Op.CLOSED, socket.id, ending(code, reason));
+  }
+
+  request({ body, ...head }: HttpRequest, gone: (fn: () => void) => void): Promise<HttpResponse> {
+    if (this.#asked.size >= ASKS) return Promise.resolve(away('too many requests are under way'));
+    const id = ++this.#lastAsk;
+    return new Promise((answer) => {
+      this.#asked.set(id, { head: undefined, answer });
+      this.channel.send(Op.ASK, id, pack({ ...head, bodyBytes: body.length }));
+      this.#bodies.send(id, body);
+      gone(() => {
+        if (!this.#asked.delete(id)) return;
+        this.#bodies.drop(id);
+        this.channel.send(Op.ABORT, id);
+      });
+    });
+  }
+
+  refused(refused: Refused): void {
+    this.channel.send(Op.REFUSED, 0, pack(refused));
+  }
+
+  listening(port: number, problem?: Error): void {
+    const text = problem && JSON.stringify({ code: (problem as NodeJS.ErrnoException).code, message: problem.message });
+    this.channel.send(Op.LISTENING, port, Buffer.from(text ?? ''));
+  }
+
+  leave(spreadMs: number): void {
+    this.channel.send(Op.LEAVING, spreadMs);
+  }
+
+  // ---- what the hub tells ------------------------------------------------------------------------
+
+  #frame(op: number, a: number, payload: Buffer): void {
+    switch (op) {
+      case Op.SEND:
+        return this.#send(a, payload);
+      case Op.MULTI:
+        return this.#sendMany(a, payload);
+      case Op.END:
+        return this.#end(a, payload);
+      case Op.CUT: {
+        const socket = this.#over(a);
+        return socket?.socket.terminate();
+      }
+      case Op.ANSWER:
+        return this.#answer(a, unpack<AnswerHead>(payload));
+      case Op.PART:
+        return this.#bodies.part(a, payload);
+      case Op.CREDIT:
+        return this.#bodies.credit(a, payload);
+      case Op.SHUN:
+        return this.#owner.shun(payload.toString(), a);
+      case Op.SETTINGS:
+        this.settings = { ...this.settings, ...unpack<Settings>(payload) };
+        return this.#owner.settings(this, this.settings);
+      case Op.FAREWELL:
+        this.#farewell = { code: a, bytes: Buffer.from(payload) };
+        return;
+      case Op.STOP:
+        return this.#owner.stop(this, a === 1);
+      case Op.REFUSE:
+        throw new LinkError(`refused this edge: ${payload.toString()}`);
+    }
+  }
+
+  #send(id: number, bytes: Buffer): void {
+    const to = this.#sockets.get(id);
+    if (to === undefined || to.isOver) return;
+    const result = to.socket.send(bytes);
+    if (result === 'sent') return;
+    // Never discarded: the hub has counted it as sent. It comes again, and is fed from where it was.
+    if (result === 'dropped') return to.socket.terminate();
+    if (to.stalled) return;
+    to.stalled = true;
+    this.channel.send(Op.STALL, id, number(to.socket.bufferedBytes()));
+  }
+
+  #sendMany(count: number, payload: Buffer): void {
+    if (count * 4 > payload.length) throw new LinkError('sent a group without its numbers');
+    const bytes = payload.subarray(count * 4);
+    for (let i = 0; i < count; i++) this.#send(payload.readUInt32LE(i * 4), bytes);
+  }
+
+  #over(id: number): EdgeSocket | undefined {
+    const socket = this.#sockets.get(id);
+    if (socket === undefined || socket.isOver) return undefined;
+    socket.isOver = true;
+    this.#sockets.delete(id);
+    return socket;
+  }
+
+  #end(id: number, payload: Buffer): void {
+    const { code, reason } = readEnding(payload);
+    this.#over(id)?.socket.end(code, reason);
+  }
+
+  #answer(id: number, head: AnswerHead): void {
+    const asked = this.#asked.get(id);
+    if (asked === undefined) return;
+    asked.head = head;
+    this.#bodies.await(id, head.bodyBytes, (body) => {
+      this.#asked.delete(id);
+      asked.answer({ status: head.status, headers: head.headers, body });
+    });
+  }
+
+  #second(): void {
+    if (this.settings === undefined) return;
+    const { connections } = this;
+    this.channel.send(
+      Op.GAUGES,
+      0,
+      pack({ ...this.#owner.gauges(), connections, inFlightBytes: this.channel.inFlight } satisfies Gauges),
+    );
+  }
+
+  /** The hub is gone: clients are told to come again, and when. */
+  #closed(why: string): void {
+    const sockets = [...this.#sockets.values()];
+    this.#sockets.clear();
+    for (const asked of this.#asked.values()) asked.answer(away('the hub went away while it answered', 502));
+    this.#asked.clear();
+    const { code = closes.draining, bytes } = this.#farewell ?? {};
+    for (const socket of sockets) socket.isOver = true;
+    this.#owner.closed(this, why);
+    inTurns(sockets, ({ socket }) => {
+      if (bytes !== undefined) socket.send(bytes);
+      socket.end(code, 'the server is restarting');
+    });
+  }
+}
+
+/** What HTTP gets while there is no hub to answer. 502: it may have been executed. */
+export function away(detail: string, status: 502 | 503 = 503): HttpResponse {
+  const headers = { 'content-type': 'application/problem+json', 'retry-after': '1' };
+  return { status, headers, body: JSON.stringify({ type: 'about:blank', title: 'the hub is away', status, detail }) };
+}

@@ -1,0 +1,250 @@
+/** The hub's end of the link to one edge: what the edge tells of its connections and requests finds who answers it. */
+import type { Duplex } from 'node:stream';
+import type { EdgeReport } from '../protocol/http-answers.js';
+import { ask } from '../server/transport/http-answer.js';
+import type { HubTransportOptions } from '../server/gate/doors.js';
+import type { UpgradeInfo } from '../server/transport/transport.js';
+import { Bodies } from './bodies.js';
+import { Channel } from './channel.js';
+import { LinkError, Op, pack, readEnding, readNumber, unpack, VERSIONS } from './frames.js';
+import type { Ask, Gauges, Join, Refused, Settings } from './messages.js';
+import { LinkSocket, type SocketOwner } from './socket.js';
+import { inTurns } from './turns.js';
+
+/** Beside a message's own bytes, or a body's part: an upgrade's or a request's headers. */
+const HEAD_BYTES = 256 * 1024;
+
+export interface HubLinkOwner {
+  readonly options: HubTransportOptions;
+  /** How the edge is to work; an Error: it is refused, and told why. */
+  join(link: HubLink, join: Join): Settings | Error;
+  listening(link: HubLink, port: number, problem: string): void;
+  second(link: HubLink): void;
+  closed(link: HubLink, why: string): void;
+}
+
+export class HubLink implements SocketOwner {
+  readonly channel: Channel;
+  readonly maxBufferedBytes: number;
+  readonly bodies: Bodies;
+  /** Where the edge is, for people. */
+  readonly from: string;
+  /** Started by this hub, and ends with it. */
+  readonly isOwned: boolean;
+  /** The name under which it is known here, once it is. */
+  name = '';
+  joined: Join | undefined;
+  port: number | null = null;
+  state: EdgeReport['state'] = 'joined';
+  readonly #owner: HubLinkOwner;
+  readonly #since = performance.now();
+  readonly #sockets = new Map<number, LinkSocket>();
+  readonly #waiting = new Set<LinkSocket>();
+  /** Exchanges that are being answered. */
+  readonly #asks = new Map<number, (() => void) | undefined>();
+  #lastConnection = 0;
+  #lastAsk = 0;
+  #gauges: Gauges | undefined;
+
+  constructor(stream: Duplex, from: { readonly text: string; readonly isOwned: boolean }, owner: HubLinkOwner) {
+    const { options } = owner;
+    this.#owner = owner;
+    this.from = from.text;
+    this.isOwned = from.isOwned;
+    this.maxBufferedBytes = options.maxBufferedBytes;
+    this.channel = new Channel({
+      stream,
+      frame: (op, a, payload) => this.#frame(op, a, payload),
+      taken: () => this.#wake(),
+      second: () => owner.second(this),
+      closed: (why) => this.#closed(why),
+      // The hub sends in one callback a tick: all of it leaves as soon as that is over.
+      later: (write) => queueMicrotask(write),
+      failed: (error) => this.failed(error),
+    });
+    this.bodies = new Bodies(this.channel);
+  }
+
+  get connections(): number {
+    return this.#sockets.size;
+  }
+
+  failed(error: unknown): void {
+    this.#owner.options.failed(error);
+  }
+
+  waits(socket: LinkSocket): void {
+    this.#waiting.add(socket);
+  }
+
+  gone(socket: LinkSocket): void {
+    this.#sockets.delete(socket.id);
+    this.#waiting.delete(socket);
+  }
+
+  /** The edge gives its clients to others, at moments within `spreadMs`. */
+  leave(spreadMs: number): void {
+    this.state = 'draining';
+    inTurns([...this.#sockets.values()], (socket) => socket.sink.leave(spreadMs));
+  }
+
+  /** Takes no more connections from it. */
+  stop(): void {
+    this.channel.send(Op.STOP, this.isOwned ? 1 : 0);
+  }
+
+  report(): EdgeReport {
+    const { engine, package: version } = this.joined as Join;
+    return {
+      name: this.name,
+      address: this.from,
+      version,
+      engine,
+      port: this.port,
+      ageMs: Math.round(performance.now() - this.#since),
+      state: this.state,
+      connections: this.connections,
+      inFlightBytes: this.channel.inFlight,
+      cpuSeconds: this.#gauges?.cpuSeconds ?? 0,
+      rssBytes: this.#gauges?.rssBytes ?? 0,
+      loopDelay: this.#gauges?.loopDelay ?? [0, 0, 0],
+    };
+  }
+
+  #frame(op: number, a: number, payload: Buffer): void {
+    if (this.joined === undefined) return this.#join(op, payload);
+    switch (op) {
+      case Op.OPEN:
+        return this.#open(a, unpack<UpgradeInfo>(payload));
+      // Of one that ended here meanwhile: nobody's.
+      case Op.MESSAGE:
+        return this.#sockets.get(a)?.sink.message(payload, true);
+      case Op.TEXT:
+        return this.#sockets.get(a)?.sink.message(payload, false);
+      case Op.STALL:
+        return this.#sockets.get(a)?.stalls(readNumber(payload));
+      case Op.DRAIN:
+        return this.#sockets.get(a)?.drains();
+      case Op.CLOSED:
+        return this.#ended(a, payload);
+      case Op.ASK:
+        return this.#ask(a, unpack<Ask>(payload));
+      case Op.PART:
+        return this.bodies.part(a, payload);
+      case Op.CREDIT:
+        return this.bodies.credit(a, payload);
+      case Op.ABORT:
+        return this.#abort(a);
+      case Op.REFUSED:
+        return this.#refused(unpack<Refused>(payload));
+      case Op.GAUGES:
+        this.#gauges = unpack<Gauges>(payload);
+        return;
+      case Op.LISTENING:
+        return this.#owner.listening(this, a, payload.toString());
+      case Op.LEAVING:
+        return this.leave(a);
+    }
+  }
+
+  #join(op: number, payload: Buffer): void {
+    if (op !== Op.JOIN) throw new LinkError('is no edge of roomwire: it does not say who it is');
+    const join = unpack<Join>(payload);
+    const { versions, name, host } = join;
+    const isSound = Array.isArray(versions) && typeof host === 'string' && /^[\w.-]{1,64}$/.test(String(name));
+    const [least, most] = isSound ? versions : [0, 0];
+    const version = Math.min(most, VERSIONS[1]);
+    const [low, high] = VERSIONS;
+    const settings =
+      isSound && version >= Math.max(least, low)
+        ? this.#owner.join(this, join)
+        : new Error(`speaks versions ${least} to ${most} of the link, and the hub ${low} to ${high}`);
+    if (settings instanceof Error) {
+      this.channel.send(Op.REFUSE, 0, Buffer.from(settings.message));
+      throw new LinkError(`was refused: ${settings.message}`);
+    }
+    this.joined = join;
+    this.name = settings.name;
+    this.channel.trust(Math.max(this.#owner.options.messageBytes, HEAD_BYTES));
+    this.channel.send(Op.SETTINGS, 0, pack({ ...settings, version }));
+  }
+
+  #open(id: number, info: UpgradeInfo): void {
+    if (id <= this.#lastConnection) throw new LinkError(`opened connection ${id} a second time`);
+    this.#lastConnection = id;
+    const socket = new LinkSocket(id, this);
+    this.#sockets.set(id, socket);
+    const { options } = this.#owner;
+    options.doors.upgraded();
+    if (!socket.sink.start(() => options.open(socket, { ...info, edge: this.name }))) {
+      this.#sockets.delete(id);
+      this.channel.send(Op.CUT, id);
+    }
+  }
+
+  #ended(id: number, payload: Buffer): void {
+    const { code, reason } = readEnding(payload);
+    const socket = this.#sockets.get(id);
+    if (socket === undefined) return;
+    this.gone(socket);
+    socket.sink.close(code, reason);
+  }
+
+  #ask(id: number, { bodyBytes, ...head }: Ask): void {
+    const { options } = this.#owner;
+    if (id <= this.#lastAsk) throw new LinkError(`asked ${id} a second time`);
+    if (!Number.isSafeInteger(bodyBytes) || bodyBytes < 0 || bodyBytes > options.bodyBytes) {
+      throw new LinkError('announced a body that is larger than may be');
+    }
+    this.#lastAsk = id;
+    this.#asks.set(id, undefined);
+    const gone = (fn: () => void): void => {
+      if (this.#asks.has(id)) this.#asks.set(id, fn);
+      else fn();
+    };
+    this.bodies.await(id, bodyBytes, (body) => {
+      const failed = (error: unknown): void => this.failed(error);
+      void ask(options, { ...head, body }, { failed, gone }).then(({ status, headers, body: answer }) => {
+        // Nobody waits for it any more.
+        if (!this.#asks.delete(id)) return;
+        const bytes = typeof answer === 'string' ? Buffer.from(answer) : answer;
+        const start = { status, headers: Object.fromEntries(headers), bodyBytes: bytes.length };
+        this.channel.send(Op.ANSWER, id, pack(start));
+        this.bodies.send(id, bytes);
+      });
+    });
+  }
+
+  #abort(id: number): void {
+    const left = this.#asks.get(id);
+    this.#asks.delete(id);
+    this.bodies.drop(id);
+    left?.();
+  }
+
+  #refused({ address, limit, times }: Refused): void {
+    this.#owner.options.doors.refused(String(address), String(limit), Number(times));
+  }
+
+  /** Those that were told `dropped` go on, in turns, as far as there is room. */
+  #wake(): void {
+    if (this.#waiting.size === 0 || this.channel.full) return;
+    for (const socket of [...this.#waiting]) {
+      if (this.channel.full) return;
+      if (!socket.hasRoom) continue;
+      this.#waiting.delete(socket);
+      socket.sink.drain();
+    }
+  }
+
+  #closed(why: string): void {
+    const sockets = [...this.#sockets.values()];
+    const asks = [...this.#asks.values()];
+    this.#sockets.clear();
+    this.#waiting.clear();
+    this.#asks.clear();
+    this.#owner.closed(this, why);
+    for (const left of asks) left?.();
+    inTurns(sockets, (socket) => socket.sink.close(1006, 'its edge was lost'));
+  }
+}

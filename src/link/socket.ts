@@ -1,0 +1,90 @@
+/**
+ * A WebSocket whose engine is in an edge, as the hub's connections see it. Nothing waits here: what the link or the client
+ * does not take is `dropped`, so its cursor stays where it is, and it is told when there is room again.
+ */
+import { Sink } from '../server/transport/sink.js';
+import type { SendResult, Socket } from '../server/transport/transport.js';
+import type { Channel } from './channel.js';
+import { ending, Op } from './frames.js';
+import { InFlight } from './in-flight.js';
+
+export interface SocketOwner {
+  readonly channel: Channel;
+  /** `send` answers `dropped` above it. */
+  readonly maxBufferedBytes: number;
+  /** It is to be told when there is room. */
+  waits(socket: LinkSocket): void;
+  gone(socket: LinkSocket): void;
+  failed(error: unknown): void;
+}
+
+export class LinkSocket implements Socket {
+  readonly sink: Sink;
+  readonly id: number;
+  readonly #owner: SocketOwner;
+  readonly #inFlight = new InFlight();
+  /** What the edge's engine held when it said stop; undefined: it takes more. */
+  #stalled: number | undefined;
+
+  constructor(id: number, owner: SocketOwner) {
+    this.id = id;
+    this.#owner = owner;
+    this.sink = new Sink((error) => owner.failed(error));
+  }
+
+  send(bytes: Uint8Array): SendResult {
+    if (!this.sink.open) return 'dropped';
+    const { channel, maxBufferedBytes } = this.#owner;
+    // That the engine holds back comes a round trip late: what is under way counts as held.
+    if (channel.full || this.bufferedBytes() > maxBufferedBytes) {
+      this.#owner.waits(this);
+      return 'dropped';
+    }
+    channel.deliver(this.id, bytes);
+    this.#inFlight.add(bytes.length, channel.sent, channel.acked);
+    return this.#stalled === undefined ? 'sent' : 'queued';
+  }
+
+  bufferedBytes(): number {
+    return this.sink.open ? (this.#stalled ?? 0) + this.#inFlight.count(this.#owner.channel.acked) : 0;
+  }
+
+  cork(fn: () => void): void {
+    if (!this.sink.open) return;
+    try {
+      fn();
+    } catch (error) {
+      this.#owner.failed(error);
+    }
+  }
+
+  end(code: number, reason: string): void {
+    if (!this.sink.open) return;
+    this.#owner.channel.send(Op.END, this.id, ending(code, reason));
+    this.#owner.gone(this);
+    this.sink.close(code, reason);
+  }
+
+  terminate(): void {
+    if (!this.sink.open) return;
+    this.#owner.channel.send(Op.CUT, this.id);
+    this.#owner.gone(this);
+    this.sink.close(1006, '');
+  }
+
+  /** From the edge. */
+  stalls(bytes: number): void {
+    this.#stalled = bytes;
+  }
+
+  /** From the edge. */
+  drains(): void {
+    this.#stalled = undefined;
+    this.sink.drain();
+  }
+
+  /** Whether it may be told to go on: a client that has stalled says so itself. */
+  get hasRoom(): boolean {
+    return this.#stalled === undefined && this.bufferedBytes() <= this.#owner.maxBufferedBytes / 2;
+  }
+}
