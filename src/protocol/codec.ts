@@ -27,29 +27,50 @@ const HEADER = 5;
  * that is the caller's. When `writeValue` throws, nothing of the value stays written.
  */
 export class Writer {
-  #bytes = new Uint8Array(INITIAL_BYTES);
-  #view = new DataView(this.#bytes.buffer);
+  readonly #room: number;
+  #bytes: Uint8Array;
+  #view: DataView;
+  /** Where what is being written begins: what stands before it was left to others. */
+  #start = 0;
   #pos = 0;
   /** The way from the root to the value being written, for an error's path. */
   readonly #path: (string | number)[] = [];
   /** Whether the value written last has a member `__proto__`, which no event may have (RW-PUB-7). */
   sawProtoKey = false;
 
+  /** `room`: bytes of its first buffer, and of each that it begins after `leave`. */
+  constructor(room = INITIAL_BYTES) {
+    this.#room = room;
+    this.#bytes = new Uint8Array(room);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
   /** What was written, in this writer's own buffer: good until it is used again. */
   get written(): Uint8Array {
-    return this.#bytes.subarray(0, this.#pos);
+    return this.#bytes.subarray(this.#start, this.#pos);
   }
 
   take(): Uint8Array {
-    const taken = this.#bytes.slice(0, this.#pos);
+    const taken = this.#bytes.slice(this.#start, this.#pos);
     this.reset();
     return taken;
   }
 
+  /** What was written, without a copy: the writer goes on behind it. Whoever keeps it keeps its neighbours with it. */
+  leave(): Uint8Array {
+    const left = this.#bytes.subarray(this.#start, this.#pos);
+    this.#start = this.#pos;
+    return left;
+  }
+
   /** Drops what was written. */
   reset(): void {
-    this.#pos = 0;
-    if (this.#bytes.length > KEEP_BYTES) this.#resize(INITIAL_BYTES);
+    this.#pos = this.#start;
+    // Little is left of it, or it was for once a large one.
+    if (this.#start > this.#room - INITIAL_BYTES / 2 || this.#bytes.length > KEEP_BYTES) {
+      this.#start = this.#pos = 0;
+      this.#resize(this.#room);
+    }
   }
 
   writeNil(): void {

@@ -48,7 +48,10 @@ export function publish(frame: Inbound, parts: HandlerParts): void {
     // Before the data is looked at: who may not publish learns nothing of the schema.
     if (verdict === false) throw notYours(session, topic);
     if (event.schema !== null) checked(event.schema, decodeScanned(data, 0));
-    const item = writeItem(event.bytes, data, session.sidBytes);
+    const earlier = requests.publishing(topic);
+    const waits = verdict instanceof Promise || earlier !== undefined;
+    const written = writeItem(event.bytes, data, session.sidBytes);
+    const item = waits ? new Uint8Array(written) : written;
     const done = (published: Published): void => {
       requests.settled();
       if (id !== 0 && connection.open) connection.ack(id, published);
@@ -57,8 +60,7 @@ export function publish(frame: Inbound, parts: HandlerParts): void {
       key === null
         ? () => hub.publish({ topic, item, done, failed, sender: session })
         : () => publishOnce({ connection, session, topic, key, item, done, failed }, parts);
-    const earlier = requests.publishing(topic);
-    if (!(verdict instanceof Promise) && earlier === undefined) return append();
+    if (!waits) return append();
     const work = { run: append, refuse: failed, denied: () => notYours(session, topic) };
     const turn = requests.defer({ verdict, earlier, share: accountOf(session).pending, bytes: item.length }, work);
     requests.publishes(topic, turn);

@@ -42,7 +42,10 @@ export interface Wait {
 export class Requests {
   readonly #owner: RequestsOwner;
   readonly #outbox: Outbox;
-  /** The client's calls by id. */
+  /** The client's call that is alone, which is the usual case and needs no table. */
+  #onlyId = 0;
+  #only: PendingRequest | undefined;
+  /** The client's calls by id, where there are more. */
   #calls: Map<number, PendingRequest> | undefined;
   /** Frames that wait for a policy or the store. */
   #waiting = 0;
@@ -63,7 +66,7 @@ export class Requests {
   get underWay(): boolean {
     if (this.#waiting > 0) return true;
     for (const call of this.#calls?.values() ?? []) if (call.inLine !== true) return true;
-    return false;
+    return this.#only !== undefined && this.#only.inLine !== true;
   }
 
   /** Throws draining: what comes now would not be answered any more. */
@@ -75,20 +78,34 @@ export class Requests {
 
   /** Throws duplicate_id and too_many. */
   begin(id: number, call: PendingRequest): void {
-    const calls = (this.#calls ??= new Map<number, PendingRequest>());
-    if (calls.has(id)) throw refusal('duplicate_id');
-    if (calls.size >= this.#owner.limits.pendingCalls) throw tooMany(WAITING_MS);
+    if (this.#only === undefined && this.#calls === undefined) {
+      this.#onlyId = id;
+      this.#only = call;
+      return;
+    }
+    const calls = this.#calls ?? new Map<number, PendingRequest>();
+    if (this.#only !== undefined ? id === this.#onlyId : calls.has(id)) throw refusal('duplicate_id');
+    const count = calls.size + (this.#only === undefined ? 0 : 1);
+    if (count >= this.#owner.limits.pendingCalls) throw tooMany(WAITING_MS);
+    this.#calls = calls;
+    if (this.#only !== undefined) calls.set(this.#onlyId, this.#only);
+    this.#only = undefined;
     calls.set(id, call);
   }
 
   finish(id: number): void {
+    if (this.#only !== undefined) {
+      if (id === this.#onlyId) this.#only = undefined;
+      return;
+    }
     this.#calls?.delete(id);
     if (this.#calls?.size === 0) this.#calls = undefined;
   }
 
   /** Does nothing when no call has this id (RW-CAL-10). */
   cancel(id: number): void {
-    this.#calls?.get(id)?.cancel(refusal('cancelled'));
+    const call = this.#only !== undefined && id === this.#onlyId ? this.#only : this.#calls?.get(id);
+    call?.cancel(refusal('cancelled'));
   }
 
   // ---- frames that wait ----------------------------------------------------------------------------
@@ -177,6 +194,8 @@ export class Requests {
     for (const id of [...(this.#ours?.keys() ?? [])]) this.answered(id, gone);
     for (const call of [...(this.#calls?.values() ?? [])]) call.cancel(gone);
     this.#calls = undefined;
+    this.#only?.cancel(gone);
+    this.#only = undefined;
     for (const deferred of this.#deferred ?? []) deferred.drop();
     this.#deferred = undefined;
   }

@@ -105,7 +105,10 @@ export class Outbox {
     if (this.#closed) return;
     this.#owner.counters.replyBytes += bytes.length;
     // A copy for what will wait: the bytes may be in a pool, and must not keep a page of it for long.
-    this.#waiting = this.#entries.push(this.stalled ? new Uint8Array(bytes) : bytes);
+    const entry = this.stalled ? new Uint8Array(bytes) : bytes;
+    if (this.#waiting === 0) this.#entries = [entry];
+    else this.#entries.push(entry);
+    this.#waiting++;
     this.#waitingBytes += bytes.length + ENTRY_BYTES;
     if (!this.dirty) this.#owner.again(this);
     if (this.#waitingBytes <= this.#limit.controlBytes) return;

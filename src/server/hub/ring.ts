@@ -4,8 +4,8 @@
  * the store. A ring is a cache: nothing depends on what it still holds.
  */
 import type { LogChunk } from '../../store/store.js';
+import { List, type Linked } from '../time/linked.js';
 import type { FrameSpace } from './events-frame.js';
-import { Recency, type Linked } from './recency.js';
 
 /** What an empty chunk costs beside its bytes, roughly. */
 const CHUNK_OVERHEAD = 160;
@@ -20,7 +20,7 @@ export class Ring implements FrameSpace, Linked<Ring> {
   bytes = 0;
   older: Ring | undefined;
   newer: Ring | undefined;
-  listed = false;
+  list: List<Ring> | undefined;
   /**
    * The slab being filled. A topic's own: its frames go in the order in which they came, so what stays of a slab for one
    * frame's sake is at most the slab. The first is as large as its frame, each later one twice the one before, so
@@ -68,7 +68,7 @@ export class Rings {
   readonly #budget: number;
   readonly #perRing: number;
   /** By their last append. */
-  readonly #warm = new Recency<Ring>();
+  readonly #warm = new List<Ring>();
   #bytes = 0;
 
   /** `budget`: bytes for all rings; `perRing`: for one. */
@@ -86,7 +86,7 @@ export class Rings {
       ring.chunks.push(chunk);
       this.#grow(ring, chunk.frame.length + CHUNK_OVERHEAD);
     }
-    this.#warm.use(ring);
+    this.#warm.add(ring);
     if (ring.bytes > this.#perRing) this.#trim(ring);
     while (this.#bytes > this.#budget) {
       const coldest = this.#warm.oldest;

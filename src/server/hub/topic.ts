@@ -4,7 +4,7 @@
  * it needs. Who is in a topic is the sessions' to say (`Session.topics`); a cursor is the connected part of it.
  */
 import type { Share } from '../gate/budget.js';
-import type { Linked } from './recency.js';
+import type { Linked, List } from '../time/linked.js';
 import { Ring } from './ring.js';
 
 /** What a cursor's connection does for it (outbox.ts). */
@@ -143,7 +143,7 @@ export class Topic implements Linked<Topic> {
   dropped = false;
   older: Topic | undefined;
   newer: Topic | undefined;
-  listed = false;
+  list: List<Topic> | undefined;
 
   constructor(name: string, epoch: string, head: number, tail: number, logBytes: number) {
     this.name = name;

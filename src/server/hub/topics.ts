@@ -7,7 +7,7 @@ import { RoomwireError } from '../../protocol/errors.js';
 import { fits } from '../../store/batch.js';
 import { isPromise } from '../../store/promise.js';
 import type { MaybePromise, Store, TopicRecord } from '../../store/store.js';
-import { Recency } from './recency.js';
+import { List } from '../time/linked.js';
 import type { Rings } from './ring.js';
 import type { TopicSource } from './stage.js';
 import { Topic } from './topic.js';
@@ -30,7 +30,7 @@ export class TopicTable implements TopicSource {
   readonly #epochOf: (topic: string) => string | undefined;
   readonly #topics = new Map<string, Topic>();
   /** Topics that nobody is in. */
-  readonly #idle = new Recency<Topic>();
+  readonly #idle = new List<Topic>();
   #applying = false;
   /** While a batch is applied: topics that nobody is in for now. */
   #left: Set<Topic> | undefined;
@@ -98,14 +98,14 @@ export class TopicTable implements TopicSource {
   /** Forgets topics nobody needs: at once when never written, else when too many others are idle too. */
   settle(topic: Topic): void {
     // Whoever leaves it later says so.
-    if (topic.cursors.length > 0 && !topic.listed) return;
+    if (topic.cursors.length > 0 && topic.list === undefined) return;
     if (this.#applying) return void (this.#left ??= new Set()).add(topic);
     this.#idle.remove(topic);
     if (topic.cursors.length > 0 || topic.dropped || this.#topics.get(topic.name) !== topic) return;
     // Nobody is there to see them, and whoever comes later is not to see them from before.
     topic.volatile.clear();
     if (topic.head === 0) return this.forget(topic);
-    this.#idle.use(topic);
+    this.#idle.add(topic);
     if (this.#idle.size > IDLE_TOPICS) this.forget(this.#idle.oldest as Topic);
   }
 

@@ -8,6 +8,7 @@
  * input runs before any timer, and what waits for a peer (`afterAwake`) waits that much longer.
  */
 import type { TimeSource } from './clock.js';
+import { List, type Linked } from './linked.js';
 
 /** Ms of one tick: the wheel's resolution. */
 export const TICK_MS = 20;
@@ -20,13 +21,16 @@ export interface Timer {
   cancel(): boolean;
 }
 
-class Entry implements Timer {
+class Entry implements Timer, Linked<Entry> {
   fire: (() => void) | null;
   /** Ms after the wheel's start. */
   due: number;
   /** For one that counts waking time only: the wheel's own when `due` was set; −1 for any other. */
   frozenMs: number;
-  slot: Set<Entry> | undefined;
+  older: Entry | undefined;
+  newer: Entry | undefined;
+  /** Its slot. */
+  list: List<Entry> | undefined;
   rounds = 0;
   constructor(fire: () => void, due: number, frozenMs: number) {
     this.fire = fire;
@@ -35,12 +39,12 @@ class Entry implements Timer {
   }
   cancel(): boolean {
     this.fire = null;
-    return this.slot?.delete(this) === true;
+    return this.list?.remove(this) === true;
   }
 }
 
 export class Wheel {
-  readonly #slots = Array.from({ length: SLOTS }, () => new Set<Entry>());
+  readonly #slots = Array.from({ length: SLOTS }, () => new List<Entry>());
   readonly #source: TimeSource;
   readonly #failed: (error: unknown) => void;
   readonly #stop: () => void;
@@ -83,9 +87,7 @@ export class Wheel {
 
   #place(entry: Entry): void {
     const ticks = Math.max(1, Math.ceil(entry.due / TICK_MS) - this.#tick);
-    const slot = this.#slots[(this.#tick + ticks) % SLOTS] as Set<Entry>;
-    slot.add(entry);
-    entry.slot = slot;
+    (this.#slots[(this.#tick + ticks) % SLOTS] as List<Entry>).add(entry);
     entry.rounds = Math.floor((ticks - 1) / SLOTS);
   }
 
@@ -120,10 +122,8 @@ export class Wheel {
     const target = Math.floor((this.#source.monotonic() - this.#start) / TICK_MS);
     while (this.#tick < target) {
       this.#tick++;
-      // A copy: a timer that fires may add others to this very slot.
-      for (const entry of [...(this.#slots[this.#tick % SLOTS] as Set<Entry>)]) {
-        if (entry.rounds-- > 0) continue;
-        entry.slot?.delete(entry);
+      for (const entry of dueIn(this.#slots[this.#tick % SLOTS] as List<Entry>)) {
+        entry.list?.remove(entry);
         const owed = entry.frozenMs < 0 ? 0 : this.#frozenMs - entry.frozenMs;
         if (owed === 0) this.#fire(entry);
         // Cancelled by one of the same tick, perhaps.
@@ -145,4 +145,11 @@ export class Wheel {
       this.#failed(error);
     }
   }
+}
+
+/** Set aside first: a timer that fires may add others to this very slot, or cancel what is due with it. */
+function dueIn(slot: List<Entry>): Entry[] {
+  const due: Entry[] = [];
+  for (let entry = slot.oldest; entry !== undefined; entry = entry.newer) if (entry.rounds-- <= 0) due.push(entry);
+  return due;
 }

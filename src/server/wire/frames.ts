@@ -199,8 +199,8 @@ function callOptions(value: Value, limits: Limits): CallOptions {
     throw refusal('bad_request', 'timeoutMs must be a positive number');
   }
   return {
-    ...(typeof key === 'string' ? { key } : {}),
-    ...(typeof timeoutMs === 'number' ? { timeoutMs: Math.min(timeoutMs, limits.callMaxMs) } : {}),
+    key: typeof key === 'string' ? key : undefined,
+    timeoutMs: typeof timeoutMs === 'number' ? Math.min(timeoutMs, limits.callMaxMs) : undefined,
   };
 }
 
@@ -313,7 +313,6 @@ export function readPositions(frame: ScannedFrame): [topic: string, Position][] 
 
 /** Elements before the items: opcode, topic, first offset. */
 export const EVENTS_HEAD = 3;
-const ITEM_OF_THREE = 0x93;
 
 /** For headers alone, which hold nothing of a caller's. */
 const header = new Writer();
@@ -335,12 +334,12 @@ export function readEventCount(frame: Uint8Array): number {
 
 /** The item `[event, data, from]` around bytes that are MessagePack already; one allocation, no decoding. */
 export function writeItem(event: Uint8Array, data: Uint8Array, from: Uint8Array): Uint8Array {
-  const item = Buffer.allocUnsafe(1 + event.length + data.length + from.length);
-  item[0] = ITEM_OF_THREE;
-  item.set(event, 1);
-  item.set(data, 1 + event.length);
-  item.set(from, 1 + event.length + data.length);
-  return item;
+  const writer = borrowWriter();
+  writer.writeArrayHeader(3);
+  writer.writeRaw(event);
+  writer.writeRaw(data);
+  writer.writeRaw(from);
+  return pooled(writer);
 }
 
 /** The server's own item: `from` is nil. Throws as `writeItemData`. */
