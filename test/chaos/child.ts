@@ -3,11 +3,11 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import type { Limits } from '../../src/protocol/limits.js';
 import type { Stats } from '../../src/server/api.js';
 import type { AdmissionOptions } from '../../src/server/gate/doorkeeper.js';
 import type { Random } from '../random.js';
+import { programArgs } from '../support/program.js';
 
 export type EngineName = 'uws' | 'ws' | 'auto';
 export type StoreName = 'memory' | 'lmdb';
@@ -71,10 +71,10 @@ export class Child {
 
   /** Resolves with the port when it listens. */
   async start(): Promise<number> {
-    const program = fileURLToPath(new URL('./serve-child.ts', import.meta.url));
+    const program = new URL('./serve-child.ts', import.meta.url);
     const child = spawn(
       process.execPath,
-      ['--expose-gc', '--import', 'tsx', program, JSON.stringify(this.#options)],
+      ['--expose-gc', ...programArgs(program), JSON.stringify(this.#options)],
       // The test runner's own hooks are not for this process.
       { stdio: ['ignore', 'pipe', 'inherit', 'ipc'], env: { ...process.env, NODE_OPTIONS: '' } },
     );

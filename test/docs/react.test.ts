@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build } from 'esbuild';
+import { build, transformSync } from 'esbuild';
 import t from 'tap';
 import { http } from '../../src/http/http.js';
 import { rooms } from '../../src/rooms/rooms.js';
@@ -23,9 +23,12 @@ function block(text: string, begin: string): string {
 
 t.test('the application of docs/react.md type-checks, and two people use it as it says', { skip }, async (t) => {
   const dir = t.testdir();
-  const contractFile = join(dir, 'contract.ts');
-  writeFileSync(contractFile, block(read('README.md'), '// contract.ts'));
-  const { contract } = (await import(contractFile)) as { contract: import('../../src/protocol/contract.js').Contract };
+  const contractSource = block(read('README.md'), '// contract.ts');
+  writeFileSync(join(dir, 'contract.ts'), contractSource);
+  writeFileSync(join(dir, 'contract.mjs'), transformSync(contractSource, { loader: 'ts' }).code);
+  const { contract } = (await import(join(dir, 'contract.mjs'))) as {
+    contract: import('../../src/protocol/contract.js').Contract;
+  };
   const s = await startServer(t, { contract, plugins: [rooms(), http()] as const, store: memoryStore() });
   s.server.handle('chat:send' as never, async ({ input, session, publish }) => {
     const { roomId, text } = input as { roomId: string; text: string };

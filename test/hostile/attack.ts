@@ -8,10 +8,10 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { Child, type Holdings, type ServeOptions } from '../chaos/child.js';
 import { defaultLimits } from '../../src/protocol/limits.js';
+import { programArgs } from '../support/program.js';
 import { engine, storeName } from '../support/server.js';
 import { tokenFor } from '../support/tokens.js';
 import { WireClient } from '../support/wire-client.js';
@@ -107,8 +107,8 @@ export async function flushed(client: WireClient): Promise<void> {
 }
 
 async function onlooker(t: Test, url: string): Promise<{ begin(): void; end(): Promise<Seen> }> {
-  const program = fileURLToPath(new URL('./onlooker-child.ts', import.meta.url));
-  const child: ChildProcess = spawn(process.execPath, ['--import', 'tsx', program, url, await tokenFor('onlooker')], {
+  const program = new URL('./onlooker-child.ts', import.meta.url);
+  const child: ChildProcess = spawn(process.execPath, [...programArgs(program), url, await tokenFor('onlooker')], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     env: { ...process.env, NODE_OPTIONS: '' },
   });

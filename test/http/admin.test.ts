@@ -1,10 +1,8 @@
-/** What administrators ask over HTTP and the command line: who is here, how a topic stands, why it did not arrive. */
-import { once } from 'node:events';
+/** What administrators ask over HTTP: who is here, how a topic stands, why it did not arrive. */
 import t from 'tap';
 import { defineContract } from '../../src/protocol/contract.js';
 import * as v from 'valibot';
 import { http } from '../../src/http/http.js';
-import { startCli } from '../support/cli.js';
 import { startServer, type Test } from '../support/server.js';
 import { SECRET as secret, tokenFor } from '../support/tokens.js';
 
@@ -76,25 +74,4 @@ t.test('only an API key may ask', async (t) => {
   }
   t.equal((await ask('/api/users/ada/sessions', { method: 'DELETE', key })).status, 403);
   t.equal((await ask('/api/topics/chat:1/why', {})).status, 400);
-});
-
-t.test('roomwire why prints the sentence, and roomwire topic the state', async (t) => {
-  const { ask, user, http: url } = await start(t);
-  const ada = await user('ada');
-  const body = { topic: 'chat:1', event: 'message', data: 1 };
-  await ask('/api/publish', { method: 'POST', body });
-  await ada.subscribe('chat:1');
-  const run = async (...args: string[]) => {
-    const child = startCli(t, [...args, '--url', url, '--token', apiKey]);
-    let out = '';
-    child.stdout?.on('data', (chunk) => (out += String(chunk)));
-    await once(child, 'close');
-    return out;
-  };
-  t.match(await run('why', 'chat:1', '1', 'ada'), /^Joined after: it subscribed at .*, after event 1\.\n$/);
-  t.match(
-    await run('topic', 'chat:1'),
-    /^chat:1 {2}epoch .* head 1 .*\nsession .* ada .*\nevent +1 .* matched 0, 0 behind\n$/,
-  );
-  t.match(await run('topic', 'chat:2'), /nobody is in it[^]*similar +chat:1/);
 });

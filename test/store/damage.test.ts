@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { createServer } from '../../src/server/server.js';
 import { rooms } from '../../src/rooms/rooms.js';
@@ -19,6 +18,7 @@ import { Op } from '../../src/protocol/frames.js';
 import { random, type Random } from '../random.js';
 import { roomContract, startRooms } from '../support/rooms.js';
 import { startOpen } from '../support/open-server.js';
+import { programArgs } from '../support/program.js';
 import { engine } from '../support/server.js';
 import { until } from '../support/until.js';
 import { put, Writer } from './writer.js';
@@ -33,13 +33,13 @@ t.test(
   async (t) => {
     const { seed } = random();
     t.comment(`SEED=${seed}`);
-    const program = fileURLToPath(new URL('damage-child.ts', import.meta.url));
+    const program = new URL('damage-child.ts', import.meta.url);
     const results = await Promise.all(
       Array.from({ length: CHILDREN }, async (_, i) => {
         const path = t.testdir({ [`${i}`]: {} });
         const child = spawn(
           process.execPath,
-          ['--import', 'tsx', program, join(path, `${i}`), `${seed + i}`, `${TRIES}`],
+          [...programArgs(program), join(path, `${i}`), `${seed + i}`, `${TRIES}`],
           { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, NODE_OPTIONS: '' } },
         );
         t.teardown(() => child.kill('SIGKILL'));

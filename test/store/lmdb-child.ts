@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { programArgs } from '../support/program.js';
 
 export interface Child {
   readonly pid: number;
@@ -16,8 +16,8 @@ export interface Child {
 }
 
 export async function startChild(path: string, durability: 'process' | 'power', bootId = 'boot'): Promise<Child> {
-  const program = fileURLToPath(new URL('commit-child.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', program, path, durability, bootId], {
+  const program = new URL('commit-child.ts', import.meta.url);
+  const child = spawn(process.execPath, [...programArgs(program), path, durability, bootId], {
     stdio: ['ignore', 'pipe', 'inherit'],
     // The test runner's own hooks are not for this process.
     env: { ...process.env, NODE_OPTIONS: '' },

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { programArgs } from './program.js';
 import type { Test } from './server.js';
 
 export interface ChildServer {
@@ -19,8 +19,8 @@ export interface ChildSettings {
 }
 
 export async function startChildServer(t: Test, path: string, settings: ChildSettings = {}): Promise<ChildServer> {
-  const program = fileURLToPath(new URL('../server/serve-child.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', program, path, JSON.stringify(settings)], {
+  const program = new URL('../server/serve-child.ts', import.meta.url);
+  const child = spawn(process.execPath, [...programArgs(program), path, JSON.stringify(settings)], {
     stdio: ['ignore', 'pipe', 'inherit'],
     // The test runner's own hooks are not for this process.
     env: { ...process.env, NODE_OPTIONS: '' },

@@ -1,7 +1,7 @@
 /** Which engine is taken, and what is said about it. */
 import { spawnSync } from 'node:child_process';
-import t, { type Test } from 'tap';
-import { chooseTransport } from '../../src/server/transport/choose.js';
+import t from 'tap';
+import { checkEngine, chooseBuild, chooseTransport } from '../../src/server/transport/choose.js';
 import { loadUws, type UwsLoaded } from '../../src/server/transport/uws-load.js';
 import type { TransportOptions } from '../../src/server/transport/transport.js';
 
@@ -15,15 +15,6 @@ const options: TransportOptions = {
   failed: () => undefined,
 };
 
-/** chooseTransport where loading ends like this. */
-async function chooseWith(t: Test, loaded: UwsLoaded): Promise<typeof chooseTransport> {
-  const choose = await t.mockImport<{ chooseTransport: typeof chooseTransport }>(
-    '../../src/server/transport/choose.js',
-    { '../../src/server/transport/uws-load.js': { loadUws: () => loaded } },
-  );
-  return choose.chooseTransport;
-}
-
 t.test('the engine that is asked for is taken, and auto takes the native one where it loads', async (t) => {
   const lines: string[] = [];
   const log = (line: string) => void lines.push(line);
@@ -35,23 +26,27 @@ t.test('the engine that is asked for is taken, and auto takes the native one whe
 });
 
 t.test('without a native build auto says so in one line, and uws says what to do', async (t) => {
-  const choose = await chooseWith(t, { failures: [{ package: 'uWebSockets.js', why: 'absent' }] });
+  const loaded: UwsLoaded = { failures: [{ package: 'uWebSockets.js', why: 'absent' }] };
   const lines: string[] = [];
-  t.equal(choose('auto', options, (line) => void lines.push(line)).engine.name, 'ws');
+  t.equal(
+    chooseBuild(loaded, (line) => void lines.push(line)),
+    undefined,
+  );
   t.match(lines, [/^No native build .+ is not installed\. The server runs on ws 8\.\d+\.\d+ instead: [^\n]+$/]);
   t.equal(lines.length, 1);
-  t.throws(() => choose('uws', options, () => undefined), /^No native build .+ is not installed\. .+"ws" or "auto"/);
+  t.throws(() => checkEngine('uws', () => loaded), /^No native build .+ is not installed\. .+"ws" or "auto"/);
 });
 
 t.test('an official build that is installed and does not load is told, though a copy takes its place', async (t) => {
   const loaded = loadUws();
   if (!('module' in loaded)) return void t.comment('No native build here.');
-  const choose = await chooseWith(t, {
-    ...loaded,
-    failures: [{ package: 'uWebSockets.js', version: '20.57.0', why: 'broken', cause: 'a bit is wrong' }],
-  });
+  const broken = { package: 'uWebSockets.js', version: '20.57.0', why: 'broken', cause: 'a bit is wrong' } as const;
   const lines: string[] = [];
-  t.equal(choose('auto', options, (line) => void lines.push(line)).engine.name, 'uws');
+  const build = { ...loaded, failures: [broken] };
+  t.equal(
+    chooseBuild(build, (line) => void lines.push(line)),
+    build,
+  );
   t.match(lines, [
     /^The official build of uWebSockets\.js does not load .+a bit is wrong.+ The server runs on .+ instead/,
   ]);
@@ -63,8 +58,8 @@ t.test('looking for it prints nothing, even where a build would', async (t) => {
   const code = `import { loadUws } from '${file}'; process.exitCode = 'module' in loadUws() ? 40 : 41;`;
   const { stdout, stderr, status } = spawnSync(
     process.execPath,
-    [...process.execArgv, '--input-type=module', '--eval', code],
-    { env: { ...process.env, UWS_USE_FALLBACK: '1' }, encoding: 'utf8' },
+    ['--import', 'tsx', '--input-type=module', '--eval', code],
+    { env: { ...process.env, NODE_OPTIONS: '', UWS_USE_FALLBACK: '1' }, encoding: 'utf8' },
   );
   t.same([stdout, stderr], ['', '']);
   t.equal(status, 'module' in loadUws() ? 40 : 41);

@@ -2,7 +2,7 @@
 import type { EngineInfo } from '../../protocol/http-answers.js';
 import type { Transport, TransportOptions } from './transport.js';
 import { fallbackText, passedOverText, refusalText } from './uws-advice.js';
-import { loadUws } from './uws-load.js';
+import { loadUws, type UwsBuild, type UwsLoaded } from './uws-load.js';
 import { createUwsTransport } from './uws.js';
 import { createWsTransport, wsEngine } from './ws.js';
 
@@ -14,29 +14,27 @@ export function engineOf(engine: 'auto' | 'uws' | 'ws'): EngineInfo {
 }
 
 /** Throws when no native build loads and `uws` must. */
-export function checkEngine(engine: 'auto' | 'uws' | 'ws'): void {
+export function checkEngine(engine: 'auto' | 'uws' | 'ws', load = loadUws): void {
   if (engine !== 'uws') return;
-  const loaded = loadUws();
+  const loaded = load();
   if (!('module' in loaded)) throw new Error(refusalText(loaded.failures));
 }
 
-/**
- * `auto` falls back to ws, `uws` throws when no native build loads. `log` gets one line where another engine or build is
- * taken than is to be expected.
- */
+/** The native build, where one loads. `log` gets one line where none does, or another than is to be expected. */
+export function chooseBuild(loaded: UwsLoaded, log: (line: string) => void): UwsBuild | undefined {
+  const native = 'module' in loaded ? loaded : undefined;
+  const line = native ? passedOverText(loaded.failures, native.info) : fallbackText(loaded.failures, wsEngine());
+  if (line !== undefined) log(line);
+  return native;
+}
+
+/** `auto` falls back to ws, `uws` throws when no native build loads. */
 export function chooseTransport(
   engine: 'auto' | 'uws' | 'ws',
   options: TransportOptions,
   log: (line: string) => void,
 ): Transport {
   checkEngine(engine);
-  if (engine === 'ws') return createWsTransport(options);
-  const loaded = loadUws();
-  if ('module' in loaded) {
-    const passedOver = passedOverText(loaded.failures, loaded.info);
-    if (passedOver !== undefined) log(passedOver);
-    return createUwsTransport(loaded, options);
-  }
-  log(fallbackText(loaded.failures, wsEngine()));
-  return createWsTransport(options);
+  const build = engine === 'ws' ? undefined : chooseBuild(loadUws(), log);
+  return build === undefined ? createWsTransport(options) : createUwsTransport(build, options);
 }
