@@ -1,4 +1,4 @@
-/** The fan-out results of n = 1000, 64 B as a picture: a bar per peer on a logarithmic scale, a group per w. */
+/** Results as pictures: a bar for each contestant, a group for each load. */
 import { keyOf } from './contestants.js';
 import type { Row } from './result.js';
 import { count } from './table.js';
@@ -16,45 +16,83 @@ const style = `text { font: 13px system-ui, sans-serif; fill: #1f2328 }
   text { fill: #f0f6fc } .note { fill: #9198a1 } .bar { fill: #656c76 } .own { fill: #3fb950 } .grid { stroke: #3d444d }
 }`;
 
-/** undefined when there is nothing to draw. */
-export function chart(rows: readonly Row[]): string | undefined {
-  const shown = rows.filter(
-    (row) => row.work === 'fanout' && row.n === 1000 && row.bytes === 64 && row.perSecond !== null,
-  );
-  const windows = [...new Set(shown.map(({ w }) => w))];
-  if (shown.length === 0) return undefined;
-  const rates = shown.map(({ perSecond }) => perSecond as number);
+interface Group {
+  readonly note: string;
+  readonly rows: readonly Row[];
+}
+
+/** How far a rate's bar reaches, 0 to 1, and where lines are drawn through all groups. */
+interface Scale {
+  readonly reach: (rate: number, group: Group) => number;
+  readonly lines: readonly number[];
+}
+
+/** A thousand subscribers of one topic; undefined when there is nothing to draw. */
+export function fanoutChart(rows: readonly Row[]): string | undefined {
+  const shown = rows.filter(({ work, n, bytes }) => work === 'fanout' && n === 1000 && bytes === 64);
+  const groups = [...new Set(shown.map(({ w }) => w))].map((w) => ({
+    note: `w = ${w}: ${w === 1 ? 'one event' : `${w} events`} at a time`,
+    rows: shown.filter((row) => row.w === w),
+  }));
+  return draw('Deliveries per second, 1000 subscribers, 64-byte events (logarithmic)', groups, logarithmic(shown));
+}
+
+/** Many rooms of three, and one of ten; undefined when there is nothing to draw. */
+export function roomsChart(rows: readonly Row[]): string | undefined {
+  const shown = rows.filter(({ work }) => work === 'rooms');
+  const cells = [...new Set(shown.map(({ n, w }) => `${n} ${w}`))].map((cell) => cell.split(' ').map(Number));
+  const groups = cells.map(([n = 0, w = 0]) => ({
+    note: `${n === 1 ? 'one room of 10' : `${count(n)} rooms of 3`}, ${w === 1 ? 'one event' : `${w} events`} at a time`,
+    rows: shown.filter((row) => row.n === n && row.w === w),
+  }));
+  return draw('Deliveries per second, small rooms, 64-byte events (each group to its own scale)', groups, linear);
+}
+
+function logarithmic(rows: readonly Row[]): Scale {
+  const rates = rows.map(({ perSecond }) => perSecond as number);
   const low = Math.floor(Math.log10(Math.min(...rates)) - 0.3);
   const high = Math.ceil(Math.log10(Math.max(...rates)));
-  const x = (rate: number): number => LEFT + ((Math.log10(rate) - low) / (high - low)) * (WIDTH - LEFT - RIGHT);
+  return {
+    reach: (rate) => (Math.log10(rate) - low) / (high - low),
+    lines: rows.length === 0 ? [] : Array.from({ length: high - low + 1 }, (_, i) => i / (high - low)),
+  };
+}
+
+const linear: Scale = {
+  reach: (rate, { rows }) => rate / Math.max(...rows.map(({ perSecond }) => perSecond as number)),
+  lines: [0],
+};
+
+function draw(title: string, groups: readonly Group[], { reach, lines }: Scale): string | undefined {
+  if (groups.length === 0) return undefined;
+  const at = (share: number): number => LEFT + share * (WIDTH - LEFT - RIGHT);
   const parts: string[] = [];
-  let y = 34;
-  const text = (at: number, line: string, attributes = ''): void =>
-    void parts.push(`<text x="${at.toFixed(1)}" y="${y}" ${attributes}>${line}</text>`);
-  y = 20;
-  text(0, 'Deliveries per second, 1000 subscribers, 64-byte events (logarithmic)', 'class="title"');
-  for (const w of windows) {
+  let y = 20;
+  const text = (x: number, line: string, attributes = ''): void =>
+    void parts.push(`<text x="${x.toFixed(1)}" y="${y}" ${attributes}>${line}</text>`);
+  text(0, title, 'class="title"');
+  for (const group of groups) {
     y += GROUP;
-    text(0, `w = ${w}: ${w === 1 ? 'one event' : `${w} events`} at a time`, 'class="note"');
+    text(0, group.note, 'class="note"');
     y += 8;
-    for (const row of shown.filter((candidate) => candidate.w === w)) {
+    for (const row of group.rows) {
       const rate = row.perSecond as number;
-      y += BAR;
+      const end = at(reach(rate, group));
       const own = row.peer === 'roomwire';
+      y += BAR;
       text(LEFT - 8, keyOf(row), `text-anchor="end"${own ? ' class="title"' : ''}`);
       parts.push(
-        `<rect class="${own ? 'own' : 'bar'}" x="${LEFT}" y="${y - BAR + 5}" width="${(x(rate) - LEFT).toFixed(1)}" height="${BAR - 4}"/>`,
+        `<rect class="${own ? 'own' : 'bar'}" x="${LEFT}" y="${y - BAR + 5}" width="${(end - LEFT).toFixed(1)}" height="${BAR - 4}"/>`,
       );
-      text(x(rate) + 6, count(rate));
+      text(end + 6, count(rate));
       y += GAP;
     }
   }
   const bottom = y + 8;
-  const grid: string[] = [];
-  for (let power = low; power <= high; power++) {
-    const at = x(10 ** power).toFixed(1);
-    grid.push(`<line class="grid" x1="${at}" y1="32" x2="${at}" y2="${bottom}"/>`);
-  }
+  const grid = lines.map((share) => {
+    const x = at(share).toFixed(1);
+    return `<line class="grid" x1="${x}" y1="32" x2="${x}" y2="${bottom}"/>`;
+  });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${bottom + 4}" width="${WIDTH}">
 <style>${style}</style>
 ${[...grid, ...parts].join('\n')}

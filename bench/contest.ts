@@ -11,12 +11,16 @@ import { Generator, type Window, type Windows } from './load/generator.js';
 import { openFiles } from './machine.js';
 import type { Measured } from './options.js';
 import { PeerProcess } from './peer-process.js';
+import type { Plan } from './plan.js';
 import type { Progress } from './progress.js';
 import { rowOf, sampleOf, type Cell, type Row, type Sample, type Work } from './result.js';
 
 /** The options of a run, with the peers that can run here. */
 export interface Suite extends Measured {
   readonly progress: Progress;
+  readonly plan: Plan;
+  /** Nothing is measured: what would be is laid down in the plan. */
+  readonly planning: boolean;
 }
 
 /** What a contestant's turn has to work with. Server and load end with the turn. */
@@ -42,6 +46,8 @@ export interface Contest {
   /** Flags for Node. */
   readonly flags?: readonly string[];
   readonly label: string;
+  /** Roughly what a turn takes. */
+  readonly seconds: number;
   /** The server has default rates, and takes tokens signed with this. */
   readonly secret?: string;
   readonly turn: (turn: Turn) => Promise<void>;
@@ -53,6 +59,7 @@ const OTHER_FILES = 100;
 /** Whether this machine allows so many connections; says so when not. */
 export function fits(suite: Suite, work: Work, connections: number): boolean {
   if (connections + OTHER_FILES <= openFiles()) return true;
+  if (suite.planning) return false;
   suite.progress.say(
     `SKIPPED ${work} with ${connections} connections: a process may open ${openFiles()} files here (ulimit -n)`,
   );
@@ -68,15 +75,23 @@ export function among({ peers, stores }: Pick<Suite, 'peers' | 'stores'>, some: 
 }
 
 export async function compete(suite: Suite, contest: Contest): Promise<Row[]> {
-  const { contestants, label } = contest;
+  const { contestants, label, seconds } = contest;
+  if (suite.planning) {
+    suite.plan.add(contestants.length * suite.rounds, seconds);
+    return [];
+  }
   const cells = new Map<string, Cell>();
   const samples = new Map<string, Sample[]>();
   for (let round = 0; round < suite.rounds; round++) {
+    if (round > 0 && suite.plan.overdue) {
+      suite.progress.say(`SKIPPED ${label}, rounds ${round + 1} to ${suite.rounds}: this run takes too long`);
+      break;
+    }
     for (let i = 0; i < contestants.length; i++) {
       // Another one begins each round: none is always the first after a pause.
       const contestant = contestants[(i + round) % contestants.length] as Contestant;
       const name = `${label} ${keyOf(contestant)}`;
-      suite.progress.step(`round ${round + 1}/${suite.rounds}  ${name}`);
+      suite.progress.step(`${left(suite)}  round ${round + 1}/${suite.rounds}  ${name}`);
       try {
         await take(suite, contest, contestant, (cell, sample) => {
           const id = `${cell.n} ${cell.w} ${cell.bytes} ${cell.variant ?? ''}`;
@@ -88,6 +103,7 @@ export async function compete(suite: Suite, contest: Contest): Promise<Row[]> {
       } catch (error) {
         throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
       }
+      suite.plan.did(seconds);
     }
   }
   return [...cells].flatMap(([id, cell]) =>
@@ -96,6 +112,11 @@ export async function compete(suite: Suite, contest: Contest): Promise<Row[]> {
       return own === undefined ? [] : [rowOf(cell, contestant, own, samples.get(`${id} uws`) ?? [])];
     }),
   );
+}
+
+/** How long the run is still going to take. */
+export function left({ plan }: Pick<Suite, 'plan'>): string {
+  return `about ${Math.ceil(plan.minutesLeft)} min left`;
 }
 
 async function take(

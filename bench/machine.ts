@@ -1,7 +1,8 @@
 /** The machine: what it is, which cores the two sides get, and how many connections it allows. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { availableParallelism, cpus, platform, release } from 'node:os';
+import { availableParallelism, cpus, loadavg, platform, release } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 
 export interface Machine {
   readonly cpu: string;
@@ -10,6 +11,18 @@ export interface Machine {
   readonly node: string;
   /** Whether server and load have a core each; without, they may take each other's. */
   readonly pinned: boolean;
+  /** Of the last minute, when the run began. */
+  readonly loadAverage: number;
+}
+
+/** Above this, others had the machine as well: figures of a whole run are not to be published. */
+export const QUIET = 0.3;
+
+export const loadAverage = (): number => loadavg()[0] ?? 0;
+
+/** Resolves when the machine is quiet, or after so long: the build that came before a run makes it busy for a minute. */
+export async function quiet(atMostMs: number): Promise<void> {
+  for (const end = performance.now() + atMostMs; loadAverage() > QUIET && performance.now() < end;) await delay(1_000);
 }
 
 const cores = allowedCores();
@@ -49,6 +62,7 @@ export function machine(): Machine {
     system: `${platform()} ${release()}`,
     node: process.version,
     pinned: cores !== undefined,
+    loadAverage: loadAverage(),
   };
 }
 

@@ -3,29 +3,32 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { BEFORE, PEERS, STORES, type Peer, type StoreName } from './contestants.js';
+import { QUIET } from './machine.js';
 import { WORKS, type Work } from './result.js';
 
-/** Where a run of everything leaves its results; the README's tables are made of them (npm run docs:bench). */
-const RESULTS = { json: 'bench/results/full.json', svg: 'bench/results/fanout.svg' };
+/** Where a run of everything leaves its results; the README's tables and charts are made of them (npm run docs:bench). */
+const RESULTS = 'bench/results/full.json';
 
 export const help = `Usage: npm run bench -- [options]
 
 Measures roomwire beside its peers, in interleaved rounds; prints progress to stderr and a table to stdout.
 
-  --quick          fan-out only, n 1000, w 1 and 256, 64 B, all peers: less than a minute
+  --quick          fan-out only, n 1000, w 1 and 256, 64 B, all peers: less than a minute; with --only other
+                   works, with 1,000 clients and two rounds
   --only WORKS     of ${WORKS.join(', ')}
   --peers PEERS    of ${PEERS.join(', ')}
   --store STORES   of ${STORES.join(', ')}: what roomwire runs on (default both; memory with --quick)
   --against DIR    measures the roomwire of another checkout, built, beside this one: the store 'before' (on memory)
   --rounds N       rounds of each (default 3; 2 with --quick)
-  --json FILE      writes the results there (a whole run: default ${RESULTS.json})
-  --svg FILE       draws the fan-out results there (a whole run: default ${RESULTS.svg})
-  --gate           quick, against uws alone; exit code 1 when roomwire fell far behind, three tries in a row
+  --json FILE      writes the results there (a whole run: default ${RESULTS})
+  --gate           fan-out, small rooms and joins, quick, against uws and Socket.IO on it alone; exit code 1 when
+                   roomwire fell far behind, in each of three tries
   --profile DIR    writes a CPU profile of every server process there; the figures then say less
   --help           this text
 
 For closer looks: --n and --w (lists), --bytes (lists), --clients N, --seconds S.
-Lists are separated by commas.`;
+Lists are separated by commas. A run of everything first waits for a quiet machine (a load average of ${QUIET}), for
+three minutes at most.`;
 
 /** What is measured, how large and how long. */
 export interface Measured {
@@ -50,9 +53,12 @@ export interface Options extends Measured {
   readonly help: boolean;
   readonly works: readonly Work[];
   readonly json: string | undefined;
-  readonly svg: string | undefined;
   readonly gate: boolean;
+  /** A run of everything, as it is published. */
+  readonly whole: boolean;
 }
+
+const GATE_WORKS = ['fanout', 'rooms', 'connects', 'joins'] as const;
 
 export class BadOption extends Error {}
 
@@ -61,11 +67,11 @@ export function parseOptions(args: readonly string[]): Options {
   const values = parse(args);
   const gate = values.gate === true;
   const quick = values.quick === true || gate;
-  const whole = Object.keys(values).every((flag) => flag === 'json' || flag === 'svg');
+  const whole = Object.keys(values).every((flag) => flag === 'json');
   return {
     help: values.help === true,
-    works: chosen('--only', values.only, WORKS, quick ? ['fanout'] : WORKS),
-    peers: chosen('--peers', values.peers, PEERS, gate ? ['roomwire', 'uws'] : PEERS),
+    works: chosen('--only', values.only, WORKS, gate ? GATE_WORKS : quick ? ['fanout'] : WORKS),
+    peers: chosen('--peers', values.peers, PEERS, gate ? ['roomwire', 'uws', 'socket.io-uws'] : PEERS),
     stores: [
       ...chosen('--store', values.store, STORES, quick ? ['memory'] : STORES),
       ...(values.against === undefined ? [] : ([BEFORE] as const)),
@@ -74,12 +80,12 @@ export function parseOptions(args: readonly string[]): Options {
     n: counts('--n', values.n, quick ? [1000] : [100, 1000, 10_000]),
     w: counts('--w', values.w, quick ? [1, 256] : [1, 32, 256]),
     bytes: counts('--bytes', values.bytes, quick ? [64] : [64, 1024]),
-    clients: counts('--clients', values.clients, [10_000])[0] as number,
+    clients: counts('--clients', values.clients, [quick ? 1_000 : 10_000])[0] as number,
     rounds: counts('--rounds', values.rounds, [quick ? 2 : 3])[0] as number,
     seconds: seconds(values.seconds, 0.6),
-    json: values.json ?? (whole ? RESULTS.json : undefined),
-    svg: values.svg ?? (whole ? RESULTS.svg : undefined),
+    json: values.json ?? (whole ? RESULTS : undefined),
     gate,
+    whole,
     profile: values.profile,
   };
 }
@@ -99,7 +105,6 @@ function parse(args: readonly string[]) {
         store: text,
         rounds: text,
         json: text,
-        svg: text,
         bytes: text,
         clients: text,
         profile: text,

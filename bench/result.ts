@@ -27,7 +27,12 @@ export const STEPS = ['upgrade', 'HELLO', 'subscribe 3 topics', 'resume, 3 topic
 export type Step = (typeof STEPS)[number];
 /** Variants of the work `latency`. */
 export const REACHED = '16 under way';
-export const SHARES = [0.5, 0.7, 0.9].map((of) => ({ of, name: `${of * 100} % of it` }));
+export const SEVENTY = '70 % of it';
+export const SHARES = [
+  { of: 0.5, name: '50 % of it' },
+  { of: 0.7, name: SEVENTY },
+  { of: 0.9, name: '90 % of it' },
+] as const;
 /** Deliveries a second. */
 export const COMMON_RATE = { perSecond: 40_000, name: '40 k/s' };
 export type Work = (typeof WORKS)[number];

@@ -63,6 +63,7 @@ export async function attacked(suite: Suite): Promise<Row[]> {
     contestants: among(suite, ['roomwire']),
     bytes: 0,
     label: 'attacks',
+    seconds: (Object.keys(attacks).length + 2) * (1.2 * seconds + 0.3),
     secret: SECRET,
     async turn({ server, sample }) {
       const bystander = await Bystander.start(server.port, token);

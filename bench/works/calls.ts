@@ -20,6 +20,7 @@ export async function calls(suite: Suite): Promise<Row[]> {
     contestants: among(suite, ['roomwire', 'uws', 'ws', 'socket.io', 'socket.io-uws']),
     bytes,
     label: `calls n=${n}`,
+    seconds: 1.25 * suite.seconds,
     async turn({ contestant: { peer }, server, time, sample }) {
       const exchange = await echoOf(peer, bytes);
       const callers = new Callers(server);

@@ -32,6 +32,7 @@ export async function dual(suite: Suite): Promise<Row[]> {
         contestants: among(suite, ['roomwire', 'uws']),
         bytes,
         label: `dual ${people}`,
+        seconds: 2.5 * suite.seconds,
         async turn({ contestant: { peer }, load, measure }) {
           const wires = await Promise.all(
             (people === 'both' ? [[0, 1]] : [[0], [1]]).map((topics) => wireOf(peer, bytes, topics)),

@@ -48,6 +48,7 @@ async function storms(suite: Suite, { work, peers, wire, lists }: Storm): Promis
     contestants: among(suite, peers),
     bytes: 0,
     label: `${work} n=${n}`,
+    seconds: 0.5 + n / 2500,
     async turn({ contestant: { peer }, server, load, timeOnce, sample }) {
       /** How many each room had at most. */
       const members = new Float64Array(topics);

@@ -31,6 +31,7 @@ export async function latency(suite: Suite): Promise<Row[]> {
         contestants: among(suite, WITH_TOPICS),
         bytes,
         label: `latency n=${n}`,
+        seconds: 1.25 * (suite.seconds + (SHARES.length + 1) * seconds),
         async turn({ contestant: { peer }, load, time, sample }) {
           const rooms = await Promise.all(
             Array.from({ length: count }, (_, i): Promise<Room> => roomOf(peer, bytes, i)),

@@ -24,6 +24,7 @@ export async function locks(suite: Suite): Promise<Row[]> {
     contestants: among(suite, ['roomwire']),
     bytes: 0,
     label: `locks n=${n}`,
+    seconds: 1.25 * suite.seconds,
     async turn({ server, time, sample }) {
       const lockers = await Promise.all(Array.from({ length: n }, (_, i) => Locker.make(i)));
       const callers = new Callers(server);

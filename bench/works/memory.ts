@@ -23,6 +23,7 @@ export async function memory(suite: Suite): Promise<Row[]> {
     bytes: 0,
     flags: ['--expose-gc'],
     label: `memory n=${n}`,
+    seconds: 1 + n / 2500,
     async turn({ contestant: { peer }, server, load, sample }) {
       const wires = await Promise.all(
         Array.from({ length: Math.ceil((first + n) / MEMBERS) }, (_, room) => joinWire(peer, room)),

@@ -27,6 +27,7 @@ export async function reconnects(suite: Suite): Promise<Row[]> {
     contestants: among(suite, ['roomwire']),
     bytes,
     label: `reconnects n=${n}`,
+    seconds: 2 + n / 1000,
     async turn({ server, load, timeOnce, sample }) {
       const counts: Counts = { recovered: 0, refused: 0, resets: 0 };
       const greeting = await roomwireGreeting([]);

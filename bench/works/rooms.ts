@@ -24,8 +24,18 @@ export async function rooms(suite: Suite): Promise<Row[]> {
   const n = groups * TOPICS_EACH;
   const parts = { work: 'rooms', contestants: among(suite, WITH_TOPICS), bytes } satisfies Partial<Contest>;
   return [
-    ...(await compete(suite, { ...parts, label: `rooms n=${n}`, turn: (turn) => many(turn, groups, bytes) })),
-    ...(await compete(suite, { ...parts, label: 'rooms n=1', turn: (turn) => one(turn, bytes) })),
+    ...(await compete(suite, {
+      ...parts,
+      label: `rooms n=${n}`,
+      seconds: 2.5 * suite.seconds + groups / 500,
+      turn: (turn) => many(turn, groups, bytes),
+    })),
+    ...(await compete(suite, {
+      ...parts,
+      label: 'rooms n=1',
+      seconds: 1.25 * suite.seconds,
+      turn: (turn) => one(turn, bytes),
+    })),
   ];
 }
 

@@ -31,6 +31,7 @@ export async function sessions(suite: Suite): Promise<Row[]> {
     contestants: among(suite, ['roomwire']),
     bytes: 0,
     label: `sessions n=${n}`,
+    seconds: 2 + n / 1000,
     async turn({ server, load, timeOnce, sample }) {
       const warm = new Generator(server);
       try {

@@ -4,7 +4,7 @@ import { rowOf, type Row } from '../result.js';
 import { bundleSdk, SDK_BUDGET_BYTES } from '../sdk-size.js';
 
 export async function size(suite: Suite): Promise<Row[]> {
-  if (!suite.peers.includes('roomwire')) return [];
+  if (!suite.peers.includes('roomwire') || suite.planning) return [];
   suite.progress.step('size');
   const { minBytes, minGzipBytes } = await bundleSdk();
   const cell = { work: 'size', n: 0, w: 0, bytes: 0 } as const;

@@ -24,6 +24,7 @@ export async function stalled(suite: Suite): Promise<Row[]> {
     bytes: BYTES,
     flags: ['--expose-gc'],
     label: `stalled n=${n}`,
+    seconds: 2.5 * suite.seconds + n / 200,
     async turn({ contestant: { peer }, server, load, time, measure, sample }) {
       const wire = await wireOf(peer, BYTES);
       const cell = { work: 'stalled', n, w: EVENTS, bytes: BYTES } as const;

@@ -32,6 +32,7 @@ export async function topics(suite: Suite): Promise<Row[]> {
         bytes,
         flags: ['--expose-gc'],
         label: `topics n=${n}`,
+        seconds: 1.25 * suite.seconds + n / 12_000,
         async turn({ contestant: { peer }, server, load, time, sample }) {
           const wire = await wireOf(peer, bytes, all);
           const { rss } = await server.usage();
