@@ -6,15 +6,19 @@ import { loadUws, type UwsBuild, type UwsLoaded } from './uws-load.js';
 import { createUwsTransport } from './uws.js';
 import { createWsTransport, wsEngine } from './ws.js';
 
+let found: UwsLoaded | undefined;
+/** Asked once: why a build does not load is told by a report of the whole system and by its binary, read to the end. */
+const findUws = (): UwsLoaded => (found ??= loadUws());
+
 /** What `chooseTransport` takes. */
 export function engineOf(engine: 'auto' | 'uws' | 'ws'): EngineInfo {
   if (engine === 'ws') return wsEngine();
-  const loaded = loadUws();
+  const loaded = findUws();
   return 'module' in loaded ? loaded.info : wsEngine();
 }
 
 /** Throws when no native build loads and `uws` must. */
-export function checkEngine(engine: 'auto' | 'uws' | 'ws', load = loadUws): void {
+export function checkEngine(engine: 'auto' | 'uws' | 'ws', load = findUws): void {
   if (engine !== 'uws') return;
   const loaded = load();
   if (!('module' in loaded)) throw new Error(refusalText(loaded.failures));
@@ -35,6 +39,6 @@ export function chooseTransport(
   log: (line: string) => void,
 ): Transport {
   checkEngine(engine);
-  const build = engine === 'ws' ? undefined : chooseBuild(loadUws(), log);
+  const build = engine === 'ws' ? undefined : chooseBuild(findUws(), log);
   return build === undefined ? createWsTransport(options) : createUwsTransport(build, options);
 }
