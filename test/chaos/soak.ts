@@ -1,7 +1,8 @@
 /**
  * `npm run soak -- --minutes N`: clients come, join, publish, lock, leave and are cut, over and over, against a server
  * in a child. At the end all have gone, and what the server holds must be back at the baseline taken after the first
- * round: memory after a collection, file descriptors, handles, topics, sessions. Else exit code 1.
+ * round: memory after a collection, file descriptors, handles, topics, sessions. Else exit code 1. It also shows what a
+ * joined idle session costs, of `--sessions N` (2,000), before the baseline and at the end. `--quick`: half a minute, 400 sessions.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,18 +14,22 @@ import { environmentSeed, random as seeded } from '../random.js';
 import { tokenFor } from '../support/tokens.js';
 import { Child, fixedPort, type EngineName, type Holdings, type StoreName } from './child.js';
 import { FaultProxy } from './fault-proxy.js';
+import { sessionMemory } from './session-memory.js';
 
 const { values } = parseArgs({
   options: {
-    minutes: { type: 'string', default: '10' },
+    minutes: { type: 'string' },
+    sessions: { type: 'string' },
+    quick: { type: 'boolean', default: false },
     engine: { type: 'string', default: 'auto' },
     store: { type: 'string', default: 'lmdb' },
     clients: { type: 'string', default: '50' },
   },
 });
-const minutes = Number(values.minutes);
-if (!(minutes > 0)) {
-  process.stderr.write('--minutes takes a number above 0\n');
+const minutes = Number(values.minutes ?? (values.quick ? 0.5 : 10));
+const sessions = Number(values.sessions ?? (values.quick ? 400 : 2_000));
+if (!(minutes > 0) || !(Number.isInteger(sessions) && sessions > 0 && sessions <= 10_000)) {
+  process.stderr.write('--minutes takes a number above 0, --sessions a whole number from 1 to 10,000\n');
   process.exit(2);
 }
 
@@ -136,15 +141,25 @@ const say = (line: string): void => {
   process.stdout.write(`${((performance.now() - began) / 1000).toFixed(0).padStart(5)} s  ${line}\n`);
 };
 
+async function showSessions(name: string): Promise<void> {
+  const { heap, rss } = await sessionMemory({ port, count: sessions, name }, () => child.holdings());
+  const kib = (bytes: number): string => `${(bytes / 1024).toFixed(1)} KiB`;
+  say(`a joined idle session, of ${sessions}: heap ${kib(heap)}, rss ${kib(rss)}`);
+}
+
 const problems: string[] = [];
 try {
   say(`SEED=${seed}, ${values.store}, ${minutes} min`);
-  const total = minutes * 60_000;
+  let total = minutes * 60_000;
   // The baseline has every room, every code path and every cache in it.
   const warm = Math.min(20_000, total / 4);
   await churn(() => performance.now() - began > warm);
+  await settled();
+  await showSessions('before');
   const baseline = await settled();
   say(`baseline: ${shown(baseline)}`);
+  // The sessions took their own time.
+  total += performance.now() - began - warm;
   let next = performance.now();
   const reporter = setInterval(() => {
     if (performance.now() < next) return;
@@ -171,6 +186,7 @@ try {
     more('sessions', 0);
     more('connections', 0);
     problems.push(...baseline.errors, ...end.errors);
+    await showSessions('after');
   }
   problems.push(...surprises);
 } finally {
