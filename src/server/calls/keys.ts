@@ -9,7 +9,7 @@ import type { Limits } from '../../protocol/limits.js';
 import type { Value } from '../../protocol/frames.js';
 import type { Transaction } from '../api.js';
 import { weigh } from '../gate/budget.js';
-import { sha256 } from '../gate/sha256.js';
+import { sha256Text } from '../gate/sha256.js';
 import type { Hub } from '../hub/hub.js';
 import type { StoreReply } from './running-call.js';
 
@@ -41,7 +41,7 @@ const SWEEP = 1_000;
 const RESULT_BYTES = 1_024;
 
 export function hashOf(bytes: Uint8Array): string {
-  return sha256(bytes).toString('base64url');
+  return sha256Text(bytes);
 }
 
 /** Of data in which the order of members means nothing, such as JSON. Throws EncodeError. */

@@ -190,6 +190,8 @@ export class Requests {
 
   /** The connection is gone: everything that waits learns at once that no answer will come (rule 5). */
   abandon(): void {
+    // Made for somebody only: it takes longer than all the rest of a close.
+    if (this.#ours === undefined && this.#calls === undefined && this.#only === undefined && !this.#deferred) return;
     const gone = new RoomwireError('disconnected');
     for (const id of [...(this.#ours?.keys() ?? [])]) this.answered(id, gone);
     for (const call of [...(this.#calls?.values() ?? [])]) call.cancel(gone);

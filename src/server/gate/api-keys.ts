@@ -4,7 +4,7 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { HttpCaller } from '../api.js';
-import { sha256 } from './sha256.js';
+import { sha256, sha256Text } from './sha256.js';
 
 interface Known {
   readonly digest: Buffer;
@@ -61,7 +61,7 @@ function callerOf(name: string | undefined, key: string): HttpCaller {
     ? {
         kind: 'key',
         user: { id: 'api-key', name: 'backend' },
-        holder: `key#${sha256(`holder ${key}`).toString('base64url')}`,
+        holder: `key#${sha256Text(`holder ${key}`)}`,
       }
     : { kind: 'key', user: { id: `api-key:${name}`, name }, holder: `key ${name}` };
 }

@@ -2,7 +2,7 @@
  * Who a client is: JSON Web Tokens checked by `jose` for sockets and HTTP, API keys for backends,
  * and guests, who are let in only on loopback when no keys are configured.
  */
-import { randomBytes, type KeyObject } from 'node:crypto';
+import { type KeyObject } from 'node:crypto';
 import { decodeProtectedHeader, errors as joseErrors, jwtVerify, type CryptoKey, type JWTPayload } from 'jose';
 import { encode, EncodeError } from '../../protocol/codec.js';
 import { RoomwireError } from '../../protocol/errors.js';
@@ -14,6 +14,7 @@ import { afterMs } from '../transport/exchange.js';
 import { KeysUnavailable, RemoteKeys } from './jwks.js';
 import { silent } from '../watch/log.js';
 import { OWN_PREFIX } from '../wire/names.js';
+import { randomText } from './random.js';
 import { tooMany } from './rates.js';
 import { publicKeyAlgorithms, publicKeyOf, secretAlgorithms, setAlgorithms } from './token-keys.js';
 import type { Timer } from '../time/wheel.js';
@@ -275,10 +276,11 @@ const animals = ['otter', 'heron', 'lynx', 'wren', 'newt', 'ibex', 'crane', 'vol
 
 /** A guest with a made-up name. */
 export function guest(): Identity {
-  const bytes = randomBytes(6);
+  const random = randomText(6);
+  const bytes = Buffer.from(random, 'base64url');
   const animal = animals[(bytes[0] as number) % animals.length] as string;
   return {
-    user: { id: `guest:${bytes.toString('base64url')}`, name: `${animal}-${(bytes.readUInt16BE(1) % 900) + 100}` },
+    user: { id: `guest:${random}`, name: `${animal}-${(bytes.readUInt16BE(1) % 900) + 100}` },
     expiresAt: null,
     guest: true,
   };

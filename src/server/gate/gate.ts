@@ -104,5 +104,5 @@ function tokenOf(info: UpgradeInfo): string | undefined {
   if (bearer !== undefined) return bearer;
   const item = info.subprotocols.find((offered) => offered.startsWith(TOKEN_ITEM_PREFIX));
   if (item !== undefined) return item.slice(TOKEN_ITEM_PREFIX.length);
-  return new URLSearchParams(info.query).get('token') ?? undefined;
+  return info.query === '' ? undefined : (new URLSearchParams(info.query).get('token') ?? undefined);
 }

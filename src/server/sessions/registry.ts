@@ -97,9 +97,9 @@ export class SessionRegistry {
   }
 
   /** Whether this ticket's session was kicked while nobody could be told (RW-SES-10). */
-  wasKicked(sid: string, secret: string): boolean {
+  wasKicked(sid: string, secretHash: string): boolean {
     const record = this.#kicked.get(sid);
-    return record !== undefined && opens(record, secret);
+    return record !== undefined && opens(record, secretHash);
   }
 
   /** How many connections a user has. */

@@ -3,7 +3,7 @@
  * outlives the connection by its grace, and the process by its document in the store. Memory changes
  * here happen in the effects of committed transactions only.
  */
-import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { encode } from '../../protocol/codec.js';
 import type { User } from '../api.js';
 import type { CloseName } from '../../protocol/codes.js';
@@ -12,7 +12,8 @@ import type { Value } from '../../protocol/frames.js';
 import type { Share } from '../gate/budget.js';
 import type { Outbox } from '../hub/outbox.js';
 import type { Subscriber } from '../hub/subscriber.js';
-import { sha256 } from '../gate/sha256.js';
+import { sha256Text } from '../gate/sha256.js';
+import { randomText } from '../gate/random.js';
 import type { Spender } from '../gate/rates.js';
 import type { Members } from './members.js';
 import type { Timer } from '../time/wheel.js';
@@ -62,23 +63,24 @@ export interface SessionConnection {
 
 /** 128 random bits; also the address of a client in events (`from`, `presenterSid`). */
 export function newSid(): string {
-  return randomBytes(16).toString('base64url');
+  return randomText(16);
 }
 
 export function newSecret(): string {
-  return randomBytes(24).toString('base64url');
+  return randomText(24);
 }
 
+/** What a secret is kept and compared as. */
 export function hashSecret(secret: string): string {
-  return sha256(secret).toString('base64url');
+  return sha256Text(secret);
 }
 
-/** In constant time. */
-export function opens(record: Pick<SessionRecord, 'secrets'>, secret: string): boolean {
-  const hash = Buffer.from(hashSecret(secret));
-  return record.secrets.some((known) => {
+/** Whether the secret with this hash is one of the record's; in constant time. */
+export function opens({ secrets }: Pick<SessionRecord, 'secrets'>, hash: string): boolean {
+  const presented = Buffer.from(hash);
+  return secrets.some((known) => {
     const stored = Buffer.from(known);
-    return stored.length === hash.length && timingSafeEqual(stored, hash);
+    return stored.length === presented.length && timingSafeEqual(stored, presented);
   });
 }
 

@@ -6,7 +6,7 @@
 import { messageOf } from '../../protocol/code-texts.js';
 import { errors, type CloseName } from '../../protocol/codes.js';
 import { RoomwireError } from '../../protocol/errors.js';
-import type { Hello, Position, TopicStatus, Value } from '../../protocol/frames.js';
+import type { Hello, Position, SessionTicket, TopicStatus, Value } from '../../protocol/frames.js';
 import type { Limits } from '../../protocol/limits.js';
 import { topicPattern, type TopicPattern } from '../../protocol/pattern.js';
 import type { Log, Session, Transaction } from '../api.js';
@@ -104,9 +104,11 @@ export class Welcomer {
   ): Promise<void> {
     const { gate, limits, hub } = this.#options;
     const hello = readHello.data(data, limits);
-    const { session: ticket } = hello;
-    if (ticket !== undefined && this.#options.registry.wasKicked(...ticket)) return connection.close('kicked');
-    const known = this.#presented(hello);
+    const ticket = hello.session === undefined ? undefined : ticketOf(hello.session);
+    if (ticket !== undefined && this.#options.registry.wasKicked(ticket.sid, ticket.hash)) {
+      return connection.close('kicked');
+    }
+    const known = ticket === undefined ? undefined : this.#presented(ticket, hello);
     const verified = await gate.identify(hello, connection, known);
     // After any await: is anybody still there? (rule 1)
     if (!connection.open) return;
@@ -115,13 +117,14 @@ export class Welcomer {
     const identity = await gate.admit(verified, presented, connection);
     if (!connection.open) return;
     const session = presented ?? this.#begin(identity, hello);
-    const refused = await this.#refused(session, identity, hello);
+    const topics = [...new Set([...Object.keys(hello.resume ?? {}), ...session.topics])];
+    const refused = topics.length === 0 ? NONE : await this.#refused(session, identity, topics);
     if (!connection.open) return;
     // Again: others may have come meanwhile. From here on it counts, though it is in no registry yet.
     gate.requireRoom(identity, presented);
     const arrived = gate.arrives(identity.user.id);
     hub.perform(
-      (tx) => this.#welcome(tx, { connection, id, hello, identity, session, refused }),
+      (tx) => this.#welcome(tx, { connection, id, hello, ticket, identity, session, refused }),
       arrived,
       (error) => {
         arrived();
@@ -131,11 +134,9 @@ export class Welcomer {
   }
 
   /** The session HELLO proves, when it may be resumed: right secret and the same page or process. */
-  #presented(hello: Hello): ServerSession | undefined {
-    if (hello.session === undefined) return undefined;
-    const [sid, secret] = hello.session;
+  #presented({ sid, hash }: Ticket, hello: Hello): ServerSession | undefined {
     const session = this.#options.registry.get(sid);
-    if (session === undefined || session.ended || session.kicked || !opens(session.record, secret)) return undefined;
+    if (session === undefined || session.ended || session.kicked || !opens(session.record, hash)) return undefined;
     // A duplicated tab has the ticket too, but not the instance: it gets a session of its own.
     return session.record.instance === hello.instance ? session : undefined;
   }
@@ -157,7 +158,11 @@ export class Welcomer {
   }
 
   /** The codes of the topics that the policy refuses, asked before the transaction: it may be asynchronous. */
-  async #refused(session: ServerSession, { user }: Identity, hello: Hello): Promise<ReadonlyMap<string, number>> {
+  async #refused(
+    session: ServerSession,
+    { user }: Identity,
+    topics: readonly string[],
+  ): Promise<ReadonlyMap<string, number>> {
     const { policy, log } = this.#options;
     // As whom the token names now: what it no longer grants, a resume does not bring back (RW-SES-7).
     const asker = { sid: session.sid, user, connected: true, ended: false, topics: session.topics };
@@ -176,12 +181,12 @@ export class Welcomer {
         refused.set(topic, error instanceof RoomwireError ? error.code : errors.handler_failed);
       }
     };
-    const topics = new Set([...Object.keys(hello.resume ?? {}), ...session.topics]).values();
+    const left = topics.values();
     const askAll = async (): Promise<void> => {
-      for (const topic of topics) await ask(topic);
+      for (const topic of left) await ask(topic);
     };
     // Some at once: a rule that asks far away must not cost its time for each topic, nor be flooded.
-    await Promise.all(Array.from({ length: ASKED_AT_ONCE }, askAll));
+    await Promise.all(Array.from({ length: Math.min(ASKED_AT_ONCE, topics.length) }, askAll));
     return refused;
   }
 
@@ -190,22 +195,21 @@ export class Welcomer {
     return this.#options.policy.topic(topic).definition.subscribe === 'by-call';
   }
 
-  #welcome(tx: HubTransaction, { connection, id, hello, identity, session, refused }: Answer): void {
+  #welcome(tx: HubTransaction, { connection, id, hello, ticket, identity, session, refused }: Answer): void {
     const { clock, limits, node, pingEvery, sessions } = this.#options;
-    const ticket = hello.session;
     const stored = ticket === undefined ? undefined : tx.get<SessionRecord>('sessions', session.sid);
     // It may have ended, or another connection used the secret up, since it was looked at.
     const resumed =
       ticket !== undefined &&
       stored !== undefined &&
       !session.kicked &&
-      opens(stored, ticket[1]) &&
-      opens(session.record, ticket[1]);
+      opens(stored, ticket.hash) &&
+      opens(session.record, ticket.hash);
     const isFresh = session.record.secrets.length === 0;
     const target = resumed || isFresh ? session : this.#begin(identity, hello);
     const secret = newSecret();
-    const kept = resumed ? [hashSecret(ticket[1])] : [];
-    const record = this.#record(identity, hello, [hashSecret(secret), ...kept]);
+    const hash = hashSecret(secret);
+    const record = this.#record(identity, hello, resumed ? [hash, ticket.hash] : [hash]);
     tx.set('sessions', target.sid, record);
     tx.afterCommit(() => sessions.attach(target, connection, record));
     // No prototype: a topic may be called `__proto__`.
@@ -222,10 +226,11 @@ export class Welcomer {
       time: clock.now(),
       limits,
       pingEvery,
-      features: FEATURES.filter((feature) => hello.features?.includes(feature) === true),
+      features: hello.features === undefined ? [] : FEATURES.filter((feature) => hello.features?.includes(feature)),
       topics,
     });
-    const unrecovered = Object.keys(topics).filter((topic) => topics[topic]?.recovered === false);
+    const names = Object.keys(topics);
+    const unrecovered = names.length === 0 ? names : names.filter((topic) => topics[topic]?.recovered === false);
     tx.afterCommit(() => {
       if (unrecovered.length > 0) connection.outbox.unrecovered = new Set(unrecovered);
       connection.outbox.push(welcome);
@@ -278,10 +283,23 @@ export class Welcomer {
   }
 }
 
+/** What HELLO presents of an earlier session; its secret is hashed once. */
+interface Ticket {
+  readonly sid: string;
+  readonly hash: string;
+}
+
+function ticketOf([sid, secret]: SessionTicket): Ticket {
+  return { sid, hash: hashSecret(secret) };
+}
+
+const NONE: ReadonlyMap<string, number> = new Map();
+
 interface Answer {
   readonly connection: SessionConnection;
   readonly id: number;
   readonly hello: Hello;
+  readonly ticket: Ticket | undefined;
   readonly identity: Identity;
   /** The one HELLO proves, else a fresh one. */
   readonly session: ServerSession;

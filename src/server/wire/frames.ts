@@ -7,22 +7,15 @@
 import { messageOf } from '../../protocol/code-texts.js';
 import { decodeScanned, encode, Writer } from '../../protocol/codec.js';
 import { errorName } from '../../protocol/codes.js';
-import { RoomwireError } from '../../protocol/errors.js';
-import {
-  Op,
-  type CallOptions,
-  type Hello,
-  type Position,
-  type Positions,
-  type SessionTicket,
-  type Value,
-  type Welcome,
-} from '../../protocol/frames.js';
+import { type RoomwireError } from '../../protocol/errors.js';
+import { Op, type CallOptions, type Hello, type Position, type Value, type Welcome } from '../../protocol/frames.js';
 import type { Limits } from '../../protocol/limits.js';
 import { arrayLength, arrayStart } from '../../protocol/scan.js';
 import { shortened } from '../../protocol/text.js';
 import { requireEventData } from './event-data.js';
 import { requireName } from './names.js';
+import { helloOf } from './hello.js';
+import { isMap, isPosition } from './shapes.js';
 import { borrowWriter, encodePooled, pooled } from './pooled.js';
 import { refusal } from './refusal.js';
 import type { ScannedFrame } from './scanned-frame.js';
@@ -43,19 +36,6 @@ export function nextId(id: number): number {
   return id === MAX_ID ? 1 : id + 1;
 }
 
-function isPosition(value: Value | undefined): value is Position {
-  return (
-    Array.isArray(value) &&
-    typeof value[0] === 'string' &&
-    Number.isSafeInteger(value[1]) &&
-    (value[1] as unknown as number) >= 0
-  );
-}
-
-function isMap(value: Value | undefined): value is { readonly [key: string]: Value } {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
-}
-
 // ---- 1 HELLO, 2 WELCOME ----------------------------------------------------------------------------
 
 export const readHello = {
@@ -67,67 +47,8 @@ export const readHello = {
     return { id: isId ? id : undefined, data };
   },
 
-  /** Throws bad_request naming the part that is wrong. */
-  data(data: Value, limits: Limits): Hello {
-    if (!isMap(data)) badHello('element 2 must be a map');
-    const instance = optionalString(data['instance'], 'instance', 100);
-    if (instance === undefined || instance === '') {
-      badHello('instance must be a random string of this page or process');
-    }
-    const grace = data['grace'] ?? undefined;
-    if (grace !== undefined && !(typeof grace === 'number' && grace >= 0)) {
-      badHello('grace must be a number of milliseconds');
-    }
-    const features = data['features'] ?? undefined;
-    if (features !== undefined && !isNames(features)) badHello('features must be an array of names');
-    return {
-      instance,
-      token: optionalString(data['token'], 'token', limits.helloBytes),
-      session: ticket(data['session'] ?? undefined),
-      resume: positions(data['resume'] ?? undefined, limits),
-      grace,
-      features,
-      agent: optionalString(data['agent'], 'agent', 200),
-    };
-  },
+  data: helloOf,
 };
-
-function badHello(what: string): never {
-  throw new RoomwireError('bad_request', `HELLO: ${what}`);
-}
-
-function optionalString(value: Value | undefined, name: string, most: number): string | undefined {
-  if (value === undefined || value === null) return undefined;
-  if (typeof value === 'string' && value.length <= most) return value;
-  return badHello(`${name} must be a string of at most ${most} characters`);
-}
-
-function isNames(value: Value): value is readonly string[] {
-  return Array.isArray(value) && value.every((name) => typeof name === 'string');
-}
-
-function ticket(value: Value | undefined): SessionTicket | undefined {
-  if (value === undefined) return undefined;
-  if (Array.isArray(value) && typeof value[0] === 'string' && typeof value[1] === 'string') return [value[0], value[1]];
-  return badHello('session must be [sid, secret]');
-}
-
-function positions(value: Value | undefined, { topics, nameBytes }: Limits): Positions | undefined {
-  if (value === undefined) return undefined;
-  if (!isMap(value)) badHello('resume must be a map of topic to [epoch, offset]');
-  // No prototype: a topic may be called `__proto__`.
-  const found = Object.create(null) as Record<string, Position>;
-  const entries = Object.entries(value);
-  if (entries.length > topics) badHello(`resume takes ${topics} topics`);
-  for (const [topic, position] of entries) {
-    if (topic === '' || Buffer.byteLength(topic) > nameBytes) {
-      badHello('resume names a topic that is empty or too long');
-    }
-    if (!isPosition(position)) badHello('a position is [epoch, offset]');
-    found[topic] = [position[0], position[1]];
-  }
-  return found;
-}
 
 /** For the probe, which is a client of its own server. */
 export function writeHello(id: number, hello: Hello): Uint8Array {
@@ -138,7 +59,26 @@ export function writeWelcome(
   id: number,
   welcome: Omit<Welcome, 'user' | 'limits'> & { readonly user: { readonly id: string }; readonly limits: Limits },
 ): Uint8Array {
-  return encodePooled([Op.WELCOME, id, welcome]);
+  const writer = borrowWriter();
+  writer.writeArrayHeader(3);
+  writer.writeInt(Op.WELCOME);
+  writer.writeInt(id);
+  const members = Object.entries(welcome);
+  writer.writeMapHeader(members.length);
+  for (const [name, value] of members) {
+    writer.writeString(name);
+    if (name === 'limits') writer.writeRaw(encodedLimits(welcome.limits));
+    else writer.writeValue(value, { name, level: 2 });
+  }
+  return pooled(writer);
+}
+
+/** The same for all: half of what a WELCOME says. */
+let limitsWritten: { readonly limits: Limits; readonly bytes: Uint8Array } | undefined;
+
+function encodedLimits(limits: Limits): Uint8Array {
+  if (limitsWritten?.limits !== limits) limitsWritten = { limits, bytes: encode(limits) };
+  return limitsWritten.bytes;
 }
 
 // ---- 3 PING, 4 PONG --------------------------------------------------------------------------------
