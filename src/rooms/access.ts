@@ -49,7 +49,7 @@ export interface AccessQuestion {
   readonly user: User;
   /** undefined for `set-default` when there is to be none. */
   readonly roomId: string | undefined;
-  /** undefined for `create`. */
+  /** undefined for `create`. Frozen: it is shared by all who ask about the room. */
   readonly room: Metadata | undefined;
   readonly isMember: boolean;
   readonly isHost: boolean;

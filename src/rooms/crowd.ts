@@ -89,7 +89,7 @@ export class Crowd implements PeopleWatcher {
     setMemberCount(tx, roomId, memberCount, false);
     // Or whoever comes next would be told the last count of the crowd.
     tx.volatile(roomTopic(roomId), 'member:count', '', undefined);
-    const members = [...everyone(tx, roomId)].map(shownMember);
+    const members = [...everyone(tx, room)].map(shownMember);
     tx.publish(roomTopic(roomId), 'member:mode', { roomId, memberCount, complete: true, members });
   }
 

@@ -68,13 +68,13 @@ export function holdingOf(key: string): Holding {
 
 /** Who holds it now; an ended lease is nobody's, whether or not its timer has come. */
 export function holderOf(tx: Transaction, holding: Holding): Held | undefined {
-  const held = tx.get<Held>(HOLDERS, keyOf(holding));
+  const held = tx.read<Held>(HOLDERS, keyOf(holding));
   return held !== undefined && held.expiresAt !== null && held.expiresAt <= tx.now ? undefined : held;
 }
 
 /** As stored, an ended lease included: for the timer that ends it. */
 export function recordOf(tx: Transaction, holding: Holding): Held | undefined {
-  return tx.get<Held>(HOLDERS, keyOf(holding));
+  return tx.read<Held>(HOLDERS, keyOf(holding));
 }
 
 /** Grants it under a new token. Throws lock_held, naming the holder, when somebody has it. */

@@ -5,7 +5,7 @@
 import type { Transaction } from '../server/api.js';
 import { end, grant, holderOf, type Holding } from './holder.js';
 import { everyone, type MemberRecord } from './members.js';
-import { roomTopic } from './records.js';
+import { getRoom, roomTopic } from './records.js';
 
 const hostOf = (roomId: string): Holding => ({ roomId, kind: 'host' });
 
@@ -36,7 +36,7 @@ export function hostIfNone(tx: Transaction, roomId: string, member: MemberRecord
 export function moveHost(tx: Transaction, roomId: string, userId: string, onlineOnly = false): boolean {
   if (host(tx, roomId)?.userId !== userId) return false;
   let next: MemberRecord | undefined;
-  for (const member of everyone(tx, roomId)) {
+  for (const member of everyone(tx, getRoom(tx, roomId))) {
     if (member.userId === userId) continue;
     if (member.sids.length > 0) {
       next = member;

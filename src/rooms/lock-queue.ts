@@ -54,7 +54,7 @@ export class LockQueue {
 
   /** Those of this run whose calls still wait. */
   #waiters(tx: Transaction, holding: Holding): Waiter[] {
-    const waiters = tx.get<Waiter[]>(WAITERS, keyOf(holding)) ?? [];
+    const waiters = tx.read<readonly Waiter[]>(WAITERS, keyOf(holding)) ?? [];
     return waiters.filter(({ id, run }) => run === this.#server.run && this.#calls.get(id)?.later.wanted === true);
   }
 
@@ -158,7 +158,7 @@ export class LockQueue {
   #leave(holding: Holding, id: number): void {
     this.#forget(id);
     this.#write(holding, (tx) => {
-      const stored = tx.get<Waiter[]>(WAITERS, keyOf(holding)) ?? [];
+      const stored = tx.read<readonly Waiter[]>(WAITERS, keyOf(holding)) ?? [];
       if (stored.some((waiter) => waiter.id === id && waiter.run === this.#server.run))
         this.#set(tx, holding, this.#waiters(tx, holding));
     });

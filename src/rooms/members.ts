@@ -6,6 +6,7 @@
 import type { Member } from '../protocol/rooms-contract.js';
 import type { Session, Transaction } from '../server/api.js';
 import { returnQuota, takeQuota } from './quotas.js';
+import type { RoomRecord } from './records.js';
 
 export interface MemberRecord {
   readonly userId: string;
@@ -29,11 +30,14 @@ const MEMBERS = 'members';
 /** `room\0order` → user id: joining order without reading everyone. */
 const ORDER = 'members-order';
 
+/** So many are read at once. */
+const FEW = 200;
+
 const keyOf = (roomId: string, userId: string): string => `${roomId}\0${userId}`;
 const orderKey = (roomId: string, order: number): string => `${roomId}\0${String(order).padStart(16, '0')}`;
 
 export function findMember(tx: Transaction, roomId: string, userId: string): MemberRecord | undefined {
-  return tx.get<MemberRecord>(MEMBERS, keyOf(roomId, userId));
+  return tx.read<MemberRecord>(MEMBERS, keyOf(roomId, userId));
 }
 
 export function shownMember({ userId, name, order, sids }: MemberRecord): Member {
@@ -91,6 +95,18 @@ export function erase(tx: Transaction, roomId: string, { userId, order }: Member
   returnQuota(tx, 'in', userId);
 }
 
+/** The first `limit` in joining order. */
+export function firstMembers(
+  tx: Transaction,
+  { metadata: { id: roomId }, memberCount }: RoomRecord,
+  limit: number,
+): MemberRecord[] {
+  if (memberCount > limit) return page(tx, roomId, 0, limit);
+  // So few that all are read at once and put in order.
+  const members = tx.readList<MemberRecord>(MEMBERS, { prefix: `${roomId}\0`, limit });
+  return members.map(([, member]) => member).sort((a, b) => a.order - b.order);
+}
+
 /** Members in joining order; `after` is the order of the last one seen. */
 export function page(tx: Transaction, roomId: string, after: number, limit: number): MemberRecord[] {
   return pageFrom(tx, roomId, orderKey(roomId, after), limit).members;
@@ -112,9 +128,13 @@ function pageFrom(
   return { members, last: rows.length < limit ? undefined : rows.at(-1)?.[0] };
 }
 
-export function* everyone(tx: Transaction, roomId: string): Generator<MemberRecord> {
-  for (let after: string | undefined = orderKey(roomId, 0); after !== undefined;) {
-    const { members, last } = pageFrom(tx, roomId, after, 200);
+/** In joining order. The pages of many grow: who looks for the next host mostly needs the first. */
+export function* everyone(tx: Transaction, room: RoomRecord): Generator<MemberRecord> {
+  const roomId = room.metadata.id;
+  if (room.memberCount <= FEW) return yield* firstMembers(tx, room, FEW);
+  let after: string | undefined = orderKey(roomId, 0);
+  for (let size = 10; after !== undefined; size = Math.min(size * 4, FEW)) {
+    const { members, last } = pageFrom(tx, roomId, after, size);
     yield* members;
     after = last;
   }

@@ -17,7 +17,7 @@ import {
   erase,
   everyone,
   findMember,
-  page,
+  firstMembers,
   remove,
   setSids,
   shownMember,
@@ -154,7 +154,7 @@ export class Membership {
 
   /** The user's one room is another now. */
   #settle(tx: Transaction, userId: string, roomId: string): void {
-    const previous = tx.get<string>(ROOM_OF, userId);
+    const previous = tx.read<string>(ROOM_OF, userId);
     if (previous === roomId) return;
     if (previous !== undefined) this.takeOut(tx, { roomId: previous, userId }, { reason: 'joined another room' });
     tx.set(ROOM_OF, userId, roomId);
@@ -162,9 +162,11 @@ export class Membership {
 
   /** Everything about a room at this point of the batch. */
   snapshot(tx: Transaction, roomId: string) {
-    const { metadata, memberCount, crowded } = getRoom(tx, roomId);
+    const room = getRoom(tx, roomId);
+    const { metadata, memberCount, crowded } = room;
     const { memberInline } = this.#server.limits;
-    const members = page(tx, roomId, 0, crowded ? Math.min(CROWD_PAGE, memberInline) : memberInline).map(shownMember);
+    const most = crowded ? Math.min(CROWD_PAGE, memberInline) : memberInline;
+    const members = firstMembers(tx, room, most).map(shownMember);
     const topic = roomTopic(roomId);
     return {
       roomId,
@@ -291,7 +293,7 @@ export class Membership {
 
   /** Without a word to the room: it is going itself. */
   dissolve(tx: Transaction, roomId: string): void {
-    for (const member of everyone(tx, roomId)) {
+    for (const member of everyone(tx, getRoom(tx, roomId))) {
       erase(tx, roomId, member);
       if (member.sids.length === 0) tx.afterCommit(() => this.#forgetAwaited(roomId, member.userId));
       this.#forgetRoomOf(tx, roomId, member.userId);
@@ -300,6 +302,6 @@ export class Membership {
   }
 
   #forgetRoomOf(tx: Transaction, roomId: string, userId: string): void {
-    if (this.#options.membership === 'one-per-user' && tx.get(ROOM_OF, userId) === roomId) tx.delete(ROOM_OF, userId);
+    if (this.#options.membership === 'one-per-user' && tx.read(ROOM_OF, userId) === roomId) tx.delete(ROOM_OF, userId);
   }
 }

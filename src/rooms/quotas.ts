@@ -28,5 +28,5 @@ export function returnQuota(tx: Transaction, quota: Quota, userId: string): void
 }
 
 function countOf(tx: Transaction, quota: Quota, userId: string): number {
-  return tx.get<number>(COUNTS, `${quota}\0${userId}`) ?? 0;
+  return tx.read<number>(COUNTS, `${quota}\0${userId}`) ?? 0;
 }

@@ -48,13 +48,19 @@ export function listedIn({ hidden, group }: Pick<Metadata, 'hidden' | 'group'>):
   return hidden ? null : overviewTopic(group);
 }
 
+/** For the rooms themselves: shared and frozen. */
 export function findRoom(tx: Transaction, roomId: string): RoomRecord | undefined {
+  return tx.read<RoomRecord>(ROOMS, roomId);
+}
+
+/** For programs, which may change what they are given. */
+export function findRoomCopy(tx: Transaction, roomId: string): RoomRecord | undefined {
   return tx.get<RoomRecord>(ROOMS, roomId);
 }
 
 /** Throws room_not_found. */
-export function getRoom(tx: Transaction, roomId: string): RoomRecord {
-  const record = findRoom(tx, roomId);
+export function getRoom(tx: Transaction, roomId: string, find = findRoom): RoomRecord {
+  const record = find(tx, roomId);
   if (record === undefined) throw noRoom(roomId);
   return record;
 }
@@ -77,7 +83,7 @@ export function listedIds(tx: Transaction, overview: string, after: string, limi
 /** Where it was listed, and where it is now; null: nowhere. */
 export function list(tx: Transaction, roomId: string, from: string | null, to: string | null): void {
   if (from !== null && from !== to) tx.delete(LISTED, `${from}\0${roomId}`);
-  if (to !== null && tx.get(LISTED, `${to}\0${roomId}`) === undefined) tx.set(LISTED, `${to}\0${roomId}`, true);
+  if (to !== null && tx.read(LISTED, `${to}\0${roomId}`) === undefined) tx.set(LISTED, `${to}\0${roomId}`, true);
 }
 
 /** Throws invalid_data, room_exists and limit_reached. `defaults`: the application's own fields; no `maker`: the program or a backend. */
@@ -137,12 +143,12 @@ export function realChanges(before: Metadata, changes: MetadataChanges): Metadat
   );
 }
 
-/** Applies what really changes and tells it. Returns the metadata as it is then. */
-export function updateRoom(tx: Transaction, roomId: string, changes: MetadataChanges): Metadata {
+/** Applies what really changes and tells it. */
+export function updateRoom(tx: Transaction, roomId: string, changes: MetadataChanges): void {
   const record = getRoom(tx, roomId);
   const before = record.metadata;
   const changed = realChanges(before, changes);
-  if (Object.keys(changed).length === 0) return before;
+  if (Object.keys(changed).length === 0) return;
   const metadata: Metadata = { ...before, ...changed, version: tx.nextVersion() };
   const update = { roomId, version: metadata.version, ...changed };
   tx.publish(roomTopic(roomId), 'room:update', update);
@@ -157,7 +163,12 @@ export function updateRoom(tx: Transaction, roomId: string, changes: MetadataCha
     if (from !== null) tx.publish(from, 'room:delete', { roomId, version: metadata.version });
     announceWhole(tx, metadata, [to]);
   }
-  return metadata;
+}
+
+/** For programs: returns the metadata as it is then. */
+export function changeRoom(tx: Transaction, roomId: string, changes: MetadataChanges): Metadata {
+  updateRoom(tx, roomId, changes);
+  return getRoom(tx, roomId, findRoomCopy).metadata;
 }
 
 /** No change of the metadata, so no version and no event. */
@@ -180,7 +191,7 @@ export function removeRoom(tx: Transaction, { metadata, madeBy }: RoomRecord): v
 }
 
 export function defaultRoom(tx: Transaction): string | null {
-  return tx.get<string>(SETTINGS, 'default') ?? null;
+  return tx.read<string>(SETTINGS, 'default') ?? null;
 }
 
 /** The old and the new default room are both announced. */

@@ -38,7 +38,7 @@ export async function restoreRooms(
         await server.transact((tx) => updateRoom(tx, roomId, { hidden: true }));
       }
       // Members without a session wait for `memberTtl` anew.
-      const gone = await server.transact((tx) => [...everyone(tx, roomId)].filter(({ sids }) => sids.length === 0));
+      const gone = await server.transact((tx) => [...everyone(tx, record)].filter(({ sids }) => sids.length === 0));
       for (const { userId } of gone) membership.expectBack(roomId, userId);
     }
     const last = rooms[rooms.length - 1];

@@ -10,7 +10,7 @@ import { groupsOf } from './access.js';
 import type { ListQuery, RoomPage } from './api.js';
 import { requireSomebody, type Asker } from './holder.js';
 import type { Reads } from './reads.js';
-import { findRoom, listedIds, listedIn, listRooms, overviewTopic, type Metadata } from './records.js';
+import { findRoomCopy, listedIds, listedIn, listRooms, overviewTopic, type Metadata } from './records.js';
 
 /** Rooms of one step, and of one page: a list that found less goes on with the next page. */
 const STEP = 100;
@@ -99,7 +99,7 @@ function stepOf(
   const ids = hidden ? listRooms(tx, from, STEP).map(([id]) => id) : listedIds(tx, overview, from, STEP);
   const found: Metadata[] = [];
   for (const [i, id] of ids.entries()) {
-    const metadata = findRoom(tx, id)?.metadata;
+    const metadata = findRoomCopy(tx, id)?.metadata;
     if (metadata === undefined) continue;
     if (listedIn(metadata) !== overview && !(hidden && metadata.hidden)) continue;
     if (`${id} ${metadata.description ?? ''}`.toLowerCase().includes(needle)) found.push(metadata);

@@ -27,15 +27,17 @@ import { Locks } from './lock.js';
 import { People, type MembershipHook, type PeopleHook } from './people.js';
 import { Membership } from './membership.js';
 import { findMember, page, shownMember } from './members.js';
-import { opened, writable } from './open-room.js';
+import { opened, own, writable } from './open-room.js';
 import { Presenters } from './presenter.js';
 import { Reads } from './reads.js';
 import { restoreRooms } from './restore.js';
 import { RoomList } from './room-list.js';
 import {
+  changeRoom,
   createRoom,
   defaultRoom,
   findRoom,
+  findRoomCopy,
   getRoom,
   numberOf,
   realChanges,
@@ -43,7 +45,6 @@ import {
   roomsIn,
   roomTopic,
   setDefaultRoom,
-  updateRoom,
   type Metadata,
   type MetadataChanges,
 } from './records.js';
@@ -168,9 +169,9 @@ class Rooms implements RoomsApi {
   within(tx: Transaction): RoomsWithin {
     const membership = this.#membership;
     return {
-      join: (session, roomId, { create } = {}) => membership.join(tx, session, { roomId, create }, {}),
+      join: (session, roomId, { create } = {}) => own(tx, membership.join(tx, session, { roomId, create }, {})),
       leave: (session, roomId) => void membership.leave(tx, session, roomId, 'left'),
-      read: (roomId) => (findRoom(tx, roomId) === undefined ? undefined : membership.snapshot(tx, roomId)),
+      read: (roomId) => (findRoom(tx, roomId) === undefined ? undefined : own(tx, membership.snapshot(tx, roomId))),
       isMember: (roomId, userId) => findMember(tx, roomId, userId) !== undefined,
       remove: (roomId, userId, reason = 'left') => membership.takeOut(tx, { roomId, userId }, { reason }),
       inside: (session, roomId) => {
@@ -218,8 +219,8 @@ class Rooms implements RoomsApi {
   async get(roomId: string, asker?: Asker): Promise<Metadata | undefined> {
     requireSomebody(asker);
     return this.#server.transact((tx) => {
-      const metadata = findRoom(tx, roomId)?.metadata;
-      return metadata !== undefined && this.#policies.sees(tx, asker, metadata) ? metadata : undefined;
+      const room = findRoom(tx, roomId);
+      return room && this.#policies.sees(tx, asker, room.metadata) ? findRoomCopy(tx, roomId)?.metadata : undefined;
     });
   }
 
@@ -230,7 +231,7 @@ class Rooms implements RoomsApi {
   async snapshot(roomId: string, asker?: Asker) {
     this.#reads.count(asker, Math.min(this.#server.limits.memberInline, PAGE));
     return this.#read(roomId, asker, (tx) => {
-      const snapshot = this.#membership.snapshot(tx, roomId);
+      const snapshot = own(tx, this.#membership.snapshot(tx, roomId));
       const isEmpty = snapshot.memberCount === 0 && snapshot.holders.locks.length === 0;
       const untouched = isEmpty && isDeepStrictEqual(getRoom(tx, roomId).leftAt, tx.position(roomTopic(roomId)));
       return { ...snapshot, untouched };
@@ -259,7 +260,7 @@ class Rooms implements RoomsApi {
       }
       // A permanent lock refuses every write but the one that lifts it.
       if (metadata.locked && changes.locked !== false) throw new RoomwireError('room_locked');
-      return updateRoom(tx, roomId, changes);
+      return changeRoom(tx, roomId, changes);
     });
   }
 

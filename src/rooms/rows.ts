@@ -4,11 +4,11 @@ import type { Transaction } from '../server/api.js';
 const PAGE = 1_000;
 
 export function* rows<T>(tx: Transaction, table: string, prefix: string): Generator<[key: string, value: T]> {
-  for (let after = ''; ;) {
-    const page = tx.list<T>(table, { prefix, after, limit: PAGE });
+  let page = tx.readList<T>(table, { prefix, limit: PAGE });
+  for (;;) {
     yield* page;
     const last = page[PAGE - 1];
     if (last === undefined) return;
-    [after] = last;
+    page = tx.list<T>(table, { prefix, after: last[0], limit: PAGE });
   }
 }

@@ -72,7 +72,10 @@ export interface Session<U extends User = User> {
 export interface Transaction {
   /** Store time, ms. */
   readonly now: number;
+  /** A document of the caller's own, to change as it likes: it is written by `set` alone. */
   get<T = Value>(table: string, key: string): T | undefined;
+  /** The same, shared by all who read it and frozen to the bottom: costs next to nothing where it was read lately. */
+  read<T = Value>(table: string, key: string): T | undefined;
   /** Throws EncodeError for what is not plain data. */
   set(table: string, key: string, value: unknown): void;
   delete(table: string, key: string): void;
@@ -80,6 +83,14 @@ export interface Transaction {
   list<T = Value>(
     table: string,
     options: { readonly prefix?: string; readonly after?: string; readonly limit: number },
+  ): [key: string, value: T][];
+  /**
+   * The first of `list`, shared and frozen as `read` gives them. Costs little where it was read lately, `prefix` ends with a
+   * NUL and there are at most 256 of them.
+   */
+  readList<T = Value>(
+    table: string,
+    options: { readonly prefix: string; readonly limit: number },
   ): [key: string, value: T][];
   /** The next value of the store's one counter: grows for ever, also across restarts. For versions and fencing tokens. */
   nextVersion(): number;

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { appended, checkNames } from './batch.js';
+import { compareKeys } from './key-order.js';
 import type { Batch, ListOptions, LogChunk, Operation, Store, TopicRecord } from './store.js';
 
 interface Topic {
@@ -175,11 +176,11 @@ class SortedKeys {
   *page({ prefix = '', after, limit }: ListOptions): Generator<string> {
     this.#settle();
     const keys = this.#sorted;
-    let i = lowerBound(keys.length, (at) => compareUtf8(keys[at] as string, prefix) < 0);
+    let i = lowerBound(keys.length, (at) => compareKeys(keys[at] as string, prefix) < 0);
     if (after !== undefined) {
       i = Math.max(
         i,
-        lowerBound(keys.length, (at) => compareUtf8(keys[at] as string, after) <= 0),
+        lowerBound(keys.length, (at) => compareKeys(keys[at] as string, after) <= 0),
       );
     }
     for (let left = limit; left > 0 && i < keys.length; i++) {
@@ -198,12 +199,12 @@ class SortedKeys {
       if (added.length <= 8) {
         for (const key of added) {
           const sorted = this.#sorted;
-          const at = lowerBound(sorted.length, (i) => compareUtf8(sorted[i] as string, key) < 0);
+          const at = lowerBound(sorted.length, (i) => compareKeys(sorted[i] as string, key) < 0);
           sorted.splice(at, 0, key);
         }
       } else {
         // The built-in sort finds the run that is sorted already and merges: near linear.
-        this.#sorted = this.#sorted.concat(added.sort(compareUtf8)).sort(compareUtf8);
+        this.#sorted = this.#sorted.concat(added.sort(compareKeys)).sort(compareKeys);
       }
     }
     if (this.#gaps.size * 2 > this.#sorted.length) {
@@ -224,19 +225,3 @@ function lowerBound(length: number, before: (index: number) => boolean): number 
   }
   return low;
 }
-
-/**
- * Orders two strings as their UTF-8 bytes would be. `<` compares UTF-16 units, which puts an astral
- * character (a surrogate pair, from 0xD800) before U+E000–U+FFFF, though its bytes are greater.
- */
-function compareUtf8(a: string, b: string): number {
-  const length = Math.min(a.length, b.length);
-  for (let i = 0; i < length; i++) {
-    const x = a.charCodeAt(i);
-    const y = b.charCodeAt(i);
-    if (x !== y) return rank(x) - rank(y);
-  }
-  return a.length - b.length;
-}
-
-const rank = (unit: number): number => (unit < 0xd800 ? unit : unit < 0xe000 ? unit + 0x2000 : unit - 0x800);

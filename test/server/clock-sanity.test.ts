@@ -1,6 +1,7 @@
 /** A clock that is years ahead must not carry a store into a future that it never comes back from. */
 import t from 'tap';
 import { requireSaneTime } from '../../src/server/time/clock.js';
+import { DecodedDocuments } from '../../src/server/hub/documents.js';
 import { Stage } from '../../src/server/hub/stage.js';
 import { HubTransaction, type TransactionOptions } from '../../src/server/hub/transaction.js';
 import { createServer } from '../../src/server/server.js';
@@ -70,7 +71,7 @@ t.test('a start with a clock years ahead is refused, writes no time, and holds n
 
 t.test('a version past 2^53 is refused, never given twice', (t) => {
   const last = Number.MAX_SAFE_INTEGER;
-  const stage = new Stage(memoryStore(), undefined as never, meta(NOW, last - 2));
+  const stage = new Stage(memoryStore(), undefined as never, meta(NOW, last - 2), new DecodedDocuments());
   const tx = new HubTransaction(stage, { now: NOW } as TransactionOptions);
   t.strictSame([tx.nextVersion(), tx.nextVersion()], [last - 1, last]);
   for (let i = 0; i < 3; i++) t.throws(() => tx.nextVersion(), { name: 'store_unavailable', message: /used up/ });

@@ -12,6 +12,7 @@ import type { Clock } from '../time/clock.js';
 import type { Counters } from '../watch/counters.js';
 import type { Membership } from './subscriber.js';
 import { Committer } from './committer.js';
+import { DecodedDocuments } from './documents.js';
 import { FanOut } from './fan-out.js';
 import { EntryQueue, type Entry, type PublishEntry, type TransactionEntry } from './queue.js';
 import { Rings } from './ring.js';
@@ -64,6 +65,7 @@ export class Hub {
   readonly #rings: Rings;
   readonly #topics: TopicTable;
   readonly #committer: Committer;
+  readonly #documents = new DecodedDocuments();
   readonly #queue = new EntryQueue();
   #scheduled = false;
   readonly #atEnd = (): void => this.#tick();
@@ -219,11 +221,8 @@ export class Hub {
   #runBatch(): void {
     this.#busy = true;
     const entries = this.#queue.take();
-    const stage = new Stage(this.#store, this.#topics, {
-      time: 0,
-      counter: this.#counter,
-      incarnation: this.#incarnation,
-    });
+    const meta = { time: 0, counter: this.#counter, incarnation: this.#incarnation };
+    const stage = new Stage(this.#store, this.#topics, meta, this.#documents);
     const staged: Staged[] = [];
     const work = this.#stageFrom(stage, entries, 0, staged);
     if (isPromise(work)) void work.then(() => this.#commit(stage, staged));
@@ -300,6 +299,7 @@ export class Hub {
   /** The commit is done: from here to the end it is one synchronous block. */
   #apply(stage: Stage, staged: readonly Staged[]): void {
     const since = performance.now();
+    stage.committed();
     this.#counter = stage.counter;
     this.#incarnation = stage.incarnation;
     const now = this.#options.clock.now();

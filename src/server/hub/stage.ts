@@ -6,11 +6,13 @@
 import { decodeScanned } from '../../protocol/codec.js';
 import type { Value } from '../../protocol/frames.js';
 import { fits } from '../../store/batch.js';
+import { compareKeys } from '../../store/key-order.js';
 import { isPromise } from '../../store/promise.js';
-import type { Batch, LogChunk, MaybePromise, Operation, Store, StoreMeta } from '../../store/store.js';
+import type { Batch, ListOptions, LogChunk, MaybePromise, Operation, Store, StoreMeta } from '../../store/store.js';
+import { KEPT_ROWS, type DecodedDocuments } from './documents.js';
 import { chunksOf } from './events-frame.js';
 import { StagedSessions } from './staged-sessions.js';
-import { compareKeys, StagedTable } from './staged-table.js';
+import { StagedTable } from './staged-table.js';
 import type { Topic } from './topic.js';
 
 /** Thrown through a transaction whose read the store answers later; the hub waits, then runs it again. */
@@ -77,6 +79,7 @@ export class Stage {
   readonly #store: Store;
   readonly #source: TopicSource;
   readonly #meta: StoreMeta;
+  readonly #committed: DecodedDocuments;
   /** Undefined until one is written: a lone event's batch is to cost no more than it must. */
   #documents: Map<string, StagedTable> | undefined;
   /** Asynchronous reads of this batch that have arrived. No other commit is in flight: they stay true. */
@@ -96,10 +99,11 @@ export class Stage {
   counter: number;
   incarnation: number;
 
-  constructor(store: Store, source: TopicSource, meta: StoreMeta) {
+  constructor(store: Store, source: TopicSource, meta: StoreMeta, committed: DecodedDocuments) {
     this.#store = store;
     this.#source = source;
     this.#meta = meta;
+    this.#committed = committed;
     this.counter = meta.counter;
     this.incarnation = meta.incarnation;
   }
@@ -169,8 +173,22 @@ export class Stage {
   get(table: string, key: string): Value | undefined {
     const written = this.#documents?.get(table)?.get(key);
     if (written === null) return undefined;
-    const bytes = written ?? this.#await(`get\0${table}\0${key}`, () => this.#store.get(table, key));
+    const bytes = written ?? this.#stored(table, key);
     return bytes === undefined ? undefined : decodeScanned(bytes, 0);
+  }
+
+  #stored(table: string, key: string): Uint8Array | undefined {
+    return this.#await(`get\0${table}\0${key}`, () => this.#store.get(table, key));
+  }
+
+  /** As `get`, shared by all who read it and frozen. */
+  read(table: string, key: string): Value | undefined {
+    const documents = this.#documents?.get(table);
+    const written = documents?.get(key);
+    if (written === null) return undefined;
+    if (written !== undefined) return documents?.read(key, written);
+    const known = this.#committed.known(table, key);
+    return known === undefined ? this.#committed.decoded(table, key, this.#stored(table, key)) : known.value;
   }
 
   /** `value` null deletes. Throws RangeError for names that no store takes: the store would refuse the whole batch. */
@@ -193,9 +211,7 @@ export class Stage {
     const changes = this.#documents?.get(table)?.range(prefix, after) ?? [];
     // Deleted ones may hide as many stored ones: ask for that many more.
     const wanted = limit + changes.filter(([, value]) => value === null).length;
-    const stored = this.#await(`list\0${table}\0${prefix}\0${after}\0${wanted}`, () =>
-      this.#store.list(table, { prefix, after, limit: wanted }),
-    );
+    const stored = this.#listed(table, { prefix, after, limit: wanted });
     const rows = new Map<string, Uint8Array>(stored);
     const last = stored.length < wanted ? undefined : stored.at(-1)?.[0];
     for (const [key, value] of changes) {
@@ -207,6 +223,35 @@ export class Stage {
     return ordered.slice(0, limit).map(([key, value]) => [key, decodeScanned(value, 0)]);
   }
 
+  /** The first `limit` rows under a prefix; the values are shared by all who read them and frozen, where there are not too many. */
+  readList(table: string, prefix: string, limit: number): [string, Value][] {
+    let committed = this.#committed.knownRows(table, prefix);
+    if (committed === undefined) {
+      const wanted = KEPT_ROWS + 1;
+      const stored = this.#listed(table, { prefix, after: '', limit: wanted });
+      if (stored.length === wanted) return this.list(table, prefix, '', limit);
+      committed = this.#committed.decodedRows(table, prefix, stored);
+    }
+    const { keys, values } = committed;
+    const written = this.#documents?.get(table);
+    const changes = written?.range(prefix, '') ?? [];
+    const rows: [string, Value][] = [];
+    let i = 0;
+    for (const [key, value] of changes) {
+      while (i < keys.length && compareKeys(keys[i] as string, key) < 0)
+        rows.push([keys[i] as string, values[i++] as Value]);
+      if (keys[i] === key) i++;
+      if (value !== null) rows.push([key, (written as StagedTable).read(key, value)]);
+    }
+    while (i < keys.length) rows.push([keys[i] as string, values[i++] as Value]);
+    return rows.length > limit ? rows.slice(0, limit) : rows;
+  }
+
+  #listed(table: string, options: Required<ListOptions>): readonly (readonly [string, Uint8Array])[] {
+    const { prefix, after, limit } = options;
+    return this.#await(`list\0${table}\0${prefix}\0${after}\0${limit}`, () => this.#store.list(table, options));
+  }
+
   /** Resolves what an entry waits for, under a name of its own, so that its second run finds it. */
   #await<T>(name: string, read: () => MaybePromise<T>): T {
     if (this.#read?.has(name) === true) return this.#read.get(name) as T;
@@ -215,6 +260,14 @@ export class Stage {
     const arrived = (this.#read ??= new Map<string, unknown>());
     this.#suspended = new Suspended(value.then((answer) => arrived.set(name, answer)));
     throw this.#suspended;
+  }
+
+  /** The commit is done. */
+  committed(): void {
+    if (this.#documents === undefined) return;
+    for (const [table, documents] of this.#documents) {
+      for (const [key, value] of documents.entries()) this.#committed.committed(table, key, value);
+    }
   }
 
   /** The batch's operations; from here on its events have their frames. */

@@ -2,10 +2,16 @@
  * What a batch has written to one table so far. `list` costs what it finds, however many others the
  * batch has written: ten thousand joins in one tick each look at their own room.
  */
+import { decodeScanned } from '../../protocol/codec.js';
+import type { Value } from '../../protocol/frames.js';
+import { compareKeys, lowerBound } from '../../store/key-order.js';
+import { freeze } from './documents.js';
 
 export class StagedTable {
   /** null: deleted. */
   readonly #rows = new Map<string, Uint8Array | null>();
+  /** Of these, those that were read: shared and frozen. */
+  readonly #read = new Map<string, Value>();
   /** The keys in order, once somebody has asked for a range. */
   #sorted: string[] | undefined;
 
@@ -17,7 +23,17 @@ export class StagedTable {
     return this.#rows.get(key);
   }
 
+  /** What was written, which is there; shared and frozen. */
+  read(key: string, written: Uint8Array): Value {
+    const known = this.#read.get(key);
+    if (known !== undefined) return known;
+    const value = decodeScanned(written, 0);
+    if (freeze(value)) this.#read.set(key, value);
+    return value;
+  }
+
   set(key: string, value: Uint8Array | null): void {
+    this.#read.delete(key);
     if (this.#sorted !== undefined && !this.#rows.has(key)) {
       this.#sorted.splice(lowerBound(this.#sorted, key), 0, key);
     }
@@ -26,6 +42,7 @@ export class StagedTable {
 
   /** As if it had never been written. */
   unset(key: string): void {
+    this.#read.delete(key);
     if (this.#rows.delete(key)) this.#sorted?.splice(lowerBound(this.#sorted, key), 1);
   }
 
@@ -40,30 +57,4 @@ export class StagedTable {
     }
     return rows;
   }
-}
-
-/** Index of the first key that is not before `key`. */
-function lowerBound(sorted: readonly string[], key: string): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (compareKeys(sorted[middle] as string, key) < 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-/** The order of the keys' UTF-8 bytes, as the stores have it. */
-export function compareKeys(a: string, b: string): number {
-  for (let i = 0; i < a.length && i < b.length; i++) {
-    const x = a.charCodeAt(i);
-    const y = b.charCodeAt(i);
-    if (x === y) continue;
-    // Surrogates sort after all other units in UTF-8, but below U+E000–U+FFFF in UTF-16.
-    const xs = (x & 0xf800) === 0xd800;
-    const ys = (y & 0xf800) === 0xd800;
-    return xs === ys ? x - y : xs ? 1 : -1;
-  }
-  return a.length - b.length;
 }

@@ -72,6 +72,10 @@ export class HubTransaction implements Transaction {
     return this.#live.get(table, key) as T | undefined;
   }
 
+  read<T>(table: string, key: string): T | undefined {
+    return this.#live.read(table, key) as T | undefined;
+  }
+
   set(table: string, key: string, value: unknown): void {
     this.#live.set(table, key, encodePooled(value, `${table}/${key}`));
   }
@@ -85,6 +89,10 @@ export class HubTransaction implements Transaction {
     { prefix = '', after = '', limit }: { readonly prefix?: string; readonly after?: string; readonly limit: number },
   ): [string, T][] {
     return this.#live.list(table, prefix, after, limit) as [string, T][];
+  }
+
+  readList<T>(table: string, { prefix, limit }: { readonly prefix: string; readonly limit: number }): [string, T][] {
+    return this.#live.readList(table, prefix, limit) as [string, T][];
   }
 
   nextVersion(): number {
