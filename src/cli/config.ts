@@ -52,6 +52,17 @@ export const Config = v.strictObject({
   ),
   trustClock: set(Flag, false, "start even if the machine's clock is more than a year ahead of the store"),
   engine: set(v.picklist(['auto', 'uws', 'ws']), 'auto', 'uws, ws, or auto: uws where it loads'),
+  workers: set(
+    v.pipe(Text, v.regex(/^(auto|0|[1-9]\d{0,2})$/, 'takes auto, or a number of processes')),
+    '0',
+    'processes that hold the connections, beside this one; auto: one for each core but one; see scale.md',
+  ),
+  link: unset(Text, 'address for edges of other machines to dial: HOST:PORT or unix:PATH; see scale.md'),
+  linkSecret: unset(Text, 'secret of the link, 32 characters or more; keep it in the environment'),
+  linkCert: unset(Text, "file with this end's certificate, PEM, in place of a secret"),
+  linkKey: unset(Text, "file with that certificate's key, PEM"),
+  linkCa: unset(Text, 'file with the certificate that signs those of the other end, PEM'),
+  insecureLink: set(Flag, false, 'let the link be plain TCP beyond this machine, on a trusted network'),
   httpIdleMs: unset(
     v.pipe(Wait, v.maxValue(3_600_000)),
     'ms that an idle HTTP connection stays open; 10,000 unless set; needs the engine ws',

@@ -10,6 +10,10 @@ const PREFIX = 'ROOMWIRE_';
 /** Of other commands, and of the tests of this repository, which start this one. */
 const OTHERS = [
   'ROOMWIRE_CONFIG',
+  'ROOMWIRE_HUB',
+  'ROOMWIRE_EDGE_NAME',
+  'ROOMWIRE_SHARED',
+  'ROOMWIRE_EDGE',
   'ROOMWIRE_URL',
   'ROOMWIRE_TOKEN',
   'ROOMWIRE_STORE',

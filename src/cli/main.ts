@@ -3,6 +3,7 @@
 import { CommandError, runCommand, UsageError, type Command } from './args.js';
 import { call } from './call.js';
 import { decode } from './decode.js';
+import { edge } from './edge.js';
 import { Lines } from './lines.js';
 import { load } from './load.js';
 import { escaped } from './print.js';
@@ -13,7 +14,7 @@ import { token } from './token.js';
 import { topic, why } from './why.js';
 import { version } from '../http/version.js';
 
-const commands: readonly Command[] = [serve, tail, publish, call, why, topic, load, token, decode];
+const commands: readonly Command[] = [serve, edge, tail, publish, call, why, topic, load, token, decode];
 
 function help(): string {
   const width = Math.max(...commands.map(({ name }) => name.length)) + 2;

@@ -5,7 +5,7 @@ import { hooks } from '../hooks/hooks.js';
 import { http } from '../http/http.js';
 import { policy } from '../policy/policy.js';
 import { rooms, type RoomsApi } from '../rooms/rooms.js';
-import type { AuditLine, EngineInfo, Plugin, TopicPolicy } from '../server/api.js';
+import type { AuditLine, EdgeReport, EngineInfo, Plugin, TopicPolicy } from '../server/api.js';
 import { createServer } from '../server/server.js';
 import { lmdbStore } from '../store/lmdb.js';
 import { memoryStore } from '../store/memory.js';
@@ -14,6 +14,8 @@ import { command, CommandError } from './args.js';
 import { Lines } from './lines.js';
 import { contractWith } from './default-contract.js';
 import type { Config } from './config.js';
+import { linkSecurity } from './link-flags.js';
+import type { workers as Workers } from '../link/workers.js';
 import { requireDirectory, requireFile } from './places.js';
 import { readSettings, settingFlags } from './settings.js';
 import { version } from '../http/version.js';
@@ -46,6 +48,7 @@ export const serve = command({
     const { data: path, durability, memory, origins, page, metrics } = config;
     let trail: ((line: AuditLine) => void) | undefined;
     const store = memory ? memoryStore() : lmdbStore({ path, durability });
+    const transport = await transportOf(config);
     const presenterOnly: TopicPolicy = {
       publish: { frame_update: ({ session, params }) => roomsApi().presenterOf(params['id'] ?? '') === session.sid },
     };
@@ -55,6 +58,7 @@ export const serve = command({
         plugins: [rooms(config.rooms), ...rulers(config), http({ page, metrics, origins: origins ?? [] })] as const,
         store,
         engine: config.engine,
+        transport,
         httpIdleMs: config.httpIdleMs,
         limits: config.limits,
         rates: config.rates,
@@ -93,7 +97,7 @@ export const serve = command({
       throw startError(error, port, host);
     }
     const where = memory ? 'memory (nothing is kept)' : `lmdb in ${path} (durability ${durability})`;
-    out.write(`roomwire ${version()} on ${url}/  engine ${engineText(server.engineInfo)}, store ${where}\n`);
+    out.write(`roomwire ${version()} on ${url}/  engine ${engineText(server)}, store ${where}\n`);
     const why = await stop.asked;
     err.write('stopping\n');
     const { unreadyMs, drainMs } = config.stop;
@@ -116,11 +120,30 @@ function rulers({ hooks: backend, proxy, policy: grants }: Config): Plugin[] {
   return [hooks({ ...backend, url, secret, calls: proxy }), policy(grants)];
 }
 
-/** Such as `uws (official uWebSockets.js 20.57.0)`. */
-function engineText(engine: EngineInfo | undefined): string {
+/** Such as `uws (official uWebSockets.js 20.57.0) in 3 workers`. */
+function engineText(server: { engineInfo: EngineInfo | undefined; edges(): readonly EdgeReport[] }): string {
+  const { engineInfo } = server;
+  const edges = engineInfo?.name === 'link' ? server.edges() : [];
+  const engine = edges[0]?.engine ?? engineInfo;
   if (engine === undefined) return '';
   const { name, package: from, version, origin } = engine;
-  return name === 'ws' ? `ws ${version}` : `${name} (${origin} ${from} ${version})`;
+  const text = name === 'ws' ? `ws ${version}` : `${name} (${origin} ${from} ${version})`;
+  return edges.length === 0 ? text : `${text} in ${edges.length} worker${edges.length === 1 ? '' : 's'}`;
+}
+
+/** Workers, and edges elsewhere. Undefined for the usual case, which loads none of it. */
+async function transportOf(config: Config): Promise<ReturnType<typeof Workers> | undefined> {
+  const { workers: count, link, engine } = config;
+  if (count === '0' && link === undefined) return undefined;
+  const { workers, readAddress } = await import('../link/index.js');
+  return refuseEarly(() =>
+    workers({
+      count: count === 'auto' ? 'auto' : Number(count),
+      engine,
+      at: link === undefined ? [] : [readAddress(link)],
+      security: linkSecurity(config),
+    }),
+  );
 }
 
 /** Appends JSON lines; what cannot be written is the log's to tell. */

@@ -12,11 +12,9 @@ import { inTurns } from './turns.js';
 
 /** A hub is believed: this bounds what a broken one can do. */
 const FRAME_BYTES = 64 * 1024 * 1024;
-/** Messages of one connection that the hub has not taken: so many of the largest. */
-const MESSAGES = 4;
 /**
- * Messages of all that the hub has not taken. An engine cannot be told to stop reading, so a burst, or a hub that is busy for
- * a moment, is held here; the hub itself reads as it can.
+ * Messages that the hub has not taken. An engine cannot be told to stop reading, so a burst within a client's limits, or of
+ * many clients while the hub is busy for a moment, is held here, in the edge; the hub reads as it can.
  */
 const INBOUND = 64 * 1024 * 1024;
 /** Requests that wait for the hub at once. */
@@ -27,8 +25,8 @@ export interface EdgeLinkOwner {
   /** The first time, or anew. */
   settings(link: EdgeLink, settings: Settings): void;
   shun(address: string, ms: number): void;
-  /** Take no connection any more: `closePort`, or refuse them. */
-  stop(link: EdgeLink, closePort: boolean): void;
+  /** Take no connection any more. `how`: a Stop. */
+  stop(link: EdgeLink, how: number): void;
   gauges(): Omit<Gauges, 'connections' | 'inFlightBytes'>;
   closed(link: EdgeLink, why: string): void;
   failed(error: unknown): void;
@@ -111,6 +109,11 @@ export class EdgeLink {
     return this.#sockets.size;
   }
 
+  /** Nobody is left here. */
+  get isEmpty(): boolean {
+    return this.#sockets.size === 0 && this.#asked.size === 0;
+  }
+
   // ---- what the engine tells ---------------------------------------------------------------------
 
   open(socket: Socket, info: UpgradeInfo, at: { readonly address: string; readonly door: Doorkeeper }): SocketEvents {
@@ -126,8 +129,6 @@ export class EdgeLink {
   message(from: EdgeSocket, bytes: Uint8Array, binary: boolean): void {
     const { channel } = this;
     if (from.isOver || !channel.open) return;
-    const most = MESSAGES * (this.settings?.limits.messageBytes ?? 0);
-    if (from.inFlight.count(channel.acked) > most) return this.#cut(from);
     if (channel.inFlight > INBOUND) {
       // The hub reads nothing: those who fill the window with most make room.
       let worst = from;
@@ -214,7 +215,7 @@ export class EdgeLink {
         this.#farewell = { code: a, bytes: Buffer.from(payload) };
         return;
       case Op.STOP:
-        return this.#owner.stop(this, a === 1);
+        return this.#owner.stop(this, a);
       case Op.REFUSE:
         throw new LinkError(`refused this edge: ${payload.toString()}`);
     }

@@ -13,7 +13,7 @@ import { chooseTransport, engineOf } from '../server/transport/choose.js';
 import type { HttpRequest, HttpResponse, Transport, UpgradeInfo } from '../server/transport/transport.js';
 import { Sampler, type Log } from '../server/watch/log.js';
 import { away, EdgeLink, type EdgeLinkOwner } from './edge-link.js';
-import { VERSIONS } from './frames.js';
+import { Stop, VERSIONS } from './frames.js';
 import type { EngineLimits, Gauges, Join, Settings } from './messages.js';
 import { packageVersion } from './version.js';
 
@@ -23,6 +23,7 @@ const REFUSALS = 50;
 const LOOP_RESOLUTION_MS = 20;
 /** How long clients have to take their goodbye, and the answers that came last. */
 const GOODBYE_MS = 50;
+const POLL_MS = 20;
 
 export interface EdgeOptions {
   readonly name: string;
@@ -38,6 +39,8 @@ export interface EdgeOptions {
   readonly shared?: boolean;
   /** Another process accepts connections and hands them over: see `adopt`. */
   readonly isFed?: boolean;
+  /** It takes no more connections: the hub says so. */
+  readonly stopped?: () => void;
   /** For tests. */
   readonly monotonic?: () => number;
 }
@@ -176,10 +179,19 @@ class RunningEdge implements Edge, EdgeLinkOwner {
     this.#door.shun(address, ms);
   }
 
-  stop(link: EdgeLink, closePort: boolean): void {
+  stop(link: EdgeLink, how: number): void {
     if (link !== this.#hub) return;
     this.#isRefusing = true;
-    if (closePort) this.#transport?.stopListening();
+    if (how === Stop.REFUSE) return;
+    this.#transport?.stopListening();
+    this.#options.stopped?.();
+    // One that is drained makes room for another; its connections end first.
+    if (how === Stop.DRAIN && this.#options.isOwned === true) void this.#endEmpty(link);
+  }
+
+  async #endEmpty(link: EdgeLink): Promise<void> {
+    while (link.channel.open && !link.isEmpty) await pause(POLL_MS);
+    await this.#leaveWith('it was drained');
   }
 
   gauges(): Omit<Gauges, 'connections' | 'inFlightBytes'> {
@@ -286,7 +298,7 @@ class RunningEdge implements Edge, EdgeLinkOwner {
     this.#transport?.stopListening();
     this.#hub?.leave(spreadMs);
     const until = performance.now() + mostMs;
-    while ((this.#hub?.connections ?? 0) > 0 && performance.now() < until) await pause(20);
+    while (this.#hub?.isEmpty === false && performance.now() < until) await pause(POLL_MS);
     await this.close();
   }
 

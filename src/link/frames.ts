@@ -62,10 +62,19 @@ export const Op = {
   LISTENING: 24,
   /** Edge → hub: it goes away; its clients are to be told, spread over `a` ms. */
   LEAVING: 25,
-  /** Hub → edge: take no connection any more. a: 1: close the port; 0: refuse them for as long as this link lasts. */
+  /** Hub → edge: take no connection any more. a: a Stop. */
   STOP: 26,
   /** Hub → edge: what clients are told when the hub is gone. a: the close code. */
   FAREWELL: 27,
+} as const;
+
+/** How an edge stops. */
+export const Stop = {
+  /** For as long as this link lasts. */
+  REFUSE: 0,
+  CLOSE_PORT: 1,
+  /** Close the port; one that the hub has started ends when nobody is left. */
+  DRAIN: 2,
 } as const;
 
 const EMPTY = Buffer.alloc(0);

@@ -6,7 +6,7 @@ import type { HubTransportOptions } from '../server/gate/doors.js';
 import type { UpgradeInfo } from '../server/transport/transport.js';
 import { Bodies } from './bodies.js';
 import { Channel } from './channel.js';
-import { LinkError, Op, pack, readEnding, readNumber, unpack, VERSIONS } from './frames.js';
+import { LinkError, Op, pack, readEnding, readNumber, Stop, unpack, VERSIONS } from './frames.js';
 import type { Ask, Gauges, Join, Refused, Settings } from './messages.js';
 import { LinkSocket, type SocketOwner } from './socket.js';
 import { inTurns } from './turns.js';
@@ -20,7 +20,7 @@ export interface HubLinkOwner {
   join(link: HubLink, join: Join): Settings | Error;
   listening(link: HubLink, port: number, problem: string): void;
   second(link: HubLink): void;
-  closed(link: HubLink, why: string): void;
+  closed(link: HubLink, end: { readonly why: string; readonly connections: number }): void;
 }
 
 export class HubLink implements SocketOwner {
@@ -90,7 +90,7 @@ export class HubLink implements SocketOwner {
 
   /** Takes no more connections from it. */
   stop(): void {
-    this.channel.send(Op.STOP, this.isOwned ? 1 : 0);
+    this.channel.send(Op.STOP, this.isOwned ? Stop.CLOSE_PORT : Stop.REFUSE);
   }
 
   report(): EdgeReport {
@@ -243,7 +243,7 @@ export class HubLink implements SocketOwner {
     this.#sockets.clear();
     this.#waiting.clear();
     this.#asks.clear();
-    this.#owner.closed(this, why);
+    this.#owner.closed(this, { why, connections: sockets.length });
     for (const left of asks) left?.();
     inTurns(sockets, (socket) => socket.sink.close(1006, 'its edge was lost'));
   }

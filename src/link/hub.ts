@@ -11,7 +11,7 @@ import { chooseTransport } from '../server/transport/choose.js';
 import type { ListenAt, Transport } from '../server/transport/transport.js';
 import { packageVersion } from './version.js';
 import { addressText, checkSecurity, isLocal, listenAt, type Address, type Security } from './address.js';
-import { Op, pack } from './frames.js';
+import { Op, pack, Stop } from './frames.js';
 import { HubLink, type HubLinkOwner } from './hub-link.js';
 import type { Join, Settings, Share } from './messages.js';
 
@@ -38,7 +38,9 @@ export interface LinkOptions {
 export interface OwnedEdges {
   /** Their ends of a link go to `accept`. Rejects when none can be started. */
   start(place: ListenAt, accept: (stream: Duplex) => void, options: HubTransportOptions): Promise<void>;
-  /** All are told to end; resolves when they have. */
+  /** No more of them are started. */
+  stop(): void;
+  /** They end with their links; resolves when they have. */
   close(): Promise<void>;
 }
 
@@ -87,6 +89,8 @@ class LinkTransport implements Transport, HubLinkOwner {
             this.#accept(socket, { text, isOwned: false });
           },
           failed: (reason) => log.warn({}, `link: ${reason}`),
+        }).catch((error: unknown) => {
+          throw new Error(`cannot wait for edges at ${addressText(address)}: ${(error as Error).message}`);
         });
         this.#servers.push(listening.server);
         log.info({ address: addressText(listening.address) }, 'waiting for edges');
@@ -181,12 +185,12 @@ class LinkTransport implements Transport, HubLinkOwner {
     this.#told.set(link, { share: text, spreadMs: isOff ? spreadMs : told.spreadMs });
   }
 
-  closed(link: HubLink, why: string): void {
+  closed(link: HubLink, { why, connections }: { readonly why: string; readonly connections: number }): void {
     this.#links.delete(link);
-    if (this.#closing !== undefined) return;
+    if (this.#isStopping) return;
     const { log } = this.options.doors;
     if (link.joined === undefined) log.warn({ address: link.from }, `link: who dialled ${why}`);
-    else log.warn({ edge: link.name, connections: link.connections }, `edge lost: ${why}`);
+    else log.warn({ edge: link.name, connections }, `edge lost: ${why}`);
   }
 
   // ---- Transport -----------------------------------------------------------------------------------
@@ -198,7 +202,7 @@ class LinkTransport implements Transport, HubLinkOwner {
   drainEdge(name: string, spreadMs: number): boolean {
     const link = [...this.#links].find((one) => one.name === name);
     if (link === undefined) return false;
-    link.channel.send(Op.STOP, 1);
+    link.channel.send(Op.STOP, Stop.DRAIN);
     link.leave(spreadMs);
     return true;
   }
@@ -206,6 +210,7 @@ class LinkTransport implements Transport, HubLinkOwner {
   stopListening(): void {
     this.#isStopping = true;
     this.#beside?.stopListening();
+    this.#link.owned?.stop();
     for (const server of this.#servers) server.close();
     for (const link of this.#links) link.stop();
   }

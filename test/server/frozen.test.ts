@@ -67,8 +67,9 @@ t.test('a freeze takes nothing from the time for HELLO, nor from the time in whi
     setup: (host) => host.onArrival(() => new Promise<undefined>((resolve) => answers.push(() => resolve(undefined)))),
   };
   const limits = { ...settings.limits, callMaxMs: 4_000 };
-  const { connect } = await startOpen(t, { time, ...settings, limits, plugins: [slow] });
+  const { connect, server } = await startOpen(t, { time, ...settings, limits, plugins: [slow] });
   const each = await connect().open();
+  await until(() => server.stats().connections === 1);
   time.advance(1_000);
   time.stall(FREEZE_MS);
   await turns();
@@ -84,6 +85,7 @@ t.test('a freeze takes nothing from the time for HELLO, nor from the time in whi
   answers[0]?.();
   t.match(await said, { resumed: false });
   const silent = await connect().open();
+  await until(() => server.stats().connections === 2);
   time.advance(1_000);
   time.stall(FREEZE_MS);
   await turns();

@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 
-const main = join(new URL('../..', import.meta.url).pathname, 'dist/cli/main.js');
+export const main = join(new URL('../..', import.meta.url).pathname, 'dist/cli/main.js');
 
 export interface CliTest {
   teardown(fn: () => unknown): void;

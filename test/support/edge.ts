@@ -50,6 +50,7 @@ export function edgesHere({ engine, count = 1, time }: EdgeSettings) {
         edges.push(edge);
       }
     },
+    stop() {},
     async close() {
       closeLink();
       // Each ends with its link, after what came last.
