@@ -62,5 +62,8 @@ export const PROMISES: Readonly<Record<Peer, Promises>> = {
 /** A line for each of these, for a terminal. */
 export function promisesOf(peers: readonly Peer[]): string {
   const width = Math.max(...peers.map(({ length }) => length));
-  return peers.map((peer) => `${peer.padEnd(width)}  ${Object.values(PROMISES[peer]).join(' · ')}`).join('\n');
+  const kinds = Object.keys(HEADINGS) as (keyof Promises)[];
+  return peers
+    .map((peer) => `${peer.padEnd(width)}  ${kinds.map((kind) => PROMISES[peer][kind]).join(' · ')}`)
+    .join('\n');
 }

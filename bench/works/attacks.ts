@@ -3,7 +3,7 @@
  * beside the same in quiet before. Rate and latency are of those calls; timesQuiet is their p99 over the quiet one's in
  * the same round; serverBusy is the share of the time that the server's process ran. The server has its default rates, unlike in the other works. `n` connections attack.
  */
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SignJWT } from 'jose';
@@ -69,6 +69,8 @@ export async function attacked(suite: Suite): Promise<Row[]> {
       const bystander = await Bystander.start(server.port, token);
       const watch = async (strike?: Attack): Promise<Seen & { readonly busy: number }> => {
         const over = new AbortController();
+        // Every connection of an attack listens.
+        setMaxListeners(0, over.signal);
         const done = strike?.(server.port, over.signal);
         // An attack that breaks off is none: the figure would be of quiet.
         done?.catch(() => undefined);
