@@ -10,7 +10,7 @@ import type { Arrivals } from '../gate/arrivals.js';
 import type { Authenticator } from '../gate/auth.js';
 import type { Hub } from '../hub/hub.js';
 import { isProbe } from '../gate/own-key.js';
-import { ServerSession, type SessionConnection, type SessionRecord } from './session.js';
+import { goesOn, ServerSession, waits, type SessionConnection, type SessionRecord } from './session.js';
 import type { SessionRegistry } from './registry.js';
 import { tooMany } from '../gate/rates.js';
 import type { TokenCheck } from '../gate/token-check.js';
@@ -105,7 +105,7 @@ export class Sessions {
       hub.fanOut.detach(earlier.outbox, session);
     }
     session.graceTimer?.cancel();
-    session.account?.waiting.delete(session);
+    goesOn(session);
     session.connection = connection;
     connection.welcomed(session);
     if (!isProbe(session)) hub.fanOut.counters.connected++;
@@ -171,13 +171,13 @@ export class Sessions {
     if (most === 0 || waiting === undefined || waiting.size <= most) return;
     for (const longest of waiting) {
       // Not again by the next one, while its end is on its way.
-      waiting.delete(longest);
+      goesOn(longest);
       return void this.#endQuietly(longest);
     }
   }
 
   #startGrace(session: ServerSession, ms = session.record.graceMs): void {
-    session.account?.waiting.add(session);
+    waits(session);
     session.graceTimer?.cancel();
     session.graceTimer = this.#options.afterAwake(ms, () => {
       if (session.connection === undefined) void this.#endQuietly(session);

@@ -2,7 +2,7 @@
 import type { Limits } from '../../protocol/limits.js';
 import { Budget, Share } from '../gate/budget.js';
 import { Members } from './members.js';
-import { opens, type Account, type ServerSession, type SessionRecord } from './session.js';
+import { goesOn, opens, type Account, type ServerSession, type SessionRecord } from './session.js';
 
 /** Kicked sessions that are remembered; more, and the oldest are forgotten (rule 4). */
 const KICKED = 10_000;
@@ -45,13 +45,15 @@ export class SessionRegistry {
       this.#left.delete(id);
       this.#byUser.set(id, account);
     }
-    account.sessions.push(session);
+    // Most users have one session: a list that grew from nothing would have room for many.
+    if (account.sessions.length === 0) account.sessions = [session];
+    else account.sessions.push(session);
     session.account = account;
   }
 
   #newAccount(): Account {
     const [pending, values] = [new Share(this.#pending), new Share(this.#values)];
-    return { sessions: [], waiting: new Set(), pending, values, ends: 0, buckets: undefined };
+    return { sessions: [], waiting: undefined, pending, values, ends: 0, buckets: undefined };
   }
 
   get users(): number {
@@ -68,10 +70,10 @@ export class SessionRegistry {
     session.ended = true;
     if (!this.#bySid.delete(session.sid)) return;
     const account = session.account as Account;
-    const { sessions, waiting } = account;
+    const { sessions } = account;
     const { id } = session.user;
     sessions.splice(sessions.indexOf(session), 1);
-    waiting.delete(session);
+    goesOn(session);
     if (sessions.length > 0) return;
     account.ends++;
     this.#byUser.delete(id);
@@ -105,6 +107,6 @@ export class SessionRegistry {
   /** How many connections a user has. */
   connectedOf(userId: string): number {
     const account = this.#byUser.get(userId);
-    return account === undefined ? 0 : account.sessions.length - account.waiting.size;
+    return account === undefined ? 0 : account.sessions.length - (account.waiting?.size ?? 0);
   }
 }

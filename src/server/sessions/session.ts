@@ -86,9 +86,9 @@ export function opens({ secrets }: Pick<SessionRecord, 'secrets'>, hash: string)
 
 /** What the sessions of one user share. */
 export interface Account extends Spender {
-  readonly sessions: ServerSession[];
-  /** Those without a connection, the longest waiting first. */
-  readonly waiting: Set<ServerSession>;
+  sessions: ServerSession[];
+  /** Those without a connection, the longest waiting first; undefined while there are none. */
+  waiting: Set<ServerSession> | undefined;
   /** What their calls and publishes under way hold. */
   readonly pending: Share;
   /** What their volatile values hold. */
@@ -146,4 +146,17 @@ export class ServerSession implements Subscriber, Spender {
     this.#members.left(this, topic);
     return true;
   }
+}
+
+/** It has lost its connection. */
+export function waits(session: ServerSession): void {
+  const { account } = session;
+  if (account !== undefined) (account.waiting ??= new Set()).add(session);
+}
+
+/** It has a connection again, or ends. */
+export function goesOn(session: ServerSession): void {
+  const { account } = session;
+  account?.waiting?.delete(session);
+  if (account?.waiting?.size === 0) account.waiting = undefined;
 }
