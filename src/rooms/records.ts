@@ -38,7 +38,6 @@ const ROOMS = 'rooms';
 /** `overview\0id`: the rooms that an overview lists, so that a list need not look at the others. */
 const LISTED = 'rooms-listed';
 const SETTINGS = 'rooms-settings';
-export const OVERVIEW = 'overview:public';
 
 export const roomTopic = (roomId: string): string => `room:${roomId}`;
 export const overviewTopic = (group: string | null | undefined): string => `overview:${group ?? 'public'}`;
