@@ -42,7 +42,7 @@ export function roomsChart(rows: readonly Row[]): string | undefined {
   const shown = rows.filter(({ work }) => work === 'rooms');
   const cells = [...new Set(shown.map(({ n, w }) => `${n} ${w}`))].map((cell) => cell.split(' ').map(Number));
   const groups = cells.map(([n = 0, w = 0]) => ({
-    note: `${n === 1 ? 'one room of 10' : `${count(n)} rooms of 3`}, ${w === 1 ? 'one event' : `${w} events`} at a time`,
+    note: `${n === 1 ? 'one room of 10' : `${n.toLocaleString('en-US')} rooms of 3`}, ${w === 1 ? 'one event' : `${w} events`} at a time`,
     rows: shown.filter((row) => row.n === n && row.w === w),
   }));
   return draw('Deliveries per second, small rooms, 64-byte events (each group to its own scale)', groups, linear);

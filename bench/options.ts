@@ -45,6 +45,8 @@ export interface Measured {
   readonly rounds: number;
   /** Measured time of a cell; a quarter of it warms up before. */
   readonly seconds: number;
+  /** For works whose percentiles need many samples. */
+  readonly leastSeconds: number;
   /** A directory for CPU profiles. */
   readonly profile: string | undefined;
 }
@@ -83,6 +85,7 @@ export function parseOptions(args: readonly string[]): Options {
     clients: counts('--clients', values.clients, [quick ? 1_000 : 10_000])[0] as number,
     rounds: counts('--rounds', values.rounds, [quick ? 2 : 3])[0] as number,
     seconds: seconds(values.seconds, 0.6),
+    leastSeconds: quick || values.seconds !== undefined ? 0 : 1.5,
     json: values.json ?? (whole ? RESULTS : undefined),
     gate,
     whole,

@@ -16,8 +16,6 @@ import type { ATTACKS, Row, Sample } from '../result.js';
 
 const { concat, encode } = await loadCodec();
 const { Op, SUBPROTOCOL } = await loadFrames();
-/** How long each is watched, at least: a p99 needs some calls. */
-const LEAST_SECONDS = 1.5;
 const SECRET = 'a secret of this benchmark, and of no other';
 const token = await new SignJWT({}).setProtectedHeader({ alg: 'HS256' }).setSubject('bench').sign(Buffer.from(SECRET));
 const hello = (given: string) => clientMessage(encode([Op.HELLO, 1, { instance: 'attacker', grace: 0, token: given }]));
@@ -57,7 +55,7 @@ const attacks: Readonly<Record<(typeof ATTACKS)[number], { readonly n: number; r
 
 export async function attacked(suite: Suite): Promise<Row[]> {
   if (!fits(suite, 'attacks', 2 * HALF_OPEN)) return [];
-  const seconds = Math.max(suite.seconds, suite.seconds < 0.5 ? suite.seconds : LEAST_SECONDS);
+  const seconds = Math.max(suite.seconds, suite.leastSeconds);
   return compete(suite, {
     work: 'attacks',
     contestants: among(suite, ['roomwire']),

@@ -15,12 +15,10 @@ import { WITH_TOPICS } from './rooms.js';
 const SIZES = [10, 100];
 const CONNECTIONS = 1_000;
 const UNDER_WAY = 16;
-/** How long each is measured, at least: a p99.9 needs some events. */
-const LEAST_SECONDS = 1.5;
 
 export async function latency(suite: Suite): Promise<Row[]> {
   const bytes = suite.bytes[0] as number;
-  const seconds = Math.max(suite.seconds, suite.seconds < 0.5 ? suite.seconds : LEAST_SECONDS);
+  const seconds = Math.max(suite.seconds, suite.leastSeconds);
   const rows: Row[] = [];
   for (const n of SIZES) {
     const count = Math.max(1, Math.floor(Math.min(CONNECTIONS, suite.clients) / n));

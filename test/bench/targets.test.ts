@@ -137,7 +137,7 @@ t.test('a chart has a bar for every contestant, and none for other works and siz
 
   const small = roomsChart([...fast, row({ work: 'rooms', n: 1 })]) ?? '';
   t.equal(small.match(/<rect /g)?.length, 5);
-  t.match(small, /3330 rooms of 3, 256 events at a time.*one room of 10/s);
+  t.match(small, /3,330 rooms of 3, 256 events at a time.*one room of 10/s);
   t.equal(roomsChart(fanout), undefined);
 });
 
