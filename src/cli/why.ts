@@ -18,7 +18,11 @@ export const why = command({
     const path = `/api/topics/${encodeURIComponent(topic)}/why?offset=${offset}&user=${encodeURIComponent(who)}`;
     const answer = (await request(flags, path)) as WhyReport;
     if (flags.json) printJson(answer);
-    else printLine(answer.sentence);
+    else {
+      printLine(answer.sentence);
+      for (const { sid, edge } of answer.sessions)
+        if (edge !== null) printLine(`session ${sid} is connected through ${edge}`);
+    }
   },
 });
 
@@ -48,9 +52,9 @@ function linesOf(report: TopicReport): string[] {
   return [
     `${name}  epoch ${epoch ?? ''}  head ${head}  sessions ${subscriberCount}`,
     ...(similar.length > 0 ? [`nobody is in it; similar: ${similar.join(', ')}`] : []),
-    ...subscribers.map(({ sid, user, connected, cursor, lag, bufferedBytes, handled }) =>
+    ...subscribers.map(({ sid, user, connected, edge, cursor, lag, bufferedBytes, handled }) =>
       connected
-        ? `session       ${sid}  ${user}  at ${cursor ?? 0}, ${lag} behind, ${bufferedBytes} bytes buffered, handled ${handled ?? 'unknown'}`
+        ? `session       ${sid}  ${user}  at ${cursor ?? 0}, ${lag} behind, ${bufferedBytes} bytes buffered, handled ${handled ?? 'unknown'}${edge === null ? '' : `, through ${edge}`}`
         : `session       ${sid}  ${user}  away, in its grace`,
     ),
     ...publishes

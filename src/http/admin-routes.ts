@@ -1,11 +1,14 @@
 /** For administrators, who hold an API key: who is connected, how topics stand, why an event did not arrive. */
 import * as v from 'valibot';
 import type { PluginHost, Session } from '../server/api.js';
-import { Kicked, Session as SessionAnswer, Stats, Topic, User, Why } from '../protocol/http-answers.js';
+import { Drained, Edges, Kicked, Session as SessionAnswer, Stats, Topic, User, Why } from '../protocol/http-answers.js';
 import { HttpError } from './problem.js';
 import { answering, WholeNumber, type Route } from './route.js';
 
 const Name = v.string();
+/** Over which drained clients come again, unless asked otherwise, and at most. */
+const SPREAD_MS = 2_000;
+const MOST_SPREAD_MS = 600_000;
 
 export function adminRoutes(server: PluginHost): Route[] {
   const kick = async (sessions: readonly Session[]): Promise<{ kicked: number }> => {
@@ -27,6 +30,32 @@ export function adminRoutes(server: PluginHost): Route[] {
       for: 'admins',
       answer: { description: 'counts', schema: Stats },
       handle: () => server.stats(),
+    }),
+    answering({
+      method: 'GET',
+      path: '/api/edges',
+      id: 'listEdges',
+      summary: 'The processes that carry connections for this server.',
+      for: 'admins',
+      answer: { description: 'none where it carries them itself', schema: Edges },
+      handle: () => ({ edges: server.edges() }),
+    }),
+    answering({
+      method: 'POST',
+      path: '/api/edges/:edge/drain',
+      id: 'drainEdge',
+      summary: 'Sends the clients of an edge elsewhere; it takes no more connections.',
+      for: 'admins',
+      params: { edge: Name },
+      query: { spreadMs: v.optional(WholeNumber) },
+      answer: { description: 'how many clients were told', schema: Drained },
+      problems: [404],
+      handle({ params, query: { spreadMs = SPREAD_MS } }) {
+        const told = server.edges().find(({ name }) => name === params.edge)?.connections ?? 0;
+        if (!server.drainEdge(params.edge, Math.min(spreadMs, MOST_SPREAD_MS)))
+          throw new HttpError(404, 'no such edge');
+        return { told };
+      },
     }),
     answering({
       method: 'GET',

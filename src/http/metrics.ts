@@ -7,7 +7,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { closes, errors } from '../protocol/codes.js';
 import type { RoomsApi } from '../rooms/rooms.js';
-import type { AuditEntry, PluginHost } from '../server/api.js';
+import type { AuditEntry, EdgeReport, PluginHost } from '../server/api.js';
 import { route, type Route } from './route.js';
 import type { HooksApi } from '../hooks/hooks.js';
 import { gaugesIn } from './gauges.js';
@@ -33,6 +33,7 @@ export function metricsRoutes(
   const registry = new Registry();
   addCounts(registry, server);
   addHoldings(registry, server, rooms);
+  addEdges(registry, server);
   addProcess(registry, server);
   const hooks = server.plugins['hooks'] as HooksApi | undefined;
   if (hooks !== undefined) addHookMetrics(registry, hooks);
@@ -137,6 +138,31 @@ function addHoldings(registry: Registry, server: PluginHost, rooms: RoomsApi | u
       for (const [kind, count] of Object.entries(rooms.holders())) this.set({ kind }, count);
     },
   });
+}
+
+/** Of each edge that is joined now. Their names are no client's to make. */
+function addEdges(registry: Registry, server: PluginHost): void {
+  const gauge = (name: string, help: string, read: (edge: EdgeReport) => number): void => {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['edge'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const edge of server.edges()) this.set({ edge: edge.name }, read(edge));
+      },
+    });
+  };
+  gauge('roomwire_edge_connections', 'Open connections of an edge.', ({ connections }) => connections);
+  gauge('roomwire_edge_in_flight_bytes', 'Sent to an edge and not taken yet.', ({ inFlightBytes }) => inFlightBytes);
+  gauge('roomwire_edge_cpu_seconds_total', 'CPU time of an edge.', ({ cpuSeconds }) => cpuSeconds);
+  gauge('roomwire_edge_resident_memory_bytes', 'Resident memory of an edge.', ({ rssBytes }) => rssBytes);
+  gauge(
+    'roomwire_edge_event_loop_delay_seconds',
+    'How late the event loop of an edge was in the last second, at most.',
+    ({ loopDelay }) => loopDelay[2],
+  );
 }
 
 function addProcess(registry: Registry, server: PluginHost): void {

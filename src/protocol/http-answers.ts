@@ -67,6 +67,7 @@ export const Edge = record({
 /** A process that carries connections for the hub. */
 export type EdgeReport = v.InferOutput<typeof Edge>;
 export const Edges = record({ edges: list(Edge) });
+export const Drained = record({ told: Count });
 
 export const Stats = record({
   /** Open connections, also those that have not said HELLO yet. */
@@ -254,7 +255,16 @@ export const Why = record({
   /** For a person. */
   sentence: Text,
   /** One for each session of the user; `weight`: the one that tells most has the most. */
-  sessions: list(record({ sid: Text, verdict: v.picklist(VERDICTS), sentence: Text, weight: v.number() })),
+  sessions: list(
+    record({
+      sid: Text,
+      /** The edge that carries its connection; null: this process does, or there is none. */
+      edge: MaybeText,
+      verdict: v.picklist(VERDICTS),
+      sentence: Text,
+      weight: v.number(),
+    }),
+  ),
 });
 export type WhyReport = v.InferOutput<typeof Why>;
 

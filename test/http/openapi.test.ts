@@ -198,6 +198,8 @@ t.test('every operation it lists answers with a status and a content that it lis
 
   const topic = `room:${roomId}`;
   await call('getStats', { status: 200 });
+  await call('listEdges', { status: 200 });
+  await call('drainEdge', { status: 404, params: { edge: 'nobody' } });
   await call('listTopics', { status: 200, query: '?search=room&limit=5' });
   await call('readEvents', { status: 200, params: { topic }, query: '?after=1&limit=5' });
   await call('readEvents', { status: 404, params: { topic: 'nowhere' } });

@@ -110,7 +110,9 @@ function sessionRow(sid: string, ask: Ask): Row<SubscriberReport> {
     element: h('tr', { 'data-testid': 'subscriber', 'data-sid': sid }, user, h('td', {}, why), lag, buffered, handled),
     show(one) {
       setText(user, one.user);
-      setText(lag, one.connected ? (one.lag === 0 ? 'has all' : `${one.lag} behind`) : 'away, in its grace');
+      const has = one.lag === 0 ? 'has all' : `${one.lag} behind`;
+      const through = one.edge === null ? '' : `, through ${one.edge}`;
+      setText(lag, one.connected ? `${has}${through}` : 'away, in its grace');
       lag.classList.toggle('warned', one.connected && one.lag > 0);
       setText(buffered, one.connected ? String(one.bufferedBytes) : '');
       setText(handled, one.handled === null ? '?' : String(one.handled));

@@ -77,7 +77,10 @@ export class WhyPanel implements Panel {
   #show(question: string, { verdict, sentence, sessions }: WhyReport): void {
     const { kind, next } = adviceFor(verdict);
     const pill = h('span', { class: 'tag verdict', 'data-kind': kind }, verdict.replaceAll('_', ' '));
-    const each = sessions.map((one) => h('li', {}, h('code', {}, one.sid), `: ${untwisted(one.sentence)}`));
+    const each = sessions.map((one) => {
+      const through = one.edge === null ? '' : ` (through ${one.edge})`;
+      return h('li', {}, h('code', {}, one.sid), `${through}: ${untwisted(one.sentence)}`);
+    });
     this.#answer.replaceChildren(
       h('p', { class: 'line' }, pill, h('strong', {}, question)),
       h('p', {}, untwisted(sentence)),

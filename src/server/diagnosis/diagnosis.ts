@@ -136,10 +136,11 @@ export class Diagnosis {
       return { verdict, sentence: `${sentence}${nobodyIn(report)}`, sessions: [] };
     }
     const at = this.#hub.topic(name)?.ring.find(offset)?.at;
-    const sessions = [...spans].map(([sid, of]) => ({
-      sid,
-      ...verdictOf({ topic: name, offset, at, spans: of, session: this.#registry.get(sid) }),
-    }));
+    const sessions = [...spans].map(([sid, of]) => {
+      const session = this.#registry.get(sid);
+      const edge = session?.connection?.edge ?? null;
+      return { sid, edge, ...verdictOf({ topic: name, offset, at, spans: of, session }) };
+    });
     // Of several devices the one that tells most: who got it, else who may still get it.
     const [best] = [...sessions].sort((a, b) => b.weight - a.weight);
     const { verdict, sentence } = best as (typeof sessions)[number];

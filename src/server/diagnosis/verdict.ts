@@ -3,7 +3,7 @@ import type { WhyReport } from '../../protocol/http-answers.js';
 import type { ServerSession } from '../sessions/session.js';
 import type { Span } from '../hub/attendance.js';
 
-type Verdict = Omit<WhyReport['sessions'][number], 'sid'>;
+type Verdict = Omit<WhyReport['sessions'][number], 'sid' | 'edge'>;
 
 export interface Question {
   readonly topic: string;
