@@ -7,6 +7,7 @@ import { closes } from '../protocol/codes.js';
 import { memoryStore } from '../store/memory.js';
 import type { StoreError } from '../store/store.js';
 import { CallTable } from './calls/table.js';
+import { Backlogs } from './connection/backlog.js';
 import { Connections } from './connection/connections.js';
 import { Dispatcher } from './connection/dispatch.js';
 import { Diagnosis } from './diagnosis/diagnosis.js';
@@ -70,12 +71,13 @@ export function build(options: AnyOptions, deposed: (error: StoreError) => void)
 
   // After all that may throw: it ticks from here on.
   const wheel = new Wheel(time, failed);
+  const defer = (fn: () => void): void => void setImmediate(fn);
   const hub = new Hub({
     store,
     clock,
     limits,
     ringBytes: options.ringBytes ?? RING_BYTES,
-    defer: (fn) => void setImmediate(fn),
+    defer,
     after,
     members: registry.members,
     counters,
@@ -107,6 +109,7 @@ export function build(options: AnyOptions, deposed: (error: StoreError) => void)
     hub: hub.fanOut,
     counters,
     limits,
+    backlogs: new Backlogs(defer),
     pingEvery,
     pingTimeout,
     isDraining,

@@ -17,6 +17,7 @@ import { Outbox, type OutboxLimit, type OutboxOwner } from '../hub/outbox.js';
 import type { ServerSession, SessionConnection } from '../sessions/session.js';
 import type { Socket, SocketEvents, UpgradeInfo } from '../transport/transport.js';
 import type { Timer } from '../time/wheel.js';
+import { restOf, weightOf, type Backlogs, type Rest, type Sliced } from './backlog.js';
 import { Requests, type RequestsOwner } from './requests.js';
 
 /** 31: what a client gets is nested one level deeper than what it sent, `[EVENTS, …, [event, data]]`. */
@@ -32,6 +33,11 @@ const REFUSAL_WEIGHT = 2;
 const STRAYS_MS = 1_000;
 /** Shared by all connections: a message is dispatched to its end before the next is scanned. */
 const starts: number[] = [];
+/** A message may take this long at a stretch, looked at every so many frames; the rest waits for turns of its own. */
+const SLICE_MS = 0.5;
+const SLICE_FRAMES = 32;
+/** In `messageBytes`: what waits beyond it is worked off at once, and meanwhile nothing more is read. */
+const BACKLOG = 4;
 /** The same: whether the message has a map key `__proto__` somewhere. */
 let protoKey = false;
 
@@ -39,6 +45,7 @@ export interface ConnectionOwner extends RequestsOwner {
   /** Feeds the outbox. */
   readonly hub: OutboxOwner;
   readonly counters: Counters;
+  readonly backlogs: Backlogs;
   readonly pingEvery: number;
   readonly pingTimeout: number;
   /** For what the client has to do until then. */
@@ -59,7 +66,7 @@ export interface ConnectionOwner extends RequestsOwner {
   failed(error: unknown): void;
 }
 
-export class Connection implements SocketEvents, OutboxLimit, SessionConnection, CallConnection {
+export class Connection implements SocketEvents, OutboxLimit, SessionConnection, CallConnection, Sliced {
   /** The peer's IP address as text. */
   readonly address: string;
   /** The edge that carries it; undefined: this process. */
@@ -75,6 +82,9 @@ export class Connection implements SocketEvents, OutboxLimit, SessionConnection,
   renewing = false;
   /** The secret that HELLO was answered with is in use from the next frame on. */
   confirmSecret: (() => void) | undefined;
+  /** What was read and has not had its turn, in its order. */
+  #backlog: Rest[] | undefined;
+  #backlogBytes = 0;
   /** What only HELLO needs; undefined from WELCOME on. */
   #info: UpgradeInfo | undefined;
   /** Of the monotonic clock. */
@@ -151,6 +161,7 @@ export class Connection implements SocketEvents, OutboxLimit, SessionConnection,
 
   closed(code: number, reason: string): void {
     this.#timer.cancel();
+    this.#catchUp();
     const wasOpen = this.open;
     this.state = 'closed';
     try {
@@ -180,18 +191,17 @@ export class Connection implements SocketEvents, OutboxLimit, SessionConnection,
     this.bytes += bytes.length;
     counters.messagesIn++;
     counters.bytesIn += bytes.length;
-    if (!binary) return this.close('text_frame');
+    if (!binary) return this.#breach('text_frame');
     if (this.state === 'hello' && bytes.length > this.#owner.limits.helloBytes) return this.close('message_too_large');
     const frames = scanMessage(bytes, starts, INBOUND_DEPTH);
     protoKey = sawProtoKey();
-    if (typeof frames !== 'number') return this.close('bad_frame', `frame ${frames.frame}: ${frames.reason}`);
+    if (typeof frames !== 'number') return this.#breach('bad_frame', `frame ${frames.frame}: ${frames.reason}`);
     this.frames += frames;
     counters.framesIn += frames;
     if (this.state === 'live') {
       this.confirmSecret?.();
-      for (let i = 0; i < frames && this.open; i++) {
-        this.#owner.frame(this, bytes, starts[i] as number, starts[i + 1] as number);
-      }
+      const next = this.#backlog === undefined ? this.#dispatch(bytes, starts, 0, frames) : 0;
+      if (next < frames && this.open) this.#keep(restOf(bytes, starts, { next, frames, protoKey }));
       return;
     }
     if (this.state !== 'hello' || frames !== 1)
@@ -201,6 +211,60 @@ export class Connection implements SocketEvents, OutboxLimit, SessionConnection,
     this.#timer.cancel();
     this.#timer = this.#owner.afterAwake(this.#owner.limits.callMaxMs, () => this.close('overloaded'));
     this.#owner.hello(this, bytes, starts[0] as number);
+  }
+
+  /** From `next` on; returns the first frame that has to wait for another turn. */
+  #dispatch(bytes: Uint8Array, at: ArrayLike<number>, next: number, frames: number): number {
+    const until = frames - next > SLICE_FRAMES ? this.#owner.monotonic() + SLICE_MS : Infinity;
+    for (let i = next; i < frames && this.open; i++) {
+      this.#owner.frame(this, bytes, at[i] as number, at[i + 1] as number);
+      if (until !== Infinity && (i - next) % SLICE_FRAMES === SLICE_FRAMES - 1 && this.#owner.monotonic() >= until)
+        return i + 1;
+    }
+    return frames;
+  }
+
+  #keep(rest: Rest): void {
+    this.#backlogBytes += weightOf(rest);
+    if (this.#backlog !== undefined) this.#backlog.push(rest);
+    else {
+      this.#backlog = [rest];
+      this.#owner.backlogs.add(this);
+    }
+    while (this.#backlogBytes > BACKLOG * this.#owner.limits.messageBytes) this.workOff();
+  }
+
+  /** What came before the end is done before it. */
+  #catchUp(): void {
+    while (this.#backlog !== undefined) this.workOff();
+  }
+
+  #breach(name: CloseName, reason?: string): void {
+    this.#catchUp();
+    this.close(name, reason);
+  }
+
+  workOff(): boolean {
+    const [rest] = this.#backlog ?? [];
+    if (rest === undefined || !this.open) this.#backlog = undefined;
+    else {
+      protoKey = rest.protoKey;
+      const frames = rest.starts.length - 1;
+      try {
+        rest.next = this.#dispatch(rest.bytes, rest.starts, rest.next, frames);
+      } catch (error) {
+        this.#owner.failed(error);
+        this.close('internal');
+      }
+      if (rest.next === frames) {
+        this.#backlog?.shift();
+        this.#backlogBytes -= weightOf(rest);
+      }
+      if (this.open && this.#backlog !== undefined && this.#backlog.length > 0) return false;
+      this.#backlog = undefined;
+    }
+    this.#backlogBytes = 0;
+    return true;
   }
 
   /** Of the message that is being dispatched: whether its data is worth a look for such a key. */
@@ -234,7 +298,7 @@ export class Connection implements SocketEvents, OutboxLimit, SessionConnection,
 
   /** Whether something of its own is being worked on and is still to be answered. */
   get underWay(): boolean {
-    return this.open && this.requests.underWay;
+    return this.open && (this.#backlog !== undefined || this.requests.underWay);
   }
 
   ack(id: number, data: unknown): void {
