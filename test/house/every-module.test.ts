@@ -4,8 +4,8 @@ import { sep } from 'node:path';
 import t from 'tap';
 
 const src = new URL('../../src/', import.meta.url);
-/** The command runs as it loads, and the page needs a browser. */
-const leftOut = /^(cli\/main\.ts|http\/page\/.*)$/;
+/** The command and the worker run as they load, and the page needs a browser. */
+const leftOut = /^(cli\/main\.ts|link\/worker\.ts|http\/page\/.*)$/;
 
 const modules = readdirSync(src, { recursive: true, encoding: 'utf8' })
   .map((file) => file.replaceAll(sep, '/'))
