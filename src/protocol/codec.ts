@@ -212,8 +212,8 @@ export class Writer {
 
   #text(text: string, depth: number): void {
     const { length } = text;
-    // A UTF-16 unit is at most three bytes.
-    this.#reserve(HEADER + 3 * length);
+    // A UTF-16 unit is at most three bytes; long text mostly has one each.
+    this.#reserve(2 * HEADER + (length > LOOPED_TEXT ? length : 3 * length));
     const pos = this.#pos;
     // The header that it has when it is all ASCII.
     const start = pos + textHeaderBytes(length);
@@ -255,7 +255,13 @@ export class Writer {
 
   /** Returns where it ends. */
   #encodeInto(text: string, start: number, depth: number): number {
-    const { written } = textEncoder.encodeInto(text, this.#bytes.subarray(start));
+    // Its header may turn out longer than it began with.
+    let done = textEncoder.encodeInto(text, this.#bytes.subarray(start, -HEADER));
+    if (done.read < text.length) {
+      this.#reserve(2 * HEADER + 3 * text.length);
+      done = textEncoder.encodeInto(text, this.#bytes.subarray(start, -HEADER));
+    }
+    const { written } = done;
     // It writes U+FFFD for half a character.
     if (written !== text.length && loneSurrogate.test(text)) this.#refuse(depth, LONE_SURROGATE);
     return start + written;

@@ -9,11 +9,21 @@ import type * as Model from './rooms-model.js';
 /** The model's type, if the schema gives no more and no less. */
 type Told<M, S extends v.GenericSchema<unknown, M>> = M extends v.InferOutput<S> ? M : never;
 
+/** As `v.maxBytes`, which encodes each text to count its bytes: a UTF-16 unit has at most three. */
+function maxBytes(most: number): v.MaxBytesAction<string, number, undefined> {
+  const counting = v.maxBytes<string, number>(most);
+  return {
+    ...counting,
+    '~run': (dataset, config) =>
+      dataset.typed && dataset.value.length * 3 <= most ? dataset : counting['~run'](dataset, config),
+  };
+}
+
 /** Ids travel in URLs, topics and keys: 1–128 bytes of UTF-8, no white space, `/`, `:`, `?`, `#`, `%` or control characters. */
 export const RoomId = v.pipe(
   v.string(),
   v.regex(/^[^\s/:?#%\p{Cc}\p{Surrogate}]+$/u, 'a room id has no spaces, / : ? # or %'),
-  v.maxBytes(128),
+  maxBytes(128),
 );
 /** Control, bidi and zero-width characters and the like: two names that look the same must not be two. */
 const seen = v.regex(/^[^\p{Cc}\p{Cf}\p{DI}\p{Zl}\p{Zp}\p{Surrogate}]*$/u, 'has characters that nobody sees');
@@ -22,7 +32,7 @@ const noStep = v.regex(/^(?!\.\.?$)/, "'.' and '..' cannot be part of a URL");
 /** The id of a room that is to be made; one made earlier may still have what new ones may not. */
 export const NewRoomId = v.pipe(RoomId, seen, noStep);
 /** What a lock guards, such as `trajectory:meta`. */
-export const LockTarget = v.pipe(v.string(), v.minLength(1), v.maxBytes(128), seen, noStep);
+export const LockTarget = v.pipe(v.string(), v.minLength(1), maxBytes(128), seen, noStep);
 const LockMessage = v.pipe(v.string(), v.maxLength(500));
 const Description = v.pipe(v.string(), v.maxLength(2000));
 const Group = v.pipe(v.string(), v.regex(/^[\w.-]{1,64}$/, 'a group is 1 to 64 letters, digits, . _ -'));

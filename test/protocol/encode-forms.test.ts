@@ -33,3 +33,20 @@ t.test('text of any length and script has its UTF-8, and half a character is ref
   }
   t.equal(writer.written.length, 0, 'and nothing of it stays written');
 });
+
+t.test('text is whole wherever in the writer it comes to the end of its buffer', async () => {
+  for (let before = 0; before < 1_100; before += 3) {
+    for (const text of [
+      'a'.repeat(50),
+      'é'.repeat(130),
+      `${'a'.repeat(240)}€€`,
+      '😀'.repeat(200),
+      `${'a'.repeat(30)}€`,
+    ]) {
+      const value = ['x'.repeat(before), text, [text], 1];
+      const fresh = new Writer();
+      fresh.writeValue(value);
+      assert.equal(toHex(fresh.written), toHex(reference(value)));
+    }
+  }
+});
