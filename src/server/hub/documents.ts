@@ -69,7 +69,12 @@ export class DecodedDocuments {
   /** A commit has written it; null: deleted. What was read lately will be again, and stays decoded. */
   committed(table: string, key: string, bytes: Uint8Array | null): void {
     let value: Value | undefined;
-    if (this.#documents.delete(table, key)) value = this.decoded(table, key, bytes ?? undefined);
+    const before = this.#documents.get(table, key);
+    if (before !== undefined) {
+      this.#documents.delete(table, key);
+      // A new one is mostly not asked for soon.
+      if (before.value !== undefined) value = this.decoded(table, key, bytes ?? undefined);
+    }
     if (!this.#lists.has(table)) return;
     for (let end = key.indexOf('\0'); end !== -1; end = key.indexOf('\0', end + 1)) {
       const prefix = key.slice(0, end + 1);
