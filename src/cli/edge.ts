@@ -74,6 +74,7 @@ export const edge = command({
       env: 'ROOMWIRE_INSECURE_LINK',
       help: 'let the link be plain TCP beyond this machine',
     },
+    'check-config': { type: 'boolean', help: 'check all settings, say what is wrong, and do not start' },
     'log-level': {
       type: 'string',
       value: 'NAME',
@@ -106,6 +107,10 @@ export const edge = command({
       if (shared && (port === 0 || engine === 'ws')) throw new TypeError('--shared needs a port and the engine uws');
       return read;
     });
+    if (flags['check-config']) {
+      process.stdout.write('the settings are right\n');
+      return;
+    }
     const [out, err] = [new Lines(1), new Lines(2)];
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
     const log = pino({ level, base: { edge: name } }, err);

@@ -57,7 +57,9 @@ class Chain extends Run<ChainOptions> {
     const { engine, store, path, topics, rooms, subscribers, publishers, events } = this.options;
     const { historyEvents = 10_000_000, restarts, leaves = 0 } = this.options;
     const port = await fixedPort(this.random);
+    const link = this.options.edges === undefined ? undefined : await fixedPort(this.random);
     this.#child = new Child({
+      ...(link === undefined ? {} : { link }),
       path,
       store,
       engine,
@@ -68,7 +70,7 @@ class Chain extends Run<ChainOptions> {
     });
     await this.#child.start();
     const writes = publishers * events;
-    await this.expose(port, (writes / topics) * (subscribers * topics) + (writes * publishers) / topics);
+    await this.expose(link ?? port, (writes / topics) * (subscribers * topics) + (writes * publishers) / topics);
 
     const names = Array.from({ length: topics }, (_, i) => (i < rooms ? `room:${i}` : `chat:${i}`));
     for (let i = 0; i < subscribers; i++) {

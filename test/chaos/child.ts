@@ -18,6 +18,8 @@ export interface ServeOptions {
   readonly engine: EngineName;
   /** 0: any free one. */
   readonly port: number;
+  /** Where edges dial. Default: there are none. */
+  readonly link?: number;
   readonly limits?: Partial<Limits>;
   readonly ringBytes?: number;
   readonly admission?: AdmissionOptions;

@@ -3,6 +3,9 @@
  * are struck and a server that ends and begins again while clients are at work, and the checker at the end.
  */
 import type { Client } from '../../src/client/node.js';
+import { dial } from '../../src/link/address.js';
+import { runEdge, type Edge } from '../../src/link/edge.js';
+import { silent } from '../../src/server/watch/log.js';
 import { random as seeded, type Random } from '../random.js';
 import { check, type Verdict } from './checker.js';
 import type { EngineName } from './child.js';
@@ -22,6 +25,8 @@ export interface RunOptions {
   readonly restarts: number;
   /** Faults of connections, spread over the run. */
   readonly strikes: number;
+  /** So many edges hold the connections, and the faults are those of their links. */
+  readonly edges?: number;
   readonly progress?: (line: string) => void;
 }
 
@@ -38,6 +43,8 @@ export abstract class Run<O extends RunOptions> {
   protected readonly random: Random;
   protected readonly recorder = new Recorder();
   protected proxy!: FaultProxy;
+  readonly #edges: Edge[] = [];
+  #ports: number[] = [];
   protected restarting: Promise<void> | undefined;
   protected restarts = 0;
   #instances = 0;
@@ -67,14 +74,23 @@ export abstract class Run<O extends RunOptions> {
     } finally {
       await this.restarting?.catch(() => undefined);
       this.recorder.closeAll();
+      await Promise.all(this.#edges.map((edge) => edge.close()));
       await this.proxy?.close();
       await this.end();
     }
   }
 
-  /** Opens the proxy before `port`; faults come evenly over `expected` of something that counts up. */
+  /** Opens the proxy before `port`, or the link's; faults come evenly over `expected` of something that counts up. */
   protected async expose(port: number, expected: number): Promise<void> {
     this.proxy = await FaultProxy.start({ target: port, random: this.random });
+    const { port: link } = this.proxy;
+    const dialled = { text: 'the proxy', dial: () => dial({ host: '127.0.0.1', port: link }, {}) };
+    for (let i = 0; i < (this.options.edges ?? 0); i++) {
+      const at = { host: '127.0.0.1', port: 0, engine: this.options.engine, log: silent };
+      this.#edges.push(runEdge({ name: `e${i}`, hubs: [dialled], ...at }));
+    }
+    this.#ports = await Promise.all(this.#edges.map(({ listening }) => listening));
+    if (this.#ports.length === 0) this.#ports = [link];
     this.#strikeEvery = Math.max(1, Math.floor(expected / (this.options.strikes + 1)));
   }
 
@@ -97,8 +113,14 @@ export abstract class Run<O extends RunOptions> {
     this.restarting.catch((error: unknown) => this.recorder.problem(String(error)));
   }
 
-  /** `port`: another than the proxy's. */
-  protected connect(name: string, { port = this.proxy.port, token, grace, maxMs = 50 }: Connecting = {}): Client {
+  #nextPort(): number {
+    const port = this.#ports.shift() as number;
+    this.#ports.push(port);
+    return port;
+  }
+
+  /** `port`: another than the proxy's, or the edges'. */
+  protected connect(name: string, { port = this.#nextPort(), token, grace, maxMs = 50 }: Connecting = {}): Client {
     return this.recorder.connect(name, `ws://127.0.0.1:${port}`, {
       token,
       grace,

@@ -8,6 +8,7 @@ import { http } from '../../src/http/http.js';
 import { defineContract } from '../../src/protocol/contract.js';
 import { roomsContract } from '../../src/protocol/rooms-contract.js';
 import { rooms } from '../../src/rooms/rooms.js';
+import { linkTransport } from '../../src/link/hub.js';
 import { createServer } from '../../src/server/server.js';
 import { lmdbStore } from '../../src/store/lmdb.js';
 import { memoryStore } from '../../src/store/memory.js';
@@ -16,7 +17,18 @@ import { unrated } from '../support/unrated.js';
 import type { Holdings, ServeOptions } from './child.js';
 
 const options = JSON.parse(process.argv[2] ?? '{}') as ServeOptions;
-const { path, store, engine, port, limits, ringBytes, admission, pingEvery = 2_000, pingTimeout = 5_000 } = options;
+const {
+  path,
+  store,
+  engine,
+  port,
+  link,
+  limits,
+  ringBytes,
+  admission,
+  pingEvery = 2_000,
+  pingTimeout = 5_000,
+} = options;
 const contract = defineContract({
   use: [roomsContract()],
   topics: {
@@ -30,6 +42,7 @@ const server = createServer({
   plugins: [rooms(), http()] as const,
   store: store === 'lmdb' ? lmdbStore({ path }) : memoryStore(),
   engine,
+  transport: link === undefined ? undefined : linkTransport({ at: [{ host: '127.0.0.1', port: link }], engine }),
   limits: { ...unrated, ...limits },
   ringBytes,
   auth: { secret: SECRET },
