@@ -50,6 +50,8 @@ export interface Contest {
   readonly seconds: number;
   /** The server has default rates, and takes tokens signed with this. */
   readonly secret?: string;
+  /** Processes that hold the server's connections. */
+  readonly edges?: number;
   readonly turn: (turn: Turn) => Promise<void>;
 }
 
@@ -121,7 +123,7 @@ export function left({ plan }: Pick<Suite, 'plan'>): string {
 
 async function take(
   suite: Suite,
-  { bytes, flags = [], secret, turn }: Contest,
+  { bytes, flags = [], secret, edges, turn }: Contest,
   contestant: Contestant,
   sample: Turn['sample'],
 ): Promise<void> {
@@ -137,7 +139,7 @@ async function take(
   try {
     server = await PeerProcess.start(
       peer,
-      { bytes, store: directory ?? 'memory', secret },
+      { bytes, store: directory ?? 'memory', secret, edges },
       { profile: suite.profile, flags, dist: store === BEFORE ? suite.against : undefined },
     );
     load = new Generator(server);
@@ -156,7 +158,10 @@ function turnOf(suite: Suite, parts: Pick<Turn, 'contestant' | 'server' | 'load'
     const before = await server.usage({ collect: false });
     const measured = await run();
     const after = await server.usage({ collect: false });
-    return sampleOf(measured, (after.cpuMicroseconds - before.cpuMicroseconds) / 1000);
+    const sample = sampleOf(measured, (after.cpuMicroseconds - before.cpuMicroseconds) / 1000);
+    if (after.edgeMicroseconds === undefined) return sample;
+    const ofEdges = (after.edgeMicroseconds - (before.edgeMicroseconds ?? 0)) * 1e3;
+    return { ...sample, more: { ...sample.more, 'edges CPU ns': ofEdges / measured.deliveries } };
   };
   const time: Turn['time'] = async (run, seconds = suite.seconds) => {
     await run(seconds / 4);

@@ -18,6 +18,7 @@ import { attacked as attacks } from './works/attacks.js';
 import { calls } from './works/calls.js';
 import { decode } from './works/decode.js';
 import { dual } from './works/dual.js';
+import { edges } from './works/edges.js';
 import { fanout } from './works/fanout.js';
 import { connects, joins } from './works/joins.js';
 import { latency } from './works/latency.js';
@@ -45,6 +46,7 @@ const works: Readonly<Record<Work, (suite: Suite) => Promise<Row[]>>> = {
   stalled,
   attacks,
   memory,
+  edges,
   decode,
   size,
 };

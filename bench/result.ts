@@ -17,6 +17,7 @@ export const WORKS = [
   'stalled',
   'attacks',
   'memory',
+  'edges',
   'decode',
   'size',
 ] as const;

@@ -3,13 +3,14 @@
  * all events of an order in one write. Its CPU alone is counted, not that of this process.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import { topicName } from './names.js';
 import { payloadOf, servePeer, type Usage } from './peer.js';
+import { processorTime } from './processor-time.js';
 
 const START_MS = 10_000;
 
@@ -77,10 +78,6 @@ async function portsOf(child: ChildProcess, directory: string): Promise<{ nats: 
 
 /** From /proc: the processor time of every thread, and the resident memory. */
 function usageOf(pid: number): Usage {
-  let nanoseconds = 0;
-  for (const task of readdirSync(`/proc/${pid}/task`)) {
-    nanoseconds += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]);
-  }
   const kilobytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return { cpuMicroseconds: nanoseconds / 1000, rss: Number(kilobytes) * 1024, heap: 0 };
+  return { cpuMicroseconds: processorTime(pid), rss: Number(kilobytes) * 1024, heap: 0 };
 }

@@ -11,6 +11,8 @@ export interface PeerServer {
   publish(topic: number): unknown;
   /** Of a server that is not this process. */
   usage?(): Usage;
+  /** CPU time of the processes that hold its connections, microseconds. */
+  edgeCpu?(): number;
 }
 
 export interface PublishOrder {
@@ -31,6 +33,8 @@ export interface Usage {
   readonly cpuMicroseconds: number;
   readonly rss: number;
   readonly heap: number;
+  /** Of the processes that hold its connections; what is above is without them. */
+  readonly edgeMicroseconds?: number;
 }
 /** To the parent. */
 export type Report = { readonly port: number } | Usage | { readonly error: string };
@@ -44,6 +48,8 @@ export interface PeerOptions {
   readonly store: string;
   /** For attacks: default rates, and tokens signed with this; else neither. */
   readonly secret?: string | undefined;
+  /** Processes that hold its connections; of roomwire alone. Default: it does so itself. */
+  readonly edges?: number | undefined;
 }
 
 const report = (message: Report): void => void process.send?.(message);
@@ -59,7 +65,10 @@ export function servePeer(start: (options: PeerOptions) => Promise<PeerServer>):
   start(JSON.parse(process.argv[2] ?? '{}') as PeerOptions).then((server) => {
     process.on('message', (command: Command) => {
       if ('publish' in command) void carryOut(server, command).catch(failed);
-      else report(server.usage?.() ?? ownUsage(command.collect));
+      else {
+        const usage = server.usage?.() ?? ownUsage(command.collect);
+        report(server.edgeCpu === undefined ? usage : { ...usage, edgeMicroseconds: server.edgeCpu() });
+      }
     });
     report({ port: server.port });
   }, failed);

@@ -1,8 +1,10 @@
 /** This server through its public API: `publish` of every event, and all their promises; calls and rooms as a program would have them. */
 import * as v from 'valibot';
-import { loadContract, loadLmdb, loadRooms, loadServer } from '../dist.js';
+import { readFileSync } from 'node:fs';
+import { loadContract, loadLmdb, loadRooms, loadServer, loadWorkers } from '../dist.js';
 import { event, topicName } from './names.js';
 import { payloadOf, servePeer } from './peer.js';
+import { processorTime } from './processor-time.js';
 
 const { createServer } = await loadServer();
 const { defineContract, roomsContract } = await loadContract();
@@ -13,7 +15,7 @@ const unrated = {
   ...{ straysPerSecond: 0, userStraysPerSecond: 0 },
 };
 
-servePeer(async ({ bytes, store, secret }) => {
+servePeer(async ({ bytes, store, secret, edges = 0 }) => {
   const contract = defineContract({
     use: [roomsContract()],
     topics: { 'bench:{id}': { events: { [event]: { schema: v.unknown(), publish: 'subscribers' } } } },
@@ -23,6 +25,7 @@ servePeer(async ({ bytes, store, secret }) => {
     contract,
     plugins: [rooms()],
     engine: 'auto',
+    transport: edges === 0 ? undefined : (await loadWorkers()).workers({ count: edges }),
     store: store === 'memory' ? undefined : (await loadLmdb()).lmdbStore({ path: store }),
     // The clients only count: they would not answer a PING.
     pingEvery: 3_600_000,
@@ -36,6 +39,17 @@ servePeer(async ({ bytes, store, secret }) => {
   });
   server.handle('echo', ({ input }) => input);
   const { port } = await server.listen({ port: 0 });
+  while (server.edges().filter(({ state }) => state === 'open').length < edges) await new Promise(setImmediate);
   const payload = payloadOf(bytes);
-  return { port, publish: (topic) => server.publish(topicName(topic) as `bench:${string}`, event, payload) };
+  return {
+    port,
+    publish: (topic) => server.publish(topicName(topic) as `bench:${string}`, event, payload),
+    ...(edges === 0 ? {} : { edgeCpu: childrenCpu }),
+  };
 });
+
+/** Of the processes that this one has started, microseconds. */
+function childrenCpu(): number {
+  const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ');
+  return children.reduce((sum, pid) => sum + processorTime(pid), 0);
+}

@@ -25,6 +25,7 @@ import { breachesOf, type Breach } from '../transport/breaches.js';
 import { frame as rawFrame, opcodes, RawClient } from '../transport/raw-client.js';
 import type { EngineName, StoreName } from './child.js';
 import { hostileFrame, spoil } from './hostile-frames.js';
+import { suiteTransport } from '../support/edge.js';
 
 export interface HostileOptions {
   readonly seed: number;
@@ -76,6 +77,7 @@ export async function runHostile(options: HostileOptions): Promise<HostileResult
     plugins: [rooms()] as const,
     store: store === 'lmdb' ? lmdbStore({ path }) : memoryStore(),
     engine,
+    ...suiteTransport({ engine }),
     limits: { ...unrated, historyEvents: 200 },
     log: {
       debug() {},

@@ -20,6 +20,7 @@ import { LockTrace } from './lock-trace.js';
 import { codeOf } from './recorder.js';
 import { PATIENCE_MS, Run, type RunOptions, type RunResult } from './run.js';
 import { within } from './within.js';
+import { suiteTransport } from '../support/edge.js';
 
 export interface LocksOptions extends RunOptions {
   readonly store: StoreName;
@@ -76,6 +77,7 @@ class LockRun extends Run<LocksOptions> {
       plugins: [this.#trace.plugin(), http()] as const,
       store: store === 'lmdb' ? lmdbStore({ path }) : memoryStore(),
       engine,
+      ...suiteTransport({ engine, time: this.#time }),
       time: this.#time,
       // The run's time is faster than the clients': what waits for them must not be short.
       limits: { ...unrated, lockMinMs: 1, helloMs: 10_000_000, graceMs: 4_000, graceMaxMs: 4_000, lockWaiters: 5 },

@@ -2,7 +2,7 @@
  * The server as a program of its own, to be killed: `serve-child.ts <JSON of ServeOptions>`. Prints its port when it
  * listens. Over IPC it tells what it holds, for those who look for leaks. It ends with its parent.
  */
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import * as v from 'valibot';
 import { http } from '../../src/http/http.js';
 import { defineContract } from '../../src/protocol/contract.js';
@@ -12,6 +12,7 @@ import { linkTransport } from '../../src/link/hub.js';
 import { createServer } from '../../src/server/server.js';
 import { lmdbStore } from '../../src/store/lmdb.js';
 import { memoryStore } from '../../src/store/memory.js';
+import { childTransport } from '../support/edge.js';
 import { SECRET } from '../support/tokens.js';
 import { unrated } from '../support/unrated.js';
 import type { Holdings, ServeOptions } from './child.js';
@@ -42,7 +43,9 @@ const server = createServer({
   plugins: [rooms(), http()] as const,
   store: store === 'lmdb' ? lmdbStore({ path }) : memoryStore(),
   engine,
-  transport: link === undefined ? undefined : linkTransport({ at: [{ host: '127.0.0.1', port: link }], engine }),
+  ...(link === undefined
+    ? childTransport(engine)
+    : { transport: linkTransport({ at: [{ host: '127.0.0.1', port: link }], engine }) }),
   limits: { ...unrated, ...limits },
   ringBytes,
   auth: { secret: SECRET },
@@ -72,11 +75,18 @@ process.on('message', () => {
     rss,
     external,
     handles: process.getActiveResourcesInfo().length,
-    fds: process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0,
+    fds: process.platform === 'linux' ? openFiles() : 0,
     errors: errors.splice(0),
   };
   process.send?.(holdings);
 });
+/** Of this process, and of those that hold its connections. */
+function openFiles(): number {
+  const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ');
+  const all = ['self', ...children.filter((pid) => pid !== '')];
+  return all.reduce((sum, pid) => sum + readdirSync(`/proc/${pid}/fd`).length, 0);
+}
+
 process.on('disconnect', () => process.exit(0));
 const listening = await server.listen({ port });
 process.stdout.write(`${listening.port}\n`);

@@ -69,7 +69,7 @@ t.test('serve prints one line with the page, answers, and stops in order at SIGT
   const { child, url, line } = await serve(t, ['--memory']);
   t.match(
     line,
-    /^roomwire \d+\.\d+\.\d+ on http:\/\/127\.0\.0\.1:\d+\/ {2}engine (uws \(\w+ \S+ 20\.\S+\)|ws 8\.\S+), store memory/,
+    /^roomwire \d+\.\d+\.\d+ on http:\/\/127\.0\.0\.1:\d+\/ {2}engine (uws \(\w+ \S+ 20\.\S+\)|ws 8\.\S+)( in \d workers?)?, store memory/,
   );
   t.equal((await fetch(`${url}/health/ready`)).status, 200);
   const page = await fetch(`${url}/`);

@@ -7,6 +7,7 @@ import { check } from '../chaos/checker.js';
 import { Recorder } from '../chaos/recorder.js';
 import { engine, openContract } from '../support/server.js';
 import { until } from '../support/until.js';
+import { suiteTransport } from '../support/edge.js';
 
 const CLIENTS = 1_000;
 const EVENTS = 300;
@@ -15,7 +16,12 @@ t.test('a rolling restart with 1,000 clients loses nothing', async (t) => {
   const path = t.testdir();
   const port = await freePort();
   const start = async () => {
-    const server = createServer({ contract: openContract, store: lmdbStore({ path }), engine });
+    const server = createServer({
+      contract: openContract,
+      store: lmdbStore({ path }),
+      engine,
+      ...suiteTransport({ engine }),
+    });
     await server.listen({ port });
     return server;
   };

@@ -81,7 +81,7 @@ const paths = [
   ['GET', '/api/locks'],
   ['GET', '/metrics'],
   ['GET', '/openapi.json'],
-  ['GET', '/health/live'],
+  ['GET', '/health/ready'],
   ['GET', '/api/topics'],
   ['POST', '/api/rooms/x'],
   ['OPTIONS', '/api/rooms'],

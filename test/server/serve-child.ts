@@ -2,6 +2,7 @@
 import type { OpenServer } from '../support/open-server.js';
 import { registerHandlers } from '../support/open-server.js';
 import type { ChildSettings } from '../support/child-server.js';
+import { childTransport } from '../support/edge.js';
 import { engine, openContract } from '../support/server.js';
 import { createServer } from '../../src/server/server.js';
 import { lmdbStore } from '../../src/store/lmdb.js';
@@ -12,6 +13,7 @@ const server = createServer({
   contract: openContract,
   store: lmdbStore({ path }),
   engine,
+  ...childTransport(engine),
   ...pings,
   limits: { graceMs, historyEvents: 100_000, historyBytes: 64 * 1024 * 1024 },
   ringBytes: 16 * 1024,

@@ -9,8 +9,11 @@ export interface CliTest {
 }
 
 export function startCli(t: CliTest, args: readonly string[], env: Record<string, string> = {}): ChildProcess {
+  // As the suite's own servers: see edge.ts.
+  const edges = process.env['ROOMWIRE_EDGE'];
+  const isPlain = edges !== undefined && args[0] === 'serve' && !args.includes('--workers') && !args.includes('--link');
   const child = spawn(process.execPath, [main, ...args], {
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...(isPlain ? { ROOMWIRE_WORKERS: edges } : {}), ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   t.teardown(() => child.kill('SIGKILL'));

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { dial, listenAt } from '../../src/link/address.js';
 import { runEdge, type Edge } from '../../src/link/edge.js';
 import { linkTransport, type OwnedEdges } from '../../src/link/hub.js';
+import { workers } from '../../src/link/workers.js';
 import { freePort } from './free-port.js';
 import type { TimeSource } from '../../src/server/time/clock.js';
 import type { ServerOptions } from '../../src/server/server.js';
@@ -59,6 +60,11 @@ export function edgesHere({ engine, count = 1, time }: EdgeSettings) {
     },
   };
   return { transport: linkTransport({ owned }), edges };
+}
+
+/** The same of a server that a test starts as a process of its own: its edges are processes, too. */
+export function childTransport(engine: 'auto' | 'uws' | 'ws') {
+  return edgeCount === 0 ? {} : { transport: workers({ count: edgeCount, engine }) };
 }
 
 /** What the suite's servers are made with: nothing, unless ROOMWIRE_EDGE says so. */

@@ -26,6 +26,7 @@ export interface Asked {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+const throughEdges = new URL('through-edges.mjs', import.meta.url).href;
 const runner = fileURLToPath(new URL('../../scripts/example.mjs', import.meta.url));
 
 /** `C`: its contract. `env` and `args` beyond the port. */
@@ -34,10 +35,11 @@ export async function startExample<C extends Contract>(
   name: string,
   { args = [], env = {} }: { readonly args?: readonly string[]; readonly env?: Readonly<Record<string, string>> } = {},
 ) {
+  const isHub = [process.env['ROOMWIRE_EDGE'], env['ROOMWIRE_TEST_LINK']].some((given) => given !== undefined);
   const child = spawn(process.execPath, [runner, name, '--port', '0', ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     // The test runner's own hooks are not for this process.
-    env: { ...process.env, NODE_OPTIONS: '', ...env },
+    env: { ...process.env, NODE_OPTIONS: isHub ? `--import=${throughEdges}` : '', ...env },
   });
   const clients: Client<ShapeOf<C>>[] = [];
   const gone = once(child, 'exit');

@@ -18,6 +18,7 @@ import { ManualTime } from '../../support/manual-time.js';
 import { collectingLog } from '../../support/server.js';
 import { SECRET, tokenFor } from '../../support/tokens.js';
 import type { EngineName, StoreName } from '../child.js';
+import { suiteTransport } from '../../support/edge.js';
 import type { Network } from './line.js';
 import { clientNames, GRACE_MS, HISTORY, userOf } from './plan.js';
 import { RealClient } from './real-client.js';
@@ -79,6 +80,7 @@ export class World {
       plugins: [rooms(this.options.rooms)] as const,
       store,
       engine: this.options.engine,
+      ...suiteTransport({ engine: this.options.engine, time: this.time }),
       auth: { secret: SECRET },
       time: this.time,
       log,
