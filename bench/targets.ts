@@ -59,6 +59,11 @@ const times =
   (query: Query, other: Partial<Query>) =>
   (rows: readonly Row[]): number | null =>
     over(rate(rows, query), rate(rows, { ...query, ...other }));
+/** How much of the server's CPU time, against the other's. */
+const timesCpu =
+  (query: Query, other: Partial<Query>) =>
+  (rows: readonly Row[]): number | null =>
+    over(find(rows, query)?.cpuNanoseconds, find(rows, { ...query, ...other })?.cpuNanoseconds);
 const toUws =
   (query: Query) =>
   (rows: readonly Row[]): number | null =>
@@ -207,6 +212,40 @@ export const targets: readonly Target[] = [
     unit: '× without',
     of: times({ work: 'stalled', variant: 'with stalled' }, { variant: 'none stalled' }),
   },
+  ...[1, 32].map((w): Target => ({
+    name: `hub's CPU of a delivery, 2 edges, w=${w}`,
+    most: 0.2,
+    unit: '× direct',
+    of: timesCpu({ work: 'edges', w, variant: 'fan-out, 2 edges' }, { variant: 'fan-out, direct' }),
+  })),
+  ...[1, 32].map((w): Target => ({
+    name: `CPU of a delivery, hub and 2 edges, w=${w}`,
+    most: 1.25,
+    unit: '× direct',
+    of(rows) {
+      const edges = find(rows, { work: 'edges', w, variant: 'fan-out, 2 edges' });
+      const direct = find(rows, { work: 'edges', w, variant: 'fan-out, direct' });
+      const all = (edges?.cpuNanoseconds ?? 0) + (edges?.more?.['edges CPU ns'] ?? 0);
+      return edges === undefined ? null : over(all, direct?.cpuNanoseconds);
+    },
+  })),
+  ...[1, 100].map((n): Target => ({
+    name: `hub's CPU of a call, 1 edge, ${n} at once`,
+    most: 0.7,
+    unit: '× direct',
+    of: timesCpu({ work: 'edges', n, variant: 'calls, 1 edge' }, { variant: 'calls, direct' }),
+  })),
+  ...(['p50Ms', 'p99Ms'] as const).map((quantile): Target => ({
+    name: `an edge adds to a call, ${quantile.slice(0, 3)}`,
+    most: quantile === 'p50Ms' ? 0.15 : 1,
+    unit: 'ms',
+    of(rows) {
+      const [edge, direct] = ['1 edge', 'direct'].map(
+        (how) => find(rows, { work: 'edges', n: 1, variant: `calls, ${how}` })?.[quantile] ?? null,
+      );
+      return typeof edge === 'number' && typeof direct === 'number' ? edge - direct : null;
+    },
+  })),
   ...ATTACKS.map((variant): Target => ({
     name: `calls beside ${variant}, p99`,
     most: 3,

@@ -24,6 +24,8 @@ export interface ChannelOptions {
   readonly taken: () => void;
   /** Once a second while it is open. */
   readonly second: () => void;
+  /** The other end is known to live as long as the stream is open: it is not given up for its silence. */
+  readonly isPatient?: boolean;
   /** Exactly once. */
   readonly closed: (why: string) => void;
   /** Runs `write` when this turn's frames are together. */
@@ -187,7 +189,8 @@ export class Channel {
     const wasAway = now - this.#lookedAt > 2 * PING_MS;
     this.#lookedAt = now;
     if (wasAway) this.#heardAt = Math.max(this.#heardAt, now - DEAD_MS + 2 * PING_MS);
-    if (now - this.#heardAt > DEAD_MS) return this.close(`silent for ${DEAD_MS / 1_000} s`);
+    const isSilent = now - this.#heardAt > DEAD_MS && this.#options.isPatient !== true;
+    if (isSilent) return this.close(`silent for ${DEAD_MS / 1_000} s`);
     this.#options.second();
     this.send(Op.PING, 0);
   }

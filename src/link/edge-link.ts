@@ -83,7 +83,11 @@ export class EdgeLink {
   #lastAsk = 0;
   #farewell: { readonly code: number; readonly bytes: Uint8Array } | undefined;
 
-  constructor(stream: Duplex, join: Join, owner: EdgeLinkOwner) {
+  constructor(
+    stream: Duplex,
+    { join, isOwned }: { readonly join: Join; readonly isOwned: boolean },
+    owner: EdgeLinkOwner,
+  ) {
     this.#owner = owner;
     this.channel = new Channel({
       stream,
@@ -94,6 +98,8 @@ export class EdgeLink {
       // An engine has a callback for each message: those of one turn leave together.
       later: (write) => void setImmediate(write),
       failed: (error) => owner.failed(error),
+      // A hub that is stopped for a while, with all of its machine or by itself, goes on where it was; its end closes the pipe.
+      isPatient: isOwned,
     });
     this.#bodies = new Bodies(this.channel);
     this.channel.trust(FRAME_BYTES);

@@ -128,7 +128,7 @@ class RunningEdge implements Edge, EdgeLinkOwner {
     try {
       const stream = await hub.dial();
       if (this.#isClosed) return void stream.destroy();
-      const link = new EdgeLink(stream, this.#join, this);
+      const link = new EdgeLink(stream, { join: this.#join, isOwned: this.#options.isOwned === true }, this);
       this.#links.add(link);
       this.#texts.set(link, hub);
     } catch (error) {
