@@ -61,7 +61,7 @@ const ownUrls = {
   },
 };
 await build({
-  entryPoints: ['src', 'test', 'bench'].flatMap((folder) => filesUnder(folder, /\.tsx?$/)),
+  entryPoints: ['src', 'test', 'bench', 'examples'].flatMap((folder) => filesUnder(folder, /\.tsx?$/)),
   outdir: compiled,
   outbase: root,
   format: 'esm',

@@ -56,8 +56,8 @@ class Chain extends Run<ChainOptions> {
   protected override async play(): Promise<void> {
     const { engine, store, path, topics, rooms, subscribers, publishers, events } = this.options;
     const { historyEvents = 10_000_000, restarts, leaves = 0 } = this.options;
-    const port = await fixedPort(this.random);
-    const link = this.options.edges === undefined ? undefined : await fixedPort(this.random);
+    const port = await fixedPort();
+    const link = this.options.edges === undefined ? undefined : await fixedPort();
     this.#child = new Child({
       ...(link === undefined ? {} : { link }),
       path,

@@ -1,12 +1,12 @@
 /** Starts serve-child.ts on a fixed port, kills it, and starts it again on the same data. */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Limits } from '../../src/protocol/limits.js';
 import type { Stats } from '../../src/server/api.js';
 import type { AdmissionOptions } from '../../src/server/gate/doorkeeper.js';
-import type { Random } from '../random.js';
 import { programArgs } from '../support/program.js';
 
 export type EngineName = 'uws' | 'ws' | 'auto';
@@ -42,11 +42,11 @@ export interface Holdings extends Stats {
 
 /**
  * A free port below those that the system gives to outgoing connections: one of them could take it while the server
- * is away, even to connect to itself.
+ * is away, even to connect to itself. Not from the run's seed: two programs with one seed would take the same.
  */
-export async function fixedPort(random: Random): Promise<number> {
+export async function fixedPort(): Promise<number> {
   for (;;) {
-    const port = 10_000 + random.below(20_000);
+    const port = randomInt(10_000, 30_000);
     const probe = createServer();
     const free = await new Promise<boolean>((resolve) => {
       probe.once('error', () => resolve(false));

@@ -48,7 +48,7 @@ class HandleRun extends Run<HandlesOptions> {
   protected override async play(): Promise<void> {
     const { engine, path, operations, actors, rooms, restarts, progress } = this.options;
     const { random } = this;
-    this.#port = await fixedPort(random);
+    this.#port = await fixedPort();
     this.#child = new Child({
       path,
       store: 'lmdb',

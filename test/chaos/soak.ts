@@ -45,7 +45,7 @@ const seed = environmentSeed();
 const random = seeded(seed);
 const began = performance.now();
 const path = mkdtempSync(join(tmpdir(), 'roomwire-soak-'));
-const port = await fixedPort(random);
+const port = await fixedPort();
 const child = new Child({
   path,
   store: values.store as StoreName,

@@ -123,7 +123,7 @@ t.test('each class is there once, by whatever name it is imported', async (t) =>
 t.test('every module of the server loads, and its manifest is exported', async (t) => {
   const dist = join(app, 'node_modules/@roomwire/server/dist');
   const modules = filesOf(dist).filter(
-    (file) => /\.js$/.test(file) && !/cli\/main\.js$|http\/page\/|client\.d/.test(file),
+    (file) => /\.js$/.test(file) && !/cli\/main\.js$|link\/worker\.js$|http\/page\/|client\.d/.test(file),
   );
   t.ok(modules.length > 100, `${modules.length} modules`);
   const program = `

@@ -233,7 +233,7 @@ t.test('a restarted server with LMDB has everybody back where they were', async 
 
 /** Two people on a server of its own process and on the real clock; `strike` kills it and starts it again. */
 async function onChild(t: Test, store: StoreName) {
-  const port = await fixedPort(random());
+  const port = await fixedPort();
   const child = new Child({ path: t.testdir(), store, engine, port });
   t.teardown(() => child.kill());
   await child.start();
