@@ -131,7 +131,7 @@ class RoomServer extends Host {
     if (days > 0) {
       log.warn({ days }, 'the time of the store is ahead of this clock, which was once wrong: leases are told by it');
     }
-    clock.start(opened.meta.time);
+    clock.start(opened.meta.time, opened.now);
     hub.open(opened);
     life.isStoreOpen = true;
     for (const restore of [() => sessions.restore(), ...life.restoreHooks]) {

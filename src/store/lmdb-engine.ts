@@ -10,12 +10,19 @@ export interface Range {
   readonly end?: Uint8Array;
   readonly exclusiveStart?: boolean;
   readonly limit?: number;
+  readonly transaction?: ReadTransaction;
+}
+
+/** The store as of when it began, whatever is committed since. What is deleted meanwhile is not freed. */
+export interface ReadTransaction {
+  /** Lets go of it. */
+  done(): void;
 }
 
 /** Keys and values are bytes. Inside a transaction's callback `put` and `removeSync` take effect at once. */
 export interface Database {
   /** A copy: getBinaryFast would hand out one buffer again and again. */
-  getBinary(key: Uint8Array): Uint8Array | undefined;
+  getBinary(key: Uint8Array, options?: { readonly transaction: ReadTransaction }): Uint8Array | undefined;
   getRange(range: Range): Iterable<{ readonly key: Uint8Array; readonly value: Uint8Array }>;
   getKeys(range: Range): Iterable<Uint8Array>;
   put(key: Uint8Array, value: Uint8Array): unknown;
@@ -32,6 +39,7 @@ export interface Environment {
    * before an exception in the callback; a child transaction does not.
    */
   childTransaction<T>(callback: () => T): Promise<T>;
+  useReadTransaction(): ReadTransaction;
   /** Flushes on a thread of its own. Not in the package's types. */
   sync(done: (error?: Error) => void): void;
   close(): Promise<void>;

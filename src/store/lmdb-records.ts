@@ -22,6 +22,10 @@ export function documentKey(table: string, key: string): Buffer {
   return bytes;
 }
 
+export function tableOf(key: Uint8Array): string {
+  return text(key.subarray(0, 1 + (key[0] as number)), 1);
+}
+
 export function documentName(table: string, key: Uint8Array): string {
   return text(key, 1 + Buffer.byteLength(table));
 }
@@ -120,6 +124,8 @@ export interface StoreRecord {
   readonly bootId: string | null;
   /** Closed in order, with everything on the disk. */
   readonly clean: boolean;
+  /** What it holds is part of a snapshot. */
+  readonly filling?: true;
   /** Which file this is: a copy that was put back is another file. */
   readonly file: string;
 }

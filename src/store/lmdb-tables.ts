@@ -4,7 +4,7 @@
  * undoes it; the reads see the last commit.
  */
 import { appended, checkNames, fits } from './batch.js';
-import type { Database, Environment } from './lmdb-engine.js';
+import type { Database, Environment, Range, ReadTransaction } from './lmdb-engine.js';
 import {
   afterPrefix,
   chunkKey,
@@ -16,12 +16,14 @@ import {
   encodeBatch,
   encodeTopic,
   maxKeyBytes,
+  tableOf,
   topicKey,
   topicName,
   type BatchRecord,
   type StoredTopic,
 } from './lmdb-records.js';
-import { StoreError, type Batch, type ListOptions, type LogChunk, type Operation } from './store.js';
+import type { SnapshotItem } from './snapshot.js';
+import { StoreError, type Batch, type ListOptions, type LogChunk, type Operation, type StoreMeta } from './store.js';
 
 const lastBatch = Buffer.from('batch');
 
@@ -51,6 +53,12 @@ export class Tables {
   clearLog(): void {
     this.#log.clearSync();
     this.#topics.clearSync();
+  }
+
+  /** All but who wrote last. */
+  clear(): void {
+    this.clearLog();
+    this.#documents.clearSync();
   }
 
   /** Inside a transaction. Throws `refused` or `unusable`; does nothing when the batch was applied already. */
@@ -144,9 +152,59 @@ export class Tables {
     );
   }
 
+  /** All of it as of the transaction, a page at a time: no cursor is left open while the reader rests. */
+  *contents(transaction: ReadTransaction): Generator<SnapshotItem> {
+    const last = this.state.getBinary(lastBatch, { transaction });
+    yield { type: 'meta', meta: last === undefined ? NO_META : decodeBatch(last).meta };
+    for (const { key, value } of pages(this.#topics, { start: FIRST, end: LAST, transaction })) {
+      const { id, epoch, head, tail } = decodeTopic(value);
+      yield { type: 'topic', name: topicName(key), record: { epoch, head, tail } };
+      const range = { start: chunkKey(id, 0, 0), end: chunkKey(id + 1, 0, 0), transaction };
+      for (const chunk of pages(this.#log, range)) {
+        yield { type: 'chunk', chunk: { ...chunkRange(chunk.key), frame: chunk.value } };
+      }
+    }
+    for (const { key, value } of pages(this.#documents, { start: FIRST, end: LAST, transaction })) {
+      const table = tableOf(key);
+      yield { type: 'document', table, key: documentName(table, key), value };
+    }
+  }
+
+  /** Inside a transaction, into what was cleared. `filled`: how far it has come. */
+  fill(
+    items: readonly SnapshotItem[],
+    filled: { topic: StoredTopic | undefined; meta: StoreMeta; topics: number },
+  ): void {
+    for (const item of items) {
+      if (item.type === 'meta') filled.meta = item.meta;
+      else if (item.type === 'document') this.#documents.put(documentKey(item.table, item.key), item.value);
+      else if (item.type === 'topic') {
+        filled.topic = { ...item.record, id: ++filled.topics };
+        this.#topics.put(topicKey(item.name), encodeTopic(filled.topic));
+      } else if (filled.topic !== undefined) {
+        const { first, count, frame } = item.chunk;
+        this.#log.put(chunkKey(filled.topic.id, first + count - 1, count), frame);
+      }
+    }
+  }
+
   topicNames(after: string | undefined, limit: number): string[] {
     const range = pageRange(topicKey(''), after === undefined ? undefined : topicKey(after));
     return range === undefined ? [] : Array.from(this.#topics.getKeys({ ...range, limit }), topicName);
+  }
+}
+
+const NO_META: StoreMeta = { time: 0, counter: 0, incarnation: 0 };
+const FIRST = Buffer.of(0);
+const LAST = Buffer.of(0xff);
+const PAGE = 64;
+
+function* pages(table: Database, range: Range): Generator<{ readonly key: Uint8Array; readonly value: Uint8Array }> {
+  for (let next: Range = { ...range, limit: PAGE }; ;) {
+    const page = Array.from(table.getRange(next));
+    yield* page;
+    if (page.length < PAGE) return;
+    next = { ...next, start: Buffer.from((page.at(-1) as { readonly key: Uint8Array }).key), exclusiveStart: true };
   }
 }
 

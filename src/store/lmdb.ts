@@ -16,7 +16,16 @@ import { lockDirectory, type DirectoryLock } from './lmdb-lock.js';
 import { dataFile, ensureDirectory, Place, requireAddressSpace } from './lmdb-place.js';
 import { decodeStore, encodeStore, type StoreRecord } from './lmdb-records.js';
 import { Tables } from './lmdb-tables.js';
-import { StoreError, type Batch, type MaybePromise, type OpenedStore, type Store, type StoreMeta } from './store.js';
+import { readSnapshot, writeSnapshot } from './snapshot.js';
+import {
+  SNAPSHOT_MS,
+  StoreError,
+  type Batch,
+  type MaybePromise,
+  type OpenedStore,
+  type Store,
+  type StoreMeta,
+} from './store.js';
 
 export interface LmdbOptions {
   /** Directory; made when missing. */
@@ -58,6 +67,8 @@ export function lmdbStore({ path, durability = 'process', mapSize = 8 * 2 ** 30,
       const { tables } = current();
       return { total: tables.lastBatch()?.topics ?? 0, names: tables.topicNames(after, limit) };
     },
+    snapshot: () => current().snapshot(),
+    restore: (parts) => current().restore(parts),
     onLost: (told) => current().onLost(told),
     async close() {
       const closing = opened;
@@ -67,6 +78,7 @@ export function lmdbStore({ path, durability = 'process', mapSize = 8 * 2 ** 30,
   };
 }
 
+const NO_META: StoreMeta = { time: 0, counter: 0, incarnation: 0 };
 const flushMs = 1_000;
 const storeKey = Buffer.from('store');
 type Readable = (document: Uint8Array) => boolean;
@@ -87,6 +99,8 @@ class Opened {
   #lost: StoreError | undefined;
   #onLost: ((why: StoreError) => void) | undefined;
   #dirty = false;
+  /** It holds a part of a snapshot, or none of it. */
+  #isFilling = false;
   #flushing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** The commit in flight, which close waits for. */
@@ -142,7 +156,8 @@ class Opened {
     const file = `${ino}:${birthtimeMs}`;
     let last = tables.lastBatch() ?? { meta: { time: 0, counter: 0, incarnation: 0 }, nextTopicId: 1, topics: 0 };
     let generation = left?.generation;
-    if (left === undefined || generation === undefined || mayHaveLost(left, file, bootId)) {
+    if (left?.filling === true) tables.clear();
+    if (left === undefined || generation === undefined || left.filling === true || mayHaveLost(left, file, bootId)) {
       generation = randomBytes(6).toString('base64url');
       // Epochs begin with the generation: nobody can ask for the logs of an old one.
       tables.clearLog();
@@ -204,6 +219,45 @@ class Opened {
     }
   }
 
+  async *snapshot(): AsyncGenerator<Uint8Array> {
+    const transaction = this.#root.useReadTransaction();
+    const until = performance.now() + SNAPSHOT_MS;
+    try {
+      for await (const part of writeSnapshot(this.tables.contents(transaction))) {
+        if (performance.now() > until) throw new StoreError('refused', `a snapshot took more than ${SNAPSHOT_MS} ms`);
+        yield part;
+      }
+    } finally {
+      transaction.done();
+    }
+  }
+
+  async restore(parts: AsyncIterable<Uint8Array>): Promise<void> {
+    const { tables } = this;
+    const filled = { topic: undefined, meta: NO_META, topics: 0 };
+    const begin = (): void => {
+      this.#isFilling = true;
+      tables.state.put(storeKey, encodeStore({ ...this.#record, filling: true }));
+      tables.clear();
+      tables.putLastBatch({ run: this.#run, batch: 0, meta: NO_META, nextTopicId: 1, topics: 0 });
+    };
+    this.#dirty = true;
+    this.#root.transactionSync(begin);
+    try {
+      for await (const items of readSnapshot(parts)) this.#root.transactionSync(() => tables.fill(items, filled));
+    } catch (error) {
+      this.#root.transactionSync(begin);
+      throw error;
+    }
+    const { meta, topics } = filled;
+    this.#root.transactionSync(() => {
+      tables.putLastBatch({ run: this.#run, batch: 0, meta, nextTopicId: topics + 1, topics });
+      tables.state.put(storeKey, encodeStore(this.#record));
+      this.#isFilling = false;
+    });
+    await this.#flush();
+  }
+
   #lookEvery(ms: number): void {
     this.#timer = setInterval(() => {
       if (this.#look() !== undefined) return;
@@ -247,7 +301,8 @@ class Opened {
       await this.#flush();
       this.#root.transactionSync(() => {
         if (this.tables.lastBatch()?.run === this.#run) {
-          this.tables.state.put(storeKey, encodeStore({ ...this.#record, clean: true }));
+          const filling = this.#isFilling ? ({ filling: true } as const) : {};
+          this.tables.state.put(storeKey, encodeStore({ ...this.#record, ...filling, clean: true }));
         }
       });
       await this.#flush();

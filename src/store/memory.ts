@@ -5,7 +5,8 @@
 import { randomBytes } from 'node:crypto';
 import { appended, checkNames } from './batch.js';
 import { compareKeys } from './key-order.js';
-import type { Batch, ListOptions, LogChunk, Operation, Store, TopicRecord } from './store.js';
+import { readSnapshot, writeSnapshot, type SnapshotItem } from './snapshot.js';
+import type { Batch, ListOptions, LogChunk, Operation, Store, StoreMeta, TopicRecord } from './store.js';
 
 interface Topic {
   record: TopicRecord;
@@ -17,6 +18,14 @@ export function memoryStore(): Store {
   const topicNames = new SortedKeys(topics);
   const tables = new Map<string, Table>();
   let lastBatch = 0;
+  let meta: StoreMeta = NO_META;
+
+  function clear(): void {
+    topics.clear();
+    topicNames.clear();
+    tables.clear();
+    meta = NO_META;
+  }
 
   /** Everything that can be refused is refused here, before `apply` changes anything. */
   function check(operations: readonly Operation[]): void {
@@ -75,18 +84,18 @@ export function memoryStore(): Store {
     name: 'memory',
     durable: false,
     open() {
-      topics.clear();
-      topicNames.clear();
-      tables.clear();
+      clear();
       lastBatch = 0;
       const generation = randomBytes(6).toString('base64url');
-      return { generation, meta: { time: 0, counter: 0, incarnation: 0 } };
+      return { generation, meta };
     },
-    commit({ id, operations }: Batch) {
+    commit(batch: Batch) {
+      const { id, operations } = batch;
       if (id <= lastBatch) return;
       check(operations);
       for (const operation of operations) apply(operation);
       lastBatch = id;
+      meta = batch.meta;
     },
     topic: (name) => topics.get(name)?.record,
     read(name, from, maxBytes) {
@@ -106,8 +115,56 @@ export function memoryStore(): Store {
     topics({ after, limit }) {
       return { total: topics.size, names: [...topicNames.page({ after, limit })] };
     },
+    snapshot: () => writeSnapshot(contents({ topics, tables, meta })),
+    async restore(parts) {
+      clear();
+      try {
+        let topic: Topic | undefined;
+        for await (const items of readSnapshot(parts)) {
+          for (const item of items) {
+            if (item.type === 'meta') ({ meta } = item);
+            else if (item.type === 'topic') {
+              topics.set(item.name, (topic = { record: item.record, chunks: [] }));
+              topicNames.add(item.name);
+            } else if (item.type === 'chunk') topic?.chunks.push(item.chunk);
+            else apply({ ...item, type: 'put' });
+          }
+        }
+      } catch (error) {
+        clear();
+        throw error;
+      }
+    },
     close() {},
   };
+}
+
+const NO_META: StoreMeta = { time: 0, counter: 0, incarnation: 0 };
+
+/** As of now: what changes later is replaced there, and only cut or grows here. */
+function contents({
+  topics,
+  tables,
+  meta,
+}: {
+  readonly topics: ReadonlyMap<string, Topic>;
+  readonly tables: ReadonlyMap<string, Table>;
+  readonly meta: StoreMeta;
+}): Iterable<SnapshotItem> {
+  const logs = Array.from(topics, ([name, { record, chunks }]) => ({ name, record, chunks: [...chunks] }));
+  const documents = Array.from(tables, ([table, { values }]) => ({ table, values: [...values] }));
+  return (function* () {
+    yield { type: 'meta', meta } as const;
+    for (const { name, record, chunks } of logs) {
+      yield { type: 'topic', name, record } as const;
+      for (const chunk of chunks) yield { type: 'chunk', chunk } as const;
+    }
+    for (const { table, values } of documents) {
+      for (const [key, value] of values) {
+        yield { type: 'document', table, key, value: Buffer.from(value, 'latin1') } as const;
+      }
+    }
+  })();
 }
 
 /** Index of the first chunk that does not end before `offset`. */

@@ -5,6 +5,9 @@
  */
 export type MaybePromise<T> = T | Promise<T>;
 
+/** A snapshot that takes longer is given up. */
+export const SNAPSHOT_MS = 120_000;
+
 /** UTF-8 bytes of what a batch may name. Longer names are refused, the same by every store. */
 export const storeLimits = { key: 1_900, table: 64, topic: 1_900 } as const;
 
@@ -75,6 +78,8 @@ export interface OpenedStore {
   readonly generation: string;
   /** As of the last commit; zeros for a new store. */
   readonly meta: StoreMeta;
+  /** Store time now, ms, where another server ran on until a moment ago: the wall clock is not asked. */
+  readonly now?: number;
 }
 
 export interface Store {
@@ -93,6 +98,11 @@ export interface Store {
    * as they are until it is done, frames for ever (memory keeps them by reference).
    */
   commit(batch: Batch): MaybePromise<void>;
+  /**
+   * Resolves when nobody else can have committed since the last commit or confirmation: what is read is still true. Throws
+   * `unusable` when another server took over. A store that only one server can have open needs none.
+   */
+  confirm?(): MaybePromise<void>;
   topic(name: string): MaybePromise<TopicRecord | undefined>;
   /**
    * Chunks of a topic in order, the first one holding `from` or, when that is trimmed, the oldest
@@ -109,6 +119,16 @@ export interface Store {
     readonly after?: string;
     readonly limit: number;
   }): MaybePromise<{ readonly total: number; readonly names: readonly string[] }>;
+  /**
+   * All that the store holds as of now, in parts that \`restore\` of any store takes (snapshot.ts), also while commits go on.
+   * Throws \`refused\` when it takes longer than SNAPSHOT_MS: what was deleted meanwhile cannot be freed.
+   */
+  snapshot(): AsyncIterable<Uint8Array>;
+  /**
+   * In place of all that the store holds; it is open, and nobody commits meanwhile. Where it fails, or the process ends on
+   * the way, the store is empty. Rejects with \`unusable\` for a snapshot that is not whole.
+   */
+  restore(parts: AsyncIterable<Uint8Array>): Promise<void>;
   /** Calls `told` once when the store finds that it must not be used on, also while nobody commits. */
   onLost?(told: (why: StoreError) => void): void;
   /** Flushes what the durability mode still holds back and lets go of files and locks. */

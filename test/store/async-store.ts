@@ -73,6 +73,8 @@ export function asyncStore(inner: Store, { seed, failEvery = 4 }: AsyncStoreOpti
     get: (table, key) => late(() => inner.get(table, key)),
     list: (table, options) => late(() => inner.list(table, options)),
     topics: (options) => late(() => inner.topics(options)),
+    snapshot: () => inner.snapshot(),
+    restore: (parts) => late(() => inner.restore(parts)),
     close: () => late(() => inner.close()),
   };
 }

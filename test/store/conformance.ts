@@ -2,6 +2,7 @@
 import t from 'tap';
 import { storeLimits, type LogChunk, type Operation, type Store } from '../../src/store/store.js';
 import { random } from '../random.js';
+import { memoryStore } from '../../src/store/memory.js';
 import { append, bytes, chunk, put, Writer } from './writer.js';
 
 type Test = typeof t;
@@ -294,6 +295,65 @@ export function storeConformance(name: string, create: (t: Test) => Store): void
     t.strictSame(await store.topics({ limit: 0 }), { total: 5, names: [] });
   });
 
+  test('a snapshot, restored elsewhere, is all that the store held when it was begun', async (t, store, writer) => {
+    writer.meta = { time: 1_700_000_000_123, counter: 2 ** 50, incarnation: 7 };
+    await writer.commit(append('a', 1, 3), append('a', 4, 2), append('b', 1, 1), append('c', 1, 9, 'e2'));
+    await writer.commit({ type: 'trim', topic: 'a', before: 4 }, { type: 'trim', topic: 'b', before: 2 });
+    await writer.commit({ type: 'drop', topic: 'c' }, put('t', '', 'empty key'), put('t', '😀'), put('u', 'k', ''));
+    await writer.commit(
+      ...Array.from({ length: 300 }, (_, i) => put('many', `${i}`.padStart(3, '0'), 'x'.repeat(i * 9))),
+    );
+    const parts: Uint8Array[] = [];
+    for await (const part of store.snapshot()) {
+      parts.push(part);
+      // What comes after its begin is not in it.
+      if (parts.length === 1) await writer.commit(append('a', 6), append('new', 1), put('t', '😀', 'later'));
+    }
+    t.ok(parts.length > 1);
+    await t.test('in a store of its kind, and in memory', async (t) => {
+      for (const other of [create(t as Test), memoryStore()]) {
+        await other.open();
+        t.teardown(() => other.close());
+        const before = new Writer(other);
+        await before.commit(append('a', 1), append('z', 1), put('t', 'gone'));
+        await other.restore(streamOf(parts));
+        t.strictSame(await other.topics({ limit: 9 }), { total: 2, names: ['a', 'b'] });
+        t.strictSame(await other.topic('a'), { epoch: 'e1', head: 5, tail: 4 });
+        t.strictSame(await other.topic('b'), { epoch: 'e1', head: 1, tail: 2 });
+        t.strictSame(ranges(await other.read('a', 1, 1_000)), ['4+2']);
+        t.strictSame(await other.list('t', { limit: 9 }), [
+          ['', bytes('empty key')],
+          ['😀', bytes('😀')],
+        ]);
+        t.equal((await other.get('u', 'k'))?.length, 0);
+        t.strictSame(keys(await other.list('many', { limit: 999 })).length, 300);
+        await before.commit(append('a', 6, 1), append('c', 1, 1, 'e3'), { type: 'trim', topic: 'a', before: 6 });
+        t.strictSame(ranges(await other.read('a', 1, 1_000)), ['6+1'], 'and it goes on from there');
+        t.strictSame(await other.topics({ limit: 9 }), { total: 3, names: ['a', 'b', 'c'] });
+      }
+    });
+  });
+
+  test('a snapshot that is not whole leaves the store empty and says so', async (t, store, writer) => {
+    await writer.commit(
+      append('a', 1),
+      put('t', 'k'),
+      ...Array.from({ length: 90 }, (_, i) => put('x', `${i}`, 'x'.repeat(9_000))),
+    );
+    const parts: Uint8Array[] = [];
+    for await (const part of store.snapshot()) parts.push(part);
+    const last = parts.at(-1) as Uint8Array;
+    const broken = [parts.slice(0, -1), parts.slice(1), [...parts.slice(0, -1), last.subarray(0, -3)], []];
+    for (const stream of broken) {
+      const error: unknown = await store.restore(streamOf(stream)).catch((error: unknown) => error);
+      t.match(error, { kind: 'unusable' });
+      t.strictSame(await store.topics({ limit: 9 }), { total: 0, names: [] });
+      t.strictSame(await store.list('x', { limit: 9 }), []);
+    }
+    await store.restore(streamOf(parts));
+    t.strictSame(await store.get('t', 'k'), bytes('k'));
+  });
+
   test('the longest names fit', async (t, store, writer) => {
     const [table, key, topic] = [
       '😀'.repeat(storeLimits.table / 4),
@@ -304,4 +364,8 @@ export function storeConformance(name: string, create: (t: Test) => Store): void
     t.strictSame(await store.list(table, { limit: 1 }), [[key, bytes('v')]]);
     t.strictSame(await store.topics({ limit: 1 }), { total: 1, names: [topic] });
   });
+}
+
+async function* streamOf(parts: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* parts;
 }

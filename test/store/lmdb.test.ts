@@ -13,6 +13,7 @@ import t from 'tap';
 import { openEngine } from '../../src/store/lmdb-engine.js';
 import { Tables } from '../../src/store/lmdb-tables.js';
 import { lmdbStore, type LmdbOptions } from '../../src/store/lmdb.js';
+import { memoryStore } from '../../src/store/memory.js';
 import { StoreError, type Store } from '../../src/store/store.js';
 import { random } from '../random.js';
 import { storeConformance } from './conformance.js';
@@ -247,6 +248,32 @@ void t.test('a page that was overwritten is found or harms nothing, wherever it 
   }
   t.ok(found > 0, `${found} of 40 found`);
 });
+
+void t.test('a store whose process ended while it was restored is empty when opened again', async (t) => {
+  const path = t.testdir();
+  const before = await using({ path }, async (store, generation) => {
+    await new Writer(store).commit(append('a', 1), put('t', 'k'));
+    await store.restore(someParts()).catch(() => undefined);
+    return generation;
+  });
+  await using({ path }, async (store, generation) => {
+    t.not(generation, before);
+    t.strictSame(await store.topics({ limit: 9 }), { total: 0, names: [] });
+    t.strictSame(await store.list('t', { limit: 9 }), []);
+  });
+});
+
+/** The first part of a snapshot, and no more. */
+async function* someParts(): AsyncGenerator<Uint8Array> {
+  const store = memoryStore();
+  await store.open();
+  const writer = new Writer(store);
+  for (let i = 0; i < 90; i++) await writer.commit(append('b', i + 1), put('t', `${i}`, 'x'.repeat(9_000)));
+  for await (const part of store.snapshot()) {
+    yield part;
+    return;
+  }
+}
 
 void t.test('a garbled lock.mdb of a server that is gone is no obstacle', async (t) => {
   const path = t.testdir();

@@ -52,6 +52,8 @@ export function gatedStore(inner: Store): GatedStore {
     get: (table, key) => inner.get(table, key),
     list: (table, options) => inner.list(table, options),
     topics: (options) => inner.topics(options),
+    snapshot: () => inner.snapshot(),
+    restore: (parts) => inner.restore(parts),
     close: () => inner.close(),
     hold() {
       let release = (): void => undefined;

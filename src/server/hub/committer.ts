@@ -56,9 +56,7 @@ export class Committer {
       }
       if (!(error instanceof StoreError && error.kind === 'unknown')) {
         this.#refused = { bytes: bytesOf(batch), at: this.#options.now() };
-        refused(error);
-        if (error instanceof StoreError && error.kind === 'unusable') this.#options.deposed(error);
-        return;
+        return this.#refuse(error, refused);
       }
       this.#options.after(retryMs, () => this.commit(batch, done, refused, Math.min(retryMs * 2, MAX_RETRY_MS)));
     };
@@ -70,6 +68,30 @@ export class Committer {
     }
     if (isPromise(result)) result.then(succeeded, failed);
     else succeeded();
+  }
+
+  /** Whether another server could have taken over, and reads need a confirmation. */
+  get confirms(): boolean {
+    return this.#options.store.confirm !== undefined;
+  }
+
+  /** Calls exactly one of the two: at once while no other server can have taken over. */
+  confirm(done: () => void, refused: (error: unknown) => void): void {
+    const failed = (error: unknown): void => this.#refuse(error, refused);
+    let result: MaybePromise<void>;
+    try {
+      result = this.#options.store.confirm?.();
+    } catch (error) {
+      return failed(error);
+    }
+    if (isPromise(result)) result.then(done, failed);
+    else done();
+  }
+
+  #refuse(error: unknown, refused: (error: unknown) => void): void {
+    // First: where the process ends at once, nobody is told anything that another server may know better.
+    if (error instanceof StoreError && error.kind === 'unusable') this.#options.deposed(error);
+    refused(error);
   }
 
   #shows(batch: Batch): boolean {

@@ -266,9 +266,18 @@ export class Hub {
     } catch (error) {
       return refused(error);
     }
-    if (operations.length === 0 && !stage.metaChanged) return this.#apply(stage, staged);
-    const batch = stage.batch(++this.#batch, operations, this.#options.clock.now());
     const since = performance.now();
+    if (operations.length === 0 && !stage.metaChanged) {
+      // Rule 6: what is read, tokens above all, is true only while no other server has taken over.
+      if (!this.#committer.confirms) return this.#apply(stage, staged);
+      this.#committingSince = since;
+      const confirmed = (): void => {
+        this.#committingSince = undefined;
+        this.#apply(stage, staged);
+      };
+      return this.#committer.confirm(confirmed, refused);
+    }
+    const batch = stage.batch(++this.#batch, operations, this.#options.clock.now());
     this.#committingSince = since;
     const done = (): void => {
       this.#committingSince = undefined;

@@ -39,9 +39,9 @@ export class Clock {
     this.#source = source;
   }
 
-  /** `highWater`: the largest time the store remembers, ms. */
-  start(highWater: number): void {
-    this.#base = Math.max(highWater, this.#source.wall()) - this.#source.monotonic();
+  /** `highWater`: the largest time the store remembers, ms. `now`: what it is, where the store has followed it. */
+  start(highWater: number, now = this.#source.wall()): void {
+    this.#base = Math.max(highWater, now) - this.#source.monotonic();
   }
 
   /** Whole ms since the Unix epoch; never goes back. */
