@@ -63,12 +63,17 @@ function stageServer(folder, files) {
     exports[entry] = { types: `./dist/${entry.slice(2)}.d.ts`, default: `./dist/${entry.slice(2)}.js` };
   }
   const dependencies = { ...server.manifest.dependencies, [client.name]: client.manifest.version };
-  return finish(folder, { ...server.manifest, exports, dependencies, files: ['dist', 'CHANGELOG.md', 'PROTOCOL.md'] }, [
-    ['.', 'README.md'],
-    ['.', 'CHANGELOG.md'],
-    ['.', 'PROTOCOL.md'],
-    ['.', 'LICENSE'],
-  ]);
+  return finish(
+    folder,
+    { ...server.manifest, exports, dependencies, files: ['dist', 'protocol', 'CHANGELOG.md', 'PROTOCOL.md'] },
+    [
+      ['.', 'README.md'],
+      ['.', 'CHANGELOG.md'],
+      ['.', 'PROTOCOL.md'],
+      ['.', 'protocol'],
+      ['.', 'LICENSE'],
+    ],
+  );
 }
 
 function isClients(file) {
@@ -99,7 +104,7 @@ function put(folder, file, content) {
 }
 
 function finish(folder, manifest, documents) {
-  for (const [from, name] of documents) cpSync(join(here, from, name), join(folder, name));
+  for (const [from, name] of documents) cpSync(join(here, from, name), join(folder, name), { recursive: true });
   const published = { ...manifest, publishConfig: { access: 'public' } };
   for (const key of OWN) delete published[key];
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);

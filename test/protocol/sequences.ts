@@ -1,0 +1,417 @@
+/**
+ * Plays the sequences of protocol/vectors against a server: a client that knows frames and patterns, and nothing of rooms
+ * or sessions. protocol/README.md says what each step means.
+ */
+import { randomBytes } from 'node:crypto';
+import { WebSocket } from 'ws';
+import { concat, decodeAll, encode } from '../../src/protocol/codec.js';
+import { Op, SUBPROTOCOL } from '../../src/protocol/frames.js';
+import { bytesOf, valueOf, type Sequence, type Step } from './vectors.js';
+
+type Names = Map<string, unknown>;
+type Frame = readonly unknown[];
+
+/** What only the server's side can do; what is missing is a need that cannot be met. */
+export interface Host {
+  publish(topic: string, event: string, data: unknown): Promise<unknown>;
+  delete(room: string): Promise<unknown>;
+  kick(user: string): Promise<unknown>;
+  call(sid: string, name: string, data: unknown, timeoutMs?: number): Promise<unknown>;
+  token(
+    user: string,
+    claims: { readonly seconds?: number | undefined; readonly groups?: readonly string[] | undefined },
+  ): Promise<string>;
+  drain(): Promise<unknown>;
+  /** Returns where it listens then. */
+  restart(): Promise<string>;
+  pass(ms: number): Promise<void>;
+}
+
+export interface PlayOptions {
+  readonly url: string;
+  readonly host: Host;
+  /** For a frame, a close or an answer. */
+  readonly timeoutMs?: number;
+}
+
+class Mismatch extends Error {}
+
+/** Throws an error that names the step. */
+export async function play({ steps }: Sequence, options: PlayOptions): Promise<void> {
+  const player = new Player(options);
+  try {
+    for (const [i, step] of steps.entries()) {
+      try {
+        await player.step(step);
+      } catch (error) {
+        const { message } = error as Error;
+        throw new Error(`step ${i + 1}, ${JSON.stringify(step).slice(0, 300)}: ${message}`, { cause: error });
+      }
+    }
+  } finally {
+    player.end();
+  }
+}
+
+class Player {
+  readonly #host: Host;
+  readonly #timeoutMs: number;
+  readonly #names: Names = new Map<string, unknown>([['run', randomBytes(4).toString('hex')]]);
+  readonly #wires = new Map<string, Wire>();
+  readonly #all: Wire[] = [];
+  readonly #results = new Map<string, Promise<unknown>>();
+  #url: string;
+
+  constructor({ url, host, timeoutMs = 10_000 }: PlayOptions) {
+    this.#url = url;
+    this.#host = host;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  end(): void {
+    for (const wire of this.#all) wire.socket.terminate();
+  }
+
+  async step(step: Step): Promise<void> {
+    if ('open' in step) return this.#open(step);
+    if ('send' in step) return this.#wire(step.on).send(...(this.#filled(step.send) as Frame[]));
+    if ('hex' in step) return this.#wire(step.on).socket.send(bytesOf(step.hex));
+    if ('text' in step) return this.#wire(step.on).socket.send(step.text);
+    if ('expect' in step) return this.#expect(step.on, step.expect);
+    if ('never' in step) return this.#never(step.on, step.never);
+    if ('closed' in step) return this.#closed(step);
+    if ('cut' in step) return this.#wire(step.cut).cut();
+    if ('shut' in step) return void this.#wire(step.shut).socket.close(1000);
+    if ('pass' in step) return this.#host.pass(step.pass);
+    if ('result' in step) {
+      const result = await this.#inTime(this.#results.get(step.result) as Promise<unknown>, () => 'no result');
+      return this.#match(step.is, result);
+    }
+    if ('http' in step) return this.#http(step);
+    return this.#do(step);
+  }
+
+  async #open(step: Extract<Step, { open: string }>): Promise<void> {
+    const { open: name, hello = {}, protocols = [SUBPROTOCOL], query = '', headers = {}, refused } = step;
+    const [wanted, more, with_] = this.#filled([protocols, query, headers]) as [
+      string[],
+      string,
+      Record<string, string>,
+    ];
+    const wire = new Wire(`${this.#url}/${more}`, wanted, with_);
+    this.#all.push(wire);
+    this.#wires.set(name, wire);
+    const status = await this.#inTime(wire.opened, () => 'neither opened nor refused');
+    if (status !== (refused ?? 101)) throw new Mismatch(`the upgrade was answered with ${status}`);
+    if (hello === null || refused !== undefined) return;
+    const instance = `i-${name}-${String(this.#names.get('run'))}`;
+    wire.send([Op.HELLO, 1, { instance, ...(this.#filled(hello) as object) }]);
+    const [[, , welcome]] = (await this.#take(wire, [[Op.WELCOME, 1, step.welcome ?? '$_']])) as [[0, 0, Welcome]];
+    const { session, user, time } = welcome;
+    for (const [key, value] of Object.entries({ sid: session[0], secret: session[1], user: user.id, time }))
+      this.#names.set(`${name}.${key}`, value);
+  }
+
+  async #expect(on: string, patterns: readonly Frame[]): Promise<void> {
+    await this.#take(this.#wire(on), patterns);
+  }
+
+  async #take(wire: Wire, patterns: readonly Frame[]): Promise<Frame[]> {
+    const taken: Frame[] = [];
+    let from = 0;
+    for (const pattern of patterns) {
+      const found = async (): Promise<Frame> => {
+        for (; ; await wire.more()) {
+          for (let i = from; i < wire.frames.length; i++) {
+            const names = new Map(this.#names);
+            if (problem(framePattern(pattern, wire.frames[i]), wire.frames[i], names) !== undefined) continue;
+            for (const [key, value] of names) this.#names.set(key, value);
+            from = i;
+            return wire.frames.splice(i, 1)[0] as Frame;
+          }
+        }
+      };
+      const frame = await this.#inTime(found(), () => {
+        const near = wire.frames.find(([op]) => op === pattern[0]);
+        const why = near && problem(framePattern(pattern, near), near, new Map(this.#names));
+        return `no ${shown(pattern)} came${why === undefined ? '' : ` (${why})`}; there are ${shown(wire.frames)}`;
+      });
+      taken.push(frame);
+    }
+    return taken;
+  }
+
+  async #never(on: string, patterns: readonly Frame[]): Promise<void> {
+    const wire = this.#wire(on);
+    const stamp = randomBytes(4).toString('hex');
+    wire.send([Op.PING, stamp]);
+    await this.#take(wire, [[Op.PONG, stamp]]);
+    for (const pattern of patterns) {
+      const found = wire.frames.find(
+        (frame) => problem(framePattern(pattern, frame), frame, new Map(this.#names)) === undefined,
+      );
+      if (found !== undefined) throw new Mismatch(`${shown(found)} came`);
+    }
+  }
+
+  async #closed({ on, closed, reason = '' }: Extract<Step, { closed: number }>): Promise<void> {
+    const wire = this.#wire(on);
+    const ending = await this.#inTime(wire.closed, () => `open still; there are ${shown(wire.frames)}`);
+    if (ending.code !== closed || !ending.reason.startsWith(reason))
+      throw new Mismatch(`closed with ${ending.code} ${ending.reason}`);
+    const goaway = wire.frames.find(([op]) => op === Op.GOAWAY);
+    if (goaway !== undefined && goaway[1] !== closed) throw new Mismatch(`GOAWAY says ${String(goaway[1])}`);
+  }
+
+  async #http(step: Extract<Step, { http: string }>): Promise<void> {
+    const [request, token, body, headers] = this.#filled([step.http, step.token, step.body, step.headers ?? {}]) as [
+      string,
+      string | undefined,
+      unknown,
+      Record<string, string>,
+    ];
+    const [method = '', path = ''] = request.split(' ');
+    const answer = await this.#inTime(
+      fetch(this.#url.replace(/^ws/, 'http') + path, {
+        method,
+        headers: {
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...headers,
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      }),
+      () => 'no answer',
+    );
+    const text = await answer.text();
+    if (answer.status !== step.status) throw new Mismatch(`${answer.status} ${text}`);
+    if (step.head !== undefined) this.#match(step.head, Object.fromEntries(answer.headers));
+    if (step.is !== undefined) this.#match(step.is, JSON.parse(text));
+  }
+
+  async #do(step: Extract<Step, { do: string }>): Promise<void> {
+    switch (step.do) {
+      case 'publish': {
+        const [topic, data] = this.#filled([step.topic, step.data]) as [string, unknown];
+        await this.#host.publish(topic, step.event, data);
+        break;
+      }
+      case 'delete':
+        await this.#host.delete(this.#filled(step.room) as string);
+        break;
+      case 'kick':
+        await this.#host.kick(this.#filled(step.user) as string);
+        break;
+      case 'call': {
+        const [sid, data] = this.#filled([step.sid, step.data]) as [string, unknown];
+        const asked = this.#host.call(sid, step.name, data, step.timeoutMs);
+        const result = asked.then(
+          (ok) => ({ ok }),
+          ({ code }: { code: number }) => ({ code }),
+        );
+        this.#results.set(step.as, result);
+        break;
+      }
+      case 'token':
+        this.#names.set(step.as, await this.#host.token(this.#filled(step.user) as string, step));
+        break;
+      case 'drain':
+        // Ends when all connections have; the steps that follow see to it.
+        void this.#host.drain();
+        break;
+      case 'restart':
+        this.#url = await this.#host.restart();
+    }
+  }
+
+  #wire(name: string): Wire {
+    const wire = this.#wires.get(name);
+    if (wire === undefined) throw new TypeError(`no connection ${name} was opened`);
+    return wire;
+  }
+
+  #match(pattern: unknown, value: unknown): void {
+    const wrong = problem(pattern, value, this.#names);
+    if (wrong !== undefined) throw new Mismatch(`${wrong}: ${shown(value)}`);
+  }
+
+  #filled(value: unknown): unknown {
+    return valueOf(filled(value, this.#names));
+  }
+
+  #inTime<T>(promise: Promise<T>, late: () => string): Promise<T> {
+    let timer: NodeJS.Timeout;
+    const timeout = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Mismatch(late())), this.#timeoutMs);
+    });
+    return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
+  }
+}
+
+interface Welcome {
+  readonly session: readonly [string, string];
+  readonly user: { readonly id: string };
+  readonly time: number;
+}
+
+/** One socket; `frames` are those that no step has taken. */
+class Wire {
+  readonly socket: WebSocket;
+  readonly frames: Frame[] = [];
+  /** 101, or the status that refused it. */
+  readonly opened: Promise<number>;
+  readonly closed: Promise<{ readonly code: number; readonly reason: string }>;
+  readonly #wake: (() => void)[] = [];
+
+  constructor(url: string, protocols: string[], headers: Record<string, string>) {
+    this.socket = new WebSocket(url, protocols, { headers, perMessageDeflate: false });
+    this.opened = new Promise((resolve, reject) => {
+      this.socket.once('open', () => resolve(101));
+      this.socket.once('unexpected-response', (_, { statusCode = 0 }) => {
+        resolve(statusCode);
+        this.socket.terminate();
+      });
+      this.socket.once('error', reject);
+    });
+    this.closed = new Promise((resolve) =>
+      this.socket.once('close', (code, reason) => resolve({ code, reason: reason.toString() })),
+    );
+    this.socket.on('error', () => undefined);
+    this.socket.on('message', (data: Buffer) => {
+      for (const frame of decodeAll(new Uint8Array(data))) {
+        if (frame[0] === Op.PING) this.send([Op.PONG, frame[1]]);
+        else this.frames.push(frame);
+      }
+      for (const wake of this.#wake.splice(0)) wake();
+    });
+  }
+
+  more(): Promise<void> {
+    return new Promise((resolve) => this.#wake.push(resolve));
+  }
+
+  send(...frames: readonly Frame[]): void {
+    this.socket.send(concat(frames.map((frame) => encode(frame))));
+  }
+
+  async cut(): Promise<void> {
+    this.socket.terminate();
+    await this.closed;
+  }
+}
+
+const NAME = /^\$([a-z][\w.]*)$/;
+
+function filled(value: unknown, names: Names): unknown {
+  if (typeof value === 'string') {
+    const [, name] = NAME.exec(value) ?? [];
+    if (name !== undefined) return named(name, names);
+    return value.replaceAll(/\$\{([\w.]+)\}/g, (_, inner: string) => String(named(inner, names)));
+  }
+  if (Array.isArray(value)) return value.map((part) => filled(part, names));
+  if (typeof value !== 'object' || value === null) return value;
+  const { $sum } = value as { $sum?: unknown[] };
+  if ($sum !== undefined) return (filled($sum, names) as number[]).reduce((a, b) => a + b, 0);
+  return Object.fromEntries(
+    Object.entries(value).map(([key, part]) => [filled(key, names) as string, filled(part, names)]),
+  );
+}
+
+function named(name: string, names: Names): unknown {
+  if (!names.has(name)) throw new TypeError(`$${name} is not bound`);
+  return names.get(name);
+}
+
+/** A frame may have more elements at its end (RW-FRM-4). */
+function framePattern(pattern: Frame, frame: Frame | undefined): Frame {
+  return frame !== undefined && frame.length > pattern.length && pattern.at(-1) !== '$*' ? [...pattern, '$*'] : pattern;
+}
+
+/** Says where `value` does not match; binds names. */
+export function problem(pattern: unknown, value: unknown, names: Names, path = ''): string | undefined {
+  const no = (what: string): string => `${path || 'it'} is ${shown(value)}, not ${what}`;
+  if (typeof pattern === 'string') {
+    if (pattern === '$_') return value === undefined ? no('there') : undefined;
+    const [, name] = NAME.exec(pattern) ?? [];
+    if (name !== undefined && !names.has(name)) {
+      if (value === undefined) return no('there');
+      names.set(name, value);
+      return undefined;
+    }
+    const text = filled(pattern, names);
+    return same(text, value) ? undefined : no(shown(text));
+  }
+  if (Array.isArray(pattern)) {
+    if (!Array.isArray(value)) return no('an array');
+    const open = pattern.at(-1) === '$*';
+    const length = open ? pattern.length - 1 : pattern.length;
+    if (open ? value.length < length : value.length !== length) return no(`an array of ${length}`);
+    return firstOf(pattern.slice(0, length).map((part, i) => problem(part, value[i], names, `${path}[${i}]`)));
+  }
+  if (typeof pattern !== 'object' || pattern === null) return same(pattern, value) ? undefined : no(shown(pattern));
+  const { $is, min = -Infinity, max = Infinity, $sum, $not, $any, $absent, $bin } = pattern as Special;
+  if ($absent) return value === undefined ? undefined : no('absent');
+  if ($bin !== undefined) return same(bytesOf($bin), value) ? undefined : no($bin);
+  if ($sum !== undefined) return same(filled(pattern, names), value) ? undefined : no(shown(filled(pattern, names)));
+  if ($not !== undefined) return problem($not, value, new Map(names), path) === undefined ? no('other') : undefined;
+  if ($any !== undefined)
+    return $any.some((part) => problem(part, value, names, path) === undefined)
+      ? undefined
+      : no(`one of ${shown($any)}`);
+  if ($is !== undefined) {
+    const low = Number(filled(min, names));
+    const high = Number(filled(max, names));
+    if (!isA($is, value) || (typeof value === 'number' && !(value >= low && value <= high)))
+      return no(`${$is} from ${low} to ${high}`);
+    return undefined;
+  }
+  if (!isA('map', value)) return no('a map');
+  return firstOf(
+    Object.entries(pattern).map(([key, part]) => {
+      const own = filled(key, names) as string;
+      return problem(part, (value as Record<string, unknown>)[own], names, `${path}.${own}`);
+    }),
+  );
+}
+
+interface Special {
+  readonly $is?: string;
+  readonly min?: unknown;
+  readonly max?: unknown;
+  readonly $sum?: unknown[];
+  readonly $not?: unknown;
+  readonly $any?: unknown[];
+  readonly $absent?: boolean;
+  readonly $bin?: string;
+}
+
+function isA(kind: string, value: unknown): boolean {
+  switch (kind) {
+    case 'int':
+      return Number.isSafeInteger(value);
+    case 'number':
+      return typeof value === 'number';
+    case 'str':
+      return typeof value === 'string';
+    case 'bool':
+      return typeof value === 'boolean';
+    case 'array':
+      return Array.isArray(value);
+    default:
+      return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
+  }
+}
+
+function same(a: unknown, b: unknown): boolean {
+  if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b) === 0;
+  // A map that was bound to a name, and comes again.
+  return Object.is(a, b) || a === b || (typeof a === 'object' && JSON.stringify(a) === JSON.stringify(b));
+}
+
+function firstOf(problems: readonly (string | undefined)[]): string | undefined {
+  return problems.find((found) => found !== undefined);
+}
+
+function shown(value: unknown): string {
+  return (JSON.stringify(value) ?? 'missing').slice(0, 1_000);
+}
