@@ -48,6 +48,7 @@ export const FOLDERS = [
   { folder: 'client', folders: ['protocol'], node: false, packages: [] },
   { folder: 'react', folders: ['protocol', ...CLIENT_PUBLIC], node: false, packages: ['react'] },
   { folder: 'store', folders: ['protocol'], node: true },
+  { folder: 'journal', folders: ['protocol', 'store'], node: true },
   ...SERVER_ROOMS,
   { folder: 'server', folders: ['protocol', 'store', ...SERVER.slice(1)], node: true },
   {
@@ -69,7 +70,19 @@ export const FOLDERS = [
   { folder: 'http', folders: ['protocol', 'rooms', 'hooks', ...SERVER_PUBLIC], node: true },
   {
     folder: 'cli',
-    folders: ['protocol', 'client', 'store', ...SERVER, 'link', 'rooms', 'hooks', 'policy', 'http', 'index.ts'],
+    folders: [
+      'protocol',
+      'client',
+      'store',
+      'journal',
+      ...SERVER,
+      'link',
+      'rooms',
+      'hooks',
+      'policy',
+      'http',
+      'index.ts',
+    ],
     node: true,
   },
   { folder: '', folders: ['protocol', 'store', ...SERVER, 'rooms', 'hooks', 'policy', 'http'], node: true },
@@ -84,6 +97,8 @@ export const PACKAGE_OWNERS = [
   { packages: ['ws'], files: ['server/transport/ws.ts', 'server/transport/loopback.ts', 'client/node.ts'] },
   { packages: ['lmdb'], files: ['store/lmdb*.ts'] },
   { packages: ['msgpackr'], files: ['link/frames.ts'] },
+  { packages: ['pg'], files: ['journal/postgres*.ts'] },
+  { packages: ['@nats-io/transport-node', '@nats-io/jetstream', '@nats-io/nats-core'], files: ['journal/nats*.ts'] },
   { packages: ['redis', '@redis/client', 'ioredis'], files: ['store/redis*.ts'] },
 ];
 
