@@ -82,7 +82,7 @@ class Player {
     if ('closed' in step) return this.#closed(step);
     if ('cut' in step) return this.#wire(step.cut).cut();
     if ('shut' in step) return void this.#wire(step.shut).socket.close(1000);
-    if ('pass' in step) return this.#host.pass(step.pass);
+    if ('pass' in step) return this.#host.pass(this.#filled(step.pass) as number);
     if ('result' in step) {
       const result = await this.#inTime(this.#results.get(step.result) as Promise<unknown>, () => 'no result');
       return this.#match(step.is, result);
@@ -92,13 +92,21 @@ class Player {
   }
 
   async #open(step: Extract<Step, { open: string }>): Promise<void> {
-    const { open: name, hello = {}, protocols = [SUBPROTOCOL], query = '', headers = {}, refused } = step;
+    const {
+      open: name,
+      hello = {},
+      protocols = [SUBPROTOCOL],
+      query = '',
+      headers = {},
+      refused,
+      silent = false,
+    } = step;
     const [wanted, more, with_] = this.#filled([protocols, query, headers]) as [
       string[],
       string,
       Record<string, string>,
     ];
-    const wire = new Wire(`${this.#url}/${more}`, wanted, with_);
+    const wire = new Wire(`${this.#url}/${more}`, { protocols: wanted, headers: with_, silent });
     this.#all.push(wire);
     this.#wires.set(name, wire);
     const status = await this.#inTime(wire.opened, () => 'neither opened nor refused');
@@ -254,6 +262,13 @@ interface Welcome {
   readonly time: number;
 }
 
+interface WireOptions {
+  readonly protocols: string[];
+  readonly headers: Record<string, string>;
+  /** Leaves the server's PING to the steps. */
+  readonly silent: boolean;
+}
+
 /** One socket; `frames` are those that no step has taken. */
 class Wire {
   readonly socket: WebSocket;
@@ -263,7 +278,7 @@ class Wire {
   readonly closed: Promise<{ readonly code: number; readonly reason: string }>;
   readonly #wake: (() => void)[] = [];
 
-  constructor(url: string, protocols: string[], headers: Record<string, string>) {
+  constructor(url: string, { protocols, headers, silent }: WireOptions) {
     this.socket = new WebSocket(url, protocols, { headers, perMessageDeflate: false });
     this.opened = new Promise((resolve, reject) => {
       this.socket.once('open', () => resolve(101));
@@ -279,7 +294,7 @@ class Wire {
     this.socket.on('error', () => undefined);
     this.socket.on('message', (data: Buffer) => {
       for (const frame of decodeAll(new Uint8Array(data))) {
-        if (frame[0] === Op.PING) this.send([Op.PONG, frame[1]]);
+        if (frame[0] === Op.PING && !silent) this.send([Op.PONG, frame[1]]);
         else this.frames.push(frame);
       }
       for (const wake of this.#wake.splice(0)) wake();
