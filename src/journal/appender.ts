@@ -1,0 +1,75 @@
+/**
+ * One append at a time at the end of the log, until its outcome is known. An unknown outcome is repeated with the same id; where
+ * another record stands in its place, that one is read before anything else is tried: the expectation is never moved on
+ * without having seen what it moves over.
+ */
+import { StoreError } from '../store/store.js';
+import { BrokenLog, hashOf, type Journal, type JournalRecord } from './journal.js';
+import { readRecord, type Record } from './records.js';
+
+/** Ms until an append without an answer is repeated. */
+const RETRY_MS = [20, 1_000] as const;
+
+export interface End {
+  readonly seq: number;
+  readonly hash: Uint8Array;
+}
+
+export type Outcome =
+  | { readonly type: 'added'; readonly end: End }
+  /** Another's record stands there. */
+  | { readonly type: 'taken'; readonly record: Record; readonly end: End };
+
+export class Appender {
+  readonly journal: Journal;
+  readonly #run: string;
+  #count = 0;
+
+  constructor(journal: Journal, run: string) {
+    this.journal = journal;
+    this.#run = run;
+  }
+
+  /** Rejects with `refused`, `unusable`, or a BrokenLog. `isWanted`: whether it is still to be tried. */
+  async append({ seq, hash }: End, bytes: Uint8Array, isWanted: () => boolean = () => true): Promise<Outcome> {
+    const id = `${this.#run}.${++this.#count}`;
+    for (let retryMs: number = RETRY_MS[0]; ; retryMs = Math.min(2 * retryMs, RETRY_MS[1])) {
+      try {
+        await this.journal.append(seq, id, bytes);
+        const record = { seq: seq + 1, id, bytes, prev: hash };
+        return { type: 'added', end: { seq: seq + 1, hash: hashOf(record) } };
+      } catch (error) {
+        if (!(error instanceof StoreError) || error instanceof BrokenLog || error.kind === 'refused') throw error;
+        if (error.kind === 'unusable') return await this.#look({ seq, hash }, id, error);
+        if (!isWanted()) throw error;
+        await new Promise((resolve) => setTimeout(resolve, retryMs));
+      }
+    }
+  }
+
+  async #look(after: End, id: string, error: StoreError): Promise<Outcome> {
+    const record = await this.#next(after.seq, error);
+    if (Buffer.compare(record.prev, after.hash) !== 0) {
+      throw new BrokenLog('rewritten', `record ${record.seq} of the log does not follow what this node wrote`);
+    }
+    const end = { seq: record.seq, hash: record.hash };
+    return record.id === id ? { type: 'added', end } : { type: 'taken', record: readRecord(record.bytes), end };
+  }
+
+  /** The record after number `seq`. Rejects with `error` where the handle cannot read on. */
+  #next(seq: number, error: StoreError): Promise<JournalRecord> {
+    return new Promise((resolve, reject) => {
+      let isDone = false;
+      const following = this.journal.follow(
+        seq,
+        (record) => {
+          if (isDone) return;
+          isDone = true;
+          resolve(record);
+          queueMicrotask(() => following.stop());
+        },
+        (broken) => reject(broken.reason === 'truncated' ? error : broken),
+      );
+    });
+  }
+}

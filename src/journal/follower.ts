@@ -1,0 +1,469 @@
+/**
+ * A standby: it opens the store of this node and the log, brings the one up to the other, applies what the hub writes, and begins
+ * a term of its own when the hub has yielded, or has been silent for long enough while the log was there to be asked.
+ */
+import { randomBytes } from 'node:crypto';
+import { StoreError, type OpenOptions, type Store } from '../store/store.js';
+import { Appender, type End } from './appender.js';
+import { BrokenLog, hashOfLog, type Journal, type JournalRecord, type JournalState } from './journal.js';
+import { FollowedTime, Lease, Silence } from './lease.js';
+import { NewerRecord, readRecord, writeRecord, type Record } from './records.js';
+import { NO_META, Replica, type Foreign, type Found, type Position } from './replica.js';
+import type { Settled } from './settings.js';
+import { joined, Snapshots } from './snapshots.js';
+import { Fold, NO_VIEW, type View } from './view.js';
+
+/** Ms between two questions to the log whether it has anything new. */
+const ASK_MS = 250;
+/** Others wait so long for the one who asked the hub to yield. */
+const CLAIM_MS = 2_000;
+const AGAIN_MS = 500;
+/** How long a node tries to tell the others that the log lost something. */
+const DOUBT_MS = 5_000;
+
+/** What a term begins with. */
+export interface Won {
+  readonly journal: Journal;
+  readonly replica: Replica;
+  readonly lease: Lease;
+  readonly position: Position;
+  /** Store time now; undefined: this node did not follow another. */
+  readonly now: number | undefined;
+  /** Bytes of the log since the last snapshot. */
+  readonly logBytes: number;
+  /** Writes to the log that it lost something of what this node knew. Never rejects. */
+  doubt(position: Position): Promise<void>;
+}
+
+export class Follower {
+  readonly #options: Settled;
+  readonly #openJournal: () => Journal;
+  readonly #local: Store;
+  readonly #replica: Replica;
+  readonly #silence: Silence;
+  readonly #followed: FollowedTime;
+  readonly #hubs: ((view: View) => void)[] = [];
+  #journal: Journal | undefined;
+  #following: { stop(): void } | undefined;
+  #stopAsking: () => void = () => undefined;
+  #fold = new Fold(NO_VIEW);
+  /** Of the record read last. */
+  #end: End = { seq: 0, hash: new Uint8Array() };
+  #log = '';
+  #meta = NO_META;
+  #head = 0;
+  /** Records are applied one after the other. */
+  #applying: Promise<void> = Promise.resolve();
+  #queued = 0;
+  /** Records from here on were written while this node listened. */
+  #live = 0;
+  #snapshots: Snapshots | undefined;
+  #isBeginning = false;
+  #isClosed = false;
+  #claimedAt: number | undefined;
+  problem: string | undefined;
+  #won!: (won: Won) => void;
+  #failed!: (error: unknown) => void;
+
+  constructor(local: Store, openJournal: () => Journal, options: Settled) {
+    this.#options = options;
+    this.#openJournal = openJournal;
+    this.#local = local;
+    this.#replica = new Replica(local);
+    this.#silence = new Silence(options.time);
+    this.#followed = new FollowedTime(options.time);
+  }
+
+  get view(): View {
+    return this.#fold.view;
+  }
+
+  get seq(): number {
+    return this.#end.seq;
+  }
+
+  get head(): number {
+    return Math.max(this.#head, this.#end.seq);
+  }
+
+  get lastBeatMs(): number | undefined {
+    return this.#silence.age;
+  }
+
+  onHub(told: (view: View) => void): void {
+    this.#hubs.push(told);
+    if (this.view.isHeld) told(this.view);
+  }
+
+  /** Resolves when this node has begun a term. Rejects with `unusable`: the process is to be started anew, or cannot take part. */
+  async run(options: OpenOptions | undefined): Promise<Won> {
+    const won = new Promise<Won>((resolve, reject) => {
+      this.#won = resolve;
+      this.#failed = reject;
+    });
+    // Whoever waits for it has it from here below.
+    won.catch(() => undefined);
+    const found = await this.#replica.open(options);
+    this.#local.onLost?.((error) => this.#stuck(error));
+    try {
+      const journal = (this.#journal = this.#openJournal());
+      const state = await journal.open();
+      await this.#catchUp(journal, state, found);
+    } catch (error) {
+      this.#stop();
+      throw error;
+    }
+    return won;
+  }
+
+  async #catchUp(journal: Journal, state: JournalState, found: Found): Promise<void> {
+    this.#log = state.id;
+    const known = found.type === 'position' || found.type === 'doubtful' ? found.position : undefined;
+    const seed = found.type === 'foreign' ? found : undefined;
+    if (state.head === 0) await this.#genesis(journal, seed);
+    if (seed !== undefined) await this.#seed(journal, seed);
+    const isKept = found.type === 'position' && (await this.#fits(journal, state, found.position));
+    if (isKept) this.#takeUp(found.position);
+    else if (seed === undefined) await this.#fill(journal, state);
+    if (this.view.generation !== '') this.#checkSecret();
+    if (this.view.isSeeded)
+      await new Snapshots({ journal, replica: this.#replica, logBytes: 0 }, this.#options).takeFirst();
+    // What this node knew, and the log no longer has: whoever begins next is to know, too.
+    const isLost = known !== undefined && !isKept && !(await this.#fits(journal, state, known));
+    this.#live = (await journal.answers()).head;
+    this.#follow(journal);
+    if (isLost) {
+      this.#options.tell(
+        'the log has lost or changed records that this node knew: the next term begins a new generation',
+      );
+      await this.doubt(known);
+    }
+  }
+
+  #takeUp(position: Position): void {
+    this.#fold = new Fold(position.view);
+    this.#end = { seq: position.seq, hash: position.hash };
+    this.#meta = position.meta;
+  }
+
+  /** Whether the log still has what this node has applied. Truncated is not lost. */
+  async #fits(journal: Journal, { id, first, head }: JournalState, { log, seq, hash }: Position): Promise<boolean> {
+    if (log !== id || seq > head) return false;
+    if (seq + 1 < first) return true;
+    const found = await firstAfter(journal, Math.max(seq, first) - 1);
+    return Buffer.compare(found.seq === seq ? found.hash : found.prev, hash) === 0;
+  }
+
+  /** The store of a single server becomes the first of a cluster: what it holds is the state as of the first record. */
+  async #seed(journal: Journal, { generation, meta }: Foreign): Promise<void> {
+    const first = await firstAfter(journal, 0).catch(() => undefined);
+    const record = first && readRecord(first.bytes);
+    if (first === undefined || record?.kind !== 'genesis' || !record.isSeeded || record.generation !== generation) {
+      throw new StoreError(
+        'unusable',
+        "this node's data directory holds a store that is not of this cluster, or was written to without it: move it away, " +
+          'and the node is filled from the others',
+      );
+    }
+    this.#fold.add(record);
+    this.#end = { seq: first.seq, hash: first.hash };
+    this.#meta = meta;
+    await this.#replica.apply([], this.position);
+  }
+
+  async #genesis(journal: Journal, seed: Foreign | undefined): Promise<void> {
+    const isSeeded = seed !== undefined;
+    const generation = seed?.generation ?? newGeneration();
+    const bytes = writeRecord({ kind: 'genesis', generation, check: this.#options.check, isSeeded });
+    const appender = new Appender(journal, `${this.#options.run}.g`);
+    // Where another node was first, it counts.
+    await appender.append({ seq: 0, hash: hashOfLog(this.#log) }, bytes, () => !this.#isClosed);
+  }
+
+  /** From the newest snapshot, or from the first record. */
+  async #fill(journal: Journal, { first }: JournalState): Promise<void> {
+    for (;;) {
+      const snapshot = await journal.loadSnapshot();
+      if (snapshot === undefined && first > 1) {
+        throw new StoreError('unusable', `the log begins at ${first}, and has no snapshot of what was before`);
+      }
+      try {
+        if (snapshot === undefined) {
+          const genesis = readRecord((await firstAfter(journal, 0)).bytes);
+          if (genesis.kind === 'genesis' && genesis.isSeeded) {
+            throw new StoreError('refused', 'the node that was first has yet to save it');
+          }
+        }
+        const position = await this.#replica.fill(snapshot && joined(snapshot.parts));
+        this.#takeUp(position ?? { seq: 0, hash: hashOfLog(this.#log), log: this.#log, view: NO_VIEW, meta: NO_META });
+        return;
+      } catch (error) {
+        if (!(error instanceof StoreError && error.kind === 'refused') || this.#isClosed) throw error;
+        this.#options.tell(`the snapshot cannot be read yet: ${error.message}`);
+        await pause(AGAIN_MS);
+      }
+    }
+  }
+
+  // ---- what the hub writes -------------------------------------------------------------------------
+
+  #follow(journal: Journal): void {
+    if (this.#isClosed) return;
+    this.#snapshots ??= new Snapshots({ journal, replica: this.#replica, logBytes: 0 }, this.#options);
+    this.#following = journal.follow(
+      this.#end.seq,
+      (record) => {
+        this.#queued++;
+        this.#head = Math.max(this.#head, record.seq);
+        this.#applying = this.#applying
+          .then(() => this.#take(record))
+          .catch((error: unknown) => this.#stuck(error))
+          .finally(() => this.#queued--);
+      },
+      (error) => void this.#broken(error),
+    );
+    this.#stopAsking();
+    let isAsking = false;
+    this.#stopAsking = this.#options.time.every(ASK_MS, () => {
+      if (isAsking) return;
+      isAsking = true;
+      void this.#ask(journal).finally(() => (isAsking = false));
+    });
+  }
+
+  async #take(record: JournalRecord): Promise<void> {
+    if (this.problem !== undefined || this.#isClosed) return;
+    if (Buffer.compare(record.prev, this.#end.hash) !== 0) {
+      throw new BrokenLog('rewritten', `record ${record.seq} of the log does not follow what this node has applied`);
+    }
+    const read = readRecord(record.bytes);
+    const before = this.view;
+    const change = this.#fold.add(read);
+    this.#end = { seq: record.seq, hash: record.hash };
+    this.#snapshots?.wrote(record.bytes.length);
+    if (change.type === 'batch') {
+      this.#meta = change.meta;
+      await this.#replica.apply(change.operations, this.position);
+      this.#snapshots?.maybe();
+    } else if (change.type === 'forget') {
+      await this.#replica.forget(this.position);
+    }
+    this.#heard(read, record.seq > this.#live);
+    if (this.view.term !== before.term) this.#hubBegan(read);
+    if (read.kind === 'genesis') this.#checkSecret();
+  }
+
+  get position(): Position {
+    return { ...this.#end, log: this.#log, view: this.view, meta: this.#meta };
+  }
+
+  #heard(record: Record, isLive: boolean): void {
+    // What any node may add says nothing of the hub.
+    if (record.kind === 'claim' || record.kind === 'doubt') {
+      this.#claimedAt = this.#options.time.monotonic();
+      return;
+    }
+    this.#silence.heard();
+    if (!isLive) return;
+    if (record.kind === 'batch') this.#followed.heard(record.meta.time);
+    else if ('time' in record) this.#followed.heard(record.time);
+  }
+
+  #hubBegan(record: Record): void {
+    const own = this.#options.digest();
+    if (record.kind === 'begin' && record.node !== this.#options.node && record.digest !== own) {
+      this.#options.tell(
+        `the contract, policy or limits of this node are not those of ${record.node}, which is the hub: give all nodes the same`,
+      );
+    }
+    for (const told of this.#hubs) told(this.view);
+  }
+
+  #checkSecret(): void {
+    if (this.view.check === this.#options.check) return;
+    throw new StoreError(
+      'unusable',
+      'the cluster secret of this node is not that of the log: it is of another cluster',
+    );
+  }
+
+  /** This node cannot go on with the log as it is. */
+  #stuck(error: unknown): void {
+    if (this.problem !== undefined || this.#isClosed) return;
+    if (error instanceof BrokenLog) return void this.#broken(error);
+    this.problem = (error as Error).message;
+    if (error instanceof NewerRecord) return this.#options.tell(`this node stays a standby: ${this.problem}`);
+    this.#stop();
+    this.#failed(error);
+  }
+
+  async #broken(error: BrokenLog): Promise<void> {
+    if (this.#isClosed) return;
+    this.#stop();
+    if (error.reason !== 'truncated') await this.doubt(this.position);
+    this.#failed(error);
+  }
+
+  // ---- who is the hub ------------------------------------------------------------------------------
+
+  async #ask(journal: Journal): Promise<void> {
+    try {
+      const { head } = await journal.answers();
+      this.#head = Math.max(this.#head, head);
+      if (head > this.#end.seq || this.#queued > 0) return this.#silence.unknown();
+      this.#silence.answered(2 * ASK_MS);
+    } catch {
+      return this.#silence.unknown();
+    }
+    if (this.#mayBegin) await this.#begin(journal);
+  }
+
+  get #mayBegin(): boolean {
+    const { problem } = this;
+    return problem === undefined && !this.#isBeginning && !this.#isClosed && this.#isDue;
+  }
+
+  get #isDue(): boolean {
+    const { view } = this;
+    if (view.generation === '') return false;
+    const { node, leaseMs, time } = this.#options;
+    if (!view.isHeld) {
+      const isOthers = view.claimant !== '' && view.claimant !== node;
+      return !isOthers || time.monotonic() - (this.#claimedAt ?? -Infinity) > CLAIM_MS;
+    }
+    return this.#silence.ms >= (leaseMs * 4) / 3;
+  }
+
+  async #begin(journal: Journal): Promise<void> {
+    this.#isBeginning = true;
+    // From here on nothing is applied: a record that comes meanwhile makes the append fail.
+    this.#following?.stop();
+    await this.#applying;
+    if (!this.#isDue) {
+      this.#isBeginning = false;
+      return this.#follow(journal);
+    }
+    const { view } = this;
+    const { node, link, time, digest, run } = this.#options;
+    const lease = new Lease(time, this.#options.leaseMs);
+    const acknowledged = lease.sending();
+    const now = this.#followed.now ?? Math.max(this.#meta.time, time.wall());
+    const generation = view.isDoubted ? newGeneration() : view.generation;
+    const record: Record = { kind: 'begin', term: view.term + 1, node, link, generation, digest: digest(), time: now };
+    try {
+      const appender = new Appender(journal, `${run}.b${this.#end.seq}`);
+      const outcome = await appender.append(this.#end, writeRecord(record), () => !this.#isClosed);
+      if (outcome.type === 'added') {
+        const change = this.#fold.add(record);
+        this.#end = outcome.end;
+        if (change.type === 'forget') await this.#replica.forget(this.position);
+        acknowledged();
+        this.#stopAsking();
+        for (const told of this.#hubs) told(this.view);
+        return this.#won({
+          ...{ journal, lease, replica: this.#replica, position: this.position, now: this.#followed.now },
+          logBytes: this.#snapshots?.bytes ?? 0,
+          doubt: (position) => this.doubt(position),
+        });
+      }
+    } catch (error) {
+      if (error instanceof BrokenLog) return void this.#broken(error);
+      this.#options.tell(`cannot become the hub: ${(error as Error).message}`);
+    }
+    this.#isBeginning = false;
+    this.#silence.unknown();
+    this.#follow(journal);
+  }
+
+  /** Asks the hub to yield. */
+  async claim(): Promise<void> {
+    const journal = this.#journal;
+    const { term } = this.view;
+    while (
+      journal !== undefined &&
+      !this.#isClosed &&
+      !this.#isBeginning &&
+      this.view.term === term &&
+      this.view.isHeld
+    ) {
+      const appender = new Appender(journal, `${this.#options.run}.c${this.#end.seq}`);
+      const bytes = writeRecord({ kind: 'claim', node: this.#options.node });
+      try {
+        const { type } = await appender.append(this.#end, bytes, () => !this.#isClosed);
+        if (type === 'added') return;
+      } catch (error) {
+        if (error instanceof BrokenLog) return;
+      }
+      await pause(1);
+    }
+  }
+
+  async doubt(position: Position): Promise<void> {
+    const until = performance.now() + DOUBT_MS;
+    const { generation } = position.view;
+    while (generation !== '' && performance.now() < until) {
+      const journal = this.#openJournal();
+      try {
+        await Promise.race([journal.open(), pause(DOUBT_MS)]);
+        if (await appendDoubt(journal, { kind: 'doubt', node: this.#options.node, generation }, this.#options.run))
+          return;
+      } catch (error) {
+        this.#options.tell(`cannot write to the log that it lost records: ${(error as Error).message}`);
+        await pause(AGAIN_MS);
+      } finally {
+        await journal.close();
+      }
+    }
+  }
+
+  #stop(): void {
+    this.#isClosed = true;
+    this.#stopAsking();
+    this.#following?.stop();
+  }
+
+  async close(): Promise<void> {
+    const wasClosed = this.#isClosed;
+    this.#stop();
+    await this.#snapshots?.close();
+    await this.#applying;
+    if (!wasClosed && !this.#isBeginning && this.#end.seq > 0 && this.problem === undefined) {
+      await this.#replica.apply([], this.position).catch(() => undefined);
+    }
+    await this.#journal?.close();
+    this.#failed(new StoreError('unusable', 'the node was closed before it became the hub'));
+  }
+}
+
+/** At the end of the log as a new handle has it. Whether it is there. */
+async function appendDoubt(journal: Journal, record: Record, run: string): Promise<boolean> {
+  const { head } = await journal.answers();
+  if (head === 0) return true;
+  const last = await firstAfter(journal, head - 1);
+  const appender = new Appender(journal, `${run}.d${head}`);
+  return (await appender.append({ seq: last.seq, hash: last.hash }, writeRecord(record))).type === 'added';
+}
+
+function firstAfter(journal: Journal, seq: number): Promise<JournalRecord> {
+  return new Promise((resolve, reject) => {
+    let isDone = false;
+    const following = journal.follow(
+      seq,
+      (record) => {
+        if (isDone) return;
+        isDone = true;
+        resolve(record);
+        queueMicrotask(() => following.stop());
+      },
+      reject,
+    );
+  });
+}
+
+function newGeneration(): string {
+  return randomBytes(6).toString('base64url');
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
