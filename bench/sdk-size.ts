@@ -1,7 +1,7 @@
 /** What a browser loads of the SDK: bundled with its codec, minified and gzipped (level 9, as files that are compressed once). */
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { build } from 'esbuild';
+import { build, type StdinOptions } from 'esbuild';
 
 /** What it is to be, gzipped. */
 export const SDK_BUDGET_BYTES = 14 * 1024;
@@ -11,6 +11,9 @@ export const sdkEntry = fileURLToPath(new URL('../src/client/index.ts', import.m
 /** The same for what `@roomwire/client/react` adds to it. */
 export const REACT_BUDGET_BYTES = 3.5 * 1024;
 const reactEntry = fileURLToPath(new URL('../src/react/index.ts', import.meta.url));
+/** What `@roomwire/client/socket` adds to it. */
+export const SOCKET_BUDGET_BYTES = 2 * 1024;
+const socketEntry = fileURLToPath(new URL('../src/client/socket/index.ts', import.meta.url));
 
 export interface SdkBundle {
   readonly code: string;
@@ -29,9 +32,16 @@ export function bundleReact(): Promise<SdkBundle> {
   return bundle(reactEntry, ['react', '../client/*', '../protocol/*']);
 }
 
-async function bundle(entry: string, external: string[]): Promise<SdkBundle> {
+/** The gzipped bytes that the socket's shape adds to a page that has the SDK. */
+export async function socketBytes(): Promise<number> {
+  const both = `export * from ${JSON.stringify(sdkEntry)}; export { io, Socket } from ${JSON.stringify(socketEntry)};`;
+  const [sdk, withSocket] = await Promise.all([bundleSdk(), bundle({ contents: both, resolveDir: '.' }, [])]);
+  return withSocket.minGzipBytes - sdk.minGzipBytes;
+}
+
+async function bundle(entry: string | StdinOptions, external: string[]): Promise<SdkBundle> {
   const { outputFiles, metafile } = await build({
-    entryPoints: [entry],
+    ...(typeof entry === 'string' ? { entryPoints: [entry] } : { stdin: entry }),
     external,
     bundle: true,
     minify: true,

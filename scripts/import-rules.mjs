@@ -89,12 +89,15 @@ export const FOLDERS = [
 ];
 
 /** Files that may use Node's modules although their folder may not. */
-export const NODE_EXCEPTIONS = ['client/node.ts'];
+export const NODE_EXCEPTIONS = ['client/node.ts', 'client/socket/node.ts'];
 
 /** Packages that only these files may know. `*` stands for the rest of a file name. */
 export const PACKAGE_OWNERS = [
   { packages: ['uws-20.30', 'uws-20.57', 'uWebSockets.js'], files: ['server/transport/uws*.ts'] },
-  { packages: ['ws'], files: ['server/transport/ws.ts', 'server/transport/loopback.ts', 'client/node.ts'] },
+  {
+    packages: ['ws'],
+    files: ['server/transport/ws.ts', 'server/transport/loopback.ts', 'client/node.ts', 'client/socket/node.ts'],
+  },
   { packages: ['lmdb'], files: ['store/lmdb*.ts'] },
   { packages: ['msgpackr'], files: ['link/frames.ts'] },
   { packages: ['pg'], files: ['journal/postgres*.ts'] },

@@ -223,6 +223,8 @@ export class Connection {
   #ended(code: number, message: string, reaction: Reaction = reactionTo(code)): void {
     const { token } = this.#settings;
     if (this.#live && this.#now() - this.#liveSince >= HELD_MS) this.#attempt = this.#refusals = 0;
+    // By a HELLO of an earlier attempt, which came late: nobody else has the session (RW-SES-5).
+    if (code === closes.taken_over && this.#attempt) reaction = 'backoff';
     const retryAfterMs = this.#goaway?.[3] ?? 0;
     // A socket that is still open is closed without waiting for the other side, which may be gone.
     this.#drop(code < 4000 ? 1000 : code, message);

@@ -21,6 +21,23 @@ t.test('4000–4099 is final, and says why', async (t) => {
   t.equal(server.peers.length, 2, 'unless the application asks');
 });
 
+t.test(
+  '4008 right after a resume that took several attempts is the work of an earlier HELLO, and not final',
+  async (t) => {
+    const server = await fakeServer(t);
+    const roomwire = client(t, server);
+    const first = await server.peer();
+    await live(roomwire);
+    server.onHello = (peer, _, id) => {
+      if (server.peers.length === 2) return peer.cut();
+      peer.send([Op.WELCOME, id, welcome({ resumed: true })]);
+      if (server.peers.length === 3) peer.close(4008);
+    };
+    first.cut();
+    await until(roomwire.state, ({ status }) => status === 'live' && server.peers.length === 4);
+  },
+);
+
 t.test('41xx without a token function is final', async (t) => {
   const server = await fakeServer(t);
   server.onHello = (peer) => peer.close(4100);

@@ -1,7 +1,15 @@
 /** The SDK stays small in a browser, and runs under a strict content security policy. */
 import { existsSync } from 'node:fs';
 import t from 'tap';
-import { bundleReact, bundleSdk, REACT_BUDGET_BYTES, SDK_CEILING_BYTES, sdkEntry } from '../../bench/sdk-size.js';
+import {
+  bundleReact,
+  bundleSdk,
+  REACT_BUDGET_BYTES,
+  SDK_CEILING_BYTES,
+  sdkEntry,
+  SOCKET_BUDGET_BYTES,
+  socketBytes,
+} from '../../bench/sdk-size.js';
 
 t.test(
   'the bundled SDK is at most 15,400 bytes gzipped, without eval and without modules of Node',
@@ -33,4 +41,9 @@ t.test('the hooks of @roomwire/client/react add at most 3.5 KiB gzipped, and imp
     ['../protocol/errors.js', 'react'],
     'and of the SDK what every bundle of it has',
   );
+});
+
+t.test("Socket.IO's shape in @roomwire/client/socket adds at most 2 KiB gzipped to the SDK", async (t) => {
+  const bytes = await socketBytes();
+  t.ok(bytes > 0 && bytes <= SOCKET_BUDGET_BYTES, `${bytes} ≤ ${SOCKET_BUDGET_BYTES} bytes`);
 });

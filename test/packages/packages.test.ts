@@ -87,20 +87,25 @@ t.test('each class is there once, by whatever name it is imported', async (t) =>
     import * as protocol from '@roomwire/client/protocol';
     import * as client from '@roomwire/client';
     import * as react from '@roomwire/client/react';
+    import * as socket from '@roomwire/client/socket';
     import * as serversClient from '@roomwire/server/client';
     import * as serversReact from '@roomwire/server/react';
     import * as serversProtocol from '@roomwire/server/protocol';
-    const errors = [server, client, protocol, serversClient, serversProtocol].map((module) => module.RoomwireError);
+    const errors = [server, client, protocol, socket, serversClient, serversProtocol].map((module) => module.RoomwireError);
     const running = server.createServer({ contract: protocol.defineContract({ calls: {} }) });
     const { port } = await running.listen({ port: 0 });
     const connected = client.connect('ws://127.0.0.1:' + port);
     const told = await connected.call('nothing', null).catch((error) => error);
+    const emitting = socket.io('http://127.0.0.1:' + port);
+    const emitted = await emitting.emitWithAck('nothing').catch((error) => error);
+    emitting.disconnect();
     const thrown = await running.publish('nowhere', 'nothing', null).catch((error) => error);
     function Status() { return react.useConnection().status; }
     const provided = createElement(serversReact.RoomwireProvider, { client: connected }, createElement(Status));
     console.log(JSON.stringify({
       errors: new Set(errors).size,
       told: told instanceof server.RoomwireError && told.name,
+      emitted: emitted instanceof client.RoomwireError && emitted.name,
       thrown: thrown instanceof client.RoomwireError,
       provider: react.RoomwireProvider === serversReact.RoomwireProvider,
       rendered: typeof renderToString(provided),
@@ -113,6 +118,7 @@ t.test('each class is there once, by whatever name it is imported', async (t) =>
   t.same(JSON.parse(stdout || '{}'), {
     errors: 1,
     told: 'unknown_call',
+    emitted: 'unknown_call',
     thrown: true,
     provider: true,
     rendered: 'string',

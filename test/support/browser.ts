@@ -68,7 +68,9 @@ export async function startBrowser(t: { teardown(fn: () => unknown): void }) {
       page.on('websocket', (socket) => {
         tab.sockets.push(socket.url());
         socket.on('framesent', ({ payload }) => {
-          for (const [op, , name, input] of decodeAll(payload as Buffer)) {
+          // Of another protocol than ours.
+          if (typeof payload === 'string') return;
+          for (const [op, , name, input] of decodeAll(payload)) {
             const { roomId = '' } = (input ?? {}) as { readonly roomId?: string };
             if (op === Op.CALL) tab.calls.push(`${name as string} ${roomId}`.trim());
           }

@@ -13,8 +13,8 @@ export interface Subscriber extends Session {
   readonly connection: Attached | undefined;
   /** In the block of a commit's effects. `epoch`: the topic's, where it is known. */
   enter(topic: string, epoch: string | undefined): void;
-  /** In the block of a commit's effects. False when it was not there. */
-  leave(topic: string): boolean;
+  /** In the block of a commit's effects. `code`: of the error that ends it; 0: none does. False when it was not there. */
+  leave(topic: string, code: number): boolean;
 }
 
 /** Who is in which topic, connected or not. */

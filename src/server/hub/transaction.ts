@@ -263,7 +263,7 @@ function goesBack(topic: string, { via }: Begin, asking: Outbox | undefined): bo
 /** A leaving subscriber gets the events up to its leave first, whatever its socket does. */
 function unsubscribeNow(session: Subscriber, topic: Topic, { until, code, reason, at, attendance }: Leave): void {
   topic.volatile.forget(session.sid);
-  if (!session.leave(topic.name)) return;
+  if (!session.leave(topic.name, code)) return;
   const outbox = session.connection?.outbox;
   const cursor = outbox?.cursors.get(topic.name);
   if (outbox === undefined || cursor === undefined) return;

@@ -19,6 +19,9 @@ import type { Members } from './members.js';
 import type { Timer } from '../time/wheel.js';
 import type { UpgradeInfo } from '../transport/transport.js';
 
+/** Topics of a session whose end is remembered (rule 4); past it the oldest is forgotten. */
+const REMOVALS = 100;
+
 /** What the store keeps of a session. Secrets are kept as hashes: the store's files are no keys. */
 export interface SessionRecord {
   readonly user: User;
@@ -102,6 +105,8 @@ export class ServerSession implements Subscriber, Spender {
   buckets: number[] | undefined;
   /** The truth of its membership; changed through `enter` and `leave` alone. */
   readonly topics = new Set<string>();
+  /** Why it is no longer in a topic that it did not leave itself: it may not have heard, and asks for it at a resume. */
+  removals: Map<string, number> | undefined;
   readonly #members: Members<ServerSession>;
   #sidBytes: Uint8Array | undefined;
   record: SessionRecord;
@@ -137,14 +142,22 @@ export class ServerSession implements Subscriber, Spender {
   /** `epoch`: the topic's, where it is known. */
   enter(topic: string, epoch: string | undefined): void {
     this.topics.add(topic);
+    this.removals?.delete(topic);
     this.#members.entered(this, topic, epoch);
   }
 
-  /** False when it was not there. */
-  leave(topic: string): boolean {
+  /** `code`: why, where it is not its own doing. False when it was not there. */
+  leave(topic: string, code = 0): boolean {
     if (!this.topics.delete(topic)) return false;
     this.#members.left(this, topic);
+    if (code !== 0) this.#noteRemoval(topic, code);
     return true;
+  }
+
+  #noteRemoval(topic: string, code: number): void {
+    const removals = (this.removals ??= new Map<string, number>());
+    removals.set(topic, code);
+    if (removals.size > REMOVALS) removals.delete(removals.keys().next().value as string);
   }
 }
 

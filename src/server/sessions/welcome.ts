@@ -38,6 +38,8 @@ const HELLO_BYTES = 4_096;
 const ANSWERING_RETRY_MS = 1_000;
 /** Topics of one resume whose rules are asked at the same time. */
 const ASKED_AT_ONCE = 16;
+/** Secrets of a session that are good at once, beside the newest. */
+const UNCONFIRMED = 4;
 /** What this server offers beyond the protocol's base (RW-HEL-6). */
 const FEATURES: readonly string[] = ['positions'];
 
@@ -209,7 +211,7 @@ export class Welcomer {
     const target = resumed || isFresh ? session : this.#begin(identity, hello);
     const secret = newSecret();
     const hash = hashSecret(secret);
-    const record = this.#record(identity, hello, resumed ? [hash, ticket.hash] : [hash]);
+    const record = this.#record(identity, hello, resumed ? [hash, ...stillGood(stored, ticket)] : [hash]);
     tx.set('sessions', target.sid, record);
     tx.afterCommit(() => sessions.attach(target, connection, record));
     // No prototype: a topic may be called `__proto__`.
@@ -261,6 +263,8 @@ export class Welcomer {
         ({ code } = error);
       }
     }
+    // Whoever was kicked while away, or whose room is gone, is not to hear that a join brings it back.
+    if (code === errors.join_required) code = session.removals?.get(topic) ?? code;
     tx.unsubscribe(session, topic);
     // No position: whoever is refused learns nothing of the topic.
     return { epoch: '', offset: 0, recovered: false, code };
@@ -291,6 +295,15 @@ interface Ticket {
 
 function ticketOf([sid, secret]: SessionTicket): Ticket {
   return { sid, hash: hashSecret(secret) };
+}
+
+/**
+ * The secrets that open the session until the newest is used: the one presented, and those told since. Their WELCOMEs
+ * may have arrived, too, where a HELLO of an earlier try came late (RW-SES-3).
+ */
+function stillGood({ secrets }: SessionRecord, { hash }: Ticket): string[] {
+  const told = secrets.slice(0, secrets.indexOf(hash));
+  return [...told.slice(0, UNCONFIRMED - 1), hash];
 }
 
 const NONE: ReadonlyMap<string, number> = new Map();
