@@ -13,10 +13,16 @@ const names = readdirSync(examples, { withFileTypes: true })
   .map((entry) => entry.name);
 const program = new URL(`${name}/server.ts`, examples);
 if (!names.includes(name) || !existsSync(program)) {
-  console.error(`npm run example -- <name> [--port N], where <name> is one of: ${names.join(', ')}`);
+  console.error(`npm run example -- <name> [--host ADDRESS] [--port N], where <name> is one of: ${names.join(', ')}`);
   process.exit(2);
 }
 process.argv = [process.execPath, fileURLToPath(program), ...options];
 // Without tsconfig.json, whose paths lead to the sources: the package's name leads to its exports, as everywhere else.
 register({ tsconfig: false });
-await import(program.href);
+try {
+  await import(program.href);
+} catch (error) {
+  if (error.code !== 'EADDRINUSE') throw error;
+  console.error(`${name}: the port is in use: stop the other program, or choose one with --port N (0: any free)`);
+  process.exit(1);
+}

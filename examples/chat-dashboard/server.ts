@@ -24,6 +24,7 @@ import { pageRoutes, signInLink } from './page-routes.js';
 
 const { values: options } = parseArgs({
   options: {
+    host: { type: 'string', default: '127.0.0.1' },
     port: { type: 'string', default: '8420' },
     /** Where chats are kept; without it, in memory. */
     data: { type: 'string' },
@@ -202,7 +203,7 @@ server.plugins.http.routes(
   },
 );
 
-const { url } = await server.listen({ port: Number(options.port) });
+const { url } = await server.listen({ port: Number(options.port), host: options.host });
 process.once('SIGTERM', () => void server.close());
 console.log(`chat-dashboard on ${url}`);
 if (process.env['WEBHOOK_SECRET'] === undefined)

@@ -26,6 +26,7 @@ import { contract } from './contract.js';
 
 const { values: options } = parseArgs({
   options: {
+    host: { type: 'string', default: '127.0.0.1' },
     port: { type: 'string', default: '8420' },
     'backend-port': { type: 'string', default: '8000' },
     /** Where both keep what they have; without it, in memory. */
@@ -129,7 +130,7 @@ server.handleAtomic('unsubscribe', (tx, { input: { groups }, session }) => {
   return { type: 'unsubscribed', groups };
 });
 
-const { url } = await server.listen({ port: Number(options.port) });
+const { url } = await server.listen({ port: Number(options.port), host: options.host });
 backend.stdin.write(`${url}\n`);
 process.once('SIGTERM', () => {
   backend.removeAllListeners('exit');

@@ -27,6 +27,7 @@ import { usernames } from './usernames.js';
 
 const { values: options } = parseArgs({
   options: {
+    host: { type: 'string', default: '127.0.0.1' },
     port: { type: 'string', default: '8420' },
     /** Where rooms and members are kept; without it, in memory. */
     data: { type: 'string' },
@@ -195,7 +196,7 @@ server.plugins.http.routes(
   },
 );
 
-const { url } = await server.listen({ port: Number(options.port) });
+const { url } = await server.listen({ port: Number(options.port), host: options.host });
 process.once('SIGTERM', () => void server.close());
 console.log(`party-membership on ${url}`);
 if (process.env['JWT_SECRET'] === undefined) {

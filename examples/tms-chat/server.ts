@@ -22,6 +22,7 @@ import { contract, Send, type Broadcast, type Message } from './contract.js';
 
 const { values: options } = parseArgs({
   options: {
+    host: { type: 'string', default: '127.0.0.1' },
     port: { type: 'string', default: '8420' },
     /** Where messages and conversations are kept; without it, in memory. */
     data: { type: 'string' },
@@ -140,7 +141,7 @@ server.plugins.http.routes([
   },
 ]);
 
-const { url } = await server.listen({ port: Number(options.port) });
+const { url } = await server.listen({ port: Number(options.port), host: options.host });
 process.once('SIGTERM', () => void server.close());
 console.log(`tms-chat on ${url}`);
 if (process.env['JWT_SECRET'] === undefined) console.log(`JWT_SECRET is not set. For this run it is ${secret}`);

@@ -16,6 +16,7 @@ import { views } from './views.js';
 
 const { values: options } = parseArgs({
   options: {
+    host: { type: 'string', default: '127.0.0.1' },
     port: { type: 'string', default: '8420' },
     /** Where rooms and frames are kept; without it, in memory. */
     data: { type: 'string' },
@@ -56,6 +57,6 @@ views(server);
 jobs(server);
 await site(server);
 
-const { url } = await server.listen({ port: Number(options.port) });
+const { url } = await server.listen({ port: Number(options.port), host: options.host });
 process.once('SIGTERM', () => void server.close());
 console.log(`zndraw-rooms on ${url} (open it in two tabs: each asks for a name)`);

@@ -43,6 +43,10 @@ const limitEntries = Object.fromEntries(
 export const Config = v.strictObject({
   port: set(Port, 8420, 'port to listen on; 0 takes any free one'),
   host: set(Text, '127.0.0.1', 'address to listen on; any but loopback needs keys'),
+  basePath: unset(
+    Text,
+    'path that a proxy serves this under and passes on as it came, such as /rt; /health is there without it, too',
+  ),
   data: set(Text, './data', 'directory of the embedded store'),
   memory: set(Flag, false, 'keep everything in memory only'),
   durability: set(

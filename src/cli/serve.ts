@@ -31,6 +31,7 @@ export const serve = command({
   summary: 'Serves rooms over WebSocket and HTTP on one port, and prints the address of a page to open.',
   details:
     'Without keys it listens on loopback only and lets everyone in as a guest.\n' +
+    'PORT, as hosting platforms set it, is its port, on 0.0.0.0 unless a host is named.\n' +
     'Ctrl-C or SIGTERM says goodbye to clients, writes what is open and stops.',
   takes: [0, 0],
   flags: {
@@ -60,6 +61,7 @@ export const serve = command({
         engine: config.engine,
         transport,
         httpIdleMs: config.httpIdleMs,
+        basePath: config.basePath,
         limits: config.limits,
         rates: config.rates,
         admission: { ...config.admission, trustedProxies: config.trustedProxies, origins },
@@ -82,7 +84,16 @@ export const serve = command({
     const roomsApi = (): RoomsApi => (server.plugins as unknown as { readonly rooms: RoomsApi }).rooms;
     const { host, port } = config;
     // Before it is opened, so that --check-config says the same.
-    refuseEarly(() => server.check({ port, host }));
+    refuseEarly(() => {
+      try {
+        server.check({ port, host });
+      } catch (error) {
+        const isPlatforms = host === '0.0.0.0' && (process.env['PORT'] ?? '') !== '';
+        if (isPlatforms)
+          throw new TypeError(`${(error as Error).message} (PORT is set, hence this address)`, { cause: error });
+        throw error;
+      }
+    });
     if (!memory) requireDirectory('data', path);
     if (config.audit !== undefined && config.audit !== '-') requireFile('audit', config.audit);
     if (flags['check-config']) {

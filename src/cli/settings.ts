@@ -1,7 +1,8 @@
 /**
  * The config's schema as flags, environment variables and lines of help, and the config read from all
  * of them: flags win over the environment, that over the file, that over the defaults. `jwtSecret` is
- * `--jwt-secret` and ROOMWIRE_JWT_SECRET, `limits.graceMs` is `--limits-grace-ms`.
+ * `--jwt-secret` and ROOMWIRE_JWT_SECRET, `limits.graceMs` is `--limits-grace-ms`. PORT, which hosting platforms set, is
+ * the port and, unless a host is named, every address.
  */
 import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
@@ -84,6 +85,8 @@ function kindAt(path: string): Kind {
   return settings.find((setting) => setting.path === path)?.kind ?? 'text';
 }
 
+/** Where a platform that sets PORT looks for it. */
+const ANYWHERE = '0.0.0.0';
 const SECRET = /secret|apiKeys/i;
 
 const VALUES: Readonly<Record<Kind, string>> = {
@@ -143,6 +146,12 @@ export function readSettings(
       sources.set(setting.path, setting.env);
       put(raw, setting.path, parsed(setting.kind, fromEnv));
     }
+  }
+  const { PORT: platformPort = '' } = env;
+  if (platformPort !== '' && !sources.has('port')) {
+    sources.set('port', 'PORT');
+    raw['port'] = parsed('number', platformPort);
+    raw['host'] ??= ANYWHERE;
   }
   requireText(raw, file);
   const result = v.safeParse(Config, raw);

@@ -38,7 +38,7 @@ export function settingsOf(address: string, options: ConnectOptions): Settings {
   }
   return {
     url: url.href,
-    httpUrl: (options.httpUrl ?? url.origin.replace('ws', 'http')).replace(/\/$/, ''),
+    httpUrl: (options.httpUrl ?? url.origin.replace('ws', 'http') + url.pathname).replace(/\/$/, ''),
     token: options.token,
     grace: options.grace,
     instance: options.instance ?? pageInstance,

@@ -42,7 +42,7 @@ export interface ConnectOptions {
   /** A WebSocket constructor, where there is no global one. */
   readonly WebSocket?: (new (url: string, protocols: string[]) => object) | undefined;
   readonly fetch?: typeof fetch | undefined;
-  /** Where the REST API is; by default the WebSocket URL's origin. */
+  /** Where the REST API is; by default the WebSocket URL without its query. */
   readonly httpUrl?: string | undefined;
   /** Bounds of the full-jitter backoff. Default 500 and 20,000 ms. */
   readonly backoff?: { readonly baseMs?: number; readonly maxMs?: number } | undefined;

@@ -64,7 +64,9 @@ export function http({ page = true, metrics = 'key', origins = [] }: HttpOptions
         return caller;
       };
       const own = new OwnRoutes(server, authenticate);
-      routes.push(openApiRoute(() => [...routes, ...own.listed], ofRooms?.names ?? {}));
+      routes.push(
+        openApiRoute(() => [...routes, ...own.listed], { names: ofRooms?.names ?? {}, basePath: server.basePath }),
+      );
       const router = new Router(routes, authenticate, (perSecond) => server.rate(perSecond));
       server.onRequest(async (request) => {
         if (request.method === 'OPTIONS' && isAllowed(request, origins)) {

@@ -6,7 +6,10 @@ import { route, type Route } from './route.js';
 import { version } from './version.js';
 
 /** `listed`: all that there are by then; `names`: schemas that they share. */
-export function openApiRoute(listed: () => readonly Listed[], names: Readonly<Record<string, v.GenericSchema>>): Route {
+export function openApiRoute(
+  listed: () => readonly Listed[],
+  { names, basePath }: { readonly names: Readonly<Record<string, v.GenericSchema>>; readonly basePath: string },
+): Route {
   let document: object = {};
   let count = 0;
   return route({
@@ -18,7 +21,7 @@ export function openApiRoute(listed: () => readonly Listed[], names: Readonly<Re
     answers: { 200: { description: 'OpenAPI 3.1', schema: v.record(v.string(), v.unknown()) } },
     async handle() {
       const all = listed();
-      if (all.length !== count) document = openApi(all, { version: version(), names });
+      if (all.length !== count) document = openApi(all, { version: version(), names, basePath });
       count = all.length;
       return json(200, document);
     },

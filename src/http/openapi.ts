@@ -17,7 +17,15 @@ export interface Listed extends Operation {
 /** `names`: schemas that operations share, by the name they get. */
 export function openApi(
   operations: readonly Listed[],
-  { version, names }: { readonly version: string; readonly names: Readonly<Record<string, v.GenericSchema>> },
+  {
+    version,
+    names,
+    basePath = '',
+  }: {
+    readonly version: string;
+    readonly names: Readonly<Record<string, v.GenericSchema>>;
+    readonly basePath?: string;
+  },
 ): object {
   const definitions = { ...answers, ...names };
   const config: ConversionConfig = {
@@ -64,7 +72,7 @@ export function openApi(
       description: 'The HTTP interface of a room server. docs/http.md says more; PROTOCOL.md describes the socket.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
-    servers: [{ url: '/' }],
+    servers: [{ url: `${basePath}/` }],
     security: [{ bearer: [] }],
     paths,
     components: {

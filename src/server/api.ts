@@ -286,6 +286,8 @@ export interface PluginHost {
   /** Another in each run of the server: what is kept in the store and belongs to the process, such as who waits in it, carries this. */
   readonly run: string;
   readonly limits: Readonly<Limits>;
+  /** The path that the server is under, without a final slash; empty: none. */
+  readonly basePath: string;
   /** What carries the connections; undefined before `listen`. */
   readonly engineInfo: EngineInfo | undefined;
   /** The processes that carry the connections, where they are others than this one. */

@@ -18,6 +18,7 @@ export function checkOptions(options: AnyOptions): void {
   if (pingTimeout !== undefined) wholeNumber('pingTimeout', pingTimeout, 1, LONGEST_MS);
   if (ringBytes !== undefined) wholeNumber('ringBytes', ringBytes);
   if (bodyBytes !== undefined) wholeNumber('bodyBytes', bodyBytes, 1, MOST_BYTES);
+  if (!/^(\/[\w.~-]+)*\/?$/.test(options.basePath ?? '')) throw new TypeError('basePath: takes a path such as /rt');
   if (options.httpIdleMs !== undefined) checkIdle(options.httpIdleMs, engine);
   if (node === '') throw new TypeError('node: is empty');
   admission.origins?.forEach((origin) => webOrigin('origins', origin));

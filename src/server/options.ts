@@ -56,6 +56,8 @@ export interface ServerOptions<C extends Contract, U extends User, P extends rea
   readonly ringBytes?: number;
   /** Largest HTTP body, bytes. Default 1 MiB. */
   readonly bodyBytes?: number;
+  /** The path that a proxy serves this under, such as `/rt`, passed on as it came: of HTTP, the page and documents. Default: none. */
+  readonly basePath?: string | undefined;
   /** Ms an HTTP connection stays open without a request. Default 10,000; another needs the engine `ws`, as uWebSockets.js has no other. */
   readonly httpIdleMs?: number | undefined;
   /** Takes the machine's clock for right though it is more than a year ahead of the store. Default false. */
@@ -69,6 +71,11 @@ export interface ServerOptions<C extends Contract, U extends User, P extends rea
   readonly deposed?: (error: Error) => void;
   /** For tests. */
   readonly time?: TimeSource;
+}
+
+/** Without a final slash; empty: none. */
+export function basePathOf({ basePath = '' }: Pick<AnyOptions, 'basePath'>): string {
+  return basePath.replace(/\/$/, '');
 }
 
 export type AnyOptions = ServerOptions<Contract, User, readonly Plugin[]>;

@@ -23,7 +23,7 @@ import { TokenCheck } from './gate/token-check.js';
 import { Hub } from './hub/hub.js';
 import { Lifecycle } from './lifecycle.js';
 import { limitsOf } from './limits.js';
-import type { AnyOptions } from './options.js';
+import { basePathOf, type AnyOptions } from './options.js';
 import { Policy } from './policy.js';
 import { Probe } from './probe/probe.js';
 import { Sessions } from './sessions/life.js';
@@ -66,7 +66,10 @@ export function build(options: AnyOptions, deposed: (error: StoreError) => void)
   const atOnce = door.limits.tokenChecks;
   const auth = new Authenticator(options.auth ?? {}, { wall, monotonic, after, atOnce, log });
   const tokens = new TokenCheck({ auth, door, log, after });
-  const entrance = new Entrance({ auth, tokens, arrivals, door, ownKey, audit, isDraining, failed });
+  const entrance = new Entrance({
+    ...{ auth, tokens, arrivals, door, ownKey, audit, isDraining, failed },
+    basePath: basePathOf(options),
+  });
   const gate = new Gate({ auth, tokens, arrivals, door, ownKey, present: registry });
 
   // After all that may throw: it ticks from here on.

@@ -41,7 +41,7 @@ import type { PlainHandler, TransactionHandler } from './calls/table.js';
 import type { RefusedRequestHook, RequestHook } from './gate/entrance.js';
 import { KeyedRate } from './gate/rates.js';
 import type { Hub } from './hub/hub.js';
-import type { AnyOptions } from './options.js';
+import { basePathOf, type AnyOptions } from './options.js';
 import type { Parts } from './parts.js';
 import type { ServerSession } from './sessions/session.js';
 import type { Counters } from './watch/counters.js';
@@ -52,13 +52,15 @@ export class Host implements PluginHost {
   readonly contract: Contract;
   readonly run = randomBytes(9).toString('base64url');
   readonly limits: Readonly<Limits>;
+  readonly basePath: string;
   readonly log: Log;
   readonly counts: Counters;
   readonly plugins: Readonly<Record<string, unknown>>;
   readonly #parts: Parts;
 
-  constructor({ contract, plugins = [] }: AnyOptions, parts: Parts) {
+  constructor({ contract, plugins = [], basePath }: AnyOptions, parts: Parts) {
     this.contract = contract;
+    this.basePath = basePathOf({ basePath });
     this.#parts = parts;
     this.limits = parts.limits;
     this.log = parts.log;

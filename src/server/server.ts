@@ -94,7 +94,7 @@ class RoomServer extends Host {
       const bound = await transport.listen({ host, port });
       life.phase = 'open';
       probe.url = `ws://${reachable(host)}:${bound}/`;
-      const url = `http://${bracketed(host)}:${bound}`;
+      const url = `http://${bracketed(host)}:${bound}${this.basePath}`;
       this.log.info({ url, engine: life.engine, store: store.name }, 'listening');
       return { port: bound, host, url };
     } catch (error) {

@@ -24,6 +24,26 @@ t.test('flags win over the environment, that over the file, that over the defaul
   t.equal(readSettings({}, { ROOMWIRE_MEMORY: '0', ROOMWIRE_PORT: '' }, undefined).memory, false);
 });
 
+t.test('PORT, which platforms set, is the port on every address, unless more is said', async (t) => {
+  const of = (env: Record<string, string>, given: Record<string, string> = {}): [number, string] => {
+    const { port, host } = readSettings(given, env, undefined);
+    return [port, host];
+  };
+  t.same(of({ PORT: '3000' }), [3000, '0.0.0.0']);
+  t.same(of({ PORT: '3000', ROOMWIRE_HOST: '127.0.0.1' }), [3000, '127.0.0.1']);
+  t.same(of({ PORT: '3000', ROOMWIRE_PORT: '4000' }), [4000, '127.0.0.1']);
+  t.same(of({ PORT: '3000' }, { port: '5000', host: '::1' }), [5000, '::1']);
+  t.same(of({ PORT: '' }), [8420, '127.0.0.1']);
+  t.throws(() => of({ PORT: 'http' }), { name: 'CommandError', message: /PORT: / });
+  const main = `${root}dist/cli/main.js`;
+  const { status, stderr } = spawnSync(process.execPath, [main, 'serve', '--memory'], {
+    env: { PATH: process.env['PATH'], PORT: '3000' },
+    encoding: 'utf8',
+  });
+  t.equal(status, 1);
+  t.match(stderr, /refusing to listen on 0\.0\.0\.0 without keys: .*ROOMWIRE_JWT_SECRET.*PORT is set/);
+});
+
 t.test('what is wrong is named with where it came from, and a secret is never shown', async (t) => {
   const dir = t.testdir({ 'config.json': JSON.stringify({ limits: { graceMs: 'long', grace: 1 }, apiKeys: [4711] }) });
   const wrong = (given: Record<string, string>, env: Record<string, string>, file?: string): string => {

@@ -30,7 +30,7 @@ t.test('every flag and variable is a setting', async (t) => {
   const variables = new Set(settings.map(({ env }) => env));
   const text = `${operating}${read('deploy/Dockerfile')}${read('deploy/roomwire.service')}`;
   for (const [, flag = ''] of text.matchAll(/roomwire serve[^\n]*?(--[a-z-]+)/g)) t.ok(flags.has(flag), flag);
-  for (const [name] of text.matchAll(/ROOMWIRE_[A-Z_]+/g)) t.ok(variables.has(name), name);
+  for (const [name] of text.matchAll(/\bROOMWIRE_[A-Z_]+/g)) t.ok(variables.has(name), name);
 });
 
 const verify = spawnSync('systemd-analyze', ['verify', `${root}deploy/roomwire.service`], { encoding: 'utf8' });

@@ -67,7 +67,7 @@ export class Admin {
     if (key !== undefined && !/^[\x21-\x7e]+$/.test(key)) throw this.#refused(401);
     if (key !== undefined) headers['authorization'] = `Bearer ${key}`;
     if (body !== undefined) headers['content-type'] = 'application/json';
-    const response = await fetch(path, { method, headers, ...(body && { body: JSON.stringify(body) }) });
+    const response = await fetch(`.${path}`, { method, headers, ...(body && { body: JSON.stringify(body) }) });
     const answer = (await response.json().catch(() => ({}))) as T & { name?: string; detail?: string };
     if (response.ok) {
       if (key === this.#key && this.#rights !== 'granted') this.#become('granted');

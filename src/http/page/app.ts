@@ -30,7 +30,7 @@ const stream = new StreamPanel();
 /** The server's clock minus ours, as WELCOME told it. */
 let clockLead = 0;
 const token = savedToken();
-const client = connect<PageContract>(location.origin.replace('http', 'ws'), {
+const client = connect<PageContract>(new URL('.', location.href).href.replace('http', 'ws'), {
   token,
   agent: 'roomwire-page',
   // What the server refuses is said where it was asked for.

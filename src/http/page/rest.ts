@@ -22,7 +22,7 @@ function pathOf(roomId: string): string {
 
 async function ask(method: string, path: string, token: string | undefined, headers: Headers): Promise<Response> {
   if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
-  const response = await fetch(path, { method, headers });
+  const response = await fetch(`.${path}`, { method, headers });
   if (response.ok) return response;
   const problem = (await response.json().catch(() => ({}))) as { name?: string; detail?: string };
   throw new Error(`${problem.name ?? response.status}: ${problem.detail ?? response.statusText}`);

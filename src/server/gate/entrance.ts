@@ -28,6 +28,8 @@ export interface EntranceOptions {
   /** The server takes no new work. */
   readonly isDraining: () => boolean;
   readonly failed: (error: unknown) => void;
+  /** Without a final slash; empty: none. */
+  readonly basePath: string;
 }
 
 export type RequestHook = (request: HttpRequest) => Promise<HttpResponse | undefined>;
@@ -92,9 +94,24 @@ export class Entrance {
   }
 
   async #answer(received: HttpRequest): Promise<HttpResponse> {
+    const { basePath } = this.#options;
+    if (basePath === '') return this.#answerAt(received, received.path);
+    const { path } = received;
+    if (path === basePath) return { status: 308, headers: { location: `${basePath}/` }, body: '' };
+    const isBelow = path.startsWith(`${basePath}/`);
+    // Whoever asks this process itself of its health need not know the path.
+    if (!isBelow && !path.startsWith('/health')) return plain(404, `not found: this server is at ${basePath}/`);
+    const response = await this.#answerAt(received, isBelow ? path.slice(basePath.length) : path);
+    const headers = Object.entries(response.headers).map(([name, value]) =>
+      name.toLowerCase() === 'location' && /^\/(?!\/)/.test(value) ? [name, basePath + value] : [name, value],
+    );
+    return { ...response, headers: Object.fromEntries(headers) as Record<string, string> };
+  }
+
+  async #answerAt(received: HttpRequest, path: string): Promise<HttpResponse> {
     const { auth, door, audit, failed } = this.#options;
     const address = door.addressOf(received.address, received.headers['x-forwarded-for']);
-    const request = { ...received, address };
+    const request = { ...received, path, address };
     const refused = (error: RoomwireError, answer: HttpResponse): HttpResponse =>
       this.refusedRequest?.(request, error) ?? answer;
     const token = bearerOf(request.headers['authorization']);
