@@ -51,7 +51,7 @@ export const closeTexts: Readonly<Record<CloseName, CodeText>> = {
   bad_subprotocol: { meaning: 'The offered subprotocols do not include roomwire.v1.', action: 'Offer roomwire.v1.' },
   hello_expected: { meaning: 'The first frame was not HELLO, or HELLO came twice or with company.', action: 'Fix the client.' },
   hello_timeout: { meaning: 'No HELLO in time.', action: 'Send HELLO at once.' },
-  message_too_large: { meaning: 'A message was larger than limits.messageBytes, or HELLO than limits.helloBytes.', action: 'Send less.' },
+  message_too_large: { meaning: 'HELLO was larger than limits.helloBytes.', action: 'Send less.' },
   forbidden: { meaning: 'This user may not connect.', action: 'Do not reconnect.' },
   kicked: { meaning: 'The session was ended by the server.', action: 'Do not reconnect.' },
   taken_over: { meaning: 'A newer connection of the same client took the session over.', action: 'Do not reconnect.' },

@@ -71,7 +71,7 @@ export interface CallOptions {
 
 export type HelloFrame = readonly [typeof Op.HELLO, id: number, Hello];
 export type WelcomeFrame = readonly [typeof Op.WELCOME, id: number, Welcome];
-export type PingFrame = readonly [typeof Op.PING, stamp: Value];
+export type PingFrame = readonly [typeof Op.PING, stamp?: Value];
 /** `time`: store time, of the server's alone. */
 export type PongFrame = readonly [typeof Op.PONG, stamp: Value, time?: number];
 export type GoawayFrame = readonly [typeof Op.GOAWAY, code: number, reason: string, retryAfterMs: number];

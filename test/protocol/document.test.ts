@@ -7,7 +7,7 @@ import { decodeAll } from '../../src/protocol/codec.js';
 import { closes, errors } from '../../src/protocol/codes.js';
 import { Op } from '../../src/protocol/frames.js';
 import { roomsContract } from '../../src/protocol/rooms-contract.js';
-import { examples, protocol, root, section, shown } from './examples.js';
+import { examples, protocol, root, section, shown, transcript } from './examples.js';
 
 function tables(...args: string[]): { status: number | null; output: string } {
   const run = spawnSync(process.execPath, [`${root}scripts/protocol-tables.mjs`, ...args], { encoding: 'utf8' });
@@ -29,8 +29,8 @@ t.test('a stale table is found, and made anew', async (t) => {
 });
 
 t.test('every example is what both decoders read', async (t) => {
-  const all = examples(protocol);
-  t.equal(all.length, protocol.match(/^```hex/gm)?.length);
+  const all = [protocol, transcript].flatMap(examples);
+  t.equal(all.length, (protocol + transcript).match(/^```hex/gm)?.length);
   for (const { bytes, frames, line } of all) {
     t.same(shown([...decodeMulti(bytes)]), frames, `line ${line}, @msgpack/msgpack`);
     t.same(shown(decodeAll(bytes)), frames, `line ${line}, our codec`);
@@ -38,7 +38,7 @@ t.test('every example is what both decoders read', async (t) => {
 });
 
 t.test('every opcode has a section, and an example', async (t) => {
-  const shownOps = new Set(examples(protocol).flatMap(({ frames }) => frames.map(([op]) => op)));
+  const shownOps = new Set([protocol, transcript].flatMap(examples).flatMap(({ frames }) => frames.map(([op]) => op)));
   for (const [name, op] of Object.entries(Op)) {
     t.match(protocol, new RegExp(`^### .*\\b${name}\\b`, 'm'), `${name} has a section`);
     t.match(protocol, new RegExp(`^[→←↔] \`\\[${op}(, |\\])|and \`\\[${op}, `, 'm'), `${name} has a layout`);
@@ -92,7 +92,9 @@ t.test('every rule is defined once, in order, and every id that is cited is a ru
       `${family} has no holes`,
     );
   }
-  for (const file of ['PROTOCOL.md', 'README.md', 'src', 'test', 'docs', 'bench', 'examples'].flatMap(filesIn)) {
+  for (const file of ['PROTOCOL.md', 'protocol', 'README.md', 'src', 'test', 'docs', 'bench', 'examples'].flatMap(
+    filesIn,
+  )) {
     for (const [id] of readFileSync(root + file, 'utf8').matchAll(/\bRW-[A-Z]+-\d+/g)) {
       t.ok(defined.includes(id), `${id} in ${file}`);
     }
@@ -116,7 +118,7 @@ function filesIn(path: string): string[] {
   return readdirSync(root + path, { withFileTypes: true }).flatMap((entry) => {
     const inner = `${path}/${entry.name}`;
     if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : filesIn(inner);
-    return /\.(ts|mjs|js|md)$/.test(entry.name) ? [inner] : [];
+    return /\.(ts|mjs|js|md|json)$/.test(entry.name) ? [inner] : [];
   });
 }
 

@@ -1,12 +1,13 @@
 /**
- * Reads the examples of PROTOCOL.md: a ```hex block is one WebSocket message, the ```json block after
- * it the list of its frames. `hex client` and `hex server` mark the two sides of the transcript.
+ * Reads the examples of PROTOCOL.md and of protocol/transcript.md: a ```hex block is one WebSocket message, the ```json
+ * block after it the list of its frames. `hex client` and `hex server` mark the two sides of the transcript.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const protocol = readFileSync(`${root}PROTOCOL.md`, 'utf8');
+export const transcript = readFileSync(`${root}protocol/transcript.md`, 'utf8');
 
 export interface Example {
   /** Of its ```hex line in the document. */
@@ -22,8 +23,8 @@ export function examples(text: string): Example[] {
   for (const block of text.matchAll(/^```hex(?: (client|server))?\n([^`]*)^```\n(?:\n```json\n([^`]*)^```\n)?/gm)) {
     const [, side, hex = '', json] = block;
     const line = text.slice(0, block.index).split('\n').length;
-    if (json === undefined) throw new Error(`PROTOCOL.md:${line}: no json block follows`);
-    if (!/^([0-9a-f]{2}\s+)+$/.test(hex)) throw new Error(`PROTOCOL.md:${line}: not hex`);
+    if (json === undefined) throw new Error(`line ${line}: no json block follows`);
+    if (!/^([0-9a-f]{2}\s+)+$/.test(hex)) throw new Error(`line ${line}: not hex`);
     found.push({
       line,
       side: side as Example['side'],

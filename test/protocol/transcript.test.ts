@@ -1,5 +1,5 @@
 /**
- * Plays the 12 steps of PROTOCOL.md against a real server with nothing but `ws` and @msgpack/msgpack.
+ * Plays the 12 steps of protocol/transcript.md against a real server with nothing but `ws` and @msgpack/msgpack.
  * What the client sends is the document's, byte for byte, but for values that the server chose
  * (sids, secrets, epochs, tokens); what comes must have the document's shape.
  */
@@ -8,7 +8,7 @@ import t from 'tap';
 import { WebSocket } from 'ws';
 import { memoryStore } from '../../src/store/memory.js';
 import { startRooms } from '../support/rooms.js';
-import { examples, section, type Example } from './examples.js';
+import { examples, transcript, type Example } from './examples.js';
 
 type Frame = readonly unknown[];
 
@@ -29,7 +29,7 @@ const parts: Readonly<Record<number, readonly string[]>> = {
 /** Steps by number, as far as they have frames. */
 function steps(): Map<number, Example[]> {
   const found = new Map<number, Example[]>();
-  const [, ...texts] = section('A minimal client in 12 steps').split(/^\*\*(?=\d+\. )/m);
+  const [, ...texts] = transcript.split(/^\*\*(?=\d+\. )/m);
   for (const text of texts) found.set(parseInt(text, 10), examples(text));
   return found;
 }
@@ -123,7 +123,7 @@ class Wire {
   }
 }
 
-t.test('the 12 steps of PROTOCOL.md work as they are written', async (t) => {
+t.test('the 12 steps of protocol/transcript.md work as they are written', async (t) => {
   const { server, url } = await startRooms(t, { store: memoryStore() });
   const learned = new Learned();
   const all = steps();

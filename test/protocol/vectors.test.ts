@@ -1,13 +1,17 @@
 /** The vectors of protocol/ hold for the codecs and for a real server. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { decodeMulti } from '@msgpack/msgpack';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import t from 'tap';
 import { encodeFrame } from '../../src/client/encode.js';
 import { concat, decodeAll, DecodeError, encode } from '../../src/protocol/codec.js';
-import { Op } from '../../src/protocol/frames.js';
+import { IGNORABLE_FROM, Op } from '../../src/protocol/frames.js';
 import { scanMessage, scanReason } from '../../src/protocol/scan.js';
 import { MAX_DEPTH } from '../../src/protocol/sizes.js';
 import { WireClient } from '../support/wire-client.js';
 import { startConform } from './conform-server.js';
+import { root } from './examples.js';
 import { play } from './sequences.js';
 import { bytesOf, frameVectors, negativeVectors, sequences, valueOf, type NegativeVector } from './vectors.js';
 
@@ -48,6 +52,27 @@ t.test('valid frames: an encoder that takes the shortest format makes the same b
     );
     t.equal(ours === hex, shortest === true, `${id}: ${ours}`);
     if (shortest === true) t.equal(client, hex, `${id}: the SDK's encoder`);
+  }
+});
+
+t.test('valid frames: the schema made from the source takes them, by direction, and is up to date', async (t) => {
+  const run = spawnSync(process.execPath, [`${root}scripts/frame-schema.mjs`, '--check'], { encoding: 'utf8' });
+  t.equal(run.status, 0, run.stdout + run.stderr);
+  const schema = JSON.parse(readFileSync(`${root}protocol/frames.schema.json`, 'utf8')) as { $id: string };
+  const ajv = new Ajv2020({ strict: false });
+  ajv.addSchema(schema);
+  const takes = (side: string, frame: unknown) =>
+    ajv.validate(`${schema.$id}#/$defs/${side}Frame`, frame) || ajv.errorsText();
+  for (const { id, frames, from } of frameVectors) {
+    for (const frame of frames) {
+      if ((frame[0] as number) >= IGNORABLE_FROM) continue;
+      if (from !== 'server') t.equal(takes('Client', frame), true, `${id}, to the server`);
+      if (from !== 'client') t.equal(takes('Server', frame), true, `${id}, to the client`);
+    }
+  }
+  for (const frame of [[1, 1, {}], [2, 1, {}], [16, 0, 'x', 1], [48, 'room:x', 1], [99]]) {
+    t.type(takes('Client', frame), 'string');
+    t.type(takes('Server', frame), 'string', JSON.stringify(frame));
   }
 });
 

@@ -76,7 +76,7 @@ export class ProbeClient {
   #frame(frame: ServerFrame): void {
     switch (frame[0]) {
       case Op.PING:
-        return this.#loopback.send(writePong(frame[1]));
+        return this.#loopback.send(writePong(frame[1] ?? null));
       case Op.WELCOME: {
         const [sid] = frame[2].session;
         this.#options.reached('subscribe');
