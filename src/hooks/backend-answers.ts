@@ -5,12 +5,15 @@ import { shortened } from '../protocol/text.js';
 import { BackendError, parsed, type Answer } from './post.js';
 
 const Reason = v.optional(v.string());
+const Topics = v.optional(v.pipe(v.array(v.string()), v.maxLength(100)), []);
 /** To `connect`. Only a plain yes lets anyone in. */
 export const Admission = v.object({
   allow: v.boolean(),
   reason: Reason,
   /** Added to the user; `id` stays what the token says. */
   user: v.optional(v.record(v.string(), v.unknown())),
+  /** That a new session is put into. */
+  topics: Topics,
 });
 /** To `authorize`. */
 export const PolicyAnswer = v.object({
@@ -27,10 +30,12 @@ const Failure = v.object({
   details: v.optional(v.unknown()),
 });
 const Event = v.object({ topic: v.string(), event: v.string(), data: v.unknown(), key: v.optional(v.string()) });
-/** To `call`: a result, or why there is none; with events to publish, in order. */
+/** To `call`: a result, or why there is none; with topics that the session leaves and enters, and events to publish, in this order. */
 export const Outcome = v.object({
   result: v.optional(v.unknown()),
   error: v.optional(Failure),
+  unsubscribe: Topics,
+  subscribe: Topics,
   publish: v.optional(v.pipe(v.array(Event), v.maxLength(100)), []),
 });
 export type Outcome = v.InferOutput<typeof Outcome>;

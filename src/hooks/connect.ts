@@ -45,7 +45,8 @@ export class Greeter {
     return answer;
   }
 
-  async #ask({ via, user, guest, sid, address }: Arrival, key: string): Promise<User | RoomwireError> {
+  async #ask(arrival: Arrival, key: string): Promise<User | RoomwireError> {
+    const { via, user, guest, sid, address } = arrival;
     const { cacheMs, whenDown } = this.#options;
     try {
       const answer = await this.#backend.ask({
@@ -53,8 +54,9 @@ export class Greeter {
         body: { via, user, guest, sid, address },
         userId: user.id,
         read: (given) => {
-          const { allow, reason, user: more } = bodyOf(Admission, given);
+          const { allow, reason, user: more, topics } = bodyOf(Admission, given);
           if (!allow) return new RoomwireError('forbidden', reasonOf(reason));
+          enter(arrival, topics);
           return more === undefined ? user : withMore(user, more);
         },
       });
@@ -64,6 +66,14 @@ export class Greeter {
       if (whenDown === 'allow' && error instanceof BackendError && error.trouble === 'down') return user;
       throw failureOf(error, 'verdict');
     }
+  }
+}
+
+function enter(arrival: Arrival, topics: readonly string[]): void {
+  try {
+    arrival.subscribe(topics);
+  } catch (error) {
+    throw new BackendError('wrong', `answered ${(error as Error).message}`, { cause: error });
   }
 }
 

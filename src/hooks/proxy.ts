@@ -1,11 +1,12 @@
 /**
- * Calls that the backend answers: a call named in the config goes there with who calls, and what comes
- * back goes to the client, after the events that the backend wants published with it.
+ * Calls that the backend answers: a call named in the config goes there with who calls, and what comes back goes to the
+ * client. What the backend says to do with it (topics that the session leaves and enters, events) is one transaction with
+ * the answer: who has it is in.
  */
 import { errorName, errors, type ErrorName } from '../protocol/codes.js';
 import { RoomwireError } from '../protocol/errors.js';
 import type { Value } from '../protocol/frames.js';
-import type { PluginHost } from '../server/api.js';
+import type { PluginHost, Transaction } from '../server/api.js';
 import { bodyOf, checkedBody, failureOf, Outcome, reasonOf, type Failure } from './backend-answers.js';
 import type { Backend } from './backend.js';
 import { plain } from './plain.js';
@@ -32,9 +33,21 @@ export function proxyCalls(server: PluginHost, backend: Backend, calls: readonly
       } catch (error) {
         throw failureOf(error, 'outcome');
       }
-      await publishAll(server, call, outcome.publish);
-      if (outcome.error !== undefined) throw errorOf(outcome.error);
-      return outcome.result ?? null;
+      const { unsubscribe, subscribe, result = null, error } = outcome;
+      // All is looked at before anything is done. What is wrong is the backend's mistake: logged once, and the call's failure.
+      const events = outcome.publish.map((event, i) => prepared(server, event, `publish[${i}]`));
+      const append = (tx: Transaction): void => {
+        for (const event of events) event(tx);
+      };
+      if (error !== undefined) {
+        if (events.length > 0) await server.transact(append);
+        throw errorOf(error);
+      }
+      const work = (tx: Transaction): unknown => {
+        append(tx);
+        return result;
+      };
+      return context.finish({ unsubscribe, subscribe, work });
     });
   }
 }
@@ -42,24 +55,36 @@ export function proxyCalls(server: PluginHost, backend: Backend, calls: readonly
 /** A 4xx may say why in the same words; an empty 2xx is a result of nil. Throws BackendError. */
 function outcomeOf(answer: Answer): Outcome {
   const { status, body } = answer;
-  if (body.length === 0 && status < 300) return { result: null, publish: [] };
+  if (body.length === 0 && status < 300) return { result: null, unsubscribe: [], subscribe: [], publish: [] };
   const outcome = status >= 400 && body.length > 0 ? checkedBody(Outcome, answer) : bodyOf(Outcome, answer);
   const isAnswer = outcome.error !== undefined || (status < 300 && 'result' in outcome);
   if (!isAnswer) throw new BackendError('wrong', `answered ${status} with neither result nor error`);
+  // A refusal means that nothing took effect for who is refused (RW-FRM-9).
+  if (outcome.error !== undefined && outcome.subscribe.length + outcome.unsubscribe.length > 0) {
+    throw new BackendError('wrong', `answered ${status} with an error, but also with subscribe or unsubscribe`);
+  }
   return outcome;
 }
 
-/** In one tick, hence in order and in one commit, as POST /api/publish does. */
-async function publishAll(server: PluginHost, call: string, events: Outcome['publish']): Promise<void> {
-  const results = await Promise.allSettled(
-    events.map(({ topic, event, data, key }) =>
-      server.publish(topic, event, data ?? null, key === undefined ? {} : { key }),
-    ),
-  );
-  for (const result of results) {
-    if (result.status === 'fulfilled') continue;
-    server.log.error({ err: result.reason as unknown, call }, 'the backend wants published what cannot be');
-    throw new RoomwireError('handler_failed', undefined, { cause: result.reason });
+type Event = Outcome['publish'][number];
+
+/** Throws BackendError, also in the transaction: a key may have been used for something else. */
+function prepared(server: PluginHost, { topic, event, data, key }: Event, field: string): (tx: Transaction) => void {
+  const wrong = (error: unknown): BackendError =>
+    new BackendError('wrong', `answered what cannot be published: ${field}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  try {
+    const append = server.prepare(topic, event, data ?? null, key === undefined ? {} : { key });
+    return (tx) => {
+      try {
+        append(tx);
+      } catch (error) {
+        throw error instanceof RoomwireError ? wrong(error) : error;
+      }
+    };
+  } catch (error) {
+    throw wrong(error);
   }
 }
 

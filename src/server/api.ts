@@ -41,27 +41,10 @@ export type {
   WhyReport,
 } from '../protocol/http-answers.js';
 export type { HttpRequest, HttpResponse } from './transport/transport.js';
+export type { Arrival, ArrivalHook, HttpCaller, Session, User } from './who.js';
 export type { Timer } from './time/wheel.js';
 import type { Timer } from './time/wheel.js';
-
-/** Who a client is. An application's `user` option may add fields (plain data). */
-export interface User {
-  /** Stable and unique: members and sessions are keyed by it. */
-  readonly id: string;
-  readonly name: string;
-}
-
-/** A client's stay; outlives its connection by the grace. */
-export interface Session<U extends User = User> {
-  readonly sid: string;
-  readonly user: U;
-  /** Whether a connection is open now; false during the grace. */
-  readonly connected: boolean;
-  /** True once it ended: it will never come back. */
-  readonly ended: boolean;
-  /** The topics it is in. */
-  readonly topics: ReadonlySet<string>;
-}
+import type { ArrivalHook, HttpCaller, Session, User } from './who.js';
 
 /**
  * A view of the store in which everything read and written belongs to one atomic commit. A
@@ -114,6 +97,18 @@ export interface Transaction {
   afterCommit(fn: () => void): void;
 }
 
+/** How a plain handler ends in one transaction, which the answer leaves with: all of it happens, or none. */
+export interface Finish<T> {
+  /**
+   * Topics that the session leaves, then those that it enters, also such as the contract keeps to calls. Done for whoever
+   * repeats the call with its key, too. The topics of rooms are for members: others are taken out of them at their next resume.
+   */
+  readonly unsubscribe?: readonly string[];
+  readonly subscribe?: readonly string[];
+  /** Last: what it returns is the answer, nil without it. A repetition with the call's key gets that answer, and it does not run again. */
+  readonly work?: (tx: Transaction) => T;
+}
+
 /** What a call's handler is given, beside the plugins' own entries. */
 export interface CallContext<I, U extends User, S extends Shape = Shape> {
   readonly input: I;
@@ -126,6 +121,11 @@ export interface CallContext<I, U extends User, S extends Shape = Shape> {
   readonly consulted: unknown;
   publish: Publish<S>;
   transact<T>(work: (tx: Transaction) => T): Promise<T>;
+  /**
+   * `return finish({ subscribe: [topic] })`: the handler's end. Throws a TypeError for a topic that the contract lacks. The
+   * call is refused with disconnected when its session has ended and was to enter a topic.
+   */
+  finish<T>(ending: Finish<T>): unknown;
 }
 
 export interface Published {
@@ -191,36 +191,6 @@ export interface Later {
   /** Runs `fn` once, when the client stops waiting for whatever reason but an answer. */
   onGone(fn: () => void): void;
 }
-
-/** What the holder of an HTTP credential may do. */
-export interface HttpCaller {
-  /**
-   * `key`: an API key of the backend, which may do everything. `nobody`: whoever asks an endpoint that takes no
-   * credentials, and may do nothing that is asked for in their name.
-   */
-  readonly kind: 'key' | 'user' | 'guest' | 'nobody';
-  readonly user: User;
-  /** What a key's locks and idempotency keys go by, the same for all keys of one name. Not for others to see. */
-  readonly holder?: string;
-  /** A guest's: PublishOptions.keyOwner. */
-  readonly keyOwner?: string;
-}
-
-/** Somebody whose token is good, before they get their rights. */
-export interface Arrival {
-  /** `connect`: HELLO for a new session; `resume`: for the one they have; `renew`: AUTH with a new token; `http`: a request. */
-  readonly via: 'connect' | 'resume' | 'renew' | 'http';
-  readonly user: User;
-  readonly guest: boolean;
-  /** The session's, where there is one already. */
-  readonly sid: string | undefined;
-  readonly address: string;
-}
-/**
- * May they come in? Returns the user as whom they do, with the same id (nothing: unchanged), or throws a
- * RoomwireError: `forbidden` for good, one of 200–299 to come again later.
- */
-export type ArrivalHook = (arrival: Arrival) => User | void | Promise<User | void>;
 
 export interface TopicPolicy {
   /** May this session subscribe (or resume)? By default the contract decides. */
@@ -308,6 +278,8 @@ export interface PluginHost {
   handle(call: string, handler: (context: CallContext<never, User> & Record<string, unknown>) => unknown): void;
   handleAtomic(call: string, handler: AtomicHandler<never, User>, options?: AtomicOptions): void;
   publish(topic: string, event: string, data: unknown, options?: PublishOptions): Promise<Published>;
+  /** Checks an event as `publish` does, and throws as that rejects; what it returns appends the event in a transaction. */
+  prepare(topic: string, event: string, data: unknown, options?: PublishOptions): (tx: Transaction) => Published;
   /** Live session by id. */
   session(sid: string): Session | undefined;
   /** Sessions of a user, also those in their grace. */

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { closes } from '../protocol/codes.js';
 import { memoryStore } from '../store/memory.js';
 import type { StoreError } from '../store/store.js';
+import { requireTopic } from './calls/finish.js';
 import { CallTable } from './calls/table.js';
 import { Backlogs } from './connection/backlog.js';
 import { Connections } from './connection/connections.js';
@@ -60,7 +61,11 @@ export function build(options: AnyOptions, deposed: (error: StoreError) => void)
   const policy = new Policy(contract, options.policy ?? {});
   const registry = new SessionRegistry(limits);
   const ownKey = new OwnKey();
-  const arrivals = new Arrivals();
+  const { nameBytes } = limits;
+  const arrivals = new Arrivals({
+    topics: limits.topics,
+    requireTopic: (topic, field) => requireTopic(policy, topic, { field, nameBytes }),
+  });
   const rates = new Rates(limits, options.rates);
   const door = new Doorkeeper(options.admission ?? {}, monotonic);
   const atOnce = door.limits.tokenChecks;

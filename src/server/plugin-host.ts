@@ -17,6 +17,7 @@ import type {
   Delivery,
   EdgeReport,
   EngineInfo,
+  Finish,
   HistoryQuery,
   HttpCaller,
   HttpRequest,
@@ -35,12 +36,14 @@ import type {
   Transaction,
   WhyReport,
 } from './api.js';
+import { Finished } from './calls/finish.js';
 import { hashOfData, onceByKey } from './calls/keys.js';
 import { DEFAULT_CALL_MS } from './calls/running-call.js';
 import type { PlainHandler, TransactionHandler } from './calls/table.js';
 import type { RefusedRequestHook, RequestHook } from './gate/entrance.js';
 import { KeyedRate } from './gate/rates.js';
 import type { Hub } from './hub/hub.js';
+import type { HubTransaction } from './hub/transaction.js';
 import { basePathOf, type AnyOptions } from './options.js';
 import type { Parts } from './parts.js';
 import type { ServerSession } from './sessions/session.js';
@@ -75,6 +78,9 @@ export class Host implements PluginHost {
     }
     parts.calls.provide('publish', this.publish.bind(this));
     parts.calls.provide('transact', this.transact.bind(this));
+    const { policy, limits } = parts;
+    const finish = (ending: Finish<unknown>): Finished => new Finished(ending, policy, limits.nameBytes);
+    parts.calls.provide('finish', finish);
   }
 
   get engineInfo(): EngineInfo | undefined {
@@ -145,21 +151,34 @@ export class Host implements PluginHost {
   publish(topic: string, event: string, data: unknown, options?: PublishOptions): Promise<Published> {
     return new Promise((done, failed) => {
       const hub = this.#taking();
-      const { policy, limits } = this.#parts;
-      const { nameBytes, dataBytes } = limits;
-      requireName(topic, 'topic', nameBytes);
-      requireName(event, 'event', nameBytes);
-      const { schema } = policy.event(policy.topic(topic), event);
-      const item = writeServerItem(event, schema === null ? data : checked(schema, data as Value));
-      if (item.length > dataBytes + nameBytes + 16) throw new RoomwireError('too_large');
-      const { key, keyScope = [], keyOwner: owner = '' } = options ?? {};
-      if (key === undefined) return hub.publish({ topic, item, done, failed });
-      requireName(key, 'key', nameBytes);
-      // No user's: their ids are never empty.
-      const scope = ['publish', '', topic, key, ...keyScope];
-      const claim = { scope, hash: hashOfData(decodeScanned(item, 0)), owner };
-      hub.perform((tx) => onceByKey(tx, claim, limits, () => tx.append(topic, item)), done, failed);
+      if (options?.key !== undefined) return hub.perform(this.prepare(topic, event, data, options), done, failed);
+      hub.publish({ topic, item: this.#item(topic, event, data), done, failed });
     });
+  }
+
+  prepare(topic: string, event: string, data: unknown, options: PublishOptions = {}): (tx: Transaction) => Published {
+    const { limits } = this.#parts;
+    const item = this.#item(topic, event, data);
+    const { key, keyScope = [], keyOwner: owner = '' } = options;
+    // The transactions that there are: it is not for others to append what no contract has seen.
+    const append = (tx: Transaction): Published => (tx as HubTransaction).append(topic, item);
+    if (key === undefined) return append;
+    requireName(key, 'key', limits.nameBytes);
+    // No user's: their ids are never empty.
+    const scope = ['publish', '', topic, key, ...keyScope];
+    const claim = { scope, hash: hashOfData(decodeScanned(item, 0)), owner };
+    return (tx) => onceByKey(tx, claim, limits, () => append(tx));
+  }
+
+  #item(topic: string, event: string, data: unknown): Uint8Array {
+    const { policy, limits } = this.#parts;
+    const { nameBytes, dataBytes } = limits;
+    requireName(topic, 'topic', nameBytes);
+    requireName(event, 'event', nameBytes);
+    const { schema } = policy.event(policy.topic(topic), event);
+    const item = writeServerItem(event, schema === null ? data : checked(schema, data as Value));
+    if (item.length > dataBytes + nameBytes + 16) throw new RoomwireError('too_large');
+    return item;
   }
 
   async subscribe(session: Session, topics: readonly string[]): Promise<void> {

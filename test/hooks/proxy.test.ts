@@ -78,7 +78,7 @@ t.test('what the backend wants published with its answer is in the topic, in ord
   );
   s.backend.answer(() => ({ result: 1, publish: [{ topic: 'news:1', event: 'headline', data: { text: 5 } }] }));
   await t.rejects(client.call('job:start'), { code: 130 }, 'what breaks the contract is not published');
-  t.match(s.log.errors, [{ message: /published/ }]);
+  t.match(s.log.errors, [{ message: 'handler failed', fields: { err: { message: /published: publish\[0\]/ } } }]);
 });
 
 t.test('a backend that answers rubbish costs the call, and nothing else', async (t) => {

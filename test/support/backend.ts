@@ -19,7 +19,7 @@ export interface Received {
   };
   readonly response: ServerResponse;
 }
-/** What it answers: a JSON body, or whatever it does to the response itself (undefined). */
+/** What it answers, now or later: a JSON body, or whatever it does to the response itself (undefined). */
 export type Answering = (received: Received) => unknown;
 
 export interface TestBackend {
@@ -54,8 +54,9 @@ export async function startBackend(t: Test, first: Answering): Promise<TestBacke
         response,
       };
       received.push(call);
-      const answer = answering(call);
-      if (answer !== undefined) json(response, answer);
+      void Promise.resolve(answering(call)).then((answer) => {
+        if (answer !== undefined) json(response, answer);
+      });
     });
   };
   let server = createServer(handle).listen(0, '127.0.0.1');

@@ -7,10 +7,11 @@ import { encode } from '../../protocol/codec.js';
 import { RoomwireError } from '../../protocol/errors.js';
 import type { Limits } from '../../protocol/limits.js';
 import type { Value } from '../../protocol/frames.js';
-import type { Transaction } from '../api.js';
+import type { Session, Transaction } from '../api.js';
 import { weigh } from '../gate/budget.js';
 import { sha256Text } from '../gate/sha256.js';
 import type { Hub } from '../hub/hub.js';
+import { Finished, move, type Moves } from './finish.js';
 import type { StoreReply } from './running-call.js';
 
 export interface KeyRecord {
@@ -22,6 +23,8 @@ export interface KeyRecord {
   readonly until: number;
   /** Absent while a handler is still at it. */
   readonly result?: unknown;
+  /** What is done anew for a session that repeats the call. */
+  readonly moves?: Moves;
   /** As how many keys it counts; one in records of before. */
   readonly weight?: number;
 }
@@ -101,10 +104,11 @@ type TimeRow = readonly [owner: string, weight: number];
 
 /** `before`: as how many it counted. `used`: how many its owner has then. */
 function write(tx: Transaction, id: string, record: KeyRecord, before: number): { used: number; weight: number } {
-  const { owner, until, result } = record;
+  const { owner, until, result, moves } = record;
   // Encoded first, which refuses what is no plain data.
   tx.set('keys', id, record);
-  const weight = result === undefined ? 1 : 1 + Math.floor(weigh(result as Value) / RESULT_BYTES);
+  const bytes = result === undefined ? 0 : weigh(result as Value) + (moves === undefined ? 0 : weigh({ ...moves }));
+  const weight = 1 + Math.floor(bytes / RESULT_BYTES);
   if (weight > 1) tx.set('keys', id, { ...record, weight });
   tx.set('keys-by-time', timeKey(until, id), [owner, weight] satisfies TimeRow);
   return { used: count(tx, owner, weight - before), weight };
@@ -186,7 +190,7 @@ export class KeyedCalls {
   readonly #hub: Hub;
   readonly #limits: Limits;
   /** Runs of this process by key. */
-  readonly #running = new Map<string, Promise<unknown>>();
+  readonly #running = new Map<string, Promise<Outcome>>();
 
   constructor(hub: Hub, limits: Limits) {
     this.#hub = hub;
@@ -198,43 +202,61 @@ export class KeyedCalls {
     return this.#running.size;
   }
 
-  run({ scope, hash, owner }: Claim, handler: () => Promise<unknown>): Promise<unknown> {
+  run({ scope, hash, owner }: Claim, call: KeyedCall): void {
     const id = keyId(scope);
-    return new Promise((resolve, reject) => {
-      this.#hub.perform(
-        (tx) => {
-          const known = findKey(tx, id, hash);
-          if (known !== undefined) return { record: known, isOurs: false };
-          const record = { hash, owner, until: tx.now + this.#limits.keyTtlMs };
-          putKey(tx, id, record, this.#limits);
-          return { record, isOurs: true };
-        },
-        ({ record, isOurs }: { readonly record: KeyRecord; readonly isOurs: boolean }) => {
-          if ('result' in record) return resolve(record.result);
-          // In the block of the commit: whoever finds the claim finds the run.
-          if (isOurs) this.#running.set(id, this.#run(id, record, handler));
-          const run = this.#running.get(id);
-          if (run === undefined) return reject(new RoomwireError('outcome_unknown'));
-          run.then(resolve, reject);
-        },
-        reject,
-      );
-    });
+    const refused = (error: unknown): void => call.refused(error);
+    this.#hub.perform(
+      (tx): Found => {
+        const known = findKey(tx, id, hash);
+        if (known !== undefined) return { record: known, reply: isFilled(known) ? again(tx, call, known) : undefined };
+        const record = { hash, owner, until: tx.now + this.#limits.keyTtlMs };
+        putKey(tx, id, record, this.#limits);
+        return { record, reply: undefined, isOurs: true };
+      },
+      ({ record, reply, isOurs }) => {
+        if (reply !== undefined) return call.answered(reply);
+        // In the block of the commit: whoever finds the claim finds the run.
+        if (isOurs) this.#running.set(id, this.#run(id, record, call));
+        const run = this.#running.get(id);
+        if (run === undefined) return refused(new RoomwireError('outcome_unknown'));
+        run.then((outcome) => {
+          // The run has answered its own.
+          if (isOurs) return;
+          if (outcome.moves === undefined) return call.succeeded(outcome.result);
+          this.#hub.perform(
+            (tx) => again(tx, call, outcome),
+            (late) => call.answered(late),
+            refused,
+          );
+        }, refused);
+      },
+      refused,
+    );
   }
 
-  async #run(id: string, record: KeyRecord, handler: () => Promise<unknown>): Promise<unknown> {
+  async #run(id: string, record: KeyRecord, call: KeyedCall): Promise<Outcome> {
+    // A claim may have expired meanwhile, and the key be another call's.
+    const isOurs = (tx: Transaction): boolean => tx.get<KeyRecord>('keys', id)?.until === record.until;
     const write = (work: (tx: Transaction) => void): Promise<unknown> =>
       this.#hub
-        // A claim may have expired meanwhile, and the key be another call's.
-        .transact((tx) => tx.get<KeyRecord>('keys', id)?.until === record.until && work(tx))
+        .transact((tx) => isOurs(tx) && work(tx))
         // Refused: the answer stands, and a repetition will learn that the outcome is not known.
         .catch(() => undefined);
     try {
-      const result = (await handler()) ?? null;
+      const result = (await call.handle()) ?? null;
+      if (result instanceof Finished) {
+        const { moves } = result;
+        const kept = moves === undefined ? record : { ...record, moves };
+        const fill = (tx: Transaction, given: unknown): void => {
+          if (isOurs(tx)) fillKey(tx, id, kept, given);
+        };
+        return { result: await finish(this.#hub, result, call, fill), moves };
+      }
       // Or it could be neither kept nor told, and its repetitions would never learn that it failed.
       encode(result, { name: 'reply', level: 1 });
       await write((tx) => fillKey(tx, id, record, result));
-      return result;
+      call.succeeded(result);
+      return { result, moves: undefined };
     } catch (error) {
       // It failed and says so: the same key may be tried again.
       await write((tx) => dropKey(tx, id, record));
@@ -243,4 +265,67 @@ export class KeyedCalls {
       this.#running.delete(id);
     }
   }
+}
+
+/** A plain handler's call on its way to its one answer. */
+export interface KeyedCall extends Ending {
+  /** What the handler makes of it: a result, or a Finished. */
+  handle(): Promise<unknown>;
+  succeeded(result: unknown): void;
+  refused(error: unknown): void;
+}
+
+/** Who is answered in the block of a transaction. */
+export interface Ending {
+  readonly session: Session;
+  /** Throws for what cannot be sent. */
+  replyOf(result: unknown): Uint8Array;
+  answered(reply: Uint8Array): void;
+}
+
+/** What a run came to. */
+interface Outcome {
+  readonly result: unknown;
+  readonly moves: Moves | undefined;
+}
+
+interface Found {
+  readonly record: KeyRecord;
+  /** There is an answer already. */
+  readonly reply: Uint8Array | undefined;
+  readonly isOurs?: boolean;
+}
+
+function isFilled(record: KeyRecord): record is KeyRecord & Outcome {
+  return 'result' in record;
+}
+
+/** The first answer for a session that repeats the call: it is where the answer says that it is. */
+function again(tx: Transaction, call: Ending, { result, moves }: Outcome): Uint8Array {
+  if (moves !== undefined) move(tx, call.session, moves);
+  return call.replyOf(result);
+}
+
+/** Resolves with the result. `keep`: in the same transaction. */
+export function finish(
+  hub: Hub,
+  finished: Finished,
+  call: Ending,
+  keep?: (tx: Transaction, result: unknown) => void,
+): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    hub.perform(
+      (tx) => {
+        const result = finished.run(tx, call.session);
+        keep?.(tx, result);
+        // In here, so that a reply that cannot be sent undoes what it tells of.
+        return { result, reply: call.replyOf(result) };
+      },
+      ({ result, reply }) => {
+        call.answered(reply);
+        resolve(result);
+      },
+      reject,
+    );
+  });
 }

@@ -9,12 +9,23 @@ import { refusal } from '../wire/refusal.js';
 import { RoomwireError } from '../../protocol/errors.js';
 import type { Value } from '../../protocol/frames.js';
 import type { Limits } from '../../protocol/limits.js';
-import type { AtomicHandler, AtomicOptions, CallAllowed, CallContext, CallPolicy, Later, Log, User } from '../api.js';
+import type {
+  AtomicHandler,
+  AtomicOptions,
+  CallAllowed,
+  CallContext,
+  CallPolicy,
+  Later,
+  Log,
+  Session,
+  User,
+} from '../api.js';
 import type { Counters } from '../watch/counters.js';
 import type { Hub } from '../hub/hub.js';
 import { ownerOf } from '../gate/budget.js';
 import { allYes } from '../policy.js';
-import { findKey, hashOf, KeyedCalls, KeyedReply, type Claim } from './keys.js';
+import { Finished } from './finish.js';
+import { findKey, finish, hashOf, KeyedCalls, KeyedReply, type Claim, type KeyedCall } from './keys.js';
 import { HandlerContext, LaterAnswer, RunningCall, type Incoming } from './running-call.js';
 import { synchronous } from '../hub/transaction.js';
 import { fits } from '../../protocol/pattern.js';
@@ -149,23 +160,7 @@ export class CallTable {
     const { name } = running.call;
     const atomic = this.#atomic.get(name);
     if (atomic !== undefined) return this.#runAtomic(atomic, running, claim);
-    let result: unknown;
-    try {
-      result = this.#runPlain(this.#plain.get(name) as PlainHandler, running, claim);
-    } catch (error) {
-      return refuse(running, error);
-    }
-    if (!isThenable(result)) {
-      running.worked();
-      return running.succeeded(result);
-    }
-    result.then(
-      (arrived) => {
-        running.worked();
-        running.succeeded(arrived);
-      },
-      (error: unknown) => refuse(running, error),
-    );
+    this.#runPlain(this.#plain.get(name) as PlainHandler, running, claim);
   }
 
   #runAtomic(handler: TransactionHandler, running: RunningCall, claim: Claim | undefined): void {
@@ -212,10 +207,61 @@ export class CallTable {
     );
   }
 
-  #runPlain(handler: PlainHandler, running: RunningCall, claim: Claim | undefined): unknown {
-    const context = new HandlerContext(running, this.#context);
-    const run = (): unknown => handler(context as unknown as Parameters<PlainHandler>[0]);
-    return claim === undefined ? run() : this.#keyed.run(claim, async () => run());
+  #runPlain(handler: PlainHandler, running: RunningCall, claim: Claim | undefined): void {
+    const context = new HandlerContext(running, this.#context) as unknown as Parameters<PlainHandler>[0];
+    if (claim !== undefined) return this.#keyed.run(claim, new PlainCall(running, async () => handler(context)));
+    let result: unknown;
+    try {
+      result = handler(context);
+    } catch (error) {
+      return refuse(running, error);
+    }
+    const refused = (error: unknown): void => refuse(running, error);
+    if (isThenable(result)) result.then((arrived) => this.#ended(running, arrived), refused);
+    else this.#ended(running, result);
+  }
+
+  #ended(running: RunningCall, result: unknown): void {
+    const call = new PlainCall(running);
+    if (result instanceof Finished) finish(this.#options.hub, result, call).catch((error) => call.refused(error));
+    else call.succeeded(result);
+  }
+}
+
+/** A plain handler's call as keys.ts answers it. */
+class PlainCall implements KeyedCall {
+  readonly #running: RunningCall;
+  readonly #handle: (() => Promise<unknown>) | undefined;
+
+  constructor(running: RunningCall, handle?: () => Promise<unknown>) {
+    this.#running = running;
+    this.#handle = handle;
+  }
+
+  get session(): Session {
+    return this.#running.call.session;
+  }
+
+  async handle(): Promise<unknown> {
+    return this.#handle?.();
+  }
+
+  replyOf(result: unknown): Uint8Array {
+    return this.#running.replyOf(result);
+  }
+
+  answered(reply: Uint8Array): void {
+    this.#running.worked();
+    this.#running.settle(reply);
+  }
+
+  succeeded(result: unknown): void {
+    this.#running.worked();
+    this.#running.succeeded(result);
+  }
+
+  refused(error: unknown): void {
+    refuse(this.#running, error);
   }
 }
 

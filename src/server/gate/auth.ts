@@ -56,6 +56,8 @@ export interface Identity {
   /** Ms since the Unix epoch; null: never. */
   readonly expiresAt: number | null;
   readonly guest: boolean;
+  /** Those of the contract that a new session is put into. */
+  readonly topics?: readonly string[];
 }
 
 /** What the server lends; without one there are the defaults. */

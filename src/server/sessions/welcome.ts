@@ -239,6 +239,7 @@ export class Welcomer {
     });
     // After WELCOME, which is the first frame (RW-HEL-3): what they subscribe to is told by SUBSCRIBED.
     if (resumed || identity === PROBE) return;
+    for (const topic of identity.topics ?? []) tx.subscribe(target, topic);
     for (const hook of this.#startHooks) hook(tx, target);
   }
 
