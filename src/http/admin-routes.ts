@@ -1,7 +1,7 @@
-/** For administrators, who hold an API key: who is connected, how topics stand, why an event did not arrive. */
+/** For administrators, who hold an API key: what the server holds, how topics stand, why an event did not arrive. */
 import * as v from 'valibot';
-import type { PluginHost, Session } from '../server/api.js';
-import { Drained, Edges, Kicked, Session as SessionAnswer, Stats, Topic, User, Why } from '../protocol/http-answers.js';
+import type { PluginHost } from '../server/api.js';
+import { Drained, Edges, Stats, Topic, Why } from '../protocol/http-answers.js';
 import { HttpError } from './problem.js';
 import { answering, WholeNumber, type Route } from './route.js';
 
@@ -11,16 +11,6 @@ const SPREAD_MS = 2_000;
 const MOST_SPREAD_MS = 600_000;
 
 export function adminRoutes(server: PluginHost): Route[] {
-  const kick = async (sessions: readonly Session[]): Promise<{ kicked: number }> => {
-    await Promise.all(sessions.map((session) => server.kick(session)));
-    return { kicked: sessions.length };
-  };
-  const session = (sid: string): Session => {
-    const found = server.session(sid);
-    if (found === undefined) throw new HttpError(404, 'no such session');
-    return found;
-  };
-
   return [
     answering({
       method: 'GET',
@@ -82,55 +72,5 @@ export function adminRoutes(server: PluginHost): Route[] {
         return server.why(params.topic, offset, who);
       },
     }),
-    answering({
-      method: 'GET',
-      path: '/api/users/:userId',
-      id: 'getUser',
-      summary: 'The sessions of a user.',
-      for: 'admins',
-      params: { userId: Name },
-      answer: { description: 'none where nobody is there', schema: User },
-      handle({ params: { userId } }) {
-        const sessions = server.sessionsOf(userId);
-        const connections = sessions.filter(({ connected }) => connected).length;
-        return { userId, connections, sessions: sessions.map(shown) };
-      },
-    }),
-    answering({
-      method: 'DELETE',
-      path: '/api/users/:userId/sessions',
-      id: 'kickUser',
-      summary: 'Ends all sessions of a user.',
-      for: 'admins',
-      params: { userId: Name },
-      answer: { description: 'how many', schema: Kicked },
-      handle: ({ params }) => kick(server.sessionsOf(params.userId)),
-    }),
-    answering({
-      method: 'GET',
-      path: '/api/sessions/:sid',
-      id: 'getSession',
-      summary: 'A session.',
-      for: 'admins',
-      params: { sid: Name },
-      answer: { description: 'the session', schema: SessionAnswer },
-      problems: [404],
-      handle: ({ params }) => shown(session(params.sid)),
-    }),
-    answering({
-      method: 'DELETE',
-      path: '/api/sessions/:sid',
-      id: 'kickSession',
-      summary: 'Ends a session.',
-      for: 'admins',
-      params: { sid: Name },
-      answer: { description: 'how many: 1', schema: Kicked },
-      problems: [404],
-      handle: ({ params }) => kick([session(params.sid)]),
-    }),
   ];
-}
-
-function shown({ sid, user, connected, topics }: Session): object {
-  return { sid, user: { id: user.id, name: user.name }, connected, topics: [...topics] };
 }

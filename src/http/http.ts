@@ -11,6 +11,7 @@ import { json, refusal, refusalOf, type Answered } from './problem.js';
 import { publishRoute } from './publish-route.js';
 import { roomRoutes } from './room-routes.js';
 import { OwnRoutes, Router, type HttpApi } from './router.js';
+import { userRoutes } from './user-routes.js';
 import { watchRoutes } from './watch-routes.js';
 
 export interface HttpOptions {
@@ -52,6 +53,7 @@ export function http({ page = true, metrics = 'key', origins = [] }: HttpOptions
         ...healthRoutes(server),
         publishRoute(server, rooms),
         ...adminRoutes(server),
+        ...userRoutes(server),
         ...watchRoutes(server, rooms),
         ...metricsRoutes(server, rooms, metrics),
         ...(ofRooms?.routes ?? []),

@@ -24,6 +24,7 @@ const statuses: Readonly<Partial<Record<ErrorName, number>>> = {
   room_locked: 423,
   lock_lost: 409,
   not_holder: 409,
+  disconnected: 409,
   limit_reached: 429,
   too_many: 429,
   deadline: 504,

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import type { RoomsApi } from '../rooms/rooms.js';
 import type { LoggedEvent, PluginHost } from '../server/api.js';
 import { ContractShown, History, Topics, WatchedLocks } from '../protocol/http-answers.js';
+import { plainJson } from './plain-json.js';
 import { answering, WholeNumber, type Route } from './route.js';
 
 const LOCKS = 200;
@@ -57,16 +58,8 @@ export function watchRoutes(server: PluginHost, rooms: RoomsApi | undefined): Ro
   return [...routes, locks];
 }
 
-/** Bytes have no JSON: they become `{"base64": …}`. */
 function shown(event: LoggedEvent): object {
-  return { ...event, data: plain(event.data) };
-}
-
-function plain(value: unknown): unknown {
-  if (value instanceof Uint8Array) return { base64: Buffer.from(value).toString('base64') };
-  if (Array.isArray(value)) return value.map(plain);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, plain(part)]));
+  return { ...event, data: plainJson(event.data) };
 }
 
 function namesOf({ contract }: PluginHost): object {

@@ -278,6 +278,10 @@ export type Session = v.InferOutput<typeof Session>;
 export const User = record({ userId: Text, connections: Count, sessions: list(Session) });
 export type User = v.InferOutput<typeof User>;
 export const Kicked = record({ kicked: Count });
+/** The sessions that a user has now, as they are after it. */
+export const UserMoved = record({ userId: Text, topic: Text, sessions: list(Session) });
+/** By a client. */
+export const Answered = record({ result: Data });
 
 export const Published = record({ epoch: Text, offset: Count, matched: Count, diagnosis: v.exactOptional(Topic) });
 export type Published = v.InferOutput<typeof Published>;

@@ -291,6 +291,11 @@ export interface PluginHost {
    * the commit. Rejects with unknown_topic, join_required, forbidden, limit_reached, disconnected.
    */
   subscribe(session: Session, topics: readonly string[]): Promise<void>;
+  /**
+   * Takes sessions out of topics and puts them into others, in one transaction, also such as the contract keeps to calls: no
+   * rule is asked. Resolves with the sessions, without those that have ended. Rejects with unknown_topic and limit_reached.
+   */
+  move(sessions: readonly Session[], moves: Pick<Finish<never>, 'unsubscribe' | 'subscribe'>): Promise<Session[]>;
   /** A policy for a call or `prefix*`, beside the program's own. */
   callPolicy(pattern: string, policy: CallPolicy): void;
   /** A policy for the topics of a pattern, beside the program's own. */

@@ -36,7 +36,7 @@ import type {
   Transaction,
   WhyReport,
 } from './api.js';
-import { Finished } from './calls/finish.js';
+import { Finished, move } from './calls/finish.js';
 import { hashOfData, onceByKey } from './calls/keys.js';
 import { DEFAULT_CALL_MS } from './calls/running-call.js';
 import type { PlainHandler, TransactionHandler } from './calls/table.js';
@@ -189,6 +189,22 @@ export class Host implements PluginHost {
     // One that ended meanwhile is refused by the transaction (rule 1).
     await this.transact((tx) => {
       for (const topic of topics) tx.subscribe(session, topic);
+    });
+  }
+
+  async move(
+    sessions: readonly Session[],
+    { unsubscribe = [], subscribe = [] }: Pick<Finish<never>, 'unsubscribe' | 'subscribe'>,
+  ): Promise<Session[]> {
+    const { policy, limits } = this.#parts;
+    for (const topic of [...unsubscribe, ...subscribe]) {
+      requireName(topic, 'topic', limits.nameBytes);
+      policy.topic(topic);
+    }
+    return this.transact((tx) => {
+      const present = sessions.filter((session) => !(tx as HubTransaction).ended(session as ServerSession));
+      for (const session of present) move(tx, session, { unsubscribe, subscribe });
+      return present;
     });
   }
 

@@ -212,9 +212,20 @@ t.test('every operation it lists answers with a status and a content that it lis
   const [sid] = ann.welcome.session;
   await call('getSession', { status: 200, params: { sid } });
   await call('getSession', { status: 404, params: { sid: 'none' } });
+  for (const id of ['subscribeSession', 'unsubscribeSession']) {
+    await call(id, { status: 200, params: { sid, topic } });
+    await call(id, { status: 404, params: { sid: 'none', topic } });
+  }
+  for (const id of ['subscribeUser', 'unsubscribeUser']) {
+    await call(id, { status: 200, params: { userId: 'ann', topic } });
+    await call(id, { status: 404, params: { userId: 'ann', topic: 'nowhere' } });
+  }
+  await call('callSession', { status: 504, params: { sid }, body: { name: 'silence', timeoutMs: 1 } });
+  await call('callSession', { status: 404, params: { sid: 'none' }, body: { name: 'silence' } });
   await call('kickMember', { status: 204, params: { roomId, userId: 'ann' } });
   await call('kickMember', { status: 404, params: { roomId, userId: 'ann' } });
   await call('kickSession', { status: 200, params: { sid } });
+  await call('kickUserForReason', { status: 200, params: { userId: 'ann' }, body: { reason: 'enough' } });
   await call('kickUser', { status: 200, params: { userId: 'ann' } });
   await call('deleteRoom', { ...room, status: 204 });
   await call('deleteRoom', { ...room, status: 404 });

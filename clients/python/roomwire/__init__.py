@@ -11,6 +11,7 @@ from .api import (
     Lock,
     Rooms,
     broadcast,
+    call,
     configure,
     connection_count,
     default,
@@ -20,6 +21,10 @@ from .api import (
     publish_all,
     request,
     send_to_user,
+    subscribe,
+    subscribe_user,
+    unsubscribe,
+    unsubscribe_user,
     user,
 )
 from .errors import (
@@ -52,6 +57,7 @@ __all__ = [
     "TooMany",
     "Unauthenticated",
     "broadcast",
+    "call",
     "configure",
     "connection_count",
     "default",
@@ -62,6 +68,10 @@ __all__ = [
     "request",
     "rooms",
     "send_to_user",
+    "subscribe",
+    "subscribe_user",
+    "unsubscribe",
+    "unsubscribe_user",
     "user",
 ]
 

@@ -100,9 +100,30 @@ class Api:
         """Of one user, or of all."""
         return (self.request("GET", "/api/stats") if user_id is None else self.user(user_id))["connections"]
 
-    def kick(self, user_id: str) -> int:
+    def subscribe_user(self, user_id: str, topic: str) -> List[Dict[str, Any]]:
+        """Puts the sessions that a user has now into a topic of the contract; answers with them, none if the user is away."""
+        return self.request("PUT", _path("users", user_id, "topics", topic))["sessions"]
+
+    def unsubscribe_user(self, user_id: str, topic: str) -> List[Dict[str, Any]]:
+        return self.request("DELETE", _path("users", user_id, "topics", topic))["sessions"]
+
+    def subscribe(self, sid: str, topic: str) -> List[str]:
+        """Puts one session into a topic; answers with its topics."""
+        return self.request("PUT", _path("sessions", sid, "topics", topic))["topics"]
+
+    def unsubscribe(self, sid: str, topic: str) -> List[str]:
+        return self.request("DELETE", _path("sessions", sid, "topics", topic))["topics"]
+
+    def call(self, sid: str, name: str, data: Any = None, *, timeout: float = 10.0) -> Any:
+        """Asks a client and waits for its answer. Raises Disconnected where it is away, Deadline, and its own refusal."""
+        body = {"name": name, "data": data, "timeoutMs": int(timeout * 1000)}
+        path = _path("sessions", sid, "call")
+        return self._transport.send("POST", path, body, repeatable=False, timeout=timeout + 1).body["result"]
+
+    def kick(self, user_id: str, reason: Optional[str] = None) -> int:
         """Ends the user's sessions; how many there were."""
-        return self.request("DELETE", _path("users", user_id, "sessions"))["kicked"]
+        body = {} if reason is None else {"reason": reason}
+        return self.request("POST", _path("users", user_id, "kick"), body)["kicked"]
 
 
 class Rooms:
@@ -246,5 +267,25 @@ def connection_count(user_id: Optional[str] = None) -> int:
     return default().connection_count(user_id)
 
 
-def kick(user_id: str) -> int:
-    return default().kick(user_id)
+def subscribe_user(user_id: str, topic: str) -> List[Dict[str, Any]]:
+    return default().subscribe_user(user_id, topic)
+
+
+def unsubscribe_user(user_id: str, topic: str) -> List[Dict[str, Any]]:
+    return default().unsubscribe_user(user_id, topic)
+
+
+def subscribe(sid: str, topic: str) -> List[str]:
+    return default().subscribe(sid, topic)
+
+
+def unsubscribe(sid: str, topic: str) -> List[str]:
+    return default().unsubscribe(sid, topic)
+
+
+def call(sid: str, name: str, data: Any = None, *, timeout: float = 10.0) -> Any:
+    return default().call(sid, name, data, timeout=timeout)
+
+
+def kick(user_id: str, reason: Optional[str] = None) -> int:
+    return default().kick(user_id, reason)
