@@ -96,7 +96,8 @@ export async function startConform(
       return s.url;
     },
     async pass(ms) {
-      // In steps, so that what comes of one is done before the next.
+      // What was sent, or cut, is read first; and what comes of one step is done before the next.
+      for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
       for (let left = ms; left > 0; left -= 250) {
         time.advance(Math.min(left, 250));
         await s.server.transact((tx) => tx.now).catch(() => undefined);

@@ -15,6 +15,8 @@ export function filled(value: unknown, names: Names): unknown {
   if (Array.isArray(value)) return value.map((part) => filled(part, names));
   if (typeof value !== 'object' || value === null) return value;
   const { $sum } = value as { $sum?: unknown[] };
+  if ('$bin' in value || '$float' in value) return value;
+  if ('$text' in value) return String((value as Special).$text?.[0]).repeat(Number((value as Special).$text?.[1]));
   if ($sum !== undefined) return (filled($sum, names) as number[]).reduce((a, b) => a + b, 0);
   return Object.fromEntries(
     Object.entries(value).map(([key, part]) => [filled(key, names) as string, filled(part, names)]),
@@ -87,6 +89,8 @@ interface Special {
   readonly $any?: unknown[];
   readonly $absent?: boolean;
   readonly $bin?: string;
+  /** A text, so often. */
+  readonly $text?: readonly [string, number];
 }
 
 function isA(kind: string, value: unknown): boolean {

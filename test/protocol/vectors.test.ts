@@ -11,9 +11,9 @@ import { scanMessage, scanReason } from '../../src/protocol/scan.js';
 import { MAX_DEPTH } from '../../src/protocol/sizes.js';
 import { WireClient } from '../support/wire-client.js';
 import { startConform } from './conform-server.js';
-import { root } from './examples.js';
+import { protocol, root } from './examples.js';
 import { play } from './sequences.js';
-import { bytesOf, frameVectors, negativeVectors, sequences, valueOf, type NegativeVector } from './vectors.js';
+import { bytesOf, frameVectors, negativeVectors, sequences, unshown, valueOf, type NegativeVector } from './vectors.js';
 
 function messageOf({ hex = '', pad }: NegativeVector): Uint8Array {
   const parts = [bytesOf(hex)];
@@ -29,6 +29,18 @@ t.test('no two vectors of a kind have one id', async (t) => {
       [],
     );
   }
+});
+
+t.test('at least 95 % of the rules that a wire can show have a vector, and the rest a reason', async (t) => {
+  const rules = [...protocol.matchAll(/^- \*\*(RW-[A-Z]{3}-\d+)\*\* /gm)].map(([, id = '']) => id);
+  const tested = new Set([frameVectors, negativeVectors, sequences].flat().flatMap((vector) => vector.rules));
+  const reasons = new Map(unshown.map((entry) => [entry.rule, entry]));
+  for (const rule of rules)
+    t.ok(tested.has(rule) !== reasons.has(rule), `${rule} has either a vector or a reason for none`);
+  for (const rule of [...tested, ...reasons.keys()]) t.ok(rules.includes(rule), `${rule} is a rule`);
+  const seen = rules.filter((rule) => reasons.get(rule)?.by !== 'nothing');
+  const share = seen.filter((rule) => tested.has(rule)).length / seen.length;
+  t.ok(share >= 0.95, `${(100 * share).toFixed(1)} % of ${seen.length}`);
 });
 
 t.test('valid frames: every opcode is there, and each decodes to what it says', async (t) => {

@@ -49,11 +49,19 @@ const Step = v.union([
   v.strictObject({ ...On, text: v.string() }),
   v.strictObject({ ...On, expect: v.array(Frame) }),
   v.strictObject({ ...On, never: v.array(Frame) }),
-  v.strictObject({ ...On, closed: v.number(), reason: v.optional(v.string()) }),
+  v.strictObject({ ...On, closed: v.union([v.number(), v.array(v.number())]), reason: v.optional(v.string()) }),
   v.strictObject({ cut: v.string() }),
-  v.strictObject({ shut: v.string() }),
+  v.strictObject({ shut: v.string(), code: v.optional(v.number()) }),
+  v.strictObject({ pause: v.string() }),
+  v.strictObject({ read: v.string() }),
   v.strictObject({ pass: v.union([v.number(), v.string()]) }),
-  v.strictObject({ do: v.literal('publish'), topic: v.string(), event: v.string(), data: v.unknown() }),
+  v.strictObject({
+    do: v.literal('publish'),
+    topic: v.string(),
+    event: v.string(),
+    data: v.unknown(),
+    times: v.optional(v.number()),
+  }),
   v.strictObject({ do: v.literal('delete'), room: v.string() }),
   v.strictObject({ do: v.literal('kick'), user: v.string() }),
   v.strictObject({
@@ -94,7 +102,11 @@ const Sequence = v.strictObject({
 });
 export type Sequence = v.InferOutput<typeof Sequence>;
 
-const Unshown = v.strictObject({ rule: v.string(), reason: v.pipe(v.string(), v.minLength(10)) });
+const Unshown = v.strictObject({
+  rule: v.string(),
+  by: v.picklist(['client', 'nothing']),
+  reason: v.pipe(v.string(), v.minLength(10)),
+});
 
 function read<S extends v.GenericSchema>(file: string, schema: S): v.InferOutput<S>[] {
   const { vectors } = v.parse(
