@@ -5,6 +5,8 @@ import { readSwitch, readWhole } from './values.js';
 export interface Flag {
   readonly type: 'string' | 'boolean';
   readonly help: string;
+  /** A string that may be given again: its value is a list. */
+  readonly many?: boolean;
   /** What stands for the value in the help. */
   readonly value?: string;
   /** Environment variable that gives the value when the flag is not there. */
@@ -15,7 +17,11 @@ export interface Flag {
 }
 export type Flags = Readonly<Record<string, Flag>>;
 export type FlagValues<F extends Flags> = {
-  readonly [K in keyof F]: F[K]['type'] extends 'boolean' ? boolean | undefined : string | undefined;
+  readonly [K in keyof F]: F[K]['type'] extends 'boolean'
+    ? boolean | undefined
+    : F[K] extends { readonly many: true }
+      ? readonly string[] | undefined
+      : string | undefined;
 };
 
 export interface Command<F extends Flags = Flags> {
@@ -47,10 +53,9 @@ export function command<const F extends Flags>(definition: Command<F>): Command 
 
 export async function runCommand(definition: Command, args: readonly string[]): Promise<void> {
   const options = Object.fromEntries(
-    Object.entries({ ...definition.flags, help: { type: 'boolean' as const } }).map(([name, { type }]) => [
-      name,
-      { type },
-    ]),
+    Object.entries({ ...definition.flags, help: { type: 'boolean' as const } }).map(
+      ([name, { type, many = false }]: [string, Pick<Flag, 'type' | 'many'>]) => [name, { type, multiple: many }],
+    ),
   );
   let parsed;
   try {
@@ -60,7 +65,7 @@ export async function runCommand(definition: Command, args: readonly string[]): 
       `${(error as Error).message.split(/\.?\s*\n|\. /)[0]}. See roomwire ${definition.name} --help`,
     );
   }
-  if (parsed.values['help'] === true) {
+  if (parsed.values['help'] !== undefined) {
     process.stdout.write(helpFor(definition));
     return;
   }
@@ -73,12 +78,13 @@ export async function runCommand(definition: Command, args: readonly string[]): 
   for (const token of parsed.tokens) {
     if (token.kind !== 'option') continue;
     // The last one would count, and the first be believed.
-    if (seen.has(token.name)) throw new UsageError(`--${token.name} is given twice`);
+    if (seen.has(token.name) && definition.flags[token.name]?.many !== true)
+      throw new UsageError(`--${token.name} is given twice`);
     seen.add(token.name);
   }
-  const values: Record<string, string | boolean | undefined> = {};
+  const values: Record<string, string | boolean | readonly string[] | undefined> = {};
   for (const [name, flag] of Object.entries(definition.flags)) {
-    const given = parsed.values[name] as string | boolean | undefined;
+    const given = parsed.values[name] as string | boolean | readonly string[] | undefined;
     const fromEnv = flag.env === undefined ? undefined : process.env[flag.env];
     // A flag that is not there says nothing: what a config file or the environment says counts then.
     if (flag.type === 'boolean') values[name] = given ?? switchFrom(flag.env, fromEnv);

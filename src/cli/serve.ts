@@ -1,22 +1,19 @@
 /** `roomwire serve`: the server as a program, with rooms, HTTP and the page. */
-import { readFileSync } from 'node:fs';
 import pino from 'pino';
-import { hooks } from '../hooks/hooks.js';
-import { http } from '../http/http.js';
-import { policy } from '../policy/policy.js';
-import { rooms, type RoomsApi } from '../rooms/rooms.js';
-import type { AuditLine, EdgeReport, EngineInfo, Plugin, TopicPolicy } from '../server/api.js';
+import type { RoomsApi } from '../rooms/rooms.js';
+import type { AuditLine, EdgeReport, EngineInfo } from '../server/api.js';
 import { createServer } from '../server/server.js';
 import { lmdbStore } from '../store/lmdb.js';
 import { memoryStore } from '../store/memory.js';
 import { StoreError } from '../store/store.js';
 import { command, CommandError } from './args.js';
 import { Lines } from './lines.js';
-import { contractWith } from './default-contract.js';
 import type { Config } from './config.js';
 import { linkSecurity } from './link-flags.js';
 import type { workers as Workers } from '../link/workers.js';
 import { requireDirectory, requireFile } from './places.js';
+import { serveTest } from './serve-test.js';
+import { refuseEarly, roomsOf, servedOptions } from './served.js';
 import { readSettings, settingFlags } from './settings.js';
 import { version } from '../http/version.js';
 
@@ -37,51 +34,34 @@ export const serve = command({
   flags: {
     config: { type: 'string', value: 'FILE', env: 'ROOMWIRE_CONFIG', help: 'JSON file with these settings and more' },
     'check-config': { type: 'boolean', help: 'check all settings, say what is wrong, and do not start' },
+    test: { type: 'boolean', help: 'for tests: in memory, on any free port; steps on stdin, see docs/testing.md' },
     ...settingFlags(),
   },
   async run(flags) {
     const config = readSettings(flags, process.env, flags.config);
+    if (flags.test) return serveTest(config);
     const [out, err] = [new Lines(1), new Lines(2)];
     // What Node itself writes there, such as a warning.
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
     const log = pino({ level: config.logLevel, redact: SECRETS }, err);
     const stop = new Stop();
-    const { data: path, durability, memory, origins, page, metrics } = config;
+    const { data: path, durability, memory } = config;
     let trail: ((line: AuditLine) => void) | undefined;
     const store = memory ? memoryStore() : lmdbStore({ path, durability });
     const transport = await transportOf(config);
-    const presenterOnly: TopicPolicy = {
-      publish: { frame_update: ({ session, params }) => roomsApi().presenterOf(params['id'] ?? '') === session.sid },
-    };
     const server = refuseEarly(() =>
       createServer({
-        contract: contractWith(config.topics, config.proxy),
-        plugins: [rooms(config.rooms), ...rulers(config), http({ page, metrics, origins: origins ?? [] })] as const,
+        ...servedOptions(config, (): RoomsApi => roomsOf(server)),
         store,
         engine: config.engine,
         transport,
         httpIdleMs: config.httpIdleMs,
-        basePath: config.basePath,
-        limits: config.limits,
-        rates: config.rates,
-        admission: { ...config.admission, trustedProxies: config.trustedProxies, origins },
-        policy: { 'room:{id}': presenterOnly },
         log,
         trustClock: config.trustClock,
         deposed: (error) => stop.failed(error),
         audit: config.audit === undefined ? undefined : (line) => trail?.(line),
-        auth: {
-          secret: config.jwtSecret,
-          publicKey: config.jwtPublicKey === undefined ? undefined : readKey(config.jwtPublicKey),
-          jwksUrl: config.jwksUrl,
-          algorithms: config.jwtAlgorithms,
-          issuer: config.jwtIssuer,
-          audience: config.jwtAudience,
-          apiKeys: config.apiKeys,
-        },
       }),
     );
-    const roomsApi = (): RoomsApi => (server.plugins as unknown as { readonly rooms: RoomsApi }).rooms;
     const { host, port } = config;
     // Before it is opened, so that --check-config says the same.
     refuseEarly(() => {
@@ -118,19 +98,6 @@ export const serve = command({
   },
 });
 
-/** The backend and the policy, which may ask it. Throws a TypeError that says what is missing. */
-function rulers({ hooks: backend, proxy, policy: grants }: Config): Plugin[] {
-  const { url, secret } = backend;
-  if (url === undefined) {
-    if (proxy.length > 0 || backend.events.length > 0) {
-      throw new TypeError('hooks.url is not set: the calls of proxy and the events of hooks have nowhere to go');
-    }
-    return [policy(grants)];
-  }
-  if (secret === undefined) throw new TypeError('hooks.url needs a secret: set ROOMWIRE_HOOKS_SECRET');
-  return [hooks({ ...backend, url, secret, calls: proxy }), policy(grants)];
-}
-
 /** Such as `uws (official uWebSockets.js 20.57.0) in 3 workers`. */
 function engineText(server: { engineInfo: EngineInfo | undefined; edges(): readonly EdgeReport[] }): string {
   const { engineInfo } = server;
@@ -166,24 +133,6 @@ function auditTrail(path: string, err: Lines): (line: AuditLine) => void {
     throw new CommandError(`cannot write --audit ${path}: ${(error as Error).message}`);
   }
   return (line) => void out.write(`${JSON.stringify(line)}\n`);
-}
-
-function readKey(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new CommandError(`cannot read --jwt-public-key ${path}: ${(error as Error).message}`);
-  }
-}
-
-/** What the options themselves forbid is the user's to mend: one line, no stack. */
-function refuseEarly<T>(make: () => T): T {
-  try {
-    return make();
-  } catch (error) {
-    if (error instanceof CommandError) throw error;
-    throw new CommandError((error as Error).message);
-  }
 }
 
 function startError(error: unknown, port: number, host: string | undefined): unknown {

@@ -30,6 +30,8 @@ export interface TestServer<C extends Contract, U extends User, P extends readon
   readonly url: string;
   /** For HTTP, as a backend's. */
   readonly apiKey: string;
+  /** That tokens are signed with (HS256). */
+  readonly secret: string;
   /** The latest, after restarts. */
   readonly server: Server<ShapeOf<C>, U, P>;
   /** A token of a made-up user, good for a day of the server's clock. `claims` such as `{ name: 'Ann' }`. */
@@ -45,7 +47,7 @@ export async function startTestServer<
   U extends User = User,
   const P extends readonly Plugin[] = [],
 >({ setup, port = 0, ...options }: TestServerOptions<C, U, P>): Promise<TestServer<C, U, P>> {
-  const secret = options.auth?.secret ?? randomBytes(32).toString('hex');
+  const secret = String(options.auth?.secret ?? randomBytes(32).toString('hex'));
   const apiKey = options.auth?.apiKeys?.[0] ?? randomBytes(24).toString('base64url');
   const time = new TurnedTime();
   const network = new FaultyNetwork();
@@ -53,7 +55,7 @@ export async function startTestServer<
   const start = async (): Promise<Server<ShapeOf<C>, U, P>> => {
     const server = createServer<C, U, P>({
       ...options,
-      auth: { ...options.auth, secret, apiKeys: options.auth?.apiKeys ?? [apiKey] },
+      auth: { ...options.auth, secret, apiKeys: [...new Set([apiKey, ...(options.auth?.apiKeys ?? [])])] },
       time,
       transport: ({ doors: _, ...given }) => network.around(given, createWsTransport),
     });
@@ -113,6 +115,7 @@ export async function startTestServer<
   return {
     url: `http://127.0.0.1:${bound}`,
     apiKey,
+    secret,
     get server() {
       return server;
     },
@@ -121,7 +124,7 @@ export async function startTestServer<
         .setProtectedHeader({ alg: 'HS256' })
         .setSubject(user)
         .setExpirationTime(Math.floor(time.wall() / 1_000) + 86_400)
-        .sign(new TextEncoder().encode(String(secret))),
+        .sign(new TextEncoder().encode(secret)),
     fault,
     close: () => server.close(),
   };

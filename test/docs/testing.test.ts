@@ -8,7 +8,10 @@ import { Fault, readStep } from '../../src/testing/index.js';
 const text = readFileSync(new URL('../../docs/testing.md', import.meta.url), 'utf8');
 
 t.test('every step that the guide has is one, and it has all', async (t) => {
-  const named = [...text.matchAll(/`(\{"do":[^`]*\})`/g)].map(([, step = '']) => readStep(Fault, step).do);
+  const named = [...text.matchAll(/`(\{"do":[^`]*\})`/g)]
+    .map(([, step = '']) => step)
+    .filter((step) => !step.includes('"token"'))
+    .map((step) => readStep(Fault, step).do);
   t.same([...new Set(named)].sort(), Fault.options.map(({ entries }) => entries.do.literal).sort());
 });
 
