@@ -82,6 +82,8 @@ const dock = new Dock(admin, {
   why,
 });
 
+/** The list of rooms was asked for. */
+let listed = false;
 /** What is shown; undefined: nothing yet. */
 let shown: { readonly roomId: string | undefined } | undefined;
 /** The room that was asked for by its name and may be made; a link alone makes none. */
@@ -128,11 +130,19 @@ function show(): void {
     watch();
   } else {
     reveal('room');
-    void view.open(roomId, create);
+    void open(roomId, create);
   }
 }
 
+/** Joining a room leaves the overview: who comes by a link to a room gets the list first. */
+async function open(roomId: string, create: boolean): Promise<void> {
+  if (!listed) await list.watch().catch(() => undefined);
+  listed = true;
+  if (shown?.roomId === roomId) await view.open(roomId, create);
+}
+
 function watch(): void {
+  listed = true;
   attempt(async () => {
     try {
       await list.watch();

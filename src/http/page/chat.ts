@@ -1,10 +1,13 @@
 /** The chat of one room: published by members, shown in the order that all of them see. */
 import type { EventInfo } from '../../client/index.js';
+import { newId } from '../../client/new-id.js';
 import type { ChatMessage, PageClient, PageRoom } from './contract.js';
 import { byId, h, isAtEnd, onSubmit, setText } from './dom.js';
 import { attempt } from './notices.js';
 
 const MAX_SHOWN = 200;
+/** How long a message waits for a connection; then it is back in its field. */
+const WAIT_MS = 120_000;
 
 export class Chat {
   readonly #client: PageClient;
@@ -44,15 +47,33 @@ export class Chat {
     const { user } = this.#client.state.get();
     if (text === '' || room === undefined || user === undefined) return;
     this.#text.value = '';
+    const waiting = this.#client.state.get().status === 'live' ? undefined : this.#wait(text);
+    const message = { user: user.name, text, at: Date.now() };
     try {
-      const { matched, offset } = await room.publish('chat:message:new', { user: user.name, text, at: Date.now() });
+      // With a key it is sent again after a lost connection, and said once.
+      const options = { key: newId(), timeoutMs: WAIT_MS };
+      const { matched, offset } = await room.publish('chat:message:new', message, options);
       if (room === this.#room)
         setText(this.#result, `Event ${offset}, sent to ${matched} ${matched === 1 ? 'session' : 'sessions'}.`);
     } catch (error) {
       // Not lost: it can be sent again.
       if (room === this.#room && this.#text.value === '') this.#text.value = text;
       throw error;
+    } finally {
+      waiting?.remove();
     }
+  }
+
+  /** A message that was typed without a connection. */
+  #wait(text: string): HTMLElement {
+    const item = h(
+      'li',
+      { class: 'message own waiting', 'data-testid': 'chat-waiting' },
+      h('b', {}, 'waiting for the connection'),
+      h('span', { class: 'text' }, text),
+    );
+    this.#append(item);
+    return item;
   }
 
   /** The server does not look into the data, so any of it may be missing. */

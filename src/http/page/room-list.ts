@@ -58,7 +58,7 @@ export class RoomList {
     this.#replace(found.slice(0, MAX_SHOWN));
     this.#empty.hidden = found.length > 0 && found.length <= MAX_SHOWN;
     const none = !watching ? '' : wanted === '' ? 'No rooms yet.' : 'No room fits the filter.';
-    setText(this.#empty, found.length > 0 ? `and ${found.length - MAX_SHOWN} more` : none);
+    setText(this.#empty, found.length > MAX_SHOWN ? `and ${found.length - MAX_SHOWN} more` : none);
   }
 
   /** Rooms that did not change keep their element, and so the keyboard's focus. */

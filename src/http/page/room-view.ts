@@ -40,6 +40,8 @@ export class RoomView {
   readonly #names = new Map<string, string>();
   #room: PageRoom | undefined;
   #deleting = false;
+  /** Its status before the last one: who was in it when it went saw it deleted. */
+  #before: RoomState['status'] = 'idle';
   #stop: (() => void)[] = [];
 
   constructor(options: RoomViewOptions) {
@@ -59,12 +61,16 @@ export class RoomView {
     const room = this.#options.client.room(roomId);
     this.#room = room;
     this.#deleting = false;
+    this.#before = 'idle';
     this.#chat.open(room);
     this.#lock.open(room);
     this.#presenter.open(room);
     this.#locks.open(roomId);
     this.#stop = [
-      room.state.subscribe(() => this.#draw()),
+      room.state.subscribe(({ status }) => {
+        if (status !== 'deleted') this.#before = status;
+        this.#draw();
+      }),
       room.on('removed', (removed) => this.#removed(room, removed)),
       room.on('reset', ({ reason }) => this.#chat.note(`some events were missed (${reason})`)),
       room.on('member:joined', ({ member }) => this.#chat.note(`${isolated(member.name)} joined`)),
@@ -117,7 +123,13 @@ export class RoomView {
     if (code === errors.disconnected) return;
     if (room.state.get().status === 'deleted') {
       this.#options.client.rooms.removeRoom(room.id);
-      notice(this.#deleting ? `You deleted ${isolated(room.id)}.` : `${isolated(room.id)} was deleted.`);
+      const id = isolated(room.id);
+      if (this.#deleting) notice(`You deleted ${id}.`);
+      else if (this.#before === 'joined') notice(`${id} was deleted.`);
+      else {
+        const why = 'A server that keeps nothing forgets its rooms when it restarts.';
+        notice(`${id} was not there any more when this tab came back. ${why}`, 'problem');
+      }
     } else notice(`You are no longer in ${isolated(room.id)}: ${isolated(reason)}`, 'problem');
     this.#options.back();
   }
