@@ -83,7 +83,7 @@ export interface Journal {
   /**
    * Calls `each` with every record after number `after`, in order and without a gap, those of this handle too.
    * Calls `broken` once, then nothing more, if that cannot be kept. While the engine is away it waits. `each` must not
-   * throw. One at a time; no call after `stop`.
+   * throw. No call after `stop`.
    */
   follow(after: number, each: (record: JournalRecord) => void, broken: (error: BrokenLog) => void): { stop(): void };
   /** The newest number, as the engine's leader has it now. Rejects when it does not answer. */

@@ -4,13 +4,12 @@
  */
 import { randomUUID } from 'node:crypto';
 import { StoreError } from '../store/store.js';
-import { checkHeld, checkNext, outcome, replaced, truncatedAfter, lostAfter, type Point } from './end.js';
+import { sameHash } from './end.js';
+import { Handle, refusing, type Added, type Page } from './handle.js';
 import {
-  BrokenLog,
   checkRecord,
   hashOf,
   hashOfLog,
-  type Journal,
   type JournalRecord,
   type JournalSnapshot,
   type JournalState,
@@ -91,8 +90,10 @@ export class MemoryEngine {
 
   /** Puts others in place of the newest records, as a log does that forked. */
   rewriteEnd(count: number): void {
-    for (const { bytes } of this.#records.splice(Math.max(0, this.#records.length - count), count))
-      this.#add(`other-${randomUUID()}`, bytes);
+    for (const { seq, bytes } of this.#records.splice(Math.max(0, this.#records.length - count), count)) {
+      const record = { seq, id: `other-${seq}`, bytes, prev: this.#record(seq - 1)?.hash ?? hashOfLog(this.#id) };
+      this.#records.push({ ...record, hash: hashOf(record) });
+    }
     this.#changed();
   }
 
@@ -111,10 +112,6 @@ export class MemoryEngine {
     return { id: this.#id, first: this.#first, head: this.#first - 1 + this.#records.length };
   }
 
-  record(seq: number): JournalRecord | undefined {
-    return this.#records[seq - this.#first];
-  }
-
   nextFault(): Fault | undefined {
     return this.#faults.shift() ?? this.#options.fault?.();
   }
@@ -127,19 +124,20 @@ export class MemoryEngine {
     await this.#options.delay?.();
   }
 
-  append(point: Point, id: string, bytes: Uint8Array): number {
+  page(after: number): Page {
+    const from = Math.max(0, after + 1 - this.#first);
+    const held = after === 0 ? undefined : this.#record(after)?.hash;
+    return { held, records: this.#records.slice(from, from + 64) };
+  }
+
+  add(record: JournalRecord): Added {
     const { head } = this.state;
-    const done = outcome(point, id, {
-      head,
-      held: point.seq === 0 ? hashOfLog(this.#id) : this.record(point.seq)?.hash,
-      next: this.record(point.seq + 1),
-    });
-    if (done !== undefined) return done;
-    if (this.#records.length >= (this.#options.maxRecords ?? Infinity))
-      throw new StoreError('refused', 'the log is full');
-    this.#add(id, bytes);
+    const last = this.#record(head)?.hash ?? hashOfLog(this.#id);
+    if (record.seq !== head + 1 || !sameHash(last, record.prev)) return 'not';
+    if (this.#records.length >= (this.#options.maxRecords ?? Infinity)) return 'full';
+    this.#records.push(record);
     this.#changed();
-    return head + 1;
+    return 'added';
   }
 
   truncate(before: number): void {
@@ -155,10 +153,8 @@ export class MemoryEngine {
     return () => this.#watchers.delete(changed);
   }
 
-  #add(id: string, bytes: Uint8Array): void {
-    const { head } = this.state;
-    const record = { seq: head + 1, id, bytes, prev: this.record(head)?.hash ?? hashOfLog(this.#id) };
-    this.#records.push({ ...record, hash: hashOf(record) });
+  #record(seq: number): JournalRecord | undefined {
+    return this.#records[seq - this.#first];
   }
 
   #changed(): void {
@@ -166,124 +162,29 @@ export class MemoryEngine {
   }
 }
 
-export class MemoryJournal implements Journal {
+export class MemoryJournal extends Handle {
   readonly maxBytes: number;
   readonly #engine: MemoryEngine;
-  #log: string | undefined;
-  #end: Point | undefined;
-  #broken: BrokenLog | undefined;
-  #isClosed = false;
+  readonly #unwatch: () => void;
   #isCut = false;
-  #waiting: (() => void) | undefined;
+  #back: (() => void) | undefined;
 
   constructor(engine: MemoryEngine) {
+    super();
     this.#engine = engine;
     this.maxBytes = engine.maxBytes;
+    this.#unwatch = engine.watch(() => this.#changed());
   }
 
   /** Whether the network between this node and the engine is cut. */
   set cut(cut: boolean) {
     this.#isCut = cut;
-    this.#waiting?.();
+    this.#changed();
   }
 
-  async open(): Promise<JournalState> {
-    await this.#engine.delay();
-    if (this.#isAway) {
-      await new Promise<void>((resolve) => {
-        const stop = this.#engine.watch(() => this.#waiting?.());
-        this.#waiting = () => {
-          if (this.#isAway && !this.#isClosed) return;
-          this.#waiting = undefined;
-          stop();
-          resolve();
-        };
-      });
-    }
-    if (this.#isClosed) throw new StoreError('unusable', 'the log is closed');
-    const { state } = this.#engine;
-    this.#log = state.id;
-    this.#end = this.#pointAt(state.head);
-    return state;
-  }
-
-  async append(after: number, id: string, bytes: Uint8Array): Promise<number> {
-    this.#check();
-    checkRecord(this, id, bytes);
-    const copy = bytes.slice();
-    const fault = this.#engine.nextFault();
-    const lost = new StoreError('unknown', 'no answer: the record may be in the log');
-    if (fault === 'refused') throw new StoreError('refused', 'the log refuses it');
-    await this.#engine.delay();
-    if (this.#isAway || fault === 'lost-request') throw lost;
-    return this.#noting(() => {
-      this.#check();
-      const point = this.#pointAt(after);
-      if (fault === 'late') {
-        this.#engine.arriveLate(() => {
-          try {
-            this.#engine.append(point, id, copy);
-          } catch {
-            // Nobody waits for its answer any more.
-          }
-        });
-        throw lost;
-      }
-      const seq = this.#engine.append(point, id, copy);
-      if (fault === 'twice') this.#engine.append(point, id, copy);
-      if (fault === 'lost-reply') throw lost;
-      const { hash } = this.#engine.record(seq) as JournalRecord;
-      if (seq > (this.#end?.seq ?? 0)) this.#end = { seq, hash };
-      return seq;
-    });
-  }
-
-  follow(after: number, each: (record: JournalRecord) => void, broken: (error: BrokenLog) => void): { stop(): void } {
-    let point: { seq: number; hash?: Uint8Array } = { seq: after };
-    let isReading = false;
-    let isStopped = false;
-    const read = async (): Promise<void> => {
-      if (isReading) return;
-      isReading = true;
-      try {
-        for (;;) {
-          await new Promise((resolve) => setImmediate(resolve));
-          await this.#engine.delay();
-          if (isStopped || this.#isAway) break;
-          this.#noting(() => this.#check());
-          const { head, first } = this.#engine.state;
-          if (head < point.seq) throw this.#break(lostAfter(head, point.seq));
-          const held = this.#engine.record(point.seq)?.hash;
-          if (point.hash !== undefined && held !== undefined) this.#noting(() => checkHeld(point as Point, held, head));
-          const record = this.#engine.record(point.seq + 1);
-          if (record === undefined && point.seq + 1 < first) throw truncatedAfter(point.seq, first);
-          if (record === undefined) break;
-          this.#noting(() => checkNext(point, record));
-          point = record;
-          if (record.seq > (this.#end?.seq ?? 0)) this.#end = record;
-          each(record);
-        }
-      } catch (error) {
-        if (!isStopped && !this.#isClosed) broken(error as BrokenLog);
-        stop();
-      } finally {
-        isReading = false;
-      }
-    };
-    const unwatch = this.#engine.watch(() => void read());
-    const stop = (): void => {
-      isStopped = true;
-      this.#waiting = undefined;
-      unwatch();
-    };
-    this.#waiting = () => void read();
-    void read();
-    return { stop };
-  }
-
-  async answers(): Promise<{ readonly head: number }> {
+  async truncate(before: number): Promise<void> {
     await this.#request();
-    return { head: this.#engine.state.head };
+    this.#engine.truncate(before);
   }
 
   async saveSnapshot(at: number, parts: AsyncIterable<Uint8Array>): Promise<void> {
@@ -312,14 +213,45 @@ export class MemoryJournal implements Journal {
     return { at: snapshot.at, parts: parts() };
   }
 
-  async truncate(before: number): Promise<void> {
-    await this.#request();
-    this.#engine.truncate(before);
+  protected async connect(): Promise<void> {
+    await this.#engine.delay();
+    while (this.#isAway && !this.isClosed) await new Promise<void>((resolve) => (this.#back = resolve));
   }
 
-  close(): Promise<void> {
-    this.#isClosed = true;
-    this.#waiting?.();
+  protected disconnect(): Promise<void> {
+    this.#unwatch();
+    this.#back?.();
+    return Promise.resolve();
+  }
+
+  protected async state(): Promise<JournalState> {
+    await this.#answer();
+    return this.#engine.state;
+  }
+
+  protected async page(after: number): Promise<Page> {
+    await this.#answer();
+    return this.#engine.page(after);
+  }
+
+  protected async add(record: JournalRecord): Promise<Added> {
+    const kept = { ...record, bytes: record.bytes.slice() };
+    const fault = this.#engine.nextFault();
+    if (fault === 'refused') throw new StoreError('refused', 'the log refuses it');
+    await this.#engine.delay();
+    const lost = new StoreError('unknown', 'no answer: the record may be in the log');
+    if (this.#isAway || fault === 'lost-request') throw lost;
+    if (fault === 'late') {
+      this.#engine.arriveLate(() => this.#engine.add(kept));
+      throw lost;
+    }
+    const added = this.#engine.add(kept);
+    if (fault === 'twice') this.#engine.add(kept);
+    if (fault === 'lost-reply') throw lost;
+    return added;
+  }
+
+  protected settle(): Promise<void> {
     return Promise.resolve();
   }
 
@@ -328,46 +260,20 @@ export class MemoryJournal implements Journal {
   }
 
   async #request(): Promise<void> {
-    this.#check();
+    this.check();
+    await this.#answer();
+    this.check();
+  }
+
+  /** A turn of the loop at least: nobody may rely on an answer at once. */
+  async #answer(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
     await this.#engine.delay();
     if (this.#isAway) throw new StoreError('refused', 'the log does not answer');
-    this.#noting(() => this.#check());
   }
 
-  #check(): void {
-    if (this.#isClosed || this.#log === undefined) throw new StoreError('unusable', 'the log is not open');
-    if (this.#broken !== undefined) throw this.#broken;
-    const { id } = this.#engine.state;
-    if (id !== this.#log && !this.#isAway) throw this.#break(replaced(this.#log, id));
-  }
-
-  /** The hash that this handle knows at a number, else the engine's. */
-  #pointAt(seq: number): Point {
-    if (this.#end?.seq === seq) return this.#end;
-    const hash = seq === 0 ? hashOfLog(this.#engine.state.id) : this.#engine.record(seq)?.hash;
-    return { seq, hash: hash ?? new Uint8Array(0) };
-  }
-
-  #noting<T>(work: () => T): T {
-    try {
-      return work();
-    } catch (error) {
-      if (error instanceof BrokenLog && error.reason !== 'truncated') this.#break(error);
-      throw error;
-    }
-  }
-
-  #break(error: BrokenLog): BrokenLog {
-    this.#broken ??= error;
-    return this.#broken;
-  }
-}
-
-/** What the caller's parts throw is a refusal: the snapshot before still counts. */
-export async function* refusing(parts: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
-  try {
-    yield* parts;
-  } catch (error) {
-    throw new StoreError('refused', `the snapshot ended early: ${(error as Error).message}`, error);
+  #changed(): void {
+    this.#back?.();
+    this.wake();
   }
 }
