@@ -141,10 +141,10 @@ export abstract class Handle implements Journal {
 
   async answers(): Promise<{ readonly head: number }> {
     this.check();
-    const { head, id } = await this.state();
-    if (id !== this.#log) throw this.#note(replaced(this.#log as string, id));
-    if (head < (this.#end?.seq ?? 0)) throw this.#note(lostAfter(head, this.#end?.seq as number));
-    return { head };
+    const known = this.#end?.seq ?? 0;
+    const state = await this.state();
+    this.#judge(known, state);
+    return { head: state.head };
   }
 
   async close(): Promise<void> {
@@ -154,6 +154,11 @@ export abstract class Handle implements Journal {
   }
 
   // ---- for engines ---------------------------------------------------------------------------------
+
+  /** The log's id. */
+  protected get log(): string | undefined {
+    return this.#log;
+  }
 
   /** Throws unless it is open and of use. */
   protected check(): void {
@@ -167,13 +172,17 @@ export abstract class Handle implements Journal {
     for (const look of this.#waiting) look();
   }
 
-  /** For a new connection: throws a BrokenLog if what this handle knows is no longer there. */
-  protected async recognise(page: (after: number) => Promise<Page>): Promise<void> {
+  /** For a new connection, before it is used: throws a BrokenLog if what this handle knows is no longer there. */
+  protected async recognise(log: {
+    page(after: number): Promise<Page>;
+    state(): Promise<JournalState>;
+  }): Promise<void> {
     const end = this.#end;
-    if (end === undefined) return;
-    const { held, records } = await page(end.seq);
-    if (held === undefined && records.length === 0) await this.#explain(end.seq);
-    else this.#noting(() => checkHeld(end, held, end.seq));
+    if (end === undefined || this.#broken !== undefined) return;
+    const { held } = await log.page(end.seq);
+    if (held !== undefined) return this.#noting(() => checkHeld(end, held, end.seq));
+    const { id, head } = await log.state();
+    this.#judge(end.seq, { id, head });
   }
 
   // ---- the end, as it is known ---------------------------------------------------------------------
@@ -193,10 +202,14 @@ export abstract class Handle implements Journal {
 
   /** Why a record is not there, and what follows it neither: throws unless it is the end of a log that has nothing yet. */
   async #explain(seq: number): Promise<void> {
-    const { id, first, head } = await this.state();
+    const state = await this.state();
+    this.#judge(seq, state);
+    if (state.first > seq + 1) throw truncatedAfter(seq, state.first);
+  }
+
+  #judge(seq: number, { id, head }: { readonly id: string; readonly head: number }): void {
     if (id !== this.#log) throw this.#note(replaced(this.#log as string, id));
     if (head < seq) throw this.#note(lostAfter(head, seq));
-    if (first > seq + 1) throw truncatedAfter(seq, first);
   }
 
   #noting<T>(work: () => T): T {
@@ -239,11 +252,18 @@ async function orUnknown<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-/** What the caller's parts throw is a refusal: the snapshot before still counts. */
-export async function* refusing(parts: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+/** Parts of a fit size. What the caller's parts throw is a refusal: the snapshot before still counts. */
+export async function* checkedParts(
+  journal: Pick<Journal, 'maxBytes'>,
+  parts: AsyncIterable<Uint8Array>,
+): AsyncIterable<Uint8Array> {
   try {
-    yield* parts;
+    for await (const part of parts) {
+      checkRecord(journal, 'part', part);
+      yield part;
+    }
   } catch (error) {
+    if (error instanceof StoreError) throw error;
     throw new StoreError('refused', `the snapshot ended early: ${(error as Error).message}`, error);
   }
 }

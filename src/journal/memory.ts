@@ -5,15 +5,8 @@
 import { randomUUID } from 'node:crypto';
 import { StoreError } from '../store/store.js';
 import { sameHash } from './end.js';
-import { Handle, refusing, type Added, type Page } from './handle.js';
-import {
-  checkRecord,
-  hashOf,
-  hashOfLog,
-  type JournalRecord,
-  type JournalSnapshot,
-  type JournalState,
-} from './journal.js';
+import { Handle, checkedParts, type Added, type Page } from './handle.js';
+import { hashOf, hashOfLog, type JournalRecord, type JournalSnapshot, type JournalState } from './journal.js';
 
 /** What becomes of one append. */
 export type Fault =
@@ -190,8 +183,7 @@ export class MemoryJournal extends Handle {
   async saveSnapshot(at: number, parts: AsyncIterable<Uint8Array>): Promise<void> {
     const kept: Uint8Array[] = [];
     await this.#request();
-    for await (const part of refusing(parts)) {
-      checkRecord(this, 'part', part);
+    for await (const part of checkedParts(this, parts)) {
       kept.push(part.slice());
       await this.#request();
     }

@@ -27,6 +27,8 @@ export interface Bench {
 }
 
 export interface ConformanceOptions {
+  /** The test that it is a part of: what the engines need may be up only so long. */
+  readonly t?: Test;
   /** How often two writers race. */
   readonly races?: number;
 }
@@ -34,10 +36,10 @@ export interface ConformanceOptions {
 export function journalConformance(
   name: string,
   create: (t: Test) => Bench | Promise<Bench>,
-  { races = 1_000 }: ConformanceOptions = {},
+  { t: parent = t, races = 1_000 }: ConformanceOptions = {},
 ): void {
   const test = (title: string, run: (t: Test, bench: Bench) => Promise<void>): void => {
-    void t.test(`${name}: ${title}`, async (t) => {
+    void parent.test(`${name}: ${title}`, async (t) => {
       await run(t as Test, await create(t as Test));
     });
   };

@@ -1,0 +1,68 @@
+/** Between a log's handle and its engine: loses the answer to one request, cuts, and leads elsewhere. */
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+
+export interface Proxy {
+  readonly port: number;
+  /** Where new connections lead. */
+  target: number;
+  /** What a request holds whose answer is lost, with its connection. Once. */
+  losing: string | undefined;
+  /** Ends all connections; while `true`, new ones too. */
+  cut(stays?: boolean): void;
+  heal(): void;
+  close(): void;
+}
+
+export async function startProxy(target: number): Promise<Proxy> {
+  const sockets = new Set<Socket>();
+  let isCut = false;
+  const server = createServer((down) => {
+    if (isCut) return void down.destroy();
+    const up = connect(proxy.target, '127.0.0.1');
+    let isLosing = false;
+    for (const [from, to] of [
+      [down, up],
+      [up, down],
+    ] as const) {
+      sockets.add(from);
+      from.on('data', (chunk: Buffer) => {
+        if (from === up && isLosing) {
+          up.destroy();
+          down.destroy();
+          return;
+        }
+        if (from === down && proxy.losing !== undefined && chunk.includes(proxy.losing)) {
+          isLosing = true;
+          proxy.losing = undefined;
+        }
+        to.write(chunk);
+      });
+      from.on('error', () => undefined);
+      from.on('close', () => {
+        sockets.delete(from);
+        to.destroy();
+      });
+    }
+  });
+  const end = (): void => {
+    for (const socket of sockets) socket.destroy();
+  };
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const proxy: Proxy = {
+    port: (server.address() as AddressInfo).port,
+    target,
+    losing: undefined,
+    cut: (stays = true) => {
+      isCut = stays;
+      end();
+    },
+    heal: () => (isCut = false),
+    close: () => {
+      server.close();
+      end();
+    },
+  };
+  return proxy;
+}
