@@ -5,12 +5,14 @@
 import { randomBytes } from 'node:crypto';
 import { StoreError, type OpenOptions, type Store } from '../store/store.js';
 import { Appender, type End } from './appender.js';
+import { claim, doubt, firstAfter, pause } from './claim.js';
 import { BrokenLog, hashOfLog, type Journal, type JournalRecord, type JournalState } from './journal.js';
 import { FollowedTime, Lease, Silence } from './lease.js';
 import { NewerRecord, readRecord, writeRecord, type Record } from './records.js';
 import { NO_META, Replica, type Foreign, type Found, type Position } from './replica.js';
 import type { Settled } from './settings.js';
 import { joined, Snapshots } from './snapshots.js';
+import type { Won } from './term.js';
 import { Fold, NO_VIEW, type View } from './view.js';
 
 /** Ms between two questions to the log whether it has anything new. */
@@ -18,22 +20,6 @@ const ASK_MS = 250;
 /** Others wait so long for the one who asked the hub to yield. */
 const CLAIM_MS = 2_000;
 const AGAIN_MS = 500;
-/** How long a node tries to tell the others that the log lost something. */
-const DOUBT_MS = 5_000;
-
-/** What a term begins with. */
-export interface Won {
-  readonly journal: Journal;
-  readonly replica: Replica;
-  readonly lease: Lease;
-  readonly position: Position;
-  /** Store time now; undefined: this node did not follow another. */
-  readonly now: number | undefined;
-  /** Bytes of the log since the last snapshot. */
-  readonly logBytes: number;
-  /** Writes to the log that it lost something of what this node knew. Never rejects. */
-  doubt(position: Position): Promise<void>;
-}
 
 export class Follower {
   readonly #options: Settled;
@@ -377,43 +363,14 @@ export class Follower {
 
   /** Asks the hub to yield. */
   async claim(): Promise<void> {
-    const journal = this.#journal;
     const { term } = this.view;
-    while (
-      journal !== undefined &&
-      !this.#isClosed &&
-      !this.#isBeginning &&
-      this.view.term === term &&
-      this.view.isHeld
-    ) {
-      const appender = new Appender(journal, `${this.#options.run}.c${this.#end.seq}`);
-      const bytes = writeRecord({ kind: 'claim', node: this.#options.node });
-      try {
-        const { type } = await appender.append(this.#end, bytes, () => !this.#isClosed);
-        if (type === 'added') return;
-      } catch (error) {
-        if (error instanceof BrokenLog) return;
-      }
-      await pause(1);
-    }
+    const isMeant = (): boolean => !this.#isClosed && !this.#isBeginning && this.view.term === term && this.view.isHeld;
+    if (this.#journal !== undefined)
+      await claim({ journal: this.#journal, settled: this.#options, end: () => this.#end, isMeant });
   }
 
-  async doubt(position: Position): Promise<void> {
-    const until = performance.now() + DOUBT_MS;
-    const { generation } = position.view;
-    while (generation !== '' && performance.now() < until) {
-      const journal = this.#openJournal();
-      try {
-        await Promise.race([journal.open(), pause(DOUBT_MS)]);
-        if (await appendDoubt(journal, { kind: 'doubt', node: this.#options.node, generation }, this.#options.run))
-          return;
-      } catch (error) {
-        this.#options.tell(`cannot write to the log that it lost records: ${(error as Error).message}`);
-        await pause(AGAIN_MS);
-      } finally {
-        await journal.close();
-      }
-    }
+  doubt({ view }: Position): Promise<void> {
+    return doubt({ openJournal: this.#openJournal, settled: this.#options, generation: view.generation });
   }
 
   #stop(): void {
@@ -435,35 +392,6 @@ export class Follower {
   }
 }
 
-/** At the end of the log as a new handle has it. Whether it is there. */
-async function appendDoubt(journal: Journal, record: Record, run: string): Promise<boolean> {
-  const { head } = await journal.answers();
-  if (head === 0) return true;
-  const last = await firstAfter(journal, head - 1);
-  const appender = new Appender(journal, `${run}.d${head}`);
-  return (await appender.append({ seq: last.seq, hash: last.hash }, writeRecord(record))).type === 'added';
-}
-
-function firstAfter(journal: Journal, seq: number): Promise<JournalRecord> {
-  return new Promise((resolve, reject) => {
-    let isDone = false;
-    const following = journal.follow(
-      seq,
-      (record) => {
-        if (isDone) return;
-        isDone = true;
-        resolve(record);
-        queueMicrotask(() => following.stop());
-      },
-      reject,
-    );
-  });
-}
-
 function newGeneration(): string {
   return randomBytes(6).toString('base64url');
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

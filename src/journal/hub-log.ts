@@ -5,7 +5,7 @@
  */
 import { StoreError, type Batch, type MaybePromise } from '../store/store.js';
 import { Appender } from './appender.js';
-import type { Won } from './follower.js';
+import type { Won } from './term.js';
 import { BrokenLog } from './journal.js';
 import { type Lease } from './lease.js';
 import { writeBatch, writeRecord } from './records.js';
