@@ -66,6 +66,16 @@ t.test('the client alone is small, and brings nothing native and nothing of the 
   t.ok(bytes <= CLIENT_BYTES, `${bytes} ≤ ${CLIENT_BYTES}`);
 });
 
+t.test('the server brings the protocol for other clients: the document, its vectors and the schema', async (t) => {
+  const installed = join(app, 'node_modules/@roomwire/server');
+  const names = (folder: string): string[] =>
+    filesOf(folder)
+      .map((file) => file.slice(folder.length))
+      .sort();
+  t.same(names(join(installed, 'protocol')), names(join(root, 'protocol')));
+  t.match(readFileSync(join(installed, 'PROTOCOL.md'), 'utf8'), 'roomwire.v1');
+});
+
 for (const [index, node] of [process.execPath, floor, ...newer].entries()) {
   const version = index === 0 ? process.versions.node : NODES[index - 1];
   t.test(`on Node ${version} a server of one tarball gives events to a client of the other`, async (t) => {
