@@ -1,0 +1,164 @@
+/**
+ * One connection to PostgreSQL's primary, made again after it was lost. It asks one thing at a time, gives up on an answer
+ * after five seconds, keeps no state in the session, and lets its owner look at the server first whenever it is a new one.
+ */
+import { Socket } from 'node:net';
+import type { Client, ClientConfig } from 'pg';
+import { StoreError } from '../store/store.js';
+
+const ANSWER_MS = 5_000;
+
+export type Row = Record<string, unknown>;
+export type Ask = (text: string, values?: readonly unknown[]) => Promise<readonly Row[]>;
+
+export interface ConnectionOptions {
+  readonly url: string;
+  readonly tell: (line: string) => void;
+  /** Before anything else is asked of a new connection. What it throws is thrown by who asked. */
+  readonly look: (ask: Ask) => Promise<void>;
+}
+
+/** Of one server, as it was when a connection was made; undefined: it does not say. */
+export interface Server {
+  readonly system: string | undefined;
+  readonly timeline: string | undefined;
+}
+
+/** Loads `pg`. Throws `unusable` with what to do when it is not installed. */
+export async function loadPg(): Promise<typeof import('pg')> {
+  try {
+    return await import('pg');
+  } catch (error) {
+    throw new StoreError('unusable', 'a log in PostgreSQL needs the package pg: npm install pg', error);
+  }
+}
+
+export class Connection {
+  readonly #pg: typeof import('pg');
+  readonly #options: ConnectionOptions;
+  readonly #hosts: readonly string[];
+  #client: { readonly client: Client; readonly socket: Socket } | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
+  #isAway = false;
+  #tries = 0;
+
+  constructor(pg: typeof import('pg'), options: ConnectionOptions) {
+    this.#pg = pg;
+    this.#options = options;
+    this.#hosts = hostsOf(options.url);
+  }
+
+  /** Rejects as `pg` does. After what is no answer of the server's the next question gets a new connection. */
+  ask(text: string, values?: readonly unknown[]): Promise<readonly Row[]> {
+    const turn = this.#turn.then(() => this.#ask(text, values));
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** At once: a question under way is rejected. */
+  close(): void {
+    this.#isClosed = true;
+    this.#drop();
+  }
+
+  async #ask(text: string, values?: readonly unknown[]): Promise<readonly Row[]> {
+    try {
+      this.#client ??= await this.#connect();
+      const rows = await rowsOf(this.#client.client, text, values);
+      if (this.#isAway) this.#options.tell('PostgreSQL answers again');
+      this.#isAway = false;
+      return rows;
+    } catch (error) {
+      // 25006: it became a standby, or was one behind a pooler.
+      const code = stateOf(error);
+      if (code === undefined || code === '25006' || code.startsWith('57P')) this.#drop();
+      if (code === undefined && !(error instanceof StoreError && error.kind === 'unusable')) this.#noteAway(error);
+      throw error;
+    }
+  }
+
+  async #connect(): Promise<{ readonly client: Client; readonly socket: Socket }> {
+    if (this.#isClosed) throw new StoreError('unusable', 'the log is closed');
+    const socket = new Socket();
+    const config: ClientConfig = {
+      connectionString: this.#hosts[this.#tries++ % this.#hosts.length],
+      connectionTimeoutMillis: ANSWER_MS,
+      query_timeout: ANSWER_MS,
+      keepAlive: true,
+      application_name: 'roomwire',
+      stream: () => socket,
+    };
+    const client = new this.#pg.Client(config);
+    const made = { client, socket };
+    client.on('error', () => {
+      if (this.#client === made) this.#drop();
+    });
+    // Kept at once: `close` ends it also while it is being made.
+    this.#client = made;
+    try {
+      await client.connect();
+      const [row] = await rowsOf(client, 'select pg_is_in_recovery() as standby');
+      if (row?.['standby'] !== false) throw new Error('a standby answers, not the primary');
+      await this.#options.look((text, values) => rowsOf(client, text, values));
+    } catch (error) {
+      this.#drop();
+      throw error;
+    }
+    // The next try begins with the host that served.
+    this.#tries--;
+    return made;
+  }
+
+  #drop(): void {
+    this.#client?.socket.destroy();
+    this.#client = undefined;
+  }
+
+  #noteAway(error: unknown): void {
+    if (this.#isAway || this.#isClosed) return;
+    this.#isAway = true;
+    this.#options.tell(`PostgreSQL does not answer, trying on: ${messageOf(error)}`);
+  }
+}
+
+/** Which server answers. Some services let nobody ask: then only the log itself tells whether it is the same. */
+export async function serverOf(ask: Ask): Promise<Server> {
+  const one = async (text: string): Promise<string | undefined> => {
+    try {
+      const value = (await ask(text))[0]?.['value'];
+      return typeof value === 'string' ? value : undefined;
+    } catch (error) {
+      if (stateOf(error) === undefined) throw error;
+      return undefined;
+    }
+  };
+  return {
+    system: await one('select system_identifier::text as value from pg_control_system()'),
+    timeline: await one('select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as value'),
+  };
+}
+
+/** SQLSTATE of what the server answered; undefined for what is no answer of it. */
+export function stateOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && 'severity' in (error as object) ? code : undefined;
+}
+
+/** An AggregateError of several addresses has no words of its own. */
+export function messageOf(error: unknown): string {
+  const { message, errors } = error as { message?: string; errors?: readonly Error[] };
+  return message !== undefined && message !== '' ? message : (errors?.[0]?.message ?? String(error));
+}
+
+/** `a,b:5433`: each is tried in turn until one is the primary. */
+function hostsOf(url: string): readonly string[] {
+  const [, before = '', hosts = '', after = ''] = /^(\w+:\/\/(?:[^@/]*@)?)([^/?]*)(.*)$/s.exec(url) ?? [];
+  return hosts.split(',').map((host) => `${before}${host}${after}`);
+}
+
+/** Unnamed, and done in one round trip: it works behind poolers. Without values it may be several statements. */
+async function rowsOf(client: Client, text: string, values?: readonly unknown[]): Promise<readonly Row[]> {
+  const { rows } = await client.query<Row>(values === undefined ? { text } : { text, values: [...values] });
+  return rows;
+}
