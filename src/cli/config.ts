@@ -67,6 +67,13 @@ export const Config = v.strictObject({
   linkKey: unset(Text, "file with that certificate's key, PEM"),
   linkCa: unset(Text, 'file with the certificate that signs those of the other end, PEM'),
   insecureLink: set(Flag, false, 'let the link be plain TCP beyond this machine, on a trusted network'),
+  cluster: unset(Text, 'address of the log that the nodes of a cluster share: postgres://…; see scale.md'),
+  clusterSecret: unset(
+    Text,
+    'secret of the cluster, 32 characters or more, the same at all nodes; keep it in the environment',
+  ),
+  advertise: unset(Text, 'HOST:PORT at which the other nodes reach this one while it is the hub'),
+  node: unset(Text, 'what the other nodes call this one (default: what it advertises)'),
   httpIdleMs: unset(
     v.pipe(Wait, v.maxValue(3_600_000)),
     'ms that an idle HTTP connection stays open; 10,000 unless set; needs the engine ws',

@@ -20,7 +20,8 @@ export const load = command({
     'thousands of clients name a plain topic (docs/config.md). For more than one core of load start several beside each\n' +
     'other; each checks its own events.\n' +
     'Exit code 0: all went well; 1: something was lost, doubled, out of order, refused or not connected. Ctrl-C ends it\n' +
-    'early, with the report.',
+    'early, with the report. Several addresses in --url, with commas between them, stand for a balancer before the nodes of a\n' +
+    'cluster: each connection goes to the next.',
   takes: [0, 0],
   flags: {
     ...remoteFlags,
@@ -42,11 +43,11 @@ export const load = command({
     json: { type: 'boolean', help: 'print the report as one JSON object' },
   },
   async run(flags) {
-    const url = checkedUrl(flags.url as string);
+    const urls = (flags.url as string).split(',').map((url) => checkedUrl(url.trim())) as [string, ...string[]];
     const { topic = DEFAULT_TOPIC, event = DEFAULT_EVENT } = flags;
     if (topic === '' || event === '') throw new UsageError('--topic and --event must not be empty');
     const run = new LoadRun({
-      url,
+      urls,
       token: flags.token,
       topic,
       event,

@@ -11,10 +11,12 @@ import { Lines } from './lines.js';
 import type { Config } from './config.js';
 import { linkSecurity } from './link-flags.js';
 import type { workers as Workers } from '../link/workers.js';
+import { clusterOf, endAs, isBroken } from './node.js';
 import { requireDirectory, requireFile } from './places.js';
 import { serveTest } from './serve-test.js';
 import { refuseEarly, roomsOf, servedOptions } from './served.js';
 import { readSettings, settingFlags } from './settings.js';
+import { DEPOSED, GAVE_WAY, NODE_ENV, supervise } from './supervise.js';
 import { version } from '../http/version.js';
 
 /** What no log line may hold, whoever writes it. */
@@ -45,20 +47,37 @@ export const serve = command({
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
     const log = pino({ level: config.logLevel, redact: SECRETS }, err);
     const stop = new Stop();
+    let isGivingWay = false;
     const { data: path, durability, memory } = config;
     let trail: ((line: AuditLine) => void) | undefined;
     const store = memory ? memoryStore() : lmdbStore({ path, durability });
-    const transport = await transportOf(config);
+    const isNode = config.cluster !== undefined;
+    if (isNode && !flags['check-config'] && process.env[NODE_ENV] === undefined) {
+      process.exitCode = await supervise(err);
+      process.exit();
+    }
+    const transport = isNode ? undefined : await transportOf(config);
+    const cluster = await clusterOf(config);
     const server = refuseEarly(() =>
       createServer({
         ...servedOptions(config, (): RoomsApi => roomsOf(server)),
         store,
         engine: config.engine,
         transport,
+        cluster,
         httpIdleMs: config.httpIdleMs,
         log,
         trustClock: config.trustClock,
-        deposed: (error) => stop.failed(error),
+        deposed: (error) => {
+          // Another node may be the hub: nothing is to be said or done any more.
+          if (isNode) endAs(DEPOSED, error.message);
+          stop.failed(error);
+        },
+        asked: (node) => {
+          err.write(`${node} cannot reach this hub: it gives way\n`);
+          isGivingWay = true;
+          stop.now();
+        },
         audit: config.audit === undefined ? undefined : (line) => trail?.(line),
       }),
     );
@@ -82,12 +101,19 @@ export const serve = command({
     }
     if (config.audit !== undefined) trail = auditTrail(config.audit, err);
     let url: string;
+    if (isNode) process.on('disconnect', () => process.exit(DEPOSED));
+    const listening = server.listen({ port, host });
+    listening.catch(() => undefined);
     try {
-      ({ url } = await server.listen({ port, host }));
+      const isStopped = await Promise.race([listening.then(() => false), stop.asked.then(() => isNode)]);
+      if (isStopped) return await server.close({ spreadMs: SPREAD_MS });
+      ({ url } = await listening);
     } catch (error) {
+      if (isNode && error instanceof StoreError && isBroken(error)) endAs(DEPOSED, error.message);
       throw startError(error, port, host);
     }
-    const where = memory ? 'memory (nothing is kept)' : `lmdb in ${path} (durability ${durability})`;
+    const kept = memory ? 'memory (nothing is kept)' : `lmdb in ${path} (durability ${durability})`;
+    const where = isNode ? `a cluster, as its hub; here ${kept}` : kept;
     out.write(`roomwire ${version()} on ${url}/  engine ${engineText(server)}, store ${where}\n`);
     const why = await stop.asked;
     err.write('stopping\n');
@@ -95,6 +121,7 @@ export const serve = command({
     // One whose store is gone has nothing to wait for: others may serve already.
     await server.close({ spreadMs: SPREAD_MS, ...(why === undefined ? { unreadyMs, drainMs } : { drainMs: 0 }) });
     if (why !== undefined) throw new CommandError(why.message);
+    if (isGivingWay) process.exit(GAVE_WAY);
   },
 });
 
@@ -162,6 +189,10 @@ class Stop {
         this.#stop(undefined);
       });
     }
+  }
+
+  now(): void {
+    this.#stop(undefined);
   }
 
   failed(error: Error): void {

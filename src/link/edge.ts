@@ -28,7 +28,7 @@ const POLL_MS = 20;
 export interface EdgeOptions {
   readonly name: string;
   /** Each gives a stream to its hub; it rejects with an Error that says why there is none. */
-  readonly hubs: readonly { readonly text: string; dial(): Promise<Duplex> }[];
+  readonly hubs: readonly EdgeHub[];
   readonly host: string;
   readonly port: number;
   readonly engine: 'auto' | 'uws' | 'ws';
@@ -45,12 +45,24 @@ export interface EdgeOptions {
   readonly monotonic?: () => number;
 }
 
+/** Where a hub is. */
+export interface EdgeHub {
+  readonly text: string;
+  /** Known before it is reached, where the hubs of a cluster follow each other. */
+  readonly term?: number;
+  dial(): Promise<Duplex>;
+}
+
 export interface Edge {
   /** Resolves with the port once it listens, which an edge with an owner does as soon as it knows its settings. */
   readonly listening: Promise<number>;
   /** Resolves when it has ended, with why. */
   readonly ended: Promise<string>;
   adopt(connection: NetSocket): void;
+  /** A hub of a higher term is there: what comes from those before is dropped, and they are dialled no more. */
+  meet(hub: EdgeHub & { readonly term: number }): void;
+  /** Whether a hub takes its clients. */
+  readonly serves: boolean;
   /** Sends its clients elsewhere, spread over so many ms, and ends. */
   leave(spreadMs: number, mostMs: number): Promise<void>;
   close(): Promise<void>;
@@ -88,6 +100,8 @@ class RunningEdge implements Edge, EdgeLinkOwner {
   #hub: EdgeLink | undefined;
   /** Not for now: the hub stops. */
   #isRefusing = false;
+  /** The highest that is known of, from a hub or from others. */
+  #term = 0;
   #isClosed = false;
   #port = 0;
   #listened!: { resolve(port: number): void; reject(error: unknown): void };
@@ -120,14 +134,26 @@ class RunningEdge implements Edge, EdgeLinkOwner {
     for (const hub of options.hubs) void this.#dial(hub, BACKOFF_MS[0]);
   }
 
+  get serves(): boolean {
+    return this.#hub?.serves === true && !this.#isRefusing;
+  }
+
   // ---- to the hub ------------------------------------------------------------------------------------
 
-  async #dial(hub: EdgeOptions['hubs'][number], backoffMs: number): Promise<void> {
+  meet(hub: EdgeHub & { readonly term: number }): void {
+    if (hub.term <= this.#term) return;
+    this.#term = hub.term;
+    for (const link of [...this.#links]) link.channel.close('a newer hub is there');
+    void this.#dial(hub, BACKOFF_MS[0]);
+  }
+
+  async #dial(hub: EdgeHub, backoffMs: number): Promise<void> {
     const { log } = this.#options;
-    if (this.#isClosed) return;
+    const isOver = (): boolean => this.#isClosed || (hub.term ?? this.#term) < this.#term;
+    if (isOver()) return;
     try {
       const stream = await hub.dial();
-      if (this.#isClosed) return void stream.destroy();
+      if (isOver()) return void stream.destroy();
       const link = new EdgeLink(stream, { join: this.#join, isOwned: this.#options.isOwned === true }, this);
       this.#links.add(link);
       this.#texts.set(link, hub);
@@ -138,10 +164,10 @@ class RunningEdge implements Edge, EdgeLinkOwner {
     }
   }
 
-  readonly #texts = new WeakMap<EdgeLink, EdgeOptions['hubs'][number]>();
-  readonly #backoff = new Map<EdgeOptions['hubs'][number], number>();
+  readonly #texts = new WeakMap<EdgeLink, EdgeHub>();
+  readonly #backoff = new Map<EdgeHub, number>();
 
-  #again(hub: EdgeOptions['hubs'][number], backoffMs: number): void {
+  #again(hub: EdgeHub, backoffMs: number): void {
     const next = Math.min(2 * backoffMs, BACKOFF_MS[1]);
     this.#backoff.set(hub, next);
     this.#after(backoffMs * (0.5 + Math.random() / 2), () => void this.#dial(hub, next));
@@ -160,6 +186,8 @@ class RunningEdge implements Edge, EdgeLinkOwner {
     const { log } = this.#options;
     const { share, admission, ownKey, limits, term } = settings;
     if (link === this.#hub) return this.#door.limit(share);
+    if (term < this.#term) return link.channel.close('a newer hub is known of');
+    this.#term = term;
     const current = this.#hub;
     if (current?.settings !== undefined && current.channel.open) {
       if (term <= current.settings.term) return link.channel.close('another hub is obeyed');
@@ -168,7 +196,7 @@ class RunningEdge implements Edge, EdgeLinkOwner {
     }
     this.#hub = link;
     this.#isRefusing = false;
-    this.#backoff.delete(this.#texts.get(link) as EdgeOptions['hubs'][number]);
+    this.#backoff.delete(this.#texts.get(link) as EdgeHub);
     this.#door = new Doorkeeper({ ...admission, ...share }, this.#monotonic);
     this.#ownKey = Buffer.from(ownKey);
     log.info({ hub: this.#texts.get(link)?.text, name: settings.name }, 'joined the hub');

@@ -31,8 +31,8 @@ export interface LinkOptions {
   readonly owned?: OwnedEdges;
   /** That engine. Default `auto`. */
   readonly engine?: 'auto' | 'uws' | 'ws';
-  /** Of several hubs the one with the highest is obeyed. */
-  readonly term?: number;
+  /** Of several hubs the one with the highest is obeyed. Asked as edges join. */
+  readonly term?: number | (() => number);
 }
 
 export interface OwnedEdges {
@@ -138,7 +138,7 @@ class LinkTransport implements Transport, HubLinkOwner {
     queueMicrotask(() => this.second(link));
     return {
       version: 0,
-      term,
+      term: typeof term === 'function' ? term() : term,
       name,
       limits,
       admission: doors.admission,

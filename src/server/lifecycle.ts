@@ -10,6 +10,8 @@ export class Lifecycle {
   phase: 'new' | 'opening' | 'open' | 'leaving' | 'closing' | 'closed' = 'new';
   /** Once so, it stays so: what was built has what only an opened store knows. */
   isStoreOpen = false;
+  /** It is a node of a cluster, and opens its store when it becomes the hub. */
+  isNode = false;
   /** Undefined before `listen`. */
   engine: EngineInfo | undefined;
   /** Undefined before `listen`. */
@@ -24,6 +26,9 @@ export class Lifecycle {
   }
 
   requireStore(): void {
+    if (!this.isStoreOpen && this.isNode && this.phase === 'opening') {
+      throw new RoomwireError('store_unavailable', 'this node is a standby: ask the hub');
+    }
     if (!this.isStoreOpen) throw new Error('the server is not listening yet: await server.listen() first');
   }
 

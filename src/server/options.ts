@@ -34,6 +34,8 @@ export interface ServerOptions<C extends Contract, U extends User, P extends rea
   readonly engine?: 'auto' | 'uws' | 'ws';
   /** Carries the connections in place of an engine of this process: `linkTransport` and `workers` of `@roomwire/server/link` make one. */
   readonly transport?: ((options: HubTransportOptions) => Transport) | undefined;
+  /** Makes this server a node of a cluster: `cluster` of `@roomwire/server/cluster` makes one. It has the store and the transport. */
+  readonly cluster?: Cluster | undefined;
   readonly auth?: AuthOptions<U>;
   readonly limits?: Partial<Limits>;
   /** Rules by topic pattern, on top of the contract. */
@@ -64,11 +66,16 @@ export interface ServerOptions<C extends Contract, U extends User, P extends rea
   readonly trustClock?: boolean;
   readonly log?: Log;
   /**
-   * The store is no longer this server's: another has opened it, or its file was removed or replaced. Nothing that this
+   * The store is no longer this server's: another has opened it, another node of the cluster is the hub, or its file was removed or replaced. Nothing that this
    * server is asked to write is kept any more, so the process is to end. Default: the error is thrown where nobody
    * catches it, which ends the process.
    */
   readonly deposed?: (error: Error) => void;
+  /**
+   * Another node of the cluster cannot reach this one, which is the hub, and asks it to stop. Default: it stops in order,
+   * and then is as one that was deposed.
+   */
+  readonly asked?: (node: string) => void;
   /** For tests. */
   readonly time?: TimeSource;
 }
@@ -76,6 +83,48 @@ export interface ServerOptions<C extends Contract, U extends User, P extends rea
 /** Without a final slash; empty: none. */
 export function basePathOf({ basePath = '' }: Pick<AnyOptions, 'basePath'>): string {
   return basePath.replace(/\/$/, '');
+}
+
+/** `single`: of no cluster. `over`: it was the hub, and another is, or it stops. */
+export type Role = 'single' | 'standby' | 'hub' | 'over';
+
+/** What a cluster asks of the server that it makes a node. */
+export interface ClusterNode {
+  /** What all nodes must have alike, as one text. */
+  readonly shape: string;
+  readonly time: TimeSource;
+  readonly log: Log;
+  /** The hub is asked to stop in order. */
+  readonly asked: (node: string) => void;
+}
+
+/** How a node stands. */
+export interface ClusterReport {
+  readonly role: Role;
+  readonly node: string;
+  readonly term: number;
+  /** The node that is the hub; empty: none is known of. */
+  readonly hub: string;
+  /** Records of the log that this node has yet to apply. */
+  readonly lag: number;
+  /** Ms since the hub wrote to the log; null: it has not while this node listened. */
+  readonly lastBeatMs: number | null;
+  /** Why this node cannot take part. */
+  readonly problem?: string | undefined;
+}
+
+/** The one seam between a server and its cluster. */
+export interface Cluster {
+  /** In place of the program's: opening it resolves when this node is the hub. */
+  store(local: Store, node: ClusterNode): Store;
+  transport(options: HubTransportOptions): Transport;
+  /** Serves clients through whichever node is the hub. Resolves with the port. */
+  start(at: { readonly host: string; readonly port: number }): Promise<number>;
+  /** Sends the clients of this node elsewhere, and takes no more. */
+  leave(spreadMs: number): void;
+  report(): ClusterReport;
+  onRole(told: (role: Role) => void): void;
+  close(): Promise<void>;
 }
 
 export type AnyOptions = ServerOptions<Contract, User, readonly Plugin[]>;
@@ -109,6 +158,10 @@ export interface Server<S extends Shape, U extends User, P extends readonly Plug
   readonly engine: EngineInfo['name'] | undefined;
   /** The package that is this engine, and its version; undefined before `listen`. */
   readonly engineInfo: EngineInfo | undefined;
+  /** Handlers run on the hub only. */
+  readonly role: Role;
+  /** Called whenever the role changes. */
+  onRole(told: (role: Role) => void): void;
   /** Registers a call's handler. Throws a TypeError when the contract has no such call or it has one already. */
   handle<N extends CallNames<S>>(name: N, handler: Handler<CallInput<S, N>, U, S, PluginApis<P>>): void;
   /** Registers a handler that runs inside a transaction; see Transaction. */
@@ -123,7 +176,11 @@ export interface Server<S extends Shape, U extends User, P extends readonly Plug
   sessionsOf(userId: string): readonly Session<U>[];
   /** Throws what `listen` would refuse for the options alone; opens nothing. */
   check(options?: ListenOptions): void;
-  /** Opens the store and listens. Rejects with what to do when it cannot. */
+  /**
+   * Opens the store and listens. Rejects with what to do when it cannot. On a node of a cluster it resolves when the node
+   * has become the hub; clients are served through the hub of the time meanwhile, and transact and publish reject with
+   * store_unavailable.
+   */
   listen(options?: ListenOptions): Promise<{ readonly port: number; readonly host: string; readonly url: string }>;
   /**
    * Not ready; then no new work, and what is under way is answered; then GOAWAY to everyone (their next try spread over

@@ -41,9 +41,19 @@ const RING_BYTES = 64 * 1024 * 1024;
 
 export type Parts = ReturnType<typeof build>;
 
-/** `deposed`: the store is no longer this server's. Throws a TypeError for options that cannot work. */
-export function build(options: AnyOptions, deposed: (error: StoreError) => void) {
-  const { contract, store = memoryStore(), time = systemTime, pingEvery = 25_000, pingTimeout = 10_000 } = options;
+/** `deposed`: the store is no longer this server's. `asked`: another node asks this one to stop. Throws a TypeError for options that cannot work. */
+export function build(
+  options: AnyOptions,
+  { deposed, asked }: { readonly deposed: (error: StoreError) => void; readonly asked: (node: string) => void },
+) {
+  const {
+    contract,
+    store: own = memoryStore(),
+    cluster,
+    time = systemTime,
+    pingEvery = 25_000,
+    pingTimeout = 10_000,
+  } = options;
   const life = new Lifecycle();
   const isDraining = (): boolean => life.phase === 'closing';
   const limits = limitsOf(options.limits ?? {});
@@ -54,6 +64,7 @@ export function build(options: AnyOptions, deposed: (error: StoreError) => void)
   const afterAwake = (ms: number, fn: () => void): Timer => wheel.afterAwake(ms, fn);
   const log = safe(options.log ?? silent, after);
   const failed = (error: unknown): void => log.error({ err: error }, 'internal error');
+  const store = cluster === undefined ? own : cluster.store(own, { shape: shapeOf(options, limits), time, log, asked });
   const clock = new Clock(time);
   const counters = new Counters(Object.keys(contract.calls));
   const audit = new Audit({ wall, after, write: options.audit, log, failed });
@@ -158,4 +169,11 @@ export function build(options: AnyOptions, deposed: (error: StoreError) => void)
     ...{ policy, registry, arrivals, auth, entrance, doors },
     ...{ store, hub, calls, sessions, welcomer, connections, diagnosis, probe },
   };
+}
+
+/** What the nodes of a cluster must have alike: the hub's counts for all, and the next hub is to decide as it does. */
+function shapeOf({ contract, policy = {}, callPolicy = {} }: AnyOptions, limits: object): string {
+  const topics = Object.entries(contract.topics).map(([pattern, { events }]) => [pattern, Object.keys(events)]);
+  const rules = [Object.keys(policy), Object.keys(callPolicy)];
+  return JSON.stringify([topics, Object.keys(contract.calls), rules, limits]);
 }

@@ -12,7 +12,7 @@ import type { EngineInfo, Plugin, User } from './api.js';
 import { keepSweeping } from './calls/keys.js';
 import { chooseSubprotocol, isLoopback } from './gate/doorkeeper.js';
 import { checkListen, checkOptions } from './option-checks.js';
-import type { AnyOptions, CloseOptions, ListenOptions, Server, ServerOptions } from './options.js';
+import type { AnyOptions, CloseOptions, ListenOptions, Role, Server, ServerOptions } from './options.js';
 import { build, type Parts } from './parts.js';
 import { Host } from './plugin-host.js';
 import { answered, pause, settled } from './stopping.js';
@@ -23,7 +23,7 @@ import type { Transport, TransportOptions } from './transport/transport.js';
 export { isLoopback } from './gate/doorkeeper.js';
 export { sha256 } from './gate/sha256.js';
 export { exchange, ExchangeError, type Exchanged } from './transport/exchange.js';
-export type { ListenOptions, Server, ServerOptions } from './options.js';
+export type { Cluster, ClusterNode, ClusterReport, ListenOptions, Role, Server, ServerOptions } from './options.js';
 
 /** A socket's own buffer may hold this much before `send` refuses. */
 const MAX_BUFFERED = 4 * 1024 * 1024;
@@ -35,7 +35,7 @@ export function createServer<const C extends Contract, U extends User = User, co
   options: ServerOptions<C, U, P>,
 ): Server<ShapeOf<C>, U, P> {
   checkOptions(options);
-  const parts = build(options, (error) => server.deposed(error));
+  const parts = build(options, { deposed: (error) => server.deposed(error), asked: (node) => server.asked(node) });
   const server = new RoomServer(options, parts);
   return server as unknown as Server<ShapeOf<C>, U, P>;
 }
@@ -55,6 +55,14 @@ class RoomServer extends Host {
 
   get engine(): EngineInfo['name'] | undefined {
     return this.engineInfo?.name;
+  }
+
+  get role(): Role {
+    return this.#options.cluster?.report().role ?? 'single';
+  }
+
+  onRole(told: (role: Role) => void): void {
+    this.#options.cluster?.onRole(told);
   }
 
   check({ port = 8420, host = '127.0.0.1' }: ListenOptions = {}): void {
@@ -81,14 +89,17 @@ class RoomServer extends Host {
     url: string;
   }> {
     const { life, auth, store, wheel, probe } = this.#parts;
+    const { cluster } = this.#options;
     this.check({ port, host });
     auth.guests = isLoopback(host) && !auth.configured;
     life.phase = 'opening';
+    life.isNode = cluster !== undefined;
     let opened: OpenedStore | undefined;
     try {
       const transport = (this.#transport = this.#chooseTransport());
       life.engine = transport.engine;
       life.transport = transport;
+      await cluster?.start({ host, port });
       opened = await store.open({ readable: isDocument });
       await this.#restore(opened);
       const bound = await transport.listen({ host, port });
@@ -102,13 +113,14 @@ class RoomServer extends Host {
       wheel.stop();
       auth.close();
       if (opened !== undefined) await store.close();
+      await cluster?.close();
       throw error;
     }
   }
 
   #chooseTransport(): Transport {
     const { entrance, connections, doors, failed, log } = this.#parts;
-    const { engine = 'auto', transport, bodyBytes = 1024 * 1024, httpIdleMs } = this.#options;
+    const { engine = 'auto', cluster, transport, bodyBytes = 1024 * 1024, httpIdleMs } = this.#options;
     const options: TransportOptions = {
       messageBytes: this.limits.messageBytes,
       bodyBytes,
@@ -120,6 +132,7 @@ class RoomServer extends Host {
       request: (request) => entrance.request(request),
       failed,
     };
+    if (cluster !== undefined) return cluster.transport({ ...options, doors });
     if (transport !== undefined) return transport({ ...options, doors });
     return chooseTransport(engine, options, (line) => log.warn({}, line));
   }
@@ -152,6 +165,10 @@ class RoomServer extends Host {
   async #close({ spreadMs, settleMs, unreadyMs, drainMs }: Required<CloseOptions>): Promise<void> {
     const parts = this.#parts;
     const { life, wheel, auth, store, probe, connections } = parts;
+    const { cluster } = this.#options;
+    cluster?.leave(spreadMs);
+    // A standby would wait for its turn.
+    if (cluster !== undefined && life.phase === 'opening' && !life.isStoreOpen) await store.close();
     await this.#opening;
     if (life.phase !== 'open') {
       wheel.stop();
@@ -177,6 +194,15 @@ class RoomServer extends Host {
     life.phase = 'closed';
     await settled(parts, settleMs);
     await store.close();
+    await cluster?.close();
+  }
+
+  /** Another node of the cluster cannot reach this hub. */
+  asked(node: string): void {
+    const { asked } = this.#options;
+    if (asked !== undefined) return asked(node);
+    this.log.warn({ node }, `${node} cannot reach this hub, and asks it to stop`);
+    void this.close().then(() => this.#end(new Error(`stopped for ${node}, which could not reach this hub`)));
   }
 
   /** The store is no longer this server's. */
@@ -186,6 +212,10 @@ class RoomServer extends Host {
     if (phase !== 'opening' && phase !== 'open') return;
     // Another may use the store by now: clients are to go there at once.
     this.#transport?.stopListening();
+    this.#end(error);
+  }
+
+  #end(error: Error): void {
     const { deposed } = this.#options;
     if (deposed !== undefined) return deposed(error);
     setImmediate(() => {

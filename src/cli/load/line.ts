@@ -3,6 +3,7 @@
  * SDK's picture of a room (its members above all) would cost more with each connection, and is not what is measured.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import { WebSocket as NodeWebSocket } from 'ws';
 import { isTemporary } from '../../client/error-kinds.js';
 import { connect } from '../../client/node.js';
 import type { Client, ClientState, Handler, Subscription } from '../../client/node.js';
@@ -11,7 +12,8 @@ import { errors } from '../../protocol/codes.js';
 import { CommandError } from '../args.js';
 
 export interface Target {
-  readonly url: string;
+  /** Of one server, or of several nodes of a cluster: each connection takes the next, as behind a balancer. */
+  readonly urls: readonly [string, ...string[]];
   readonly token: string | undefined;
   readonly topic: string;
   /** Make the room when there is none. */
@@ -35,6 +37,19 @@ export interface Opening {
 
 const RETRY_MS = 200;
 
+/** A WebSocket that goes to the next of these addresses, whichever it is given. */
+function balanced(urls: readonly string[]): new (url: string, protocols: string[]) => object {
+  const sockets = urls.map((url) => url.replace(/^http/, 'ws'));
+  return class extends NodeWebSocket {
+    constructor(_: string, protocols: string[]) {
+      super(sockets[turn++ % sockets.length] as string, protocols);
+    }
+  };
+}
+
+/** Of all connections. */
+let turn = 0;
+
 export class Line {
   readonly client: Client;
   reconnects = 0;
@@ -55,8 +70,9 @@ export class Line {
   constructor(target: Target, hooks: LineHooks) {
     this.#target = target;
     this.#hooks = hooks;
-    this.client = connect(target.url, {
+    this.client = connect(target.urls[0], {
       token: target.token,
+      ...(target.urls.length > 1 ? { WebSocket: balanced(target.urls) } : {}),
       agent: 'roomwire-load',
       // Without an instance of its own it would share one socket with all the others.
       instance: crypto.randomUUID(),
@@ -161,7 +177,7 @@ export class Line {
       code >= 4100 && code < 4200
         ? 'pass a token it takes with --token (roomwire token makes one for development)'
         : 'is it running (roomwire serve), is the --url right, and may it and you open so many sockets (ulimit -n)?';
-    return new CommandError(`cannot connect to ${this.#target.url}: ${message || 'no answer'}; ${advice}`);
+    return new CommandError(`cannot connect to ${this.#target.urls.join(', ')}: ${message || 'no answer'}; ${advice}`);
   }
 
   #cannotEnter(error: Error): CommandError {

@@ -92,7 +92,7 @@ export function reportOf(run: LoadRun): Report {
   };
   const problems = problemsOf(findings, run);
   return {
-    url: plan.url,
+    url: plan.urls.join(','),
     topic: plan.topic,
     event: plan.event,
     seconds: rounded(run.seconds),
