@@ -8,6 +8,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { Journal } from '../journal/journal.js';
+import { journalAt } from '../journal/open.js';
 import { replicatedStore, type ReplicatedStore } from '../journal/replicated.js';
 import type { View } from '../journal/view.js';
 import { checkSecurity, dial, readAddress, type Address, type Security } from '../link/address.js';
@@ -20,8 +21,8 @@ import type { Transport } from '../server/transport/transport.js';
 import type { Store } from '../store/store.js';
 
 export interface ClusterOptions {
-  /** Makes a handle of the log: `journalAt` does, of an address. */
-  readonly journal: () => Journal;
+  /** Address of the log that the nodes share, such as postgres://…; or what makes a handle of it. */
+  readonly journal: string | (() => Journal);
   /** 32 characters or more, the same at all nodes, and in no other cluster. */
   readonly secret: string;
   /** HOST:PORT at which the other nodes reach this one while it is the hub. Without it they ask it to yield. */
@@ -55,7 +56,8 @@ class Node implements Cluster {
   readonly #options: ClusterOptions;
   readonly #security: Security;
   readonly #at: readonly Address[];
-  readonly #folder: string;
+  /** Of the socket at which the edge of this process reaches the hub. */
+  #folder: string | undefined;
   readonly #roles: ((role: Role) => void)[] = [];
   #name = '';
   #store: ReplicatedStore | undefined;
@@ -71,29 +73,31 @@ class Node implements Cluster {
     if (secret.length < 32) {
       throw new TypeError('a cluster needs a secret of 32 characters or more, such as `openssl rand -hex 32`');
     }
+    // Throws for an address of no engine.
+    if (typeof options.journal === 'string') journalAt(options.journal);
     this.#options = options;
     this.#security = security ?? { secret };
     if (advertise !== undefined) readAddress(advertise);
     this.#at = link === undefined ? [] : [readAddress(link)];
     checkSecurity(this.#at, this.#security);
-    this.#folder = mkdtempSync(join(tmpdir(), 'roomwire-'));
   }
 
   get #own(): Address {
-    return { path: join(this.#folder, 'hub') };
+    return { path: join((this.#folder ??= mkdtempSync(join(tmpdir(), 'roomwire-'))), 'hub') };
   }
 
   store(local: Store, node: ClusterNode): Store {
-    const { secret, advertise = '', leaseMs } = this.#options;
+    const { journal, secret, advertise = '', leaseMs } = this.#options;
+    const tell = (line: string): void => node.log.warn({}, line);
     this.#node = node;
     this.#name = this.#options.node ?? advertise;
     if (this.#name === '') this.#name = `${hostname()}:${process.pid}`;
-    const store = replicatedStore(local, this.#options.journal, {
+    const store = replicatedStore(local, typeof journal === 'string' ? () => journalAt(journal, { tell }) : journal, {
       node: this.#name,
       link: advertise,
       check: Buffer.from(hkdfSync('sha256', secret, '', 'roomwire cluster', 16)).toString('hex'),
       digest: () => sha256(node.shape).toString('hex'),
-      tell: (line) => node.log.warn({}, line),
+      tell,
       time: node.time,
       ...(leaseMs === undefined ? {} : { leaseMs }),
     });
@@ -187,6 +191,6 @@ class Node implements Cluster {
     clearInterval(this.#looking);
     await this.#edge?.close();
     await this.#leaving;
-    rmSync(this.#folder, { recursive: true, force: true });
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
   }
 }

@@ -14,9 +14,9 @@ const commands = [...scale.matchAll(/^```sh\n(.*?)^```/gms)].flatMap(([, block =
 t.test('every command of the page is taken as it stands, but for the secret', async (t) => {
   t.ok(commands.length >= 4);
   for (const command of commands) {
-    const [, secret, args = ''] = /^(?:ROOMWIRE_LINK_SECRET=(\S+) )?roomwire (.*)$/.exec(command) ?? [];
+    const [, secret, args = ''] = /^(?:(ROOMWIRE_(?:LINK|CLUSTER)_SECRET)=\S+ )?roomwire (.*)$/.exec(command) ?? [];
     const env: NodeJS.ProcessEnv = { ...process.env };
-    if (secret !== undefined) env['ROOMWIRE_LINK_SECRET'] = 'a secret of the link that is long enough';
+    if (secret !== undefined) env[secret] = 'a secret of the link that is long enough';
     const cwd = t.testdir({ data: {} });
     const said = execFileSync(process.execPath, [main, ...args.split(' '), '--check-config'], {
       env,
@@ -40,14 +40,14 @@ t.test('the unit and the compose file name flags and variables that exist', asyn
 });
 
 t.test(
-  'a single process loads nothing of the link: no file outside src/link imports it but when it is asked to',
+  'a single process loads nothing of link, journal and cluster: no file outside imports them but when it is asked to',
   async (t) => {
     const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) =>
       file.endsWith('.ts'),
     );
-    for (const file of files.filter((file) => !file.startsWith('link'))) {
+    for (const file of files.filter((file) => !/^(link|journal|cluster)\b/.test(file))) {
       const text = read(join('src', file));
-      for (const [line] of text.matchAll(/^import [^;]*?from '[^']*\/link\/[^']*'/gm))
+      for (const [line] of text.matchAll(/^import [^;]*?from '[^']*\/(link|journal|cluster)\/[^']*'/gm))
         t.match(line, /^import type /, `${file}: ${line}`);
     }
   },

@@ -36,19 +36,35 @@ export interface Opening {
 }
 
 const RETRY_MS = 200;
+/** How long a balancer does without an address that failed. */
+const DEAD_MS = 5_000;
 
-/** A WebSocket that goes to the next of these addresses, whichever it is given. */
+/** A WebSocket that goes to the next of these addresses, whichever it is given; as a balancer, not where nobody listens. */
 function balanced(urls: readonly string[]): new (url: string, protocols: string[]) => object {
   const sockets = urls.map((url) => url.replace(/^http/, 'ws'));
+  const next = (): string => {
+    for (let i = 0; i < sockets.length; i++) {
+      const url = sockets[turn++ % sockets.length] as string;
+      if ((dead.get(url) ?? 0) < performance.now()) return url;
+    }
+    return sockets[turn++ % sockets.length] as string;
+  };
   return class extends NodeWebSocket {
     constructor(_: string, protocols: string[]) {
-      super(sockets[turn++ % sockets.length] as string, protocols);
+      const url = next();
+      super(url, protocols);
+      // A node that answers without a hub has no such code.
+      this.on('error', ({ code }: NodeJS.ErrnoException) => {
+        if (code !== undefined) dead.set(url, performance.now() + DEAD_MS);
+      });
     }
   };
 }
 
-/** Of all connections. */
+/** Of all connections, as those below. */
 let turn = 0;
+/** Until when an address is taken for dead. */
+const dead = new Map<string, number>();
 
 export class Line {
   readonly client: Client;
