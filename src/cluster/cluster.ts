@@ -42,6 +42,8 @@ export interface ClusterOptions {
 /** Ms for which a hub that writes to the log cannot be reached until it is asked to yield. */
 const CLAIM_MS = 8_000;
 const LOOK_MS = 500;
+/** Longer than a failover takes. */
+const WAIT_MS = 8_000;
 const LEAVE_MS = 10_000;
 
 /** As it said of itself. */
@@ -142,7 +144,7 @@ class Node implements Cluster {
     const node = this.#node as ClusterNode;
     const edge = runEdge({
       name: this.#name.replace(/[^\w.-]/g, '-').slice(0, 64),
-      ...{ hubs: [], host, port, engine },
+      ...{ hubs: [], host, port, engine, waitMs: WAIT_MS },
       log: node.log,
     });
     this.#edge = edge;

@@ -10,12 +10,20 @@ import { defaultLimits } from '../protocol/limits.js';
 import { chooseSubprotocol, Doorkeeper } from '../server/gate/doorkeeper.js';
 import { sha256 } from '../server/gate/sha256.js';
 import { chooseTransport, engineOf } from '../server/transport/choose.js';
-import type { HttpRequest, HttpResponse, Transport, UpgradeInfo } from '../server/transport/transport.js';
+import type {
+  HttpRequest,
+  HttpResponse,
+  Socket,
+  SocketEvents,
+  Transport,
+  UpgradeInfo,
+} from '../server/transport/transport.js';
 import { Sampler, type Log } from '../server/watch/log.js';
 import { away, EdgeLink, type EdgeLinkOwner } from './edge-link.js';
 import { Stop, VERSIONS } from './frames.js';
 import type { EngineLimits, Gauges, Join, Settings } from './messages.js';
 import { packageVersion } from './version.js';
+import { Waiting } from './waiting.js';
 
 const BACKOFF_MS = [100, 5_000] as const;
 /** Refusals a second of one kind that the hub is told one by one. */
@@ -24,6 +32,10 @@ const LOOP_RESOLUTION_MS = 20;
 /** How long clients have to take their goodbye, and the answers that came last. */
 const GOODBYE_MS = 50;
 const POLL_MS = 20;
+/** A hub is told where this edge listens before it is given those who waited. */
+const SETTLE_MS = 50;
+/** Clients that wait for the next hub: what they say first is held here. */
+const MOST_WAITING = 20_000;
 
 export interface EdgeOptions {
   readonly name: string;
@@ -39,6 +51,8 @@ export interface EdgeOptions {
   readonly shared?: boolean;
   /** Another process accepts connections and hands them over: see `adopt`. */
   readonly isFed?: boolean;
+  /** So many ms a client that connects while there is no hub waits for the next. Default: it is refused. */
+  readonly waitMs?: number;
   /** It takes no more connections: the hub says so. */
   readonly stopped?: () => void;
   /** For tests. */
@@ -100,6 +114,8 @@ class RunningEdge implements Edge, EdgeLinkOwner {
   #hub: EdgeLink | undefined;
   /** Not for now: the hub stops. */
   #isRefusing = false;
+  #isLeaving = false;
+  readonly #waiting = new Map<Waiting, UpgradeInfo>();
   /** The highest that is known of, from a hub or from others. */
   #term = 0;
   #isClosed = false;
@@ -200,7 +216,7 @@ class RunningEdge implements Edge, EdgeLinkOwner {
     this.#door = new Doorkeeper({ ...admission, ...share }, this.#monotonic);
     this.#ownKey = Buffer.from(ownKey);
     log.info({ hub: this.#texts.get(link)?.text, name: settings.name }, 'joined the hub');
-    void this.#serve(limits);
+    void this.#serve(limits).then(() => this.#after(SETTLE_MS, () => this.#endWait()));
   }
 
   shun(address: string, ms: number): void {
@@ -268,10 +284,7 @@ class RunningEdge implements Edge, EdgeLinkOwner {
         refuses: (info) => this.#refuses(info),
         open: (socket, info) => {
           const address = this.#door.addressOf(info.address, info.forwardedFor);
-          if (this.#hub?.serves !== true) {
-            setImmediate(() => socket.terminate());
-            return { message() {}, drained() {}, closed() {} };
-          }
+          if (this.#hub?.serves !== true || this.#isRefusing) return this.#wait(socket, info);
           return this.#hub.open(socket, info, { address, door: this.#door });
         },
         request: (request, gone) => this.#request(request, gone),
@@ -293,15 +306,36 @@ class RunningEdge implements Edge, EdgeLinkOwner {
     }
   }
 
+  /** Until the next hub is there, where one is to come. */
+  #wait(socket: Socket, info: UpgradeInfo): SocketEvents {
+    const waiting = new Waiting(socket, (one) => this.#waiting.delete(one));
+    const ms = this.#options.waitMs ?? 0;
+    this.#waiting.set(waiting, info);
+    this.#after(ms, () => {
+      if (this.#waiting.delete(waiting)) socket.terminate();
+    });
+    return waiting;
+  }
+
+  #endWait(): void {
+    const hub = this.#hub;
+    if (hub?.serves !== true) return;
+    for (const [waiting, info] of [...this.#waiting]) {
+      const address = this.#door.addressOf(info.address, info.forwardedFor);
+      waiting.go(hub.open(waiting.socket, info, { address, door: this.#door }));
+    }
+  }
+
   #refuses(info: UpgradeInfo): HttpResponse | undefined {
-    if (this.#hub?.serves !== true || this.#isRefusing) return away('there is no hub yet, or it stops');
+    const waits = this.#options.waitMs !== undefined && this.#waiting.size < MOST_WAITING && !this.#isLeaving;
+    if ((this.#hub?.serves !== true || this.#isRefusing) && !waits) return away('there is no hub yet, or it stops');
     // The hub's own probe, which comes with a secret of the hub's.
     if (sha256(info.authorization.replace(/^Bearer /, '')).equals(this.#ownKey)) return undefined;
     const address = this.#door.addressOf(info.address, info.forwardedFor);
     const hold = this.#door.refuses(address);
     if (hold === undefined) return undefined;
     const { status, limit, retryAfterMs } = hold;
-    if (this.#refusals.takes(limit)) this.#hub.refused({ address, limit, times: 1 });
+    if (this.#refusals.takes(limit)) this.#hub?.refused({ address, limit, times: 1 });
     const headers = { 'content-type': 'text/plain', 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) };
     return { status, headers, body: `${limit}: try again later.\n` };
   }
@@ -322,6 +356,7 @@ class RunningEdge implements Edge, EdgeLinkOwner {
   // ---- the end -----------------------------------------------------------------------------------------
 
   async leave(spreadMs: number, mostMs: number): Promise<void> {
+    this.#isLeaving = true;
     this.#isRefusing = true;
     this.#transport?.stopListening();
     this.#hub?.leave(spreadMs);
