@@ -162,9 +162,12 @@ export const Config = v.strictObject({
     {},
   ),
   topics: set(
-    v.record(Text, v.strictObject({ events: Events })),
+    v.record(
+      Text,
+      v.strictObject({ subscribe: v.optional(v.picklist(['everyone', 'own', 'by-call'])), events: Events }),
+    ),
     {},
-    'plain topics by pattern; for each event, who may publish it: server or subscribers',
+    'plain topics by pattern; for each event, who may publish it: server or subscribers; subscribe: everyone (every signed-in user, until a policy says otherwise), own (the user it names) or by-call (whom the backend puts there)',
   ),
   policy: v.optional(
     v.strictObject({

@@ -30,16 +30,18 @@ export const defaultContract = defineContract({
   },
 });
 
-/** Who may publish each event, as the config file says it. */
+/** Who may publish each event, and who may subscribe, as the config file says it. */
 export interface TopicConfig {
+  readonly subscribe?: 'everyone' | 'own' | 'by-call' | undefined;
   readonly events: Readonly<Record<string, 'server' | 'subscribers'>>;
 }
 
 /** The default contract with the config's topics and the calls of its proxy. Throws a TypeError for a malformed pattern. */
 export function contractWith(topics: Readonly<Record<string, TopicConfig>>, calls: readonly string[] = []): Contract {
   const definitions: Record<string, TopicDefinition> = {};
-  for (const [pattern, { events }] of Object.entries(topics)) {
+  for (const [pattern, { subscribe, events }] of Object.entries(topics)) {
     definitions[pattern] = {
+      ...(subscribe === undefined || subscribe === 'everyone' ? {} : { subscribe }),
       events: Object.fromEntries(
         Object.entries(events).map(([event, publish]) => [event, { schema: anything, publish }]),
       ),

@@ -115,6 +115,8 @@ export const serve = command({
     const kept = memory ? 'memory (nothing is kept)' : `lmdb in ${path} (durability ${durability})`;
     const where = isNode ? `a cluster, as its hub; here ${kept}` : kept;
     out.write(`roomwire ${version()} on ${url}/  engine ${engineText(server)}, store ${where}\n`);
+    const open = openTopics(config);
+    if (open.length > 0) out.write(`open to every signed-in user until a policy names them: ${open.join(', ')}\n`);
     const why = await stop.asked;
     err.write('stopping\n');
     const { unreadyMs, drainMs } = config.stop;
@@ -124,6 +126,13 @@ export const serve = command({
     if (isGivingWay) process.exit(GAVE_WAY);
   },
 });
+
+/** The plain topics that nothing but a valid token guards. */
+function openTopics({ topics, policy: { topics: granted } }: Config): string[] {
+  return Object.entries(topics)
+    .filter(([pattern, { subscribe = 'everyone' }]) => subscribe === 'everyone' && granted[pattern]?.join === undefined)
+    .map(([pattern]) => pattern);
+}
 
 /** Such as `uws (official uWebSockets.js 20.57.0) in 3 workers`. */
 function engineText(server: { engineInfo: EngineInfo | undefined; edges(): readonly EdgeReport[] }): string {

@@ -6,6 +6,7 @@ import t from 'tap';
 import { HOOKS_SECRET, startBackend } from '../support/backend.js';
 import { startCli, type CliTest } from '../support/cli.js';
 import { SECRET, tokenFor } from '../support/tokens.js';
+import { until } from '../support/until.js';
 import { WireClient } from '../support/wire-client.js';
 
 const env = { ROOMWIRE_HOOKS_SECRET: HOOKS_SECRET, ROOMWIRE_JWT_SECRET: SECRET };
@@ -18,8 +19,8 @@ async function check(t: CliTest, config: string, more: Record<string, string> = 
   return { code, text };
 }
 
-t.test('the config files of docs/policy.md and docs/hooks.md are right', async (t) => {
-  for (const name of ['policy', 'hooks']) {
+t.test('the config files of docs/policy.md, docs/hooks.md and docs/python.md are right', async (t) => {
+  for (const name of ['policy', 'hooks', 'python']) {
     const document = readFileSync(new URL(`../../docs/${name}.md`, import.meta.url), 'utf8');
     const file = join(t.testdir(), 'config.json');
     writeFileSync(file, /```json\n([\s\S]*?)```/.exec(document)?.[1] as string);
@@ -75,4 +76,31 @@ t.test('serve lets the backend answer calls and the policy rule rooms', async (t
   await client.call('join:room', { roomId: 'r', create: true });
   await t.rejects(client.call('lock:acquire', { roomId: 'r' }), { code: 106 });
   t.match((await backend.count('join', 1))[0], { isSigned: true, body: { roomId: 'r', user: { id: 'ann' } } });
+});
+
+t.test('a start names the plain topics that are open to every signed-in user, and no other', async (t) => {
+  const file = join(t.testdir(), 'config.json');
+  const events = { '*': 'server' };
+  const config = {
+    topics: {
+      'news:{id}': { events },
+      'staff:{id}': { events },
+      'chat:{id}': { subscribe: 'by-call', events },
+      'inbox:{id}': { subscribe: 'own', events },
+    },
+    policy: { topics: { 'staff:{id}': { join: ['role:staff'] } } },
+  };
+  writeFileSync(file, JSON.stringify(config));
+  const child = startCli(t, ['serve', '--memory', '--port', '0', '--config', file], { ROOMWIRE_JWT_SECRET: SECRET });
+  let text = '';
+  child.stdout?.on('data', (chunk) => (text += String(chunk)));
+  await until(() => text.split('\n').length > 2);
+  const [start = '', open] = text.split('\n');
+  t.equal(open, 'open to every signed-in user until a policy names them: news:{id}');
+  const client = new WireClient(/http:\S+/.exec(start)?.[0].replace('http', 'ws') ?? '');
+  t.teardown(() => client.cut());
+  await client.hello({ token: await tokenFor('ann') });
+  await t.rejects(client.subscribe('chat:1'), { code: 107 });
+  await t.rejects(client.subscribe('inbox:bob'), { code: 106 });
+  await t.resolves(client.subscribe('inbox:ann'));
 });
