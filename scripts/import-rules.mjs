@@ -123,7 +123,7 @@ export const PACKAGE_OWNERS = [
   },
   { packages: ['lmdb'], files: ['store/lmdb*.ts'] },
   { packages: ['msgpackr'], files: ['link/frames.ts'] },
-  { packages: ['pg'], files: ['journal/postgres*.ts'] },
+  { packages: ['pg'], files: ['journal/postgres*.ts', 'hooks/outbox-postgres.ts'] },
   { packages: ['@nats-io/transport-node', '@nats-io/jetstream', '@nats-io/nats-core'], files: ['journal/nats*.ts'] },
   { packages: ['redis', '@redis/client', 'ioredis'], files: ['store/redis*.ts'] },
 ];

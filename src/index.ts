@@ -17,6 +17,7 @@ export {
   type WriteConditions,
 } from './rooms/rooms.js';
 export { hooks, type HooksApi, type HooksOptions, type HooksStats, type Question } from './hooks/hooks.js';
+export { outbox, type OutboxApi, type OutboxOptions, type OutboxStats } from './hooks/outbox.js';
 export { policy, type PolicyGrants, type PolicyOptions, type TopicGrants } from './policy/policy.js';
 export { http, type HttpOptions } from './http/http.js';
 export type { HttpApi, RoutesOptions } from './http/router.js';

@@ -61,6 +61,10 @@ export const Config = v.strictObject({
     '0',
     'processes that hold the connections, beside this one; auto: one for each core but one; see scale.md',
   ),
+  outbox: unset(
+    Text,
+    'PostgreSQL database whose table roomwire_outbox is published from: postgres://…; needs the package pg; see python.md',
+  ),
   link: unset(Text, 'address for edges of other machines to dial: HOST:PORT or unix:PATH; see scale.md'),
   linkSecret: unset(Text, 'secret of the link, 32 characters or more; keep it in the environment'),
   linkCert: unset(Text, "file with this end's certificate, PEM, in place of a secret"),

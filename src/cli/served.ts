@@ -1,6 +1,7 @@
 /** What `roomwire serve` serves, whatever it runs on: the contract, the plugins, the rules and the keys that the config says. */
 import { readFileSync } from 'node:fs';
 import { hooks } from '../hooks/hooks.js';
+import { outbox } from '../hooks/outbox.js';
 import { http } from '../http/http.js';
 import { policy } from '../policy/policy.js';
 import { rooms, type RoomsApi } from '../rooms/rooms.js';
@@ -40,16 +41,17 @@ export function roomsOf(server: { readonly plugins: object }): RoomsApi {
 }
 
 /** The backend and the policy, which may ask it. Throws a TypeError that says what is missing. */
-function rulers({ hooks: backend, proxy, policy: grants }: Config): Plugin[] {
+function rulers({ hooks: backend, proxy, policy: grants, outbox: database }: Config): Plugin[] {
   const { url, secret } = backend;
+  const rows = database === undefined ? [] : [outbox({ url: database })];
   if (url === undefined) {
     if (proxy.length > 0 || backend.events.length > 0) {
       throw new TypeError('hooks.url is not set: the calls of proxy and the events of hooks have nowhere to go');
     }
-    return [policy(grants)];
+    return [policy(grants), ...rows];
   }
   if (secret === undefined) throw new TypeError('hooks.url needs a secret: set ROOMWIRE_HOOKS_SECRET');
-  return [hooks({ ...backend, url, secret, calls: proxy }), policy(grants)];
+  return [hooks({ ...backend, url, secret, calls: proxy }), policy(grants), ...rows];
 }
 
 function readKey(path: string): string {

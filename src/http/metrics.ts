@@ -10,6 +10,7 @@ import type { RoomsApi } from '../rooms/rooms.js';
 import type { AuditEntry, EdgeReport, PluginHost } from '../server/api.js';
 import { route, type Route } from './route.js';
 import type { HooksApi } from '../hooks/hooks.js';
+import type { OutboxApi } from '../hooks/outbox.js';
 import { gaugesIn } from './gauges.js';
 import { addHookMetrics } from './hook-metrics.js';
 import { TimingMetric, type Timings } from './timing-metric.js';
@@ -37,6 +38,8 @@ export function metricsRoutes(
   addProcess(registry, server);
   const hooks = server.plugins['hooks'] as HooksApi | undefined;
   if (hooks !== undefined) addHookMetrics(registry, hooks);
+  const outbox = server.plugins['outbox'] as OutboxApi | undefined;
+  if (outbox !== undefined) addOutbox(registry, outbox);
   return [
     route({
       method: 'GET',
@@ -163,6 +166,25 @@ function addEdges(registry: Registry, server: PluginHost): void {
     'How late the event loop of an edge was in the last second, at most.',
     ({ loopDelay }) => loopDelay[2],
   );
+}
+
+/** Rows of the backend's database that are to be published. */
+function addOutbox(registry: Registry, outbox: OutboxApi): void {
+  const gauge = gaugesIn(registry);
+  gauge('roomwire_outbox_up', '1 while the rows of the outbox are taken.', () => (outbox.stats().up ? 1 : 0));
+  gauge('roomwire_outbox_waiting', 'Rows that waited when they were last looked at.', () => outbox.stats().waiting);
+  gauge('roomwire_outbox_lag_seconds', 'How long the first of them had waited.', () => outbox.stats().lagSeconds);
+  const counts = { published: 'Rows published.', refused: 'Rows set aside, as they are no events.' } as const;
+  for (const [name, help] of Object.entries(counts) as [keyof typeof counts, string][]) {
+    new Counter({
+      name: `roomwire_outbox_${name}_total`,
+      help,
+      registers: [registry],
+      collect() {
+        set(this, {}, outbox.stats()[name]);
+      },
+    });
+  }
 }
 
 function addProcess(registry: Registry, server: PluginHost): void {
