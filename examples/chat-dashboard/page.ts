@@ -20,7 +20,8 @@ const clock = (iso: string): HTMLElement =>
 /** What fails is said where the agent looks. */
 function told(work: Promise<unknown>): void {
   work.catch((error: unknown) => {
-    at('notice').textContent = String(error);
+    // Why there is no connection is said already.
+    if ((error as Error).name !== 'disconnected') at('notice').textContent = String(error);
   });
 }
 /** With a key a call is sent again after a lost connection instead of failing. */
@@ -50,7 +51,11 @@ function showList(): void {
     .sort((a, b) => b.order - a.order);
   rows.clear();
   for (const chat of list) rows.set(chat.chat_id, rowOf(chat));
+  const focused = document.activeElement?.closest<HTMLElement>('[data-chat]')?.dataset['chat'] ?? '';
   at('list').replaceChildren(...rows.values());
+  // Rows are made anew: whoever moves by keyboard stays where they were.
+  rows.get(focused)?.querySelector('button')?.focus();
+  at('empty').hidden = list.length > 0;
   for (const [id, row] of rows) {
     const from = before.get(id) ?? row.offsetTop;
     if (from === row.offsetTop) continue;
@@ -64,11 +69,14 @@ function rowOf({ chat_id, name, last_message, last_at, unread }: Chat): HTMLElem
   const face = make('span', 'face', name.slice(0, 1).toUpperCase());
   const hue = [...chat_id].reduce((sum, char) => (sum * 31 + char.charCodeAt(0)) % 360, 7);
   face.style.background = `hsl(${hue} 42% 46%)`;
-  const row = make('li', count === '' ? '' : 'unread', face, make('span', 'name', name), clock(last_at));
-  row.append(make('span', 'last', last_message), make('span', 'badge', count));
+  const button = make('button', '', face, make('span', 'name', name), clock(last_at));
+  const badge = make('span', 'badge', count);
+  if (count !== '') badge.append(make('span', 'unseen', ' unread'));
+  button.append(make('span', 'last', last_message), badge);
+  button.setAttribute('aria-current', String(isOpen));
+  button.onclick = () => told(openChat(chat_id));
+  const row = make('li', count === '' ? '' : 'unread', button);
   row.dataset['chat'] = chat_id;
-  row.setAttribute('aria-current', String(isOpen));
-  row.onclick = () => told(openChat(chat_id));
   return row;
 }
 
@@ -165,19 +173,39 @@ function showTitle({ name, tags }: Chat): void {
   at('title').replaceChildren(name, ...tags.map((tag) => make('span', 'tag', tag)));
 }
 
-const call = (name: 'mark_read' | 'leave_chat' | 'send_message', input: { chat_id: string; text?: string }) =>
-  client.call(name, input);
+const call = (name: 'mark_read' | 'leave_chat', input: { chat_id: string }) => client.call(name, input);
+/** How long a message waits for a connection, ms; then it is back in its field. */
+const WAIT_MS = 120_000;
+
+async function send(chat_id: string, text: string): Promise<void> {
+  const field = at('text') as HTMLInputElement;
+  const isLive = client.state.get().status === 'live';
+  const waiting = make('p', 'agent waiting', text, make('span', '', ' (waiting for the connection)'));
+  if (!isLive) at('messages').append(waiting);
+  try {
+    await client.call('send_message', { chat_id, text }, { key: again(), timeoutMs: WAIT_MS });
+  } catch (error) {
+    if (open?.id === chat_id && field.value === '') field.value = text;
+    throw error;
+  } finally {
+    waiting.remove();
+  }
+}
 at('send').onsubmit = (event) => {
   event.preventDefault();
   const field = at('text') as HTMLInputElement;
-  if (open !== undefined && field.value.trim() !== '')
-    told(call('send_message', { chat_id: open.id, text: field.value }));
+  const text = field.value;
   field.value = '';
+  if (open !== undefined && text.trim() !== '') told(send(open.id, text));
 };
 
 client.subscribe('dashboard').on('dashboard_stats', showStats);
 client.state.subscribe(({ status, reason }) => {
-  at('state').textContent = status === 'refused' ? `refused: ${reason?.message ?? ''}` : status;
+  at('state').textContent = status;
   at('state').className = status;
+  if (status === 'refused') {
+    const why = token === '' ? 'You are not signed in' : `You were not let in (${reason?.name ?? ''})`;
+    at('notice').textContent = `${why}: open the link to sign in that the server printed when it started.`;
+  } else if (status === 'offline') at('state').textContent = 'offline, connecting again';
 });
 show('Customer');

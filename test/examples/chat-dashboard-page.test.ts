@@ -1,5 +1,8 @@
 /** The page of examples/chat-dashboard: the list is never stale, nothing polls, and a restart is got over. */
 import t from 'tap';
+import { FaultProxy } from '../chaos/fault-proxy.js';
+import { random } from '../random.js';
+import { seriousFindings, sideways } from '../support/accessible.js';
 import { says, skipBrowser, startBrowser } from '../support/browser.js';
 import { freePort } from '../support/free-port.js';
 import { start } from './chat-dashboard.js';
@@ -85,3 +88,38 @@ t.test('a page whose server restarted joins again by itself', { skip: skipBrowse
     [],
   );
 });
+
+t.test(
+  'on a phone and by keyboard alone: nothing scrolls sideways, axe finds nothing serious, what is typed offline waits',
+  { skip: skipBrowser },
+  async (t) => {
+    const { url, tokens, incoming } = await start(t);
+    const proxy = await FaultProxy.start({ target: Number(new URL(url).port), random: random(1) });
+    t.teardown(() => proxy.close());
+    const browser = await startBrowser(t);
+    const viewport = { width: 390, height: 800 };
+    const { page } = await browser.open(`http://127.0.0.1:${proxy.port}/#${tokens.asha}`, { viewport });
+    await says(page, '#state', 'live');
+    await says(page, '#empty', 'No chats yet');
+    t.same(await seriousFindings(page), [], 'empty');
+    for (const id of ['a1', 'b2']) await incoming(id, `hello from ${id}`, { name: `Customer ${id}` });
+    await says(page, '[data-chat=b2]', 'hello from b2');
+    await page.locator('[data-chat=a1] button').focus();
+    await page.keyboard.press('Enter');
+    await says(page, '#messages p', 'hello from a1');
+    t.same(await seriousFindings(page), [], 'with a chat');
+    t.same(await sideways(page), []);
+    proxy.refusing = true;
+    proxy.cutAll();
+    await says(page, '#state', 'offline');
+    await page.fill('#text', 'typed in a tunnel');
+    await page.press('#text', 'Enter');
+    await says(page, '#messages p.waiting', 'typed in a tunnel');
+    proxy.refusing = false;
+    await says(page, '#messages p.agent:not(.waiting)', 'typed in a tunnel');
+    t.equal(await page.locator('#messages p.agent').count(), 1);
+    const stranger = await browser.open(`${url}/`, { viewport });
+    await says(stranger.page, '#notice', 'You are not signed in: open the link');
+    t.same(await seriousFindings(stranger.page), [], 'signed out');
+  },
+);
