@@ -2,6 +2,7 @@
 import t from 'tap';
 import type { Page } from 'playwright-core';
 import type { Contract } from '../../examples/zndraw-rooms/contract.js';
+import { seriousFindings, sideways } from '../support/accessible.js';
 import { skipBrowser as skip, says, startBrowser } from '../support/browser.js';
 import { startExample } from '../support/example.js';
 import { freePort } from '../support/free-port.js';
@@ -296,4 +297,35 @@ t.test('a token that is good no longer asks for a name again', { skip }, async (
   await page.fill('#name', 'alice again');
   await page.press('#name', 'Enter');
   await says(page, '[data-testid=rooms-status]', 'live');
+});
+
+t.test('on a phone nothing scrolls sideways, and axe finds nothing serious, in light and dark', { skip }, async (t) => {
+  const { person } = await start(t);
+  const { page } = await person('alice');
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    for (const width of [390, 1280]) {
+      await page.setViewportSize({ width, height: 800 });
+      const where = `${width} px, ${colorScheme}`;
+      t.same(await seriousFindings(page), [], `rooms, ${where}`);
+      t.same(await sideways(page), [], `rooms, ${where}`);
+    }
+  }
+  await page.fill('#new-room', 'water');
+  await page.press('#new-room', 'Enter');
+  await joined(page);
+  await upload(page, 'water.xyz', XYZ);
+  await says(page, '[data-testid=frame]', '0 / 3');
+  await page.fill('#chat-text', 'hello');
+  await page.press('#chat-text', 'Enter');
+  await says(page, '[data-testid=message]', 'hello');
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    for (const width of [390, 1280]) {
+      await page.setViewportSize({ width, height: 800 });
+      const where = `${width} px, ${colorScheme}`;
+      t.same(await seriousFindings(page), [], `a room, ${where}`);
+      t.same(await sideways(page), [], `a room, ${where}`);
+    }
+  }
 });

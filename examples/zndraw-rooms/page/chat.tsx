@@ -54,7 +54,7 @@ export function Chat({ roomId }: { readonly roomId: string }) {
   return (
     <section className="card chat">
       <h2>Chat</h2>
-      <ol className="log" role="log">
+      <ol className="log" aria-live="polite">
         {hasMore && (
           <li>
             <button className="link" onClick={() => void attempt(() => load(messages[0]?.id))}>
