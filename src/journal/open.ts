@@ -2,6 +2,7 @@
 import { StoreError } from '../store/store.js';
 import type { Handle } from './handle.js';
 import type { JournalOptions } from './journal.js';
+import { natsJournal } from './nats.js';
 import { postgresJournal } from './postgres.js';
 
 /** What an engine of the user's own is: a log that can tell how it is set, and be removed. */
@@ -14,5 +15,6 @@ export interface EngineJournal extends Handle {
 export function journalAt(url: string, options: JournalOptions = {}): EngineJournal {
   const [scheme] = url.split(':');
   if (scheme === 'postgres' || scheme === 'postgresql') return postgresJournal(url, options);
+  if (scheme === 'nats' || scheme === 'tls') return natsJournal(url, options);
   throw new StoreError('unusable', 'the log is at postgres://… or nats://…');
 }
