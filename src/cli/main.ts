@@ -2,6 +2,7 @@
 /** The `roomwire` program: finds the command and turns its failures into one line and an exit code (1: failed, 2: usage). */
 import { CommandError, runCommand, UsageError, type Command } from './args.js';
 import { call } from './call.js';
+import { conform } from './conform.js';
 import { decode } from './decode.js';
 import { edge } from './edge.js';
 import { Lines } from './lines.js';
@@ -14,7 +15,7 @@ import { token } from './token.js';
 import { topic, why } from './why.js';
 import { version } from '../http/version.js';
 
-const commands: readonly Command[] = [serve, edge, tail, publish, call, why, topic, load, token, decode];
+const commands: readonly Command[] = [serve, edge, tail, publish, call, why, topic, load, token, decode, conform];
 
 function help(): string {
   const width = Math.max(...commands.map(({ name }) => name.length)) + 2;

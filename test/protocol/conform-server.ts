@@ -11,7 +11,7 @@ import { ManualTime } from '../support/manual-time.js';
 import { SECRET } from '../support/tokens.js';
 import { token } from '../support/jwt.js';
 import { startServer, testStore, type Test } from '../support/server.js';
-import type { Host, PlayOptions } from './sequences.js';
+import type { Host, PlayOptions } from '../../src/conform/play.js';
 
 const anything = v.unknown();
 

@@ -12,14 +12,10 @@ import { MAX_DEPTH } from '../../src/protocol/sizes.js';
 import { WireClient } from '../support/wire-client.js';
 import { startConform } from './conform-server.js';
 import { protocol, root } from './examples.js';
-import { play } from './sequences.js';
-import { bytesOf, frameVectors, negativeVectors, sequences, unshown, valueOf, type NegativeVector } from './vectors.js';
+import { play } from '../../src/conform/play.js';
+import { bytesOf, messageOf, readVectors, valueOf, vectorsFolder } from '../../src/conform/vectors.js';
 
-function messageOf({ hex = '', pad }: NegativeVector): Uint8Array {
-  const parts = [bytesOf(hex)];
-  if (pad !== undefined) for (let i = 0; i < pad.times; i++) parts.push(bytesOf(pad.hex));
-  return concat(parts);
-}
+const { frames: frameVectors, negative: negativeVectors, sequences, unshown } = readVectors(vectorsFolder);
 
 t.test('no two vectors of a kind have one id', async (t) => {
   for (const kind of [frameVectors, negativeVectors, sequences]) {

@@ -1,9 +1,11 @@
 /** Reads protocol/vectors, as protocol/README.md lays them out. What it does not say is a mistake. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import * as v from 'valibot';
-import { root } from './examples.js';
 
-const folder = `${root}protocol/vectors/`;
+/** Those of the package. */
+export const vectorsFolder = fileURLToPath(new URL('../../protocol/vectors/', import.meta.url));
 
 const Rules = v.pipe(v.array(v.pipe(v.string(), v.regex(/^RW-[A-Z]{3}-\d+$/))), v.minLength(1));
 const Named = { id: v.pipe(v.string(), v.regex(/^[a-z0-9-]+$/)), rules: Rules };
@@ -108,27 +110,45 @@ const Unshown = v.strictObject({
   reason: v.pipe(v.string(), v.minLength(10)),
 });
 
-function read<S extends v.GenericSchema>(file: string, schema: S): v.InferOutput<S>[] {
-  const { vectors } = v.parse(
-    v.strictObject({ about: v.string(), vectors: v.array(v.unknown()) }),
-    JSON.parse(readFileSync(folder + file, 'utf8')),
-  );
-  return vectors.map((vector) => {
-    const parsed = v.safeParse(schema, vector);
-    if (parsed.success) return parsed.output;
-    throw new TypeError(`${file}: ${v.summarize(parsed.issues)} in ${JSON.stringify(vector)}`);
-  });
+export interface Vectors {
+  readonly frames: readonly FrameVector[];
+  readonly negative: readonly NegativeVector[];
+  readonly sequences: readonly Sequence[];
+  readonly unshown: readonly v.InferOutput<typeof Unshown>[];
 }
 
-export const frameVectors = read('frames.json', FrameVector);
-export const negativeVectors = read('negative.json', NegativeVector);
-export const sequences = readdirSync(folder)
-  .filter((file) => file.startsWith('sequences'))
-  .flatMap((file) => read(file, Sequence));
-export const unshown = read('unshown.json', Unshown);
+/** Throws a TypeError of one line: the file, what is wrong, and the vector. */
+export function readVectors(folder: string): Vectors {
+  const read = <S extends v.GenericSchema>(file: string, schema: S): v.InferOutput<S>[] => {
+    const { vectors } = parsed(Kind, JSON.parse(readFileSync(join(folder, file), 'utf8')), file);
+    return vectors.map((vector) => parsed(schema, vector, file));
+  };
+  return {
+    frames: read('frames.json', FrameVector),
+    negative: read('negative.json', NegativeVector),
+    sequences: readdirSync(folder)
+      .filter((file) => file.startsWith('sequences'))
+      .sort()
+      .flatMap((file) => read(file, Sequence)),
+    unshown: read('unshown.json', Unshown),
+  };
+}
+
+const Kind = v.strictObject({ about: v.string(), vectors: v.array(v.unknown()) });
+
+function parsed<S extends v.GenericSchema>(schema: S, value: unknown, file: string): v.InferOutput<S> {
+  const result = v.safeParse(schema, value);
+  if (result.success) return result.output;
+  const what = v.summarize(result.issues).replaceAll(/\s*\n\s*/g, ' ');
+  throw new TypeError(`${file}: ${what} in ${JSON.stringify(value).slice(0, 500)}`);
+}
 
 export function bytesOf(hex: string): Uint8Array {
   return new Uint8Array(Buffer.from(hex.replaceAll(' ', ''), 'hex'));
+}
+
+export function messageOf({ hex = '', pad }: NegativeVector): Uint8Array {
+  return bytesOf(hex + (pad?.hex ?? '').repeat(pad?.times ?? 0));
 }
 
 /** The value that JSON of the vectors stands for. */

@@ -3,11 +3,10 @@
  * or sessions. protocol/README.md says what each step means.
  */
 import { randomBytes } from 'node:crypto';
-import { WebSocket } from 'ws';
-import { concat, decodeAll, encode } from '../../src/protocol/codec.js';
-import { Op, SUBPROTOCOL } from '../../src/protocol/frames.js';
+import { Op, SUBPROTOCOL } from '../protocol/frames.js';
 import { filled, framePattern, problem, shown, type Frame, type Names } from './patterns.js';
 import { bytesOf, valueOf, type Sequence, type Step } from './vectors.js';
+import { hexOf, Mismatch, Wire } from './wire.js';
 
 /** What only the server's side can do; what is missing is a need that cannot be met. */
 export interface Host {
@@ -27,12 +26,11 @@ export interface Host {
 
 export interface PlayOptions {
   readonly url: string;
-  readonly host: Host;
+  /** What a sequence needs of it is there; who plays sees to that. */
+  readonly host: Partial<Host>;
   /** For a frame, a close or an answer. */
   readonly timeoutMs?: number;
 }
-
-class Mismatch extends Error {}
 
 /** Throws an error that names the step. */
 export async function play({ steps }: Sequence, options: PlayOptions): Promise<void> {
@@ -43,7 +41,9 @@ export async function play({ steps }: Sequence, options: PlayOptions): Promise<v
         await player.step(step);
       } catch (error) {
         const { message } = error as Error;
-        throw new Error(`step ${i + 1}, ${JSON.stringify(step).slice(0, 300)}: ${message}`, { cause: error });
+        const told = new Mismatch(`step ${i + 1}, ${JSON.stringify(step).slice(0, 300)}: ${message}`, { cause: error });
+        told.bytes = player.lastOf(step);
+        throw told;
       }
     }
   } finally {
@@ -62,12 +62,17 @@ class Player {
 
   constructor({ url, host, timeoutMs = 10_000 }: PlayOptions) {
     this.#url = url;
-    this.#host = host;
+    this.#host = host as Host;
     this.#timeoutMs = timeoutMs;
   }
 
   end(): void {
     for (const wire of this.#all) wire.socket.terminate();
+  }
+
+  /** What came last on the connection of a step. */
+  lastOf(step: Step): string | undefined {
+    return hexOf(this.#wires.get('on' in step ? step.on : 'open' in step ? step.open : '')?.last);
   }
 
   async step(step: Step): Promise<void> {
@@ -262,63 +267,4 @@ interface Welcome {
   readonly session: readonly [string, string];
   readonly user: { readonly id: string };
   readonly time: number;
-}
-
-interface WireOptions {
-  readonly protocols: string[];
-  readonly headers: Record<string, string>;
-  /** Leaves the server's PING to the steps. */
-  readonly silent: boolean;
-}
-
-/** One socket; `frames` are those that no step has taken. */
-class Wire {
-  readonly socket: WebSocket;
-  readonly frames: Frame[] = [];
-  /** 101, or the status that refused it. */
-  readonly opened: Promise<number>;
-  readonly closed: Promise<{ readonly code: number; readonly reason: string }>;
-  readonly #wake: (() => void)[] = [];
-
-  constructor(url: string, { protocols, headers, silent }: WireOptions) {
-    this.socket = new WebSocket(url, protocols, { headers, perMessageDeflate: false });
-    this.opened = new Promise((resolve, reject) => {
-      this.socket.once('open', () => resolve(101));
-      this.socket.once('unexpected-response', (_, { statusCode = 0 }) => {
-        resolve(statusCode);
-        this.socket.terminate();
-      });
-      this.socket.once('error', reject);
-    });
-    this.closed = new Promise((resolve) =>
-      this.socket.once('close', (code, reason) => resolve({ code, reason: reason.toString() })),
-    );
-    this.socket.on('error', () => undefined);
-    this.socket.on('message', (data: Buffer) => {
-      for (const frame of decodeAll(new Uint8Array(data))) {
-        if (frame[0] === Op.PING && !silent) this.send([Op.PONG, frame[1]]);
-        else this.frames.push(...apart(frame));
-      }
-      for (const wake of this.#wake.splice(0)) wake();
-    });
-  }
-
-  more(): Promise<void> {
-    return new Promise((resolve) => this.#wake.push(resolve));
-  }
-
-  send(...frames: readonly Frame[]): void {
-    this.socket.send(concat(frames.map((frame) => encode(frame))));
-  }
-
-  async cut(): Promise<void> {
-    this.socket.terminate();
-    await this.closed;
-  }
-}
-
-/** A frame for each item of EVENTS: how they are grouped carries no meaning (RW-EVT-4). */
-function apart(frame: Frame): readonly Frame[] {
-  const [op, topic, first, ...items] = frame;
-  return op === Op.EVENTS ? items.map((item, i) => [op, topic, (first as number) + i, item]) : [frame];
 }
