@@ -1,5 +1,6 @@
 /** `roomwire conform`: checks a server, or a client in any language, against PROTOCOL.md, rule by rule. */
 import { SignJWT } from 'jose';
+import { clientChecks } from '../conform/client-checks.js';
 import { runChecks, type Check, type Sum } from '../conform/report.js';
 import { hasCall, serverChecks, welcomeOf, type Subject } from '../conform/server-checks.js';
 import { readVectors, vectorsFolder, type Vectors } from '../conform/vectors.js';
@@ -17,15 +18,17 @@ interface Flags {
 
 export const conform = command({
   name: 'conform',
-  usage: 'server <url> [options]',
-  summary: 'Checks a server against the rules of PROTOCOL.md.',
+  usage: 'server <url> | client -- <command> [options]',
+  summary: 'Checks a server, or a client in any language, against the rules of PROTOCOL.md.',
   details: `server  plays the client: every vector of protocol/, rule by rule. What the server does not offer is skipped, and
         said: topics and calls named conform:… (protocol/README.md says which), rooms, tokens (--secret), events of
-        the server's own and deleted rooms (--api-key).
+        the server's own and kicks (--api-key).
+client  plays the server: resumes, RESET, kicks, drains, late replies, calls, cuts. The command after -- is the program that
+        drives the client under test: it takes commands as JSON lines and writes what it saw (docs/conform.md).
 
 Prints TAP, or JSON lines with --json. A check that fails has one line with its rules, what was wrong, and the bytes of
 the last message. The exit code is 1 when one failed.`,
-  takes: [2, 2],
+  takes: [2, 64],
   flags: {
     json: { type: 'boolean', help: 'print JSON lines' },
     only: { type: 'string', value: 'TEXT', help: 'only checks whose id or rules contain this' },
@@ -35,12 +38,16 @@ the last message. The exit code is 1 when one failed.`,
     secret: { type: 'string', value: 'TEXT', env: 'ROOMWIRE_JWT_SECRET', help: "the server's secret, to make tokens" },
     'api-key': { type: 'string', value: 'KEY', env: 'ROOMWIRE_API_KEY', help: "for what the server's side does" },
   },
-  async run(flags, [which = '', address = '']) {
-    if (which !== 'server') throw new UsageError(`conform takes server, not '${which}'`);
+  async run(flags, [which = '', ...rest]) {
+    if (which !== 'server' && which !== 'client')
+      throw new UsageError(`conform takes server or client, not '${which}'`);
+    if (which === 'server' && rest.length > 1) throw new UsageError('conform server takes one address');
     const timeoutMs = numberFlag('timeout', flags.timeout, 10, 600_000);
-    const vectors = vectorsIn(flags.vectors ?? vectorsFolder);
     const { json = false, only = '' } = flags;
-    const checks = await checksOf(address, vectors, timeoutMs, flags);
+    const checks =
+      which === 'client'
+        ? clientChecks({ driver: rest, timeoutMs })
+        : await checksOf(rest[0] ?? '', vectorsIn(flags.vectors ?? vectorsFolder), timeoutMs, flags);
     const wanted = checks.filter(({ id, rules }) => [id, ...rules].some((text) => text.includes(only)));
     if (wanted.length === 0) throw new CommandError(`no check has '${only}' in its id or rules`);
     // A sequence waits for several answers.

@@ -51,6 +51,11 @@ const at = (op: number, index: number, change: (part: never) => unknown): Spoil 
 const topics = (change: (status: Record<string, unknown>) => void): Spoil =>
   welcome((parts) => Object.values(parts['topics'] as Record<string, Record<string, unknown>>).forEach(change));
 
+/** A client that does not read: the wrapper reads for it. */
+const slow = new Set(
+  vectors.sequences.filter(({ steps }) => steps.some((step) => 'pause' in step)).map(({ id }) => id),
+);
+
 /** One server that is wrong each. */
 const spoiled: Readonly<Record<string, Spoil>> = {
   'WELCOME never comes': on(Op.WELCOME, () => undefined),
@@ -85,6 +90,8 @@ const spoiled: Readonly<Record<string, Spoil>> = {
   ]),
   'EVENTS are of another topic': at(Op.EVENTS, 1, (topic: string) => `${topic}x`),
   'SUBSCRIBED never comes': on(Op.SUBSCRIBED, () => undefined),
+  'REMOVED never comes': on(Op.REMOVED, () => undefined),
+  'CALL never comes': on(Op.CALL, () => undefined),
   'GOAWAY says another code': at(Op.GOAWAY, 1, (code: number) => code + 1),
   'messages are text': (frames) => JSON.stringify(frames),
   'messages have an ext': () => new Uint8Array([0x92, 3, 0xd4, 1, 0]),
@@ -118,7 +125,8 @@ async function caught(t: Test, spoil: Spoil, closeCode?: (code: number) => numbe
     return { url: between.url, host };
   };
   // Those that fail by a time-out have no more to say: what would come is there at once.
-  for (const { id, run } of (await checksFor(t, 1_000, through)).reverse()) {
+  const checks = await checksFor(t, 1_000, through);
+  for (const { id, run } of checks.filter(({ id }) => !slow.has(id)).reverse()) {
     try {
       await run();
     } catch {

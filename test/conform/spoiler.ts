@@ -14,6 +14,9 @@ export interface Spoiler {
   close(): void;
 }
 
+/** Of each connection, not of what it carries. */
+const OWN_HEADERS = new Set(['host', 'connection', 'content-length', 'transfer-encoding', 'keep-alive']);
+
 export async function spoiler(
   target: string,
   side: 'server' | 'client',
@@ -22,11 +25,13 @@ export async function spoiler(
 ): Promise<Spoiler> {
   const server = createServer((request, response) => {
     const { method = 'GET', url = '', headers } = request;
-    const { authorization, 'content-type': type } = headers;
     void (async () => {
       const answer = await fetch(target.replace(/^ws/, 'http') + url, {
         method,
-        headers: { ...(authorization && { authorization }), ...(type && { 'content-type': type }) },
+        headers: Object.fromEntries(Object.entries(headers).filter(([name]) => !OWN_HEADERS.has(name))) as Record<
+          string,
+          string
+        >,
         ...(method === 'GET' ? {} : { body: Buffer.concat((await request.toArray()) as Buffer[]) }),
       });
       response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(await answer.text());
