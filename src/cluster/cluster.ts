@@ -15,7 +15,8 @@ import { checkSecurity, dial, readAddress, type Address, type Security } from '.
 import { runEdge, type Edge } from '../link/edge.js';
 import { linkTransport } from '../link/hub.js';
 import type { HubTransportOptions } from '../server/gate/doors.js';
-import type { Cluster, ClusterNode, ClusterReport, Role } from '../server/options.js';
+import type { ClusterReport } from '../protocol/http-answers.js';
+import type { Cluster, ClusterNode, Role } from '../server/options.js';
 import { sha256 } from '../server/gate/sha256.js';
 import type { Transport } from '../server/transport/transport.js';
 import type { Store } from '../store/store.js';

@@ -1,6 +1,6 @@
 /** Health: the process answers, the server takes work, events arrive (server/probe). */
 import type { HttpResponse, PluginHost } from '../server/api.js';
-import { Delivery, Health, HealthSummary } from '../protocol/http-answers.js';
+import { Delivery, Health, HealthSummary, type ClusterReport } from '../protocol/http-answers.js';
 import { json } from './problem.js';
 import { route, type Route } from './route.js';
 import { version } from './version.js';
@@ -28,7 +28,7 @@ export function healthRoutes(server: PluginHost): Route[] {
         200: { description: 'yes', schema: HealthSummary },
         503: { description: 'no', schema: HealthSummary },
       },
-      handle: async () => said(server.ready, { version: own, engine: server.engineInfo }),
+      handle: async () => said(server.ready, { version: own, engine: server.engineInfo, ...clusterOf(server) }),
     }),
     looking('isLive', '/health/live', 'Whether the process answers.', () => true),
     looking('isReady', '/health/ready', 'Whether the server takes work.', () => server.ready),
@@ -48,6 +48,11 @@ export function healthRoutes(server: PluginHost): Route[] {
       },
     }),
   ];
+}
+
+function clusterOf(server: PluginHost): { readonly cluster?: ClusterReport } {
+  const cluster = server.cluster();
+  return cluster === undefined ? {} : { cluster };
 }
 
 function said(up: boolean, more: object = {}): HttpResponse {

@@ -35,6 +35,7 @@ export function metricsRoutes(
   addCounts(registry, server);
   addHoldings(registry, server, rooms);
   addEdges(registry, server);
+  addCluster(registry, server);
   addProcess(registry, server);
   const hooks = server.plugins['hooks'] as HooksApi | undefined;
   if (hooks !== undefined) addHookMetrics(registry, hooks);
@@ -140,6 +141,16 @@ function addHoldings(registry: Registry, server: PluginHost, rooms: RoomsApi | u
     collect() {
       for (const [kind, count] of Object.entries(rooms.holders())) this.set({ kind }, count);
     },
+  });
+}
+
+/** Of a node, which answers while it is the hub. */
+function addCluster(registry: Registry, server: PluginHost): void {
+  if (server.cluster() === undefined) return;
+  const add = gaugesIn(registry);
+  add('roomwire_cluster_term', 'The term of the hub: it grows by one with each.', () => server.cluster()?.term ?? 0);
+  add('roomwire_cluster_last_append_seconds', 'Since the hub last wrote to the log.', () => {
+    return (server.cluster()?.lastBeatMs ?? 0) / 1_000;
   });
 }
 

@@ -42,7 +42,27 @@ export const Engine = record({
   origin: v.picklist(['official', 'repackaged']),
 });
 export type EngineInfo = v.InferOutput<typeof Engine>;
-export const HealthSummary = record({ ...Health.entries, version: Text, engine: Engine });
+/** How a node of a cluster stands. */
+export const ClusterReport = record({
+  role: v.picklist(['single', 'standby', 'hub', 'over']),
+  node: Text,
+  term: Count,
+  /** The node that is the hub; empty: none is known of. */
+  hub: Text,
+  /** Records of the log that this node has yet to apply. */
+  lag: Count,
+  /** Ms since the hub wrote to the log; null: it has not while this node listened. */
+  lastBeatMs: MaybeCount,
+  /** Why this node cannot take part. */
+  problem: v.exactOptional(Text),
+});
+export type ClusterReport = v.InferOutput<typeof ClusterReport>;
+export const HealthSummary = record({
+  ...Health.entries,
+  version: Text,
+  engine: Engine,
+  cluster: v.exactOptional(ClusterReport),
+});
 
 export const Edge = record({
   name: Text,

@@ -8,6 +8,7 @@ import type { RoomwireError } from '../protocol/errors.js';
 import type { Position, Value } from '../protocol/frames.js';
 import type {
   Delivery,
+  ClusterReport,
   EdgeReport,
   EngineInfo,
   Stats,
@@ -28,6 +29,7 @@ export type { Log } from './watch/log.js';
 export type {
   Delivery,
   DeliveryStage,
+  ClusterReport,
   EdgeReport,
   EngineInfo,
   LoggedEvent,
@@ -262,6 +264,8 @@ export interface PluginHost {
   readonly engineInfo: EngineInfo | undefined;
   /** The processes that carry the connections, where they are others than this one. */
   edges(): readonly EdgeReport[];
+  /** How this node stands; undefined: it is of no cluster. */
+  cluster(): ClusterReport | undefined;
   /** Takes no more connections through an edge, and sends its clients elsewhere, spread over `spreadMs`. False: there is none of this name. */
   drainEdge(name: string, spreadMs?: number): boolean;
   /** The APIs of the plugins set up before this one, by name. */

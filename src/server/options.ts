@@ -1,5 +1,6 @@
 /** What a program gives createServer and gets from it. */
 import type { CallInput, CallNames, Contract, Shape } from '../protocol/contract.js';
+import type { ClusterReport } from '../protocol/http-answers.js';
 import type { Limits } from '../protocol/limits.js';
 import type { Store } from '../store/store.js';
 import type {
@@ -86,7 +87,7 @@ export function basePathOf({ basePath = '' }: Pick<AnyOptions, 'basePath'>): str
 }
 
 /** `single`: of no cluster. `over`: it was the hub, and another is, or it stops. */
-export type Role = 'single' | 'standby' | 'hub' | 'over';
+export type Role = ClusterReport['role'];
 
 /** What a cluster asks of the server that it makes a node. */
 export interface ClusterNode {
@@ -96,21 +97,6 @@ export interface ClusterNode {
   readonly log: Log;
   /** The hub is asked to stop in order. */
   readonly asked: (node: string) => void;
-}
-
-/** How a node stands. */
-export interface ClusterReport {
-  readonly role: Role;
-  readonly node: string;
-  readonly term: number;
-  /** The node that is the hub; empty: none is known of. */
-  readonly hub: string;
-  /** Records of the log that this node has yet to apply. */
-  readonly lag: number;
-  /** Ms since the hub wrote to the log; null: it has not while this node listened. */
-  readonly lastBeatMs: number | null;
-  /** Why this node cannot take part. */
-  readonly problem?: string | undefined;
 }
 
 /** The one seam between a server and its cluster. */

@@ -15,6 +15,7 @@ import type {
   AuditEntry,
   CallPolicy,
   Delivery,
+  ClusterReport,
   EdgeReport,
   EngineInfo,
   Finish,
@@ -60,8 +61,10 @@ export class Host implements PluginHost {
   readonly counts: Counters;
   readonly plugins: Readonly<Record<string, unknown>>;
   readonly #parts: Parts;
+  readonly #cluster: AnyOptions['cluster'];
 
-  constructor({ contract, plugins = [], basePath }: AnyOptions, parts: Parts) {
+  constructor({ contract, plugins = [], basePath, cluster }: AnyOptions, parts: Parts) {
+    this.#cluster = cluster;
     this.contract = contract;
     this.basePath = basePathOf({ basePath });
     this.#parts = parts;
@@ -107,6 +110,10 @@ export class Host implements PluginHost {
 
   edges(): readonly EdgeReport[] {
     return this.#parts.life.transport?.edges?.() ?? [];
+  }
+
+  cluster(): ClusterReport | undefined {
+    return this.#cluster?.report();
   }
 
   drainEdge(name: string, spreadMs = 0): boolean {

@@ -23,7 +23,7 @@ import type { Transport, TransportOptions } from './transport/transport.js';
 export { isLoopback } from './gate/doorkeeper.js';
 export { sha256 } from './gate/sha256.js';
 export { exchange, ExchangeError, type Exchanged } from './transport/exchange.js';
-export type { Cluster, ClusterNode, ClusterReport, ListenOptions, Role, Server, ServerOptions } from './options.js';
+export type { Cluster, ClusterNode, ListenOptions, Role, Server, ServerOptions } from './options.js';
 
 /** A socket's own buffer may hold this much before `send` refuses. */
 const MAX_BUFFERED = 4 * 1024 * 1024;

@@ -154,6 +154,9 @@ void t.test(
     await until(() => hub.said().includes('the node ended (75)'), 'the woken one ends');
     await ready(hub.url);
     t.equal(hub.isHub(), false);
+    // Asked of any node, the hub answers.
+    const health = (await (await fetch(`${hub.url}/health`)).json()) as { readonly cluster: object };
+    t.match(health.cluster, { role: 'hub', term: 2, hub: /^[bc]$/, lag: 0 });
     const [first = 0, second = 0] = tokens;
     t.ok(second > first, `${first} < ${second}`);
     const successor = hubOf([nodes[1], nodes[2]]) as Started;

@@ -28,7 +28,7 @@ t.test('every command of the page is taken as it stands, but for the secret', as
 });
 
 t.test('the unit and the compose file name flags and variables that exist', async (t) => {
-  const help = ['serve', 'edge']
+  const help = ['serve', 'edge', 'load']
     .map((name) => execFileSync(process.execPath, [main, name, '--help'], { encoding: 'utf8' }))
     .join('\n');
   const text = [scale, read('deploy/roomwire-edge.service'), read('deploy/compose.yml')].join('\n');

@@ -28,7 +28,7 @@ for (const { name: engine } of engines) {
 
 t.test('while the server takes no work it says so, and what it runs on all the same', async (t) => {
   const engineInfo: EngineInfo = { name: 'uws', package: 'uWebSockets.js', version: '20.57.0', origin: 'official' };
-  const host = { ready: false, engineInfo } as PluginHost;
+  const host = { ready: false, engineInfo, cluster: () => undefined } as unknown as PluginHost;
   const asked = { method: 'GET', path: '/health', query: '', address: '', headers: {}, body: new Uint8Array() };
   const request: HttpRequest = { ...asked, bodyTooLarge: false };
   const nobody = (): Promise<never> => Promise.reject(new Error('nobody is asked who they are'));
