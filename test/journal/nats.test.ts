@@ -82,3 +82,8 @@ t.test('NATS, one server', { skip: noNats }, async (t) => {
   const servers = await startNats(t);
   journalConformance('NATS', (t) => bench(t, servers), { t: t as Test });
 });
+
+t.test('NATS, three servers', { skip: noNats }, async (t) => {
+  const servers = await startNats(t, 3);
+  journalConformance('NATS, three replicas', (t) => bench(t, servers), { t: t as Test, races: 100 });
+});
