@@ -23,9 +23,6 @@ EVENTS, RESET, REMOVED, SUBSCRIBED, LATEST = 48, 49, 50, 51, 52
 # A client ignores opcodes from here on that it does not know, and closes on an unknown one below (RW-FRM-5).
 IGNORABLE_FROM = 128
 
-# What an opcode may be; 3.0 is in it, 1.5 and True are no opcodes that anybody sends.
-OPCODES = range(2**31)
-
 _PLAIN = (type(None), bool, float, str, bytes, bytearray)
 
 
@@ -51,8 +48,7 @@ def decode(message: bytes) -> List[List[Any]]:
     frames: List[List[Any]] = []
     try:
         for frame in unpacker:
-            # Where an integer is expected 7.0 is 7 (RW-ENC-2).
-            if type(frame) is not list or not frame or frame[0] not in OPCODES:
+            if type(frame) is not list or not frame or not _is_opcode(frame[0]):
                 raise ValueError("a frame is an array that begins with its opcode")
             frames.append(frame)
     except (msgpack.UnpackException, UnicodeDecodeError) as problem:
@@ -65,6 +61,11 @@ def decode(message: bytes) -> List[List[Any]]:
 def entry_bytes(topic: str, position: Sequence[Any]) -> int:
     """Of an entry of ``resume``."""
     return len(msgpack.packb([topic, list(position)])) - 1
+
+
+def _is_opcode(value: Any) -> bool:
+    """Where an integer is expected 7.0 is 7 (RW-ENC-2)."""
+    return value >= 0 if type(value) is int else type(value) is float and value >= 0 and value.is_integer()
 
 
 def _no_ext(_code: int, _data: bytes) -> Any:
