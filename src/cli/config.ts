@@ -71,7 +71,7 @@ export const Config = v.strictObject({
   linkKey: unset(Text, "file with that certificate's key, PEM"),
   linkCa: unset(Text, 'file with the certificate that signs those of the other end, PEM'),
   insecureLink: set(Flag, false, 'let the link be plain TCP beyond this machine, on a trusted network'),
-  cluster: unset(Text, 'address of the log that the nodes of a cluster share: postgres://…; see scale.md'),
+  cluster: unset(Text, 'address of the log that the nodes of a cluster share: postgres://… or nats://…; see scale.md'),
   clusterSecret: unset(
     Text,
     'secret of the cluster, 32 characters or more, the same at all nodes; keep it in the environment',

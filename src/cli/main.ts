@@ -2,6 +2,7 @@
 /** The `roomwire` program: finds the command and turns its failures into one line and an exit code (1: failed, 2: usage). */
 import { CommandError, runCommand, UsageError, type Command } from './args.js';
 import { call } from './call.js';
+import { cluster } from './cluster.js';
 import { conform } from './conform.js';
 import { decode } from './decode.js';
 import { edge } from './edge.js';
@@ -15,7 +16,20 @@ import { token } from './token.js';
 import { topic, why } from './why.js';
 import { version } from '../http/version.js';
 
-const commands: readonly Command[] = [serve, edge, tail, publish, call, why, topic, load, token, decode, conform];
+const commands: readonly Command[] = [
+  serve,
+  edge,
+  tail,
+  publish,
+  call,
+  why,
+  topic,
+  load,
+  token,
+  decode,
+  conform,
+  cluster,
+];
 
 function help(): string {
   const width = Math.max(...commands.map(({ name }) => name.length)) + 2;
