@@ -1,4 +1,4 @@
-/** `roomwire serve --cluster` on PostgreSQL: three nodes by three commands, and each way in which a hub can end. */
+/** `roomwire serve --cluster` on PostgreSQL, and on NATS: three nodes by three commands, and each way in which a hub can end. */
 import { type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -8,12 +8,17 @@ import { WebSocket } from 'ws';
 import { connect } from '../../src/client/node.js';
 import { freePort } from '../support/free-port.js';
 import { startCli } from '../support/cli.js';
+import { noNats, startNats } from '../support/nats.js';
 import { noPostgres, startPostgres } from '../support/postgres.js';
 import { until } from '../support/until.js';
 
 t.setTimeout(240_000);
 
-const skip = noPostgres === false && process.platform !== 'linux' ? 'needs /proc' : noPostgres;
+const skipOf = (engine: Engine): string | false => {
+  const without = engine === 'NATS' ? noNats : noPostgres;
+  return without === false && process.platform !== 'linux' ? 'needs /proc' : without;
+};
+const skip = skipOf('PostgreSQL');
 const secret = '0123456789abcdef0123456789abcdef';
 
 interface Started {
@@ -46,8 +51,10 @@ async function startNode(t: Test, cluster: string, name: string, more: readonly 
   };
 }
 
-async function startThree(t: Test): Promise<readonly [Started, Started, Started]> {
-  const { url } = await startPostgres(t);
+type Engine = 'PostgreSQL' | 'NATS';
+
+async function startThree(t: Test, engine: Engine = 'PostgreSQL'): Promise<readonly [Started, Started, Started]> {
+  const url = engine === 'NATS' ? `nats://127.0.0.1:${(await startNats(t))[0]?.port}` : (await startPostgres(t)).url;
   t.testdir();
   const a = await startNode(t, url, 'a');
   await until(() => a.isHub(), 'a is the hub');
@@ -84,47 +91,49 @@ interface Report {
   readonly published: { readonly acknowledged: number };
 }
 
-void t.test(
-  'kill -9 of the hub under load loses nothing that was acknowledged, and doubles nothing',
-  { skip },
-  async (t) => {
-    const nodes = await startThree(t as Test);
-    const [a, b, c] = nodes;
-    const urls = nodes.map(({ url }) => url).join(',');
-    const load = startCli(t, [
-      'load',
-      '--url',
-      urls,
-      '--clients',
-      '30',
-      '--rate',
-      '60',
-      '--seconds',
-      '12',
-      '--settle',
-      '60',
-      '--json',
-    ]);
-    let [out, err] = ['', ''];
-    load.stdout?.on('data', (data: Buffer) => (out += data.toString()));
-    load.stderr?.on('data', (data: Buffer) => (err += data.toString()));
-    const done = once(load, 'exit');
-    await until(() => /published [1-9]\d{2}/.test(err), 'it publishes');
-    const pid = a.node();
-    // Its machine: the node with its parent.
-    process.kill(a.child.pid as number, 'SIGKILL');
-    process.kill(pid, 'SIGKILL');
-    await until(() => hubOf([b, c]) !== undefined, 'another is the hub');
-    await done;
-    const report = JSON.parse(out) as Report;
-    t.equal(report.lost, 0);
-    t.equal(report.duplicates, 0);
-    t.equal(report.outOfOrder, 0);
-    t.equal(report.clients.resets, 0, 'the same epochs');
-    t.equal(report.clients.offline, 0);
-    t.ok(report.published.acknowledged > 100);
-  },
-);
+for (const engine of ['PostgreSQL', 'NATS'] as const) {
+  void t.test(
+    `kill -9 of the hub under load loses nothing that was acknowledged, and doubles nothing: ${engine}`,
+    { skip: skipOf(engine) },
+    async (t) => {
+      const nodes = await startThree(t as Test, engine);
+      const [a, b, c] = nodes;
+      const urls = nodes.map(({ url }) => url).join(',');
+      const load = startCli(t, [
+        'load',
+        '--url',
+        urls,
+        '--clients',
+        '30',
+        '--rate',
+        '60',
+        '--seconds',
+        '12',
+        '--settle',
+        '60',
+        '--json',
+      ]);
+      let [out, err] = ['', ''];
+      load.stdout?.on('data', (data: Buffer) => (out += data.toString()));
+      load.stderr?.on('data', (data: Buffer) => (err += data.toString()));
+      const done = once(load, 'exit');
+      await until(() => /published [1-9]\d{2}/.test(err), 'it publishes');
+      const pid = a.node();
+      // Its machine: the node with its parent.
+      process.kill(a.child.pid as number, 'SIGKILL');
+      process.kill(pid, 'SIGKILL');
+      await until(() => hubOf([b, c]) !== undefined, 'another is the hub');
+      await done;
+      const report = JSON.parse(out) as Report;
+      t.equal(report.lost, 0);
+      t.equal(report.duplicates, 0);
+      t.equal(report.outOfOrder, 0);
+      t.equal(report.clients.resets, 0, 'the same epochs');
+      t.equal(report.clients.offline, 0);
+      t.ok(report.published.acknowledged > 100);
+    },
+  );
+}
 
 void t.test(
   'a hub that is stopped and woken ends with 75 and is a standby, and tokens of a lock only grow',
