@@ -46,7 +46,7 @@ t.test('steps on stdin are done and answered, one line each, and it ends with st
   let cuts = 0;
   client.state.subscribe(({ status }) => void (cuts += Number(status === 'offline')));
   t.same(await step({ do: 'cut', user: 'ann' }), { done: 'cut' });
-  await until(() => cuts === 1 && client.state.get().status === 'live');
+  await until(() => cuts >= 1 && client.state.get().status === 'live');
   t.same(await step({ do: 'advance', ms: 1_000 }), { done: 'advance' });
   const published = await fetch(`${url}/api/publish`, {
     method: 'POST',
@@ -55,7 +55,8 @@ t.test('steps on stdin are done and answered, one line each, and it ends with st
   });
   t.match(await published.json(), { matched: 1 });
   t.same(await step({ do: 'restart' }), { done: 'restart' });
-  await until(() => cuts === 2 && client.state.get().status === 'live');
+  // While it starts anew, an attempt may fail.
+  await until(() => cuts >= 2 && client.state.get().status === 'live');
   t.same(await step('nonsense'), {
     error: { code: 100, name: 'bad_request', message: 'a step is a JSON object on one line' },
   });
