@@ -67,6 +67,7 @@ async function bench(t: Test, servers: readonly Nats[]): Promise<Bench> {
     },
     loseEnd: async (count) => restore((await head()) - count, 0),
     rewriteEnd: async (count) => restore((await head()) - count, count),
+    rewritesInSteps: true,
     async replace() {
       await jsm.streams.delete(name);
       await open().open();
