@@ -6,10 +6,25 @@ import t from 'tap';
 import { hashOf, type Journal } from '../../src/journal/journal.js';
 import { natsJournal } from '../../src/journal/nats.js';
 import { noNats, startNats, type Nats } from '../support/nats.js';
+import { until } from '../support/until.js';
 import { journalConformance, type Bench, type Test } from './conformance.js';
 import { startProxy, type Proxy } from './proxy.js';
+import { kind } from './reading.js';
 
 let logs = 0;
+
+/** The handle reaches its engine again. */
+async function back(journal: Journal): Promise<void> {
+  let isBack = false;
+  const ask = async (): Promise<void> => {
+    while (!isBack) {
+      isBack = (await kind(journal.answers())) !== 'refused';
+      if (!isBack) await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+  void ask();
+  await until(() => isBack, 'a handle is connected again');
+}
 
 /** A log of its own, and every handle through a proxy of its own. */
 async function bench(t: Test, servers: readonly Nats[]): Promise<Bench> {
@@ -29,6 +44,7 @@ async function bench(t: Test, servers: readonly Nats[]): Promise<Bench> {
   /** Makes the stream anew with some of its messages: a stream never gives a number twice. */
   const restore = async (keep: number, others: number): Promise<void> => {
     const { config } = await jsm.streams.info(name);
+    unseen();
     const kept = await Promise.all(
       Array.from({ length: keep }, (_, i) => jsm.streams.getMessage(name, { seq: i + 1 })),
     );
@@ -50,6 +66,13 @@ async function bench(t: Test, servers: readonly Nats[]): Promise<Bench> {
       sent.set('Roomwire-Hash', (prev = hex(hashOf(record))));
       await js.publish(`${name}.log`, record.bytes, { headers: sent });
     }
+    await seen();
+  };
+  /** nats-server 2.9 can crash when it is asked for a stream that is being deleted. */
+  const unseen = (): void => spare.forEach((proxy) => proxy.cut());
+  const seen = async (): Promise<void> => {
+    for (const proxy of spare) proxy.heal();
+    await Promise.all([...proxies.keys()].map(back));
   };
   const open = (): Journal => {
     const proxy = spare[proxies.size % spare.length] as Proxy;
@@ -67,10 +90,12 @@ async function bench(t: Test, servers: readonly Nats[]): Promise<Bench> {
     },
     loseEnd: async (count) => restore((await head()) - count, 0),
     rewriteEnd: async (count) => restore((await head()) - count, count),
-    rewritesInSteps: true,
     async replace() {
+      unseen();
       await jsm.streams.delete(name);
+      spare.forEach((proxy) => proxy.heal());
       await open().open();
+      await seen();
     },
     loseReply: (journal) => {
       (proxies.get(journal) as Proxy).losing = 'Nats-Expected-Last-Sequence';
