@@ -62,7 +62,7 @@ export class FaultySocket implements Socket {
 
   message(bytes: Uint8Array, binary: boolean): void {
     if (!this.#stalled) this.events?.message(bytes, binary);
-    else if (this.#hold(bytes)) this.#up.push({ bytes: bytes.slice(), binary });
+    else if (this.#hold(bytes)) this.#up.push({ bytes: new Uint8Array(bytes), binary });
   }
 
   drained(): void {

@@ -3,6 +3,7 @@ import t from 'tap';
 import { concat, encode } from '../../src/protocol/codec.js';
 import { closes } from '../../src/protocol/codes.js';
 import { Op } from '../../src/protocol/frames.js';
+import { restOf } from '../../src/server/connection/backlog.js';
 import { systemTime } from '../../src/server/time/clock.js';
 import { startOpen } from '../support/open-server.js';
 import type { Test } from '../support/server.js';
@@ -98,3 +99,11 @@ t.test(
     t.strictSame(calls, numbers(1, 2_000));
   },
 );
+
+t.test('what waits is a copy, also where the engine hands out a Buffer', async (t) => {
+  const bytes = Buffer.from([1, 2, 3, 4]);
+  const rest = restOf(bytes, [0, 2, 4], { next: 1, frames: 2, protoKey: false });
+  bytes.fill(0);
+  t.same([...rest.bytes], [3, 4]);
+  t.same([...rest.starts], [0, 2]);
+});

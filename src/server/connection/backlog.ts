@@ -24,7 +24,8 @@ export function restOf(
   const first = starts[next] as number;
   const own = new Uint32Array(frames - next + 1);
   for (let i = 0; i < own.length; i++) own[i] = (starts[next + i] as number) - first;
-  return { bytes: bytes.slice(first), starts: own, next: 0, protoKey };
+  // Not `slice`: that of a Buffer is a view.
+  return { bytes: new Uint8Array(bytes.subarray(first)), starts: own, next: 0, protoKey };
 }
 
 /** What a waiting rest takes of memory. */
