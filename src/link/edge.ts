@@ -10,20 +10,13 @@ import { defaultLimits } from '../protocol/limits.js';
 import { chooseSubprotocol, Doorkeeper } from '../server/gate/doorkeeper.js';
 import { sha256 } from '../server/gate/sha256.js';
 import { chooseTransport, engineOf } from '../server/transport/choose.js';
-import type {
-  HttpRequest,
-  HttpResponse,
-  Socket,
-  SocketEvents,
-  Transport,
-  UpgradeInfo,
-} from '../server/transport/transport.js';
+import type { HttpRequest, HttpResponse, Transport, UpgradeInfo } from '../server/transport/transport.js';
 import { Sampler, type Log } from '../server/watch/log.js';
 import { away, EdgeLink, type EdgeLinkOwner } from './edge-link.js';
 import { Stop, VERSIONS } from './frames.js';
 import type { EngineLimits, Gauges, Join, Settings } from './messages.js';
 import { packageVersion } from './version.js';
-import { Waiting } from './waiting.js';
+import { WaitingClients } from './waiting.js';
 
 const BACKOFF_MS = [100, 5_000] as const;
 /** Refusals a second of one kind that the hub is told one by one. */
@@ -34,8 +27,6 @@ const GOODBYE_MS = 50;
 const POLL_MS = 20;
 /** A hub is told where this edge listens before it is given those who waited. */
 const SETTLE_MS = 50;
-/** Clients that wait for the next hub: what they say first is held here. */
-const MOST_WAITING = 20_000;
 
 export interface EdgeOptions {
   readonly name: string;
@@ -115,7 +106,7 @@ class RunningEdge implements Edge, EdgeLinkOwner {
   /** Not for now: the hub stops. */
   #isRefusing = false;
   #isLeaving = false;
-  readonly #waiting = new Map<Waiting, UpgradeInfo>();
+  readonly #waiting = new WaitingClients((ms, fn) => this.#after(ms, fn));
   /** The highest that is known of, from a hub or from others. */
   #term = 0;
   #isClosed = false;
@@ -283,9 +274,9 @@ class RunningEdge implements Edge, EdgeLinkOwner {
         chooseSubprotocol,
         refuses: (info) => this.#refuses(info),
         open: (socket, info) => {
-          const address = this.#door.addressOf(info.address, info.forwardedFor);
-          if (this.#hub?.serves !== true || this.#isRefusing) return this.#wait(socket, info);
-          return this.#hub.open(socket, info, { address, door: this.#door });
+          const at = { address: this.#door.addressOf(info.address, info.forwardedFor), door: this.#door };
+          if (this.#hub?.serves === true && !this.#isRefusing) return this.#hub.open(socket, info, at);
+          return this.#waiting.add({ socket, info, ...at }, this.#options.waitMs ?? 0);
         },
         request: (request, gone) => this.#request(request, gone),
         failed: (error) => this.failed(error),
@@ -306,29 +297,15 @@ class RunningEdge implements Edge, EdgeLinkOwner {
     }
   }
 
-  /** Until the next hub is there, where one is to come. */
-  #wait(socket: Socket, info: UpgradeInfo): SocketEvents {
-    const waiting = new Waiting(socket, (one) => this.#waiting.delete(one));
-    const ms = this.#options.waitMs ?? 0;
-    this.#waiting.set(waiting, info);
-    this.#after(ms, () => {
-      if (this.#waiting.delete(waiting)) socket.terminate();
-    });
-    return waiting;
-  }
-
   #endWait(): void {
-    const hub = this.#hub;
-    if (hub?.serves !== true) return;
-    for (const [waiting, info] of [...this.#waiting]) {
-      const address = this.#door.addressOf(info.address, info.forwardedFor);
-      waiting.go(hub.open(waiting.socket, info, { address, door: this.#door }));
-    }
+    this.#waiting.go(({ socket, info, address }) =>
+      this.#hub?.serves === true ? this.#hub.open(socket, info, { address, door: this.#door }) : undefined,
+    );
   }
 
   #refuses(info: UpgradeInfo): HttpResponse | undefined {
-    const waits = this.#options.waitMs !== undefined && this.#waiting.size < MOST_WAITING && !this.#isLeaving;
-    if ((this.#hub?.serves !== true || this.#isRefusing) && !waits) return away('there is no hub yet, or it stops');
+    const waits = this.#options.waitMs !== undefined && !this.#waiting.full && !this.#isLeaving;
+    if (!this.serves && !waits) return away('there is no hub yet, or it stops');
     // The hub's own probe, which comes with a secret of the hub's.
     if (sha256(info.authorization.replace(/^Bearer /, '')).equals(this.#ownKey)) return undefined;
     const address = this.#door.addressOf(info.address, info.forwardedFor);
