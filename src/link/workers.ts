@@ -88,7 +88,10 @@ class Workers implements OwnedEdges {
     const started = Array.from({ length: this.#count }, (_, i) =>
       this.#fork({ ...settings, name: `worker-${i + 1}` }, { accept, options, backoffMs: RESTART_MS[0] }),
     );
-    await Promise.race(started);
+    const settled = await Promise.allSettled(started);
+    const failed = settled.filter((worker) => worker.status === 'rejected');
+    // One that ended is started anew.
+    if (failed.length === settled.length) throw failed[0]?.reason as Error;
   }
 
   /** Resolves when it takes connections; rejects when it ends before. */

@@ -77,6 +77,7 @@ function serve(t: CliTest, ...args: string[]): Promise<Served> {
 
 t.test('kill -9 of a worker during roomwire load: nothing is lost, doubled or out of order', { skip }, async (t) => {
   const hub = await serve(t, '--workers', '2', '--data', t.testdir());
+  t.match(hub.said(), / in 2 workers, store /);
   await until(() => hub.workers().length === 2);
   const before = hub.workers();
   const args = ['--url', hub.http, '--clients', '40', '--publishers', '4', '--rate', '200', '--seconds', '6', '--json'];
