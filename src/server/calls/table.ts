@@ -222,9 +222,12 @@ export class CallTable {
   }
 
   #ended(running: RunningCall, result: unknown): void {
-    const call = new PlainCall(running);
-    if (result instanceof Finished) finish(this.#options.hub, result, call).catch((error) => call.refused(error));
-    else call.succeeded(result);
+    if (result instanceof Finished) {
+      finish(this.#options.hub, result, new PlainCall(running)).catch((error) => refuse(running, error));
+      return;
+    }
+    running.worked();
+    running.succeeded(result);
   }
 }
 

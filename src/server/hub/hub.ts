@@ -266,11 +266,10 @@ export class Hub {
     } catch (error) {
       return refused(error);
     }
-    const since = performance.now();
     if (operations.length === 0 && !stage.metaChanged) {
       // Rule 6: what is read, tokens above all, is true only while no other server has taken over.
       if (!this.#committer.confirms) return this.#apply(stage, staged);
-      this.#committingSince = since;
+      this.#committingSince = performance.now();
       const confirmed = (): void => {
         this.#committingSince = undefined;
         this.#apply(stage, staged);
@@ -278,7 +277,7 @@ export class Hub {
       return this.#committer.confirm(confirmed, refused);
     }
     const batch = stage.batch(++this.#batch, operations, this.#options.clock.now());
-    this.#committingSince = since;
+    const since = (this.#committingSince = performance.now());
     const done = (): void => {
       this.#committingSince = undefined;
       this.#counters.commit.add(since);
