@@ -48,28 +48,30 @@ export class Appender {
   }
 
   async #look(after: End, id: string, error: StoreError): Promise<Outcome> {
-    const record = await this.#next(after.seq, error);
+    const record = await firstAfter(this.journal, after.seq).catch((broken: unknown) => {
+      throw broken instanceof BrokenLog && broken.reason === 'truncated' ? error : broken;
+    });
     if (Buffer.compare(record.prev, after.hash) !== 0) {
       throw new BrokenLog('rewritten', `record ${record.seq} of the log does not follow what this node wrote`);
     }
     const end = { seq: record.seq, hash: record.hash };
     return record.id === id ? { type: 'added', end } : { type: 'taken', record: readRecord(record.bytes), end };
   }
+}
 
-  /** The record after number `seq`. Rejects with `error` where the handle cannot read on. */
-  #next(seq: number, error: StoreError): Promise<JournalRecord> {
-    return new Promise((resolve, reject) => {
-      let isDone = false;
-      const following = this.journal.follow(
-        seq,
-        (record) => {
-          if (isDone) return;
-          isDone = true;
-          resolve(record);
-          queueMicrotask(() => following.stop());
-        },
-        (broken) => reject(broken.reason === 'truncated' ? error : broken),
-      );
-    });
-  }
+/** The next record, whenever it comes. Rejects when the log is broken. */
+export function firstAfter(journal: Journal, seq: number): Promise<JournalRecord> {
+  return new Promise((resolve, reject) => {
+    let isDone = false;
+    const following = journal.follow(
+      seq,
+      (record) => {
+        if (isDone) return;
+        isDone = true;
+        resolve(record);
+        queueMicrotask(() => following.stop());
+      },
+      reject,
+    );
+  });
 }

@@ -2,8 +2,8 @@
  * What a node writes to the log while it is not the hub: that the hub should yield, and that the log lost something that this
  * node knew.
  */
-import { Appender, type End } from './appender.js';
-import { BrokenLog, type Journal, type JournalRecord } from './journal.js';
+import { Appender, firstAfter, type End } from './appender.js';
+import { BrokenLog, type Journal } from './journal.js';
 import { writeRecord, type Record } from './records.js';
 import type { Settled } from './settings.js';
 
@@ -66,23 +66,6 @@ async function appendDoubt(journal: Journal, record: Record, run: string): Promi
   const last = await firstAfter(journal, head - 1);
   const appender = new Appender(journal, `${run}.d${head}`);
   return (await appender.append({ seq: last.seq, hash: last.hash }, writeRecord(record))).type === 'added';
-}
-
-/** The next record, whenever it comes. Rejects when the log is broken. */
-export function firstAfter(journal: Journal, seq: number): Promise<JournalRecord> {
-  return new Promise((resolve, reject) => {
-    let isDone = false;
-    const following = journal.follow(
-      seq,
-      (record) => {
-        if (isDone) return;
-        isDone = true;
-        resolve(record);
-        queueMicrotask(() => following.stop());
-      },
-      reject,
-    );
-  });
 }
 
 export function pause(ms: number): Promise<void> {

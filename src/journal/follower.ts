@@ -4,8 +4,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { StoreError, type OpenOptions, type Store } from '../store/store.js';
-import { Appender, type End } from './appender.js';
-import { claim, doubt, firstAfter, pause } from './claim.js';
+import { Appender, type End, firstAfter } from './appender.js';
+import { claim, doubt, pause } from './claim.js';
 import { BrokenLog, hashOfLog, type Journal, type JournalRecord, type JournalState } from './journal.js';
 import { FollowedTime, Lease, Silence } from './lease.js';
 import { NewerRecord, readRecord, writeRecord, type Record } from './records.js';

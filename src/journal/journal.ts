@@ -2,7 +2,7 @@
  * The log that several nodes share: numbered records that only ever grow at the end. An append names the
  * number that it follows, so of two writers one wins, and the log is the election. Each record carries a
  * hash that is chained over all records before it: a log that lost or changed its end is found by whoever
- * knew that end. Who calls it: replicatedStore, and `roomwire cluster check`. Behind it: memory, PostgreSQL, NATS.
+ * knew that end. Who calls it: replicatedStore, and `roomwire cluster check`. Behind it: PostgreSQL, NATS; in tests, memory.
  */
 import { createHash } from 'node:crypto';
 import { StoreError } from '../store/store.js';

@@ -23,7 +23,15 @@ import {
   type StoredTopic,
 } from './lmdb-records.js';
 import type { SnapshotItem } from './snapshot.js';
-import { StoreError, type Batch, type ListOptions, type LogChunk, type Operation, type StoreMeta } from './store.js';
+import {
+  NO_META,
+  StoreError,
+  type Batch,
+  type ListOptions,
+  type LogChunk,
+  type Operation,
+  type StoreMeta,
+} from './store.js';
 
 const lastBatch = Buffer.from('batch');
 
@@ -194,7 +202,6 @@ export class Tables {
   }
 }
 
-const NO_META: StoreMeta = { time: 0, counter: 0, incarnation: 0 };
 const FIRST = Buffer.of(0);
 const LAST = Buffer.of(0xff);
 const PAGE = 64;

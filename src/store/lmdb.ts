@@ -18,6 +18,7 @@ import { decodeStore, encodeStore, type StoreRecord } from './lmdb-records.js';
 import { Tables } from './lmdb-tables.js';
 import { readSnapshot, writeSnapshot } from './snapshot.js';
 import {
+  NO_META,
   SNAPSHOT_MS,
   StoreError,
   type Batch,
@@ -78,7 +79,6 @@ export function lmdbStore({ path, durability = 'process', mapSize = 8 * 2 ** 30,
   };
 }
 
-const NO_META: StoreMeta = { time: 0, counter: 0, incarnation: 0 };
 const flushMs = 1_000;
 const storeKey = Buffer.from('store');
 type Readable = (document: Uint8Array) => boolean;
@@ -154,7 +154,7 @@ class Opened {
     }
     const { ino, birthtimeMs } = statSync(dataFile(path));
     const file = `${ino}:${birthtimeMs}`;
-    let last = tables.lastBatch() ?? { meta: { time: 0, counter: 0, incarnation: 0 }, nextTopicId: 1, topics: 0 };
+    let last = tables.lastBatch() ?? { meta: NO_META, nextTopicId: 1, topics: 0 };
     let generation = left?.generation;
     if (left?.filling === true) tables.clear();
     if (left === undefined || generation === undefined || left.filling === true || mayHaveLost(left, file, bootId)) {

@@ -6,7 +6,16 @@ import { randomBytes } from 'node:crypto';
 import { appended, checkNames } from './batch.js';
 import { compareKeys } from './key-order.js';
 import { readSnapshot, writeSnapshot, type SnapshotItem } from './snapshot.js';
-import type { Batch, ListOptions, LogChunk, Operation, Store, StoreMeta, TopicRecord } from './store.js';
+import {
+  NO_META,
+  type Batch,
+  type ListOptions,
+  type LogChunk,
+  type Operation,
+  type Store,
+  type StoreMeta,
+  type TopicRecord,
+} from './store.js';
 
 interface Topic {
   record: TopicRecord;
@@ -138,8 +147,6 @@ export function memoryStore(): Store {
     close() {},
   };
 }
-
-const NO_META: StoreMeta = { time: 0, counter: 0, incarnation: 0 };
 
 /** As of now: what changes later is replaced there, and only cut or grows here. */
 function contents({

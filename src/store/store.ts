@@ -61,6 +61,9 @@ export interface StoreMeta {
   readonly incarnation: number;
 }
 
+/** Of a store that nothing was ever written to. */
+export const NO_META: StoreMeta = { time: 0, counter: 0, incarnation: 0 };
+
 export interface ListOptions {
   readonly prefix?: string;
   /** Only keys greater than this one. */

@@ -1,6 +1,6 @@
 /** The log in memory keeps what every engine must, and brings about what engines do to their callers. */
 import t from 'tap';
-import { MemoryEngine, type Fault } from '../../src/journal/memory.js';
+import { MemoryEngine, type Fault } from '../support/memory-journal.js';
 import { journalConformance } from './conformance.js';
 import { bytes, kind, read } from './reading.js';
 import { random } from '../random.js';

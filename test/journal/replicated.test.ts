@@ -3,7 +3,7 @@ import t from 'tap';
 import { append, bytes, put, Writer } from '../store/writer.js';
 import { Nodes } from '../support/nodes.js';
 import { lmdbStore } from '../../src/store/lmdb.js';
-import { MemoryEngine } from '../../src/journal/memory.js';
+import { MemoryEngine } from '../support/memory-journal.js';
 
 void t.test('a standby applies what the hub commits, and takes over when it has been silent', async (t) => {
   const nodes = new Nodes();

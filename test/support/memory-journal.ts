@@ -3,10 +3,16 @@
  * engine far away may do to its callers happens here on demand: see Fault, `cut`, `loseEnd` and `rewriteEnd`.
  */
 import { randomUUID } from 'node:crypto';
-import { StoreError } from '../store/store.js';
-import { sameHash } from './end.js';
-import { Handle, checkedParts, type Added, type Page } from './handle.js';
-import { hashOf, hashOfLog, type JournalRecord, type JournalSnapshot, type JournalState } from './journal.js';
+import { StoreError } from '../../src/store/store.js';
+import { sameHash } from '../../src/journal/end.js';
+import { Handle, checkedParts, type Added, type Page } from '../../src/journal/handle.js';
+import {
+  hashOf,
+  hashOfLog,
+  type JournalRecord,
+  type JournalSnapshot,
+  type JournalState,
+} from '../../src/journal/journal.js';
 
 /** What becomes of one append. */
 export type Fault =

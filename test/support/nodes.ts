@@ -1,5 +1,5 @@
 /** Nodes of a cluster in this process: stores on one log in memory, with clocks that a test drives. */
-import { MemoryEngine, type MemoryJournal } from '../../src/journal/memory.js';
+import { MemoryEngine, type MemoryJournal } from './memory-journal.js';
 import { replicatedStore, type ReplicatedStore } from '../../src/journal/replicated.js';
 import type { ReplicatedOptions } from '../../src/journal/settings.js';
 import { memoryStore } from '../../src/store/memory.js';
