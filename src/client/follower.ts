@@ -116,7 +116,10 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   end(error: RoomwireError): void {
     this.#owing = false;
     this.#wake();
-    if (!this.wanted) return;
+    if (!this.wanted) {
+      this.#gone = true;
+      return;
+    }
     const before = this.#asOf !== undefined;
     this.#drop(error);
     this.#forget();
@@ -159,7 +162,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
       // A leave that was given up for late came to pass.
       this.#forget();
       this.#followed.left();
-    } else if (lost) this.reset({ reason: error.message });
+    } else if (lost && this.wanted) this.reset({ reason: error.message });
     // Before the join it is the end of what was left or lost earlier.
     else if (!this.#running || !this.#stale || this.#joined) this.end(error);
     else this.#gone = true;
@@ -185,6 +188,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   /** What it has is of a stay that is over. */
   #forget(): void {
     this.#held = this.#missed = this.#asOf = undefined;
+    this.#gone = false;
     this.#told = -1;
   }
 
@@ -197,7 +201,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
 
   async #run(): Promise<void> {
     for (;;) {
-      this.#joined = this.#gone = false;
+      this.#joined = false;
       refuse(this.#cancelled, new RoomwireError('cancelled'));
       if (this.#context.requests.over) {
         refuse(this.#leaves, new RoomwireError('disconnected'));
@@ -300,7 +304,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
 
   #loaded(state: T, at: Position): void {
     const missed = this.#missed;
-    this.#stale = false;
+    this.#stale = this.#gone = false;
     this.#missed = this.#extra = undefined;
     this.#asOf = at;
     if (missed !== undefined) this.#told = at[1];

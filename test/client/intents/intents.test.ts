@@ -208,26 +208,49 @@ function complaints(world: World): string[] {
   return found;
 }
 
+/** What there is to complain of in the end. */
+async function play(steps: readonly Step[]): Promise<string[]> {
+  const world = new World();
+  try {
+    for (const act of ['work', 'deliver'] as const) {
+      await world.settle();
+      world.server[act]();
+    }
+    for (const [act, n] of steps) {
+      act(world, n);
+      await new Promise(setImmediate);
+    }
+    await world.heal();
+    return complaints(world);
+  } finally {
+    world.client.close();
+  }
+}
+
+t.test('a room that a leave without an answer ended is not kept by a join that fails', async (t) => {
+  const join = 'join 1, work 0, deliver 0, deliver 0';
+  const ends = {
+    'the removal came before the join': 'leave 1, work 0, deliver 0, cut 0, join 1',
+    'the removal came after it': 'leave 1, join 1, work 0, deliver 0, cut 0',
+    'the session was over': 'leave 1, cut 0, expire 0, time 0, time 2, work 0, deliver 0, cut 0, join 1',
+  };
+  for (const [name, end] of Object.entries(ends)) {
+    const steps = `${join}, ${end}, time 3, time 3`.split(', ').map((text): Step => {
+      const [verb = '', n] = text.split(' ');
+      const act = acts.find(([, known]) => known === verb)?.[2];
+      if (!act) throw new TypeError(`no such step: ${verb}`);
+      return [act, Number(n), verb];
+    });
+    t.same(await play(steps), [], name);
+  }
+});
+
 t.test('what was asked last is what there is in the end, and every promise tells the truth', async (t) => {
   const seed = environmentSeed();
   const property = fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 120, size: 'max' }), async (steps) => {
-    const world = new World();
-    try {
-      for (const act of ['work', 'deliver'] as const) {
-        await world.settle();
-        world.server[act]();
-      }
-      for (const [act, n] of steps) {
-        act(world, n);
-        await new Promise(setImmediate);
-      }
-      await world.heal();
-      const found = complaints(world);
-      if (found.length > 0)
-        throw new Error(`${found.join('\n')}\n${steps.map(([, n, name]) => `${name} ${n}`).join(', ')}`);
-    } finally {
-      world.client.close();
-    }
+    const found = await play(steps);
+    if (found.length > 0)
+      throw new Error(`${found.join('\n')}\n${steps.map(([, n, name]) => `${name} ${n}`).join(', ')}`);
   });
   const result = await fc.check(property, { seed, numRuns: Number(process.env['INTENT_RUNS'] ?? 200) });
   t.comment(`SEED=${seed}`);
