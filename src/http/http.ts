@@ -101,9 +101,10 @@ async function answer(
   page: boolean,
 ): Promise<Answered> {
   try {
-    const found = await router.answer(request);
+    const allowed = new Set<string>();
+    const found = await router.answer(request, allowed);
     if (found !== undefined) return { response: found };
-    const owned = await own.answer(request);
+    const owned = await own.answer(request, allowed);
     if (owned !== undefined) return owned;
     return { response: (page ? pageFile(request) : undefined) ?? unknownPath(request) };
   } catch (error) {

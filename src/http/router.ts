@@ -1,4 +1,4 @@
-/** Finds the route of a request by method and path pattern, and answers 405 itself: roomwire's own, then the program's. */
+/** Finds the route of a request by method and path pattern, roomwire's own first, then the program's, and answers 405. */
 import type { HttpCaller, HttpRequest, HttpResponse, PluginHost } from '../server/api.js';
 import type { Listed } from './openapi.js';
 import { HttpError, refusalOf, type Answered, type Refused } from './problem.js';
@@ -34,15 +34,14 @@ export class Router {
     this.#authenticate = authenticate;
   }
 
-  /** undefined when no route has this path. Throws HttpError and RoomwireError. */
-  async answer(request: HttpRequest): Promise<HttpResponse | undefined> {
-    const allowed: string[] = [];
+  /** undefined when no route takes it: `allowed` then has the methods that its path takes. Throws HttpError and RoomwireError. */
+  async answer(request: HttpRequest, allowed: Set<string>): Promise<HttpResponse | undefined> {
     for (const { route, take, regex, names } of this.#routes) {
       const match = regex.exec(request.path);
       if (match === null) continue;
       const method = request.method === 'HEAD' ? 'GET' : request.method;
       if (route.method !== method) {
-        allowed.push(route.method);
+        allowed.add(route.method);
         continue;
       }
       const params = Object.fromEntries(names.map((name, i) => [name, decodePart(match[i + 1] as string)]));
@@ -51,9 +50,7 @@ export class Router {
       if (route.for === 'admins') requireAdmin(caller);
       return route.handle({ request, params, query: new URLSearchParams(request.query), caller });
     }
-    if (allowed.length === 0) return undefined;
-    const allow = [...new Set(allowed)].join(', ');
-    throw new HttpError(405, `this path takes ${allow}`, { allow });
+    return undefined;
   }
 }
 
@@ -89,12 +86,19 @@ export class OwnRoutes implements HttpApi {
     this.#listed.push(...routes.map((route) => ({ ...route, refusesItsWay: refused !== undefined })));
   }
 
-  /** undefined when none of them has this path. */
-  async answer(request: HttpRequest): Promise<Answered | undefined> {
+  /** undefined when none of them has this path; `allowed`: the methods for which others have it. */
+  async answer(request: HttpRequest, allowed: Set<string>): Promise<Answered | undefined> {
+    // A 405 has the form of whoever has the path first.
+    let isKnown = allowed.size > 0;
+    let form: Refused | undefined;
     for (const { router, refused } of this.#added) {
       try {
-        const response = await router.answer(request);
+        const response = await router.answer(request, allowed);
         if (response !== undefined) return { response };
+        if (!isKnown && allowed.size > 0) {
+          isKnown = true;
+          form = refused;
+        }
       } catch (error) {
         const refusal = refusalOf(error, refused);
         if (refusal !== undefined) return refusal;
@@ -102,7 +106,9 @@ export class OwnRoutes implements HttpApi {
         return refusalOf(new HttpError(500, 'internal server error'), refused);
       }
     }
-    return undefined;
+    if (!isKnown) return undefined;
+    const allow = [...allowed].join(', ');
+    return refusalOf(new HttpError(405, `this path takes ${allow}`, { allow }), form);
   }
 }
 

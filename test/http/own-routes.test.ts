@@ -73,6 +73,23 @@ t.test('an endpoint is given the path, the body as checked, and who asks', async
   t.match(await ask('/open'), { status: 200, body: 'hello' }, 'an open one asks for nothing');
 });
 
+t.test('a path may have its methods from several calls, and roomwire’s own path more of them', async (t) => {
+  const { server, ask } = await start(t);
+  const token = await tokenFor('ada');
+  const add = (method: Route['method'], path: string): void =>
+    server.plugins.http.routes([{ method, path, handle: async () => json(200, `own ${method}`) }]);
+  add('PUT', '/own/orders/:id/close');
+  add('DELETE', '/health/ready');
+  t.match(await ask('/own/orders/1/close', { method: 'PUT', token }), { status: 200, body: 'own PUT' });
+  t.match(await ask('/health/ready', { method: 'DELETE', token }), { status: 200, body: 'own DELETE' });
+  t.match(await ask('/health/ready'), { status: 200 }, 'its own are what they were');
+  const refused = await ask('/own/orders/1/close', { token });
+  t.match(refused, { status: 405, body: { error: 'this path takes POST, PUT' } }, 'in the form of who had it first');
+  t.equal(refused.headers.get('allow'), 'POST, PUT');
+  const both = await ask('/health/ready', { method: 'PATCH', token });
+  t.match(both, { status: 405, headers: { get: Function }, body: { detail: 'this path takes GET, DELETE' } });
+});
+
 t.test('what an endpoint throws is answered, in the form the program chose', async (t) => {
   const { ask, log } = await start(t);
   const token = await tokenFor('ada');
