@@ -16,5 +16,6 @@ export const loadUwsLoader = () =>
   load<typeof import('../src/server/transport/uws-load.js')>('server/transport/uws-load.js');
 export const loadFrames = () => load<typeof import('../src/protocol/frames.js')>('protocol/frames.js');
 export const loadRooms = () => load<typeof import('../src/rooms/rooms.js')>('rooms/rooms.js');
+export const loadHttp = () => load<typeof import('../src/http/http.js')>('http/http.js');
 export const loadWorkers = () => load<typeof import('../src/link/workers.js')>('link/workers.js');
 export const loadClient = () => load<typeof import('../src/client/index.js')>('client/index.js');

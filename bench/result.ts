@@ -23,6 +23,8 @@ export const WORKS = [
 ] as const;
 /** Variants of the work `attacks`. */
 export const ATTACKS = ['bad tokens', 'half-open', 'frame flood', 'publish flood', 'subscribe flood'] as const;
+/** HTTP that events pass through an edge beside: variants of the work `edges`. */
+export const BESIDE = ['64 MiB bodies', 'slow readers', '1,000 GETs'] as const;
 /** Variants of the work `sessions`. */
 export const STEPS = ['upgrade', 'HELLO', 'subscribe 3 topics', 'resume, 3 topics', 'create and join', 'join'] as const;
 export type Step = (typeof STEPS)[number];

@@ -5,7 +5,7 @@
  * that: of the raw echo for a call, of the C floor for a broadcast.
  */
 import type { Peer, StoreName } from './contestants.js';
-import { ATTACKS, COMMON_RATE, SEVENTY, type Row, type Step, type Work } from './result.js';
+import { ATTACKS, BESIDE, COMMON_RATE, SEVENTY, type Row, type Step, type Work } from './result.js';
 
 export interface Target {
   readonly name: string;
@@ -245,6 +245,12 @@ export const targets: readonly Target[] = [
       );
       return typeof edge === 'number' && typeof direct === 'number' ? edge - direct : null;
     },
+  })),
+  ...BESIDE.map((load): Target => ({
+    name: `events through an edge beside ${load}, p99`,
+    most: 2,
+    unit: '× quiet',
+    of: figure({ work: 'edges', variant: `events, ${load}` }, 'timesQuiet'),
   })),
   ...ATTACKS.map((variant): Target => ({
     name: `calls beside ${variant}, p99`,

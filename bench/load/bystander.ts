@@ -1,19 +1,25 @@
 /**
- * One client that makes calls in a closed loop while others storm the server: in a thread of its
+ * One client that makes calls, or hears its own events, in a closed loop while others storm the server: in a thread of its
  * own, so that it waits for the server and not for this process, which has the storm's clients to
  * serve. (They share a core: what the scheduler takes is in its figures.)
  */
 import { once } from 'node:events';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { quantile } from '../result.js';
-import { Callers } from './caller.js';
-import { echoOf } from './requests.js';
+import { Callers, type Exchange } from './caller.js';
+import { echoOf, roomOf } from './requests.js';
 
-const BYTES = 64;
+interface Asking {
+  /** Where one is needed. */
+  readonly token?: string;
+  /** An echo (default), or an event of its own to publish, which it hears. */
+  readonly asks?: 'call' | 'event';
+  /** Of its payload. Default 64. */
+  readonly bytes?: number;
+}
 
-interface Target {
+interface Target extends Asking {
   readonly port: number;
-  readonly token: string | undefined;
 }
 
 /** Of its calls. */
@@ -29,9 +35,9 @@ export class Bystander {
   /** Rejects when it failed. */
   readonly #failure: Promise<never>;
 
-  /** Connected; with that token, where one is needed. */
-  static async start(port: number, token?: string): Promise<Bystander> {
-    const bystander = new Bystander({ port, token });
+  /** Connected. */
+  static async start(port: number, asking: Asking): Promise<Bystander> {
+    const bystander = new Bystander({ ...asking, port });
     await bystander.#heard();
     return bystander;
   }
@@ -66,10 +72,10 @@ export class Bystander {
 }
 
 /** The thread. */
-async function standBy({ port, token }: Target): Promise<void> {
+async function standBy({ port, token, asks = 'call', bytes = 64 }: Target): Promise<void> {
   if (parentPort === null) return;
-  const echo = await echoOf('roomwire', BYTES);
-  const exchange = token === undefined ? echo : { ...echo, wire: { ...echo.wire, path: `/?token=${token}` } };
+  const { wire, request } = asks === 'call' ? await echoOf('roomwire', bytes) : await ownEventOf(bytes);
+  const exchange = { request, wire: token === undefined ? wire : { ...wire, path: `/?token=${token}` } };
   const callers = new Callers({ port, failure: new Promise(() => undefined), send: () => undefined });
   await callers.connect(1, () => exchange);
   parentPort.postMessage('ready');
@@ -84,6 +90,11 @@ async function standBy({ port, token }: Target): Promise<void> {
     };
     parentPort.postMessage(seen);
   }
+}
+
+async function ownEventOf(bytes: number): Promise<Exchange> {
+  const { wire, publication } = await roomOf('roomwire', bytes, 0);
+  return { wire, request: publication };
 }
 
 if (!isMainThread) await standBy(workerData as Target);

@@ -1,8 +1,10 @@
 /** This server through its public API: `publish` of every event, and all their promises; calls and rooms as a program would have them. */
 import * as v from 'valibot';
 import { readFileSync } from 'node:fs';
-import { loadContract, loadLmdb, loadRooms, loadServer, loadWorkers } from '../dist.js';
-import { event, topicName } from './names.js';
+import type { HttpApi } from '../../src/http/http.js';
+import type { HttpResponse } from '../../src/server/api.js';
+import { loadContract, loadHttp, loadLmdb, loadRooms, loadServer, loadWorkers } from '../dist.js';
+import { ANSWER_BYTES, BODY_BYTES, event, topicName } from './names.js';
 import { payloadOf, servePeer } from './peer.js';
 import { processorTime } from './processor-time.js';
 
@@ -23,7 +25,8 @@ servePeer(async ({ bytes, store, secret, edges = 0 }) => {
   });
   const server = createServer({
     contract,
-    plugins: [rooms()],
+    plugins: edges === 0 ? [rooms()] : [rooms(), (await loadHttp()).http({ page: false })],
+    bodyBytes: BODY_BYTES,
     engine: 'auto',
     transport: edges === 0 ? undefined : (await loadWorkers()).workers({ count: edges }),
     store: store === 'memory' ? undefined : (await loadLmdb()).lmdbStore({ path: store }),
@@ -38,6 +41,7 @@ servePeer(async ({ bytes, store, secret, edges = 0 }) => {
     auth: { secret },
   });
   server.handle('echo', ({ input }) => input);
+  if ('http' in server.plugins) serveLarge(server.plugins.http);
   const { port } = await server.listen({ port: 0 });
   while (server.edges().filter(({ state }) => state === 'open').length < edges) await new Promise(setImmediate);
   const payload = payloadOf(bytes);
@@ -47,6 +51,17 @@ servePeer(async ({ bytes, store, secret, edges = 0 }) => {
     ...(edges === 0 ? {} : { edgeCpu: childrenCpu }),
   };
 });
+
+/** A body that is taken, and an answer that is large. */
+function serveLarge(http: HttpApi): void {
+  const answer = Buffer.alloc(ANSWER_BYTES, 'a');
+  const answered = (body: Uint8Array | string): Promise<HttpResponse> =>
+    Promise.resolve({ status: 200, headers: {}, body });
+  http.routes([
+    { method: 'POST', path: '/bench/body', open: true, handle: ({ request }) => answered(`${request.body.length}`) },
+    { method: 'GET', path: '/bench/answer', open: true, handle: () => answered(answer) },
+  ]);
+}
 
 /** Of the processes that this one has started, microseconds. */
 function childrenCpu(): number {

@@ -64,7 +64,7 @@ export async function attacked(suite: Suite): Promise<Row[]> {
     seconds: (Object.keys(attacks).length + 2) * (1.2 * seconds + 0.3),
     secret: SECRET,
     async turn({ server, sample }) {
-      const bystander = await Bystander.start(server.port, token);
+      const bystander = await Bystander.start(server.port, { token });
       const watch = async (strike?: Attack): Promise<Seen & { readonly busy: number }> => {
         const over = new AbortController();
         // Every connection of an attack listens.

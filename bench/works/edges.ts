@@ -1,6 +1,6 @@
 /**
  * One server whose connections it holds itself, and the same behind one and two edges: fan-out to n subscribers, calls one
- * at a time (its latency) and many at once, and what a session costs the hub. `CPU ns` is the hub's, a delivery or call; that of the edges stands beside it.
+ * at a time (its latency) and many at once, and what a session costs the hub; then events beside HTTP (beside-http.ts). `CPU ns` is the hub's, a delivery or call; that of the edges stands beside it.
  * All of these processes share the server's core: rates say what all of it costs, not what more cores would give.
  */
 import { existsSync } from 'node:fs';
@@ -9,6 +9,7 @@ import { Callers } from '../load/caller.js';
 import { echoOf } from '../load/requests.js';
 import { wireOf } from '../load/wires.js';
 import type { Row } from '../result.js';
+import { besideHttp } from './beside-http.js';
 import { idle } from './memory.js';
 
 const SUBSCRIBERS = 4_000;
@@ -76,5 +77,5 @@ export async function edges(suite: Suite): Promise<Row[]> {
       })),
     );
   }
-  return rows;
+  return [...rows, ...(await besideHttp(suite, bytes))];
 }
