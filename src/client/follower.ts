@@ -116,11 +116,9 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   end(error: RoomwireError): void {
     this.#owing = false;
     this.#wake();
-    if (!this.wanted) {
-      this.#gone = true;
-      return;
-    }
-    const before = this.#asOf !== undefined;
+    this.#gone = true;
+    if (!this.wanted) return;
+    const before = !!this.#asOf;
     this.#drop(error);
     this.#forget();
     this.#followed.ended(error, before);
@@ -233,7 +231,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
         await this.#pause(1);
       } else {
         // It may not leave, and goes on to be in it.
-        this.wanted = this.#asOf !== undefined;
+        this.wanted = !!this.#asOf;
         if (this.wanted) this.#followed.kept?.();
       }
       return;

@@ -108,16 +108,16 @@ export class Topics {
   /** `resumed`: the topics whose positions HELLO had. */
   welcome({ topics }: Welcome, resumed: ReadonlySet<string>): void {
     for (const [name, { code, epoch, offset, recovered }] of Object.entries(topics)) {
-      if (code !== undefined) continue;
+      if (code) continue;
       const topic = this.#topic(name);
       topic.live = true;
       topic.position ??= fromOf(topic);
-      topic.behind = !recovered && topic.position !== undefined && !resumed.has(name) && !isLeft(topic);
+      topic.behind = !recovered && !!topic.position && !resumed.has(name) && !isLeft(topic);
       if (!topic.behind) this.#subscribed(topic, [epoch, offset], recovered, true);
     }
     for (const topic of [...this.#topics.values()]) {
       const status = topics[topic.name];
-      if (!status || status.code !== undefined) {
+      if (!status || status.code) {
         const { live } = topic;
         topic.live = topic.behind = topic.ours = false;
         const error = new RoomwireError(status?.code ?? 'join_required', 'not resumed');
