@@ -4,6 +4,7 @@
  * 1,000 GETs are under way. timesQuiet is their p99 over the quiet one's in the same round. Edge, hub and their load share
  * two cores: what is done for the requests is in the figures.
  */
+import { setMaxListeners } from 'node:events';
 import { Agent, request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { compete, fits, type Suite } from '../contest.js';
@@ -30,6 +31,8 @@ const loads: Readonly<Record<(typeof BESIDE)[number], Load>> = {
     ),
   '1,000 GETs': async (port, over) => {
     const agent = new Agent({ keepAlive: true, maxSockets: GETS });
+    // Every one of them listens.
+    setMaxListeners(0, over);
     const one = async (): Promise<void> => {
       while (!over.aborted) await ask(port, { path: '/health/ready', agent, over });
     };
@@ -57,7 +60,8 @@ export async function besideHttp(suite: Suite, bytes: number): Promise<Row[]> {
         done?.catch(() => undefined);
         await delay(seconds * 200);
         bystander.begin();
-        await Promise.race([delay(seconds * 1_000), done?.then(() => Promise.reject(new Error('the load ended')))]);
+        const ended = done?.then(() => Promise.reject(new Error('the load ended')));
+        await Promise.race([delay(seconds * 1_000), ...(ended === undefined ? [] : [ended])]);
         const seen = await bystander.end();
         over.abort();
         await done;
