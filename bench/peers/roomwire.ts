@@ -1,7 +1,7 @@
 /** This server through its public API: `publish` of every event, and all their promises; calls and rooms as a program would have them. */
 import * as v from 'valibot';
 import { readFileSync } from 'node:fs';
-import type { HttpApi } from '../../src/http/http.js';
+import type { HttpApi } from '../../src/http/router.js';
 import type { HttpResponse } from '../../src/server/api.js';
 import { loadContract, loadHttp, loadLmdb, loadRooms, loadServer, loadWorkers } from '../dist.js';
 import { ANSWER_BYTES, BODY_BYTES, event, topicName } from './names.js';

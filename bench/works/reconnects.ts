@@ -36,7 +36,7 @@ export async function reconnects(suite: Suite): Promise<Row[]> {
       // A quarter of them first, to warm up.
       await comeBack({ server, load }, clients.slice(0, Math.ceil(n / 4)), (run) => run());
       Object.assign(counts, { recovered: 0, refused: 0, resets: 0 });
-      const bystander = await Bystander.start(server.port);
+      const bystander = await Bystander.start(server.port, {});
       try {
         const [timed, seen] = await comeBack({ server, load }, clients, async (run) => {
           bystander.begin();

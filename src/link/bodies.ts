@@ -2,13 +2,14 @@
  * Bodies of HTTP requests and answers, in parts between the other frames: so many bytes may be under way for each and for
  * all, so that no download holds up an event. Both ends have one of these.
  */
+import { Gathered } from '../server/transport/gathered.js';
 import { LinkError, number, Op, readNumber } from './frames.js';
 import type { Channel } from './channel.js';
 
 export const PART = 64 * 1024;
-/** Bytes under way for one exchange, and for all. */
-const ONE = 256 * 1024;
-const ALL = 1024 * 1024;
+/** Bytes under way for one exchange, and for all: an event waits for no more than these. */
+const ONE = 2 * PART;
+const ALL = 4 * PART;
 
 interface Going {
   readonly bytes: Uint8Array;
@@ -18,15 +19,15 @@ interface Going {
 
 interface Coming {
   readonly length: number;
-  readonly parts: Buffer[];
-  have: number;
+  readonly gathered: Gathered;
   readonly done: (body: Buffer) => void;
 }
 
 export class Bodies {
   readonly #channel: Pick<Channel, 'send'>;
-  /** The first is the next to send a part. */
   readonly #going = new Map<number, Going>();
+  /** Of these, those that may send a part; the first is the next. */
+  readonly #ready = new Set<number>();
   readonly #coming = new Map<number, Coming>();
   #inFlight = 0;
 
@@ -43,29 +44,29 @@ export class Bodies {
   send(id: number, bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     this.#going.set(id, { bytes, at: 0, inFlight: 0 });
+    this.#ready.add(id);
     this.#pump();
   }
 
   /** `done` gets the body when it is whole; at once where it is empty. */
   await(id: number, length: number, done: (body: Buffer) => void): void {
     if (length === 0) return done(Buffer.alloc(0));
-    this.#coming.set(id, { length, parts: [], have: 0, done });
+    this.#coming.set(id, { length, gathered: new Gathered(length), done });
   }
 
   part(id: number, payload: Buffer): void {
     const coming = this.#coming.get(id);
     // Given up here; the other end learns it, or knows.
     if (coming === undefined) return;
-    coming.have += payload.length;
-    if (payload.length === 0 || payload.length > PART || coming.have > coming.length) {
+    const { gathered, length, done } = coming;
+    if (payload.length === 0 || payload.length > PART || gathered.length + payload.length > length) {
       throw new LinkError('sent more of a body than it had said');
     }
-    // A copy: the view would keep its whole piece.
-    coming.parts.push(Buffer.from(payload));
+    gathered.add(payload);
     this.#channel.send(Op.CREDIT, id, number(payload.length));
-    if (coming.have < coming.length) return;
+    if (gathered.length < length) return;
     this.#coming.delete(id);
-    coming.done(Buffer.concat(coming.parts, coming.length));
+    done(gathered.take());
   }
 
   credit(id: number, payload: Buffer): void {
@@ -75,7 +76,8 @@ export class Bodies {
     if (taken > going.inFlight) throw new LinkError('took more of a body than was sent');
     going.inFlight -= taken;
     this.#inFlight -= taken;
-    if (going.inFlight === 0 && going.at === going.bytes.length) this.#going.delete(id);
+    if (going.at < going.bytes.length) this.#ready.add(id);
+    else if (going.inFlight === 0) this.#going.delete(id);
     this.#pump();
   }
 
@@ -85,27 +87,24 @@ export class Bodies {
     const going = this.#going.get(id);
     if (going === undefined) return;
     this.#going.delete(id);
+    this.#ready.delete(id);
     this.#inFlight -= going.inFlight;
     this.#pump();
   }
 
   /** In turns. */
   #pump(): void {
-    let waiting = this.#going.size;
-    while (waiting > 0 && this.#inFlight < ALL) {
-      const [id, going] = this.#going.entries().next().value as [number, Going];
-      this.#going.delete(id);
-      this.#going.set(id, going);
-      const end = Math.min(going.at + PART, going.bytes.length);
-      if (going.at === end || going.inFlight >= ONE) {
-        waiting--;
-        continue;
-      }
-      waiting = this.#going.size;
-      this.#channel.send(Op.PART, id, going.bytes.subarray(going.at, end));
-      this.#inFlight += end - going.at;
-      going.inFlight += end - going.at;
-      going.at = end;
+    for (const id of this.#ready) {
+      if (this.#inFlight >= ALL) return;
+      this.#ready.delete(id);
+      const going = this.#going.get(id) as Going;
+      const part = going.bytes.subarray(going.at, going.at + PART);
+      this.#channel.send(Op.PART, id, part);
+      this.#inFlight += part.length;
+      going.inFlight += part.length;
+      going.at += part.length;
+      // To the end of the line.
+      if (going.at < going.bytes.length && going.inFlight < ONE) this.#ready.add(id);
     }
   }
 }
