@@ -7,8 +7,11 @@ import { CommandError } from './args.js';
 type Variables = Readonly<Record<string, string | undefined>>;
 
 const PREFIX = 'ROOMWIRE_';
-/** Of other commands, and of the tests of this repository, which start this one. */
+/** The key that those who ask a server send: the Python module, and the other commands. */
+export const ASKERS_KEY = 'ROOMWIRE_API_KEY';
+/** Of those who ask a server, of other commands, and of the tests of this repository, which start this one. */
 const OTHERS = [
+  ASKERS_KEY,
   'ROOMWIRE_CONFIG',
   'ROOMWIRE_HUB',
   'ROOMWIRE_EDGE_NAME',
@@ -43,6 +46,18 @@ export function settingsIn(env: Variables, known: readonly string[]): Readonly<R
     found[name] = value;
   }
   return found;
+}
+
+/**
+ * One environment may be the server's and its backend's: the backend's key is then one of the server's. Throws a
+ * CommandError for another one: ROOMWIRE_API_KEYS is meant, or the backend would be refused.
+ */
+export function requireSharedKey(env: Variables, apiKeys: readonly string[]): void {
+  const key = env[ASKERS_KEY] ?? '';
+  if (key === '' || apiKeys.some((own) => own === key || own.slice(own.indexOf('=') + 1) === key)) return;
+  throw new CommandError(
+    `${ASKERS_KEY}: is the key that a backend sends, and none of this server's: list it in ROOMWIRE_API_KEYS too, such as backend=…`,
+  );
 }
 
 /** The name that a slip of the keyboard made this one of; undefined when it is too far off. */

@@ -3,6 +3,7 @@ import { connect } from '../client/node.js';
 import type { Client, ClientState } from '../client/node.js';
 import { afterMs, exchange, type Exchanged } from '../server/transport/exchange.js';
 import { CommandError, UsageError, type Flag } from './args.js';
+import { ASKERS_KEY } from './environment.js';
 
 export const remoteFlags = {
   url: {
@@ -12,7 +13,12 @@ export const remoteFlags = {
     env: 'ROOMWIRE_URL',
     help: 'address of the server, http(s) or ws(s)',
   },
-  token: { type: 'string', value: 'TOKEN', env: 'ROOMWIRE_TOKEN', help: 'token of a user (or, for HTTP, an API key)' },
+  token: {
+    type: 'string',
+    value: 'TOKEN',
+    env: 'ROOMWIRE_TOKEN',
+    help: 'token of a user; for HTTP an API key, by default that of ROOMWIRE_API_KEY',
+  },
 } as const satisfies Record<string, Flag>;
 
 /** For one request to the server, as a whole. */
@@ -44,6 +50,7 @@ export async function request(
 ): Promise<unknown> {
   const url = httpUrl(checkedUrl(flags.url as string));
   const text = body === undefined ? undefined : JSON.stringify(body);
+  const token = flags.token ?? process.env[ASKERS_KEY] ?? '';
   let answer: Exchanged;
   try {
     answer = await exchange({
@@ -55,7 +62,7 @@ export async function request(
         ...(text === undefined
           ? {}
           : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
-        ...(flags.token === undefined ? {} : { authorization: `Bearer ${flags.token}` }),
+        ...(token === '' ? {} : { authorization: `Bearer ${token}` }),
         ...headers,
       },
       ...(text === undefined ? {} : { body: text }),

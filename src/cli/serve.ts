@@ -9,6 +9,7 @@ import { StoreError } from '../store/store.js';
 import { command, CommandError } from './args.js';
 import { Lines } from './lines.js';
 import type { Config } from './config.js';
+import { requireSharedKey } from './environment.js';
 import { linkSecurity } from './link-flags.js';
 import type { workers as Workers } from '../link/workers.js';
 import { clusterOf, endAs, isBroken } from './node.js';
@@ -42,6 +43,7 @@ export const serve = command({
   async run(flags) {
     const config = readSettings(flags, process.env, flags.config);
     if (flags.test) return serveTest(config);
+    requireSharedKey(process.env, config.apiKeys);
     const [out, err] = [new Lines(1), new Lines(2)];
     // What Node itself writes there, such as a warning.
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);

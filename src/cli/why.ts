@@ -10,7 +10,8 @@ export const why = command({
   name: 'why',
   usage: '<topic> <offset> <user or session> [options]',
   summary: 'Says in a sentence why a user or session did or did not get an event.',
-  details: 'Needs an API key (--token), except on loopback without keys. The offset is what the publish was answered.',
+  details:
+    'Needs an API key (--token, ROOMWIRE_API_KEY), except on loopback without keys. The offset is what the publish was answered.',
   takes: [3, 3],
   flags: { ...remoteFlags, json },
   async run(flags, [topic = '', offsetText, who = '']) {
@@ -30,7 +31,7 @@ export const topic = command({
   name: 'topic',
   usage: '<topic> [options]',
   summary: 'Shows who is in a topic, who is behind, and what became of its latest events.',
-  details: 'Needs an API key (--token), except on loopback without keys.',
+  details: 'Needs an API key (--token, ROOMWIRE_API_KEY), except on loopback without keys.',
   takes: [1, 1],
   flags: { ...remoteFlags, json },
   async run(flags, [name = '']) {

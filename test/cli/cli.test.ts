@@ -117,7 +117,11 @@ t.test('publish, call and tail talk to a running server', async (t) => {
 });
 
 t.test('tokens made by the token command open a server that has the secret, and no others do', async (t) => {
-  const env = { ROOMWIRE_JWT_SECRET: 'a-secret-of-at-least-32-bytes-length!' };
+  const env = {
+    ROOMWIRE_JWT_SECRET: 'a-secret-of-at-least-32-bytes-length!',
+    ROOMWIRE_API_KEYS: 'backend=the-key-of-the-backend',
+    ROOMWIRE_API_KEY: 'the-key-of-the-backend',
+  };
   const { url } = await serve(t, ['--memory'], env);
   const { out } = await run(t, ['token', '--sub', 'ann', '--name', 'Ann'], { env });
   const joined = await run(t, [
@@ -132,6 +136,9 @@ t.test('tokens made by the token command open a server that has the secret, and 
   t.match(JSON.parse(joined.out), { members: [{ userId: 'ann', name: 'Ann' }] });
   const refused = await run(t, ['call', 'join:overview', '{}', '--url', url]);
   t.match(refused, { code: 1, err: /cannot connect.*token/ });
+  const publishing = ['publish', 'user:ann', 'note', '1', '--url', url];
+  t.match(await run(t, publishing, { env }), { code: 0, out: /"matched":0/ }, "the backend's key, where it has one");
+  t.match(await run(t, publishing), { code: 1, err: /token/ });
 });
 
 t.test('decode shows frames and refuses what is none', async (t) => {

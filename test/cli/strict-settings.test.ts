@@ -100,7 +100,7 @@ t.test('a text has no blank or line break at its ends, in the environment and in
 t.test('a name that nothing reads is refused, with the one that was meant', async (t) => {
   const wrong: Env = {
     ROOMWIRE_MEMROY: 'ROOMWIRE_MEMORY',
-    ROOMWIRE_API_KEY: 'ROOMWIRE_API_KEYS',
+    ROOMWIRE_APIKEYS: 'ROOMWIRE_API_KEYS',
     ROOMWIRE_NO_PAGE: 'ROOMWIRE_PAGE',
     roomwire_port: 'ROOMWIRE_PORT',
     Roomwire_Memory: 'ROOMWIRE_MEMORY',
@@ -191,6 +191,9 @@ t.test('--check-config refuses what serve refuses, in the same words, and makes 
     [[], { ROOMWIRE_JWT_ISSUER: 'https://issuer.example' }, /issuer: means nothing without a key/],
     [[], { ROOMWIRE_PROXY: 'export:start' }, /hooks\.url is not set/],
     [[], { ROOMWIRE_MEMORY: 'maybe' }, /ROOMWIRE_MEMORY: takes true or false/],
+    // ROOMWIRE_API_KEYS is meant, or the backend of the same environment would be refused.
+    [[], { ROOMWIRE_API_KEY: key }, /ROOMWIRE_API_KEY: is the key that a backend sends, and none of this server's/],
+    [[], { ROOMWIRE_API_KEY: key, ROOMWIRE_API_KEYS: `ci=${key}0,${key}1` }, /none of this server's: list it/],
   ];
   for (const [args, env, message] of wrong) {
     const served = run(args, env);
@@ -204,4 +207,6 @@ t.test('--check-config refuses what serve refuses, in the same words, and makes 
   t.notOk(existsSync(`${dir}/logs`) || existsSync(`${dir}/new`), 'nothing was made');
   const ofService = { ROOMWIRE_PORT: 'tcp://10.0.0.7:8420', ROOMWIRE_SERVICE_HOST: '10.0.0.7' };
   t.match(run(['--check-config', '--memory'], ofService), { status: 0 }, 'a service of that name stops no start');
+  const shared = { ROOMWIRE_API_KEY: key, ROOMWIRE_API_KEYS: `backend=${key}`, ROOMWIRE_URL: 'http://127.0.0.1:8420' };
+  t.match(run(['--check-config', '--memory'], shared), { status: 0 }, 'one environment for the server and its backend');
 });
