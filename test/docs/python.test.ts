@@ -126,6 +126,20 @@ out["down"] = roomwire.broadcast("election_updates", "guarantee_update", {})
 roomwire.configure()
 out["unfit"] = roomwire.broadcast("election_updates", "guarantee_update", {1, 2})
 out["delivered"] = [outbox.deliver(db), db.execute("select count(*) from outbox").fetchone()[0]]
+import hashlib, hmac, time
+def signed(age=0, secret="s" * 32):
+    at = str(int(time.time()) - age)
+    mac = hmac.new(secret.encode(), f"id.{at}.".encode() + b"{}", hashlib.sha256).hexdigest()
+    return {"Roomwire-Id": "id", "Roomwire-Timestamp": at, "Roomwire-Signature": "v1=" + mac}
+os.environ["ROOMWIRE_HOOKS_SECRET"] = "s" * 32
+out["genuine"] = [
+    roomwire.is_genuine(signed(), b"{}"),
+    roomwire.is_genuine(signed(secret="t" * 32), b"{}", "t" * 32),
+    *(roomwire.is_genuine(headers, body) for headers, body in (
+        (signed(), b"[]"), (signed(secret="t" * 32), b"{}"), (signed(age=600), b"{}"), (signed(age=-600), b"{}"), ({}, b""),
+        ({**signed(), "Roomwire-Signature": "v1=\u00e9"}, b"{}"), ({**signed(), "Roomwire-Timestamp": "\u0661"}, b"{}"),
+    )),
+]
 out["new"] = roomwire.publish("election_updates", "guarantee_update", {})["offset"] - before
 print(json.dumps(out))
 `;
@@ -195,6 +209,7 @@ t.test(
       down: { ok: false, matched: 0, error: /cannot be reached/ },
       unfit: { ok: false, error: /not JSON serializable/ },
       delivered: [true, 0],
+      genuine: [true, true, false, false, false, false, false, false, false],
       // The outbox's two, each once, and this.
       new: 3,
     });

@@ -5,7 +5,7 @@ import { decodeAll } from '../../src/protocol/codec.js';
 import { Op } from '../../src/protocol/frames.js';
 import { shown } from './until.js';
 
-const CHROMIUM = process.env['ROOMWIRE_CHROMIUM'] ?? '/usr/bin/chromium';
+export const CHROMIUM = process.env['ROOMWIRE_CHROMIUM'] ?? '/usr/bin/chromium';
 /** Until `eventually` gives up. */
 const EVENTUALLY_MS = 60_000;
 const REQUIRED = process.env['ROOMWIRE_REQUIRE_BROWSER'] === '1';

@@ -40,6 +40,7 @@ from .errors import (
     TooMany,
     Unauthenticated,
 )
+from .hooks import is_genuine
 
 __all__ = [
     "Api",
@@ -61,6 +62,7 @@ __all__ = [
     "configure",
     "connection_count",
     "default",
+    "is_genuine",
     "kick",
     "lock",
     "publish",
