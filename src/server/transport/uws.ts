@@ -8,6 +8,7 @@ import { createServer } from 'node:net';
 import { peerAddress } from './addresses.js';
 import { type Answer, ask, badUpgrade, check, offeredSubprotocols, unclear } from './http-answer.js';
 import { quietly } from '../watch/log.js';
+import { Gathered } from './gathered.js';
 import { Sink } from './sink.js';
 import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, UpgradeInfo } from './transport.js';
 import type { UwsBuild, UwsRequest, UwsResponse, UwsWebSocket } from './uws-load.js';
@@ -269,19 +270,17 @@ function serve(
     });
   };
   const tooLarge = () => void answer({ body: new Uint8Array(0), bodyTooLarge: true }).catch(failed);
-  if (Number(head.headers['content-length'] ?? 0) > options.bodyBytes) return tooLarge();
-  const chunks: Buffer[] = [];
-  let length = 0;
+  const announced = Number(head.headers['content-length'] ?? 0);
+  if (announced > options.bodyBytes) return tooLarge();
+  const gathered = new Gathered(announced);
   response.onData((chunk, last) => {
     if (asked) return;
-    length += chunk.byteLength;
-    if (length > options.bodyBytes) {
-      chunks.length = 0;
+    if (gathered.length + chunk.byteLength > options.bodyBytes) {
+      gathered.take();
       return tooLarge();
     }
-    // A copy: the chunk dies with this callback.
-    if (chunk.byteLength > 0) chunks.push(Buffer.from(chunk.slice(0)));
-    if (last) void answer({ body: Buffer.concat(chunks), bodyTooLarge: false }).catch(failed);
+    gathered.add(new Uint8Array(chunk));
+    if (last) void answer({ body: gathered.take(), bodyTooLarge: false }).catch(failed);
   });
 }
 

@@ -16,6 +16,7 @@ import type { EngineInfo } from '../../protocol/http-answers.js';
 import { peerAddress } from './addresses.js';
 import { type Answer, ask, badUpgrade, check, offeredSubprotocols, unclear } from './http-answer.js';
 import { quietly } from '../watch/log.js';
+import { Gathered } from './gathered.js';
 import { manifestOf } from './manifest.js';
 import { Sink } from './sink.js';
 import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, UpgradeInfo } from './transport.js';
@@ -263,19 +264,18 @@ function serve(
   // A peer that leaves is no failure: its answer goes nowhere.
   request.on('error', () => undefined);
   response.on('error', () => undefined);
-  const chunks: Buffer[] = [];
-  let length = 0;
+  const announced = Number(headers['content-length'] ?? 0);
+  const gathered = new Gathered(announced);
   request.on('data', (chunk: Buffer) => {
     if (asked) return;
-    length += chunk.length;
-    if (length <= options.bodyBytes) return void chunks.push(chunk);
-    chunks.length = 0;
+    if (gathered.length + chunk.length <= options.bodyBytes) return gathered.add(chunk);
+    gathered.take();
     tooLarge();
   });
   request.on('end', () => {
-    if (!asked) void answer({ body: Buffer.concat(chunks), bodyTooLarge: false }).catch(failed);
+    if (!asked) void answer({ body: gathered.take(), bodyTooLarge: false }).catch(failed);
   });
-  if (Number(headers['content-length'] ?? 0) > options.bodyBytes) tooLarge();
+  if (announced > options.bodyBytes) tooLarge();
 }
 
 function refuse(net: NetSocket, answer: Answer): void {
