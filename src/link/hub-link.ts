@@ -228,12 +228,12 @@ export class HubLink implements SocketOwner {
 
   /** Those that were told `dropped` go on, in turns, as far as there is room. */
   #wake(): void {
-    if (this.#waiting.size === 0 || this.channel.full) return;
-    for (const socket of [...this.#waiting]) {
+    // Those that wait for their own bytes are few, as the window bounds them all; the stalled ones may be thousands.
+    for (const socket of this.#waiting) {
       if (this.channel.full) return;
-      if (!socket.hasRoom) continue;
+      if (!socket.isStalled && !socket.hasRoom) continue;
       this.#waiting.delete(socket);
-      socket.sink.drain();
+      if (!socket.isStalled) socket.sink.drain();
     }
   }
 

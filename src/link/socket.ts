@@ -83,8 +83,13 @@ export class LinkSocket implements Socket {
     this.sink.drain();
   }
 
-  /** Whether it may be told to go on: a client that has stalled says so itself. */
+  /** The client takes nothing now: its edge says when it does. */
+  get isStalled(): boolean {
+    return this.#stalled !== undefined;
+  }
+
+  /** Whether it may be told to go on. */
   get hasRoom(): boolean {
-    return this.#stalled === undefined && this.bufferedBytes() <= this.#owner.maxBufferedBytes / 2;
+    return this.bufferedBytes() <= this.#owner.maxBufferedBytes / 2;
   }
 }
