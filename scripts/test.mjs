@@ -50,13 +50,15 @@ process.on('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 
-/** `import.meta.url` stays the source's: beside it are the files and programs that tests and the server look for. */
+/** `import.meta.url` stays the source's, beside which is what tests and the server look for; but workers are compiled, too. */
+const starter = join(root, 'src/link/workers.ts');
 const ownUrls = {
   name: 'own-urls',
   setup({ onLoad }) {
     onLoad({ filter: /\.tsx?$/ }, ({ path }) => {
       const url = JSON.stringify(pathToFileURL(path).href);
-      const contents = readFileSync(path, 'utf8').replaceAll('import.meta.url', url);
+      const source = readFileSync(path, 'utf8');
+      const contents = path === starter ? source : source.replaceAll('import.meta.url', url);
       return { contents, loader: path.endsWith('x') ? 'tsx' : 'ts' };
     });
   },
