@@ -6,6 +6,7 @@ import { Appender, firstAfter, type End } from './appender.js';
 import { BrokenLog, type Journal } from './journal.js';
 import { writeRecord, type Record } from './records.js';
 import type { Settled } from './settings.js';
+import { pause } from './wait.js';
 
 const AGAIN_MS = 500;
 /** How long a node tries to tell the others that the log lost something. */
@@ -66,8 +67,4 @@ async function appendDoubt(journal: Journal, record: Record, run: string): Promi
   const last = await firstAfter(journal, head - 1);
   const appender = new Appender(journal, `${run}.d${head}`);
   return (await appender.append({ seq: last.seq, hash: last.hash }, writeRecord(record))).type === 'added';
-}
-
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -2,16 +2,16 @@
  * A standby: it opens the store of this node and the log, brings the one up to the other, applies what the hub writes, and begins
  * a term of its own when the hub has yielded, or has been silent for long enough while the log was there to be asked.
  */
-import { randomBytes } from 'node:crypto';
 import { StoreError, type OpenOptions, type Store } from '../store/store.js';
-import { Appender, type End, firstAfter } from './appender.js';
-import { claim, doubt, pause } from './claim.js';
-import { BrokenLog, hashOfLog, type Journal, type JournalRecord, type JournalState } from './journal.js';
+import { Appender, type End } from './appender.js';
+import { claim, doubt } from './claim.js';
+import { BrokenLog, type Journal, type JournalRecord, type JournalState } from './journal.js';
 import { FollowedTime, Lease, Silence } from './lease.js';
 import { NewerRecord, readRecord, writeRecord, type Record } from './records.js';
-import { NO_META, Replica, type Foreign, type Found, type Position } from './replica.js';
+import { NO_META, Replica, type Found, type Position } from './replica.js';
 import type { Settled } from './settings.js';
-import { joined, Snapshots } from './snapshots.js';
+import { Snapshots } from './snapshots.js';
+import { newGeneration, startOf } from './start.js';
 import type { Won } from './term.js';
 import { Fold, NO_VIEW, type View } from './view.js';
 
@@ -19,7 +19,6 @@ import { Fold, NO_VIEW, type View } from './view.js';
 const ASK_MS = 250;
 /** Others wait so long for the one who asked the hub to yield. */
 const CLAIM_MS = 2_000;
-const AGAIN_MS = 500;
 
 export class Follower {
   readonly #options: Settled;
@@ -47,6 +46,7 @@ export class Follower {
   #isBeginning = false;
   #isClosed = false;
   #claimedAt: number | undefined;
+  #answered: number | undefined;
   problem: string | undefined;
   #won!: (won: Won) => void;
   #failed!: (error: unknown) => void;
@@ -76,6 +76,16 @@ export class Follower {
     return this.#silence.age;
   }
 
+  /** Ms since the log answered; undefined: not yet. */
+  get logMs(): number | undefined {
+    return this.#answered === undefined ? undefined : this.#options.time.monotonic() - this.#answered;
+  }
+
+  /** Undefined before `run`. */
+  get journal(): Journal | undefined {
+    return this.#journal;
+  }
+
   onHub(told: (view: View) => void): void {
     this.#hubs.push(told);
     if (this.view.isHeld) told(this.view);
@@ -96,99 +106,32 @@ export class Follower {
       const state = await journal.open();
       await this.#catchUp(journal, state, found);
     } catch (error) {
-      this.#stop();
-      throw error;
+      if (!(error instanceof NewerRecord)) {
+        this.#stop();
+        throw error;
+      }
+      this.#stuck(error);
     }
     return won;
   }
 
   async #catchUp(journal: Journal, state: JournalState, found: Found): Promise<void> {
+    const replica = this.#replica;
+    const from = { journal, state, found, replica, settled: this.#options, isWanted: () => !this.#isClosed };
+    const { position, lost } = await startOf(from);
     this.#log = state.id;
-    const known = found.type === 'position' || found.type === 'doubtful' ? found.position : undefined;
-    const seed = found.type === 'foreign' ? found : undefined;
-    if (state.head === 0) await this.#genesis(journal, seed);
-    if (seed !== undefined) await this.#seed(journal, seed);
-    const isKept = found.type === 'position' && (await this.#fits(journal, state, found.position));
-    if (isKept) this.#takeUp(found.position);
-    else if (seed === undefined) await this.#fill(journal, state);
-    if (this.view.generation !== '') this.#checkSecret();
-    if (this.view.isSeeded)
-      await new Snapshots({ journal, replica: this.#replica, logBytes: 0 }, this.#options).takeFirst();
-    // What this node knew, and the log no longer has: whoever begins next is to know, too.
-    const isLost = known !== undefined && !isKept && !(await this.#fits(journal, state, known));
-    this.#live = (await journal.answers()).head;
-    this.#follow(journal);
-    if (isLost) {
-      this.#options.tell(
-        'the log has lost or changed records that this node knew: the next term begins a new generation',
-      );
-      await this.doubt(known);
-    }
-  }
-
-  #takeUp(position: Position): void {
     this.#fold = new Fold(position.view);
     this.#end = { seq: position.seq, hash: position.hash };
     this.#meta = position.meta;
-  }
-
-  /** Whether the log still has what this node has applied. Truncated is not lost. */
-  async #fits(journal: Journal, { id, first, head }: JournalState, { log, seq, hash }: Position): Promise<boolean> {
-    if (log !== id || seq > head) return false;
-    if (seq + 1 < first) return true;
-    const found = await firstAfter(journal, Math.max(seq, first) - 1);
-    return Buffer.compare(found.seq === seq ? found.hash : found.prev, hash) === 0;
-  }
-
-  /** The store of a single server becomes the first of a cluster: what it holds is the state as of the first record. */
-  async #seed(journal: Journal, { generation, meta }: Foreign): Promise<void> {
-    const first = await firstAfter(journal, 0).catch(() => undefined);
-    const record = first && readRecord(first.bytes);
-    if (first === undefined || record?.kind !== 'genesis' || !record.isSeeded || record.generation !== generation) {
-      throw new StoreError(
-        'unusable',
-        "this node's data directory holds a store that is not of this cluster, or was written to without it: move it away, " +
-          'and the node is filled from the others',
-      );
-    }
-    this.#fold.add(record);
-    this.#end = { seq: first.seq, hash: first.hash };
-    this.#meta = meta;
-    await this.#replica.apply([], this.position);
-  }
-
-  async #genesis(journal: Journal, seed: Foreign | undefined): Promise<void> {
-    const isSeeded = seed !== undefined;
-    const generation = seed?.generation ?? newGeneration();
-    const bytes = writeRecord({ kind: 'genesis', generation, check: this.#options.check, isSeeded });
-    const appender = new Appender(journal, `${this.#options.run}.g`);
-    // Where another node was first, it counts.
-    await appender.append({ seq: 0, hash: hashOfLog(this.#log) }, bytes, () => !this.#isClosed);
-  }
-
-  /** From the newest snapshot, or from the first record. */
-  async #fill(journal: Journal, { first }: JournalState): Promise<void> {
-    for (;;) {
-      const snapshot = await journal.loadSnapshot();
-      if (snapshot === undefined && first > 1) {
-        throw new StoreError('unusable', `the log begins at ${first}, and has no snapshot of what was before`);
-      }
-      try {
-        if (snapshot === undefined) {
-          const genesis = readRecord((await firstAfter(journal, 0)).bytes);
-          if (genesis.kind === 'genesis' && genesis.isSeeded) {
-            throw new StoreError('refused', 'the node that was first has yet to save it');
-          }
-        }
-        const position = await this.#replica.fill(snapshot && joined(snapshot.parts));
-        this.#takeUp(position ?? { seq: 0, hash: hashOfLog(this.#log), log: this.#log, view: NO_VIEW, meta: NO_META });
-        return;
-      } catch (error) {
-        if (!(error instanceof StoreError && error.kind === 'refused') || this.#isClosed) throw error;
-        this.#options.tell(`the snapshot cannot be read yet: ${error.message}`);
-        await pause(AGAIN_MS);
-      }
-    }
+    if (this.view.generation !== '') this.#checkSecret();
+    if (this.view.isSeeded) await new Snapshots({ journal, replica, logBytes: 0 }, this.#options).takeFirst();
+    this.#live = (await journal.answers()).head;
+    this.#follow(journal);
+    if (lost === undefined) return;
+    this.#options.tell(
+      'the log has lost or changed records that this node knew: the next term begins a new generation',
+    );
+    await this.doubt(lost);
   }
 
   // ---- what the hub writes -------------------------------------------------------------------------
@@ -295,6 +238,7 @@ export class Follower {
   async #ask(journal: Journal): Promise<void> {
     try {
       const { head } = await journal.answers();
+      this.#answered = this.#options.time.monotonic();
       this.#head = Math.max(this.#head, head);
       if (head > this.#end.seq || this.#queued > 0) return this.#silence.unknown();
       this.#silence.answered(2 * ASK_MS);
@@ -390,8 +334,4 @@ export class Follower {
     await this.#journal?.close();
     this.#failed(new StoreError('unusable', 'the node was closed before it became the hub'));
   }
-}
-
-function newGeneration(): string {
-  return randomBytes(6).toString('base64url');
 }

@@ -13,6 +13,7 @@ import type { Position } from './replica.js';
 import type { Settled } from './settings.js';
 import { Snapshots } from './snapshots.js';
 import { Fold, type View } from './view.js';
+import { inTime } from './wait.js';
 
 /** A stop waits so long for the log. */
 const YIELD_MS = 5_000;
@@ -190,17 +191,6 @@ export class HubLog {
     } catch (error) {
       this.#options.tell(`the log was not told that this node stops: ${(error as Error).message}`);
     }
-  }
-}
-
-/** Whether it came to its end within so many ms. */
-async function inTime(work: Promise<void>, ms: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<false>((resolve) => (timer = setTimeout(resolve, ms, false)));
-  try {
-    return await Promise.race([work.then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -31,6 +31,8 @@ export const NO_META: StoreMeta = { time: 0, counter: 0, incarnation: 0 };
 /** It holds what never came from a log, or was written since without one. */
 export interface Foreign {
   readonly type: 'foreign';
+  /** The log that it once came from; undefined: none. */
+  readonly log: string | undefined;
   readonly generation: string;
   readonly meta: StoreMeta;
 }
@@ -60,11 +62,11 @@ export class Replica {
     const document = await this.#document();
     if (document === undefined) {
       const isEmpty = meta.time === 0 && meta.counter === 0 && (await this.#store.topics({ limit: 1 })).total === 0;
-      return isEmpty ? { type: 'empty' } : { type: 'foreign', generation, meta };
+      return isEmpty ? { type: 'empty' } : { type: 'foreign', log: undefined, generation, meta };
     }
     const { local, ...position } = document;
     this.applied = position.seq;
-    if (!sameMeta(meta, position.meta)) return { type: 'foreign', generation, meta };
+    if (!sameMeta(meta, position.meta)) return { type: 'foreign', log: position.log, generation, meta };
     return { type: local === generation ? 'position' : 'doubtful', position };
   }
 
