@@ -46,6 +46,8 @@ class RoomServer extends Host {
   #transport: Transport | undefined;
   #opening: Promise<unknown> | undefined;
   #closing: Promise<void> | undefined;
+  /** Another node of the cluster is the hub: none of this one's hooks runs any more. */
+  #isOver = false;
 
   constructor(options: AnyOptions, parts: Parts) {
     super(options, parts);
@@ -99,10 +101,13 @@ class RoomServer extends Host {
       const transport = (this.#transport = this.#chooseTransport());
       life.engine = transport.engine;
       life.transport = transport;
-      await cluster?.start({ host, port });
+      const own = await cluster?.start({ host, port });
       opened = await store.open({ readable: isDocument });
       await this.#restore(opened);
-      const bound = await transport.listen({ host, port });
+      // A node's edge listens already; the one that joins first may be another's.
+      const joined = await transport.listen({ host, port });
+      const bound = own ?? joined;
+      if (this.#isOver) throw new StoreError('unusable', 'another node has become the hub meanwhile');
       life.phase = 'open';
       probe.url = `ws://${reachable(host)}:${bound}/`;
       const url = `http://${bracketed(host)}:${bound}${this.basePath}`;
@@ -170,6 +175,7 @@ class RoomServer extends Host {
     // A standby would wait for its turn.
     if (cluster !== undefined && life.phase === 'opening' && !life.isStoreOpen) await store.close();
     await this.#opening;
+    if (this.#isOver && life.phase === 'closing') return this.#abandon();
     if (life.phase !== 'open') {
       wheel.stop();
       life.phase = 'closed';
@@ -197,6 +203,19 @@ class RoomServer extends Host {
     await cluster?.close();
   }
 
+  /** Of a hub that was deposed: nothing is said, and nothing run, but what lets go of this process. */
+  async #abandon(): Promise<void> {
+    const { life, wheel, auth, store, probe, connections } = this.#parts;
+    probe.close();
+    connections.drain(0);
+    await this.#transport?.close();
+    wheel.stop();
+    auth.close();
+    life.phase = 'closed';
+    await store.close();
+    await this.#options.cluster?.close();
+  }
+
   /** Another node of the cluster cannot reach this hub. */
   asked(node: string): void {
     const { asked } = this.#options;
@@ -210,6 +229,11 @@ class RoomServer extends Host {
     const { phase } = this.#parts.life;
     // It stops already.
     if (phase !== 'opening' && phase !== 'open') return;
+    if (this.#options.cluster !== undefined) {
+      this.#isOver = true;
+      // What a client asks is the new hub's to answer.
+      this.#parts.life.phase = 'closing';
+    }
     // Another may use the store by now: clients are to go there at once.
     this.#transport?.stopListening();
     this.#end(error);

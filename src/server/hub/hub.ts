@@ -77,7 +77,7 @@ export class Hub {
   #counter = 0;
   #incarnation = 0;
   #asking = false;
-  #isDeposed = false;
+  #deposedBy: StoreError | undefined;
   readonly #idleWaiters: (() => void)[] = [];
 
   constructor(options: HubOptions) {
@@ -118,14 +118,14 @@ export class Hub {
 
   /** Once: it never becomes the store's server again. */
   #deposed(error: StoreError): void {
-    if (this.#isDeposed) return;
-    this.#isDeposed = true;
+    if (this.#deposedBy !== undefined) return;
+    this.#deposedBy = error;
     this.#options.deposed(error);
   }
 
   /** False while the store does not confirm commits. */
   get healthy(): boolean {
-    return !this.#isDeposed && this.#committer.healthy && (this.committingMs ?? 0) < STUCK_MS;
+    return this.#deposedBy === undefined && this.#committer.healthy && (this.committingMs ?? 0) < STUCK_MS;
   }
 
   /** Store time, ms. */
@@ -156,7 +156,6 @@ export class Hub {
     return this.#committingSince === undefined ? null : Math.round(performance.now() - this.#committingSince);
   }
 
-  /** Bytes of all rings. */
   get ringBytes(): number {
     return this.#rings.bytes;
   }
@@ -219,8 +218,13 @@ export class Hub {
   }
 
   #runBatch(): void {
-    this.#busy = true;
     const entries = this.#queue.take();
+    // No transaction's code runs any more: hooks and handlers are the new hub's.
+    if (this.#deposedBy !== undefined) {
+      for (const entry of entries) this.#refuse(entry, this.#deposedBy);
+      return this.#finish();
+    }
+    this.#busy = true;
     const meta = { time: 0, counter: this.#counter, incarnation: this.#incarnation };
     const stage = new Stage(this.#store, this.#topics, meta, this.#documents);
     const staged: Staged[] = [];
