@@ -23,7 +23,10 @@ export async function clusterOf(config: Config): Promise<Cluster | undefined> {
   const { cluster: journal, clusterSecret: secret, advertise, link, node, engine } = config;
   if (journal === undefined) return undefined;
   if (secret === undefined) throw new CommandError('--cluster needs --cluster-secret (ROOMWIRE_CLUSTER_SECRET)');
-  if (config.workers !== '0') throw new CommandError('--cluster has edges of its own: it takes no --workers');
+  if (config.workers !== '0') {
+    const why = 'they know their own process alone, and another may be the hub: run `roomwire edge` for more cores';
+    throw new CommandError(`--cluster takes no --workers: ${why}`);
+  }
   const { cluster } = await import('../cluster/index.js');
   const guard = linkSecurity(config);
   const isGuarded = guard.secret !== undefined || guard.cert !== undefined || guard.insecure === true;

@@ -10,15 +10,16 @@ import type { Duplex } from 'node:stream';
 import type { Journal } from '../journal/journal.js';
 import { journalAt } from '../journal/open.js';
 import { replicatedStore, type ReplicatedStore } from '../journal/replicated.js';
+import { reportOf } from '../journal/status.js';
 import type { View } from '../journal/view.js';
 import { checkSecurity, dial, readAddress, type Address, type Security } from '../link/address.js';
 import { runEdge, type Edge } from '../link/edge.js';
 import { linkTransport } from '../link/hub.js';
 import type { HubTransportOptions } from '../server/gate/doors.js';
-import type { ClusterReport } from '../protocol/http-answers.js';
+import type { ClusterReport, NodeReport } from '../protocol/http-answers.js';
 import type { Cluster, ClusterNode, Role } from '../server/options.js';
 import { sha256 } from '../server/gate/sha256.js';
-import type { Transport } from '../server/transport/transport.js';
+import type { HttpResponse, Transport } from '../server/transport/transport.js';
 import type { Store } from '../store/store.js';
 
 export interface ClusterOptions {
@@ -146,6 +147,7 @@ class Node implements Cluster {
     const edge = runEdge({
       name: this.#name.replace(/[^\w.-]/g, '-').slice(0, 64),
       ...{ hubs: [], host, port, engine, waitMs: WAIT_MS },
+      answers: (path) => (path === `${node.basePath}/health/node` ? this.#health() : undefined),
       log: node.log,
     });
     this.#edge = edge;
@@ -174,16 +176,19 @@ class Node implements Cluster {
 
   report(): ClusterReport {
     const store = this.#store;
-    if (store === undefined) {
-      return { role: 'standby', node: this.#name, term: 0, hub: '', lag: 0, lastBeatMs: null };
-    }
-    const { role, node, view, applied, head, lastBeatMs, problem } = store.status();
-    return {
-      ...{ role, node, term: view.term, hub: view.isHeld ? view.node : '' },
-      lag: Math.max(0, head - applied),
-      lastBeatMs: lastBeatMs === undefined ? null : Math.round(lastBeatMs),
-      ...(problem === undefined ? {} : { problem }),
-    };
+    if (store !== undefined) return reportOf(store.status());
+    return { role: 'standby', node: this.#name, term: 0, hub: '', lag: 0, lastBeatMs: null, logMs: null };
+  }
+
+  /** Of this node itself: the hub answers everything else. */
+  #health(): HttpResponse {
+    const report = this.report();
+    const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' };
+    return { status: report.problem === undefined ? 200 : 503, headers, body: JSON.stringify(report) };
+  }
+
+  nodes(): readonly NodeReport[] {
+    return this.#store?.nodes() ?? [];
   }
 
   onRole(told: (role: Role) => void): void {

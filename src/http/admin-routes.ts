@@ -1,7 +1,7 @@
 /** For administrators, who hold an API key: what the server holds, how topics stand, why an event did not arrive. */
 import * as v from 'valibot';
 import type { PluginHost } from '../server/api.js';
-import { Drained, Edges, Stats, Topic, Why } from '../protocol/http-answers.js';
+import { Drained, Edges, Nodes, Stats, Topic, Why } from '../protocol/http-answers.js';
 import { HttpError } from './problem.js';
 import { answering, WholeNumber, type Route } from './route.js';
 
@@ -29,6 +29,15 @@ export function adminRoutes(server: PluginHost): Route[] {
       for: 'admins',
       answer: { description: 'none where it carries them itself', schema: Edges },
       handle: () => ({ edges: server.edges() }),
+    }),
+    answering({
+      method: 'GET',
+      path: '/api/nodes',
+      id: 'listNodes',
+      summary: 'The nodes of the cluster, as the hub last heard of them.',
+      for: 'admins',
+      answer: { description: 'none where there is no cluster', schema: Nodes },
+      handle: () => ({ nodes: server.nodes() }),
     }),
     answering({
       method: 'POST',

@@ -1,6 +1,6 @@
 /** Health: the process answers, the server takes work, events arrive (server/probe). */
 import type { HttpResponse, PluginHost } from '../server/api.js';
-import { Delivery, Health, HealthSummary, type ClusterReport } from '../protocol/http-answers.js';
+import { ClusterReport, Delivery, Health, HealthSummary } from '../protocol/http-answers.js';
 import { json } from './problem.js';
 import { route, type Route } from './route.js';
 import { version } from './version.js';
@@ -31,6 +31,18 @@ export function healthRoutes(server: PluginHost): Route[] {
       handle: async () => said(server.ready, { version: own, engine: server.engineInfo, ...clusterOf(server) }),
     }),
     looking('isLive', '/health/live', 'Whether the process answers.', () => true),
+    route({
+      method: 'GET',
+      path: '/health/node',
+      id: 'getNode',
+      summary: 'How the node of a cluster that is asked stands. It answers itself, also while there is no hub.',
+      open: true,
+      answers: {
+        200: { description: 'it takes part, or is of no cluster', schema: ClusterReport },
+        503: { description: 'it cannot take part', schema: ClusterReport },
+      },
+      handle: async () => nodeAnswer(server.cluster() ?? SINGLE),
+    }),
     looking('isReady', '/health/ready', 'Whether the server takes work.', () => server.ready),
     route({
       method: 'GET',
@@ -48,6 +60,14 @@ export function healthRoutes(server: PluginHost): Route[] {
       },
     }),
   ];
+}
+
+const SINGLE: ClusterReport = {
+  ...{ role: 'single', node: '', term: 0, hub: '', lag: 0, lastBeatMs: null, logMs: null },
+};
+
+function nodeAnswer(report: ClusterReport): HttpResponse {
+  return json(report.problem === undefined ? 200 : 503, report);
 }
 
 function clusterOf(server: PluginHost): { readonly cluster?: ClusterReport } {

@@ -11,6 +11,7 @@ import type { AuditEntry, EdgeReport, PluginHost } from '../server/api.js';
 import { route, type Route } from './route.js';
 import type { HooksApi } from '../hooks/hooks.js';
 import type { OutboxApi } from '../hooks/outbox.js';
+import { addCluster } from './cluster-metrics.js';
 import { gaugesIn } from './gauges.js';
 import { addHookMetrics } from './hook-metrics.js';
 import { TimingMetric, type Timings } from './timing-metric.js';
@@ -141,16 +142,6 @@ function addHoldings(registry: Registry, server: PluginHost, rooms: RoomsApi | u
     collect() {
       for (const [kind, count] of Object.entries(rooms.holders())) this.set({ kind }, count);
     },
-  });
-}
-
-/** Of a node, which answers while it is the hub. */
-function addCluster(registry: Registry, server: PluginHost): void {
-  if (server.cluster() === undefined) return;
-  const add = gaugesIn(registry);
-  add('roomwire_cluster_term', 'The term of the hub: it grows by one with each.', () => server.cluster()?.term ?? 0);
-  add('roomwire_cluster_last_append_seconds', 'Since the hub last wrote to the log.', () => {
-    return (server.cluster()?.lastBeatMs ?? 0) / 1_000;
   });
 }
 

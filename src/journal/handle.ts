@@ -10,6 +10,7 @@ import {
   checkRecord,
   hashOf,
   hashOfLog,
+  type Announced,
   type Journal,
   type JournalRecord,
   type JournalSnapshot,
@@ -59,6 +60,8 @@ export abstract class Handle implements Journal {
   abstract saveSnapshot(at: number, parts: AsyncIterable<Uint8Array>): Promise<void>;
   abstract loadSnapshot(): Promise<JournalSnapshot | undefined>;
   abstract truncate(before: number): Promise<void>;
+  abstract announce(node: string, bytes: Uint8Array): Promise<void>;
+  abstract announced(): Promise<readonly Announced[]>;
   protected abstract disconnect(): Promise<void>;
 
   // ---- what every handle does ----------------------------------------------------------------------
@@ -122,11 +125,11 @@ export abstract class Handle implements Journal {
       while (!isOver()) {
         const wakes = this.#wakes;
         try {
-          if ((await look()) === 0) await this.#pause(wakes, this.#pollMs);
+          if ((await look()) === 0) await this.pause(this.#pollMs, wakes);
         } catch (error) {
           if (isOver()) return;
           if (error instanceof BrokenLog) return broken(this.#note(error));
-          await this.#pause(wakes, this.#pollMs === undefined ? undefined : AWAY_MS);
+          await this.pause(this.#pollMs === undefined ? undefined : AWAY_MS, wakes);
         }
       }
     };
@@ -228,7 +231,8 @@ export abstract class Handle implements Journal {
     return this.#broken;
   }
 
-  async #pause(wakes: number, ms: number | undefined): Promise<void> {
+  /** For so long, or until something may be new, or the handle is closed. */
+  protected async pause(ms: number | undefined, wakes = this.#wakes): Promise<void> {
     if (wakes !== this.#wakes) return;
     await new Promise<void>((resolve) => {
       const timer = ms === undefined ? undefined : setTimeout(() => look(), ms);

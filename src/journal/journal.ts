@@ -59,6 +59,17 @@ export interface JournalSnapshot {
   readonly parts: AsyncIterable<Uint8Array>;
 }
 
+/** What a node told beside the log: see `announce`. */
+export interface Announced {
+  readonly node: string;
+  readonly bytes: Uint8Array;
+  /** Ms since. */
+  readonly ageMs: number;
+}
+
+/** What is older than this is told no more. */
+export const ANNOUNCED_MS = 60_000;
+
 /**
  * One node's handle. Every method rejects with a StoreError: `unusable` for good, else `refused`: not done, try again.
  * Each is bounded in time (5 s, and `saveSnapshot` and `parts` 5 s a part), but for `open`.
@@ -97,6 +108,13 @@ export interface Journal {
   loadSnapshot(): Promise<JournalSnapshot | undefined>;
   /** Lets the engine forget records before number `before`, some of them later. The newest one always stays. */
   truncate(before: number): Promise<void>;
+  /**
+   * Tells how this node stands, in place of what it told before. It is no record: nothing is decided by it, and it need outlive
+   * nothing. Of one name one is kept.
+   */
+  announce(node: string, bytes: Uint8Array): Promise<void>;
+  /** What nodes told in the last minute, this handle's own too. Where the engine cannot keep it, only those that are there to be asked. */
+  announced(): Promise<readonly Announced[]>;
   /** Lets go of the engine. An append still under way rejects with `unknown`. */
   close(): Promise<void>;
 }
@@ -104,6 +122,8 @@ export interface Journal {
 export interface JournalOptions {
   /** Of the log among others in the same engine: 1 to 32 of a–z, 0–9 and _, a letter first. Default `roomwire`. */
   readonly name?: string;
+  /** A log that is not there is not made: `open` rejects with `unusable`. */
+  readonly mustExist?: boolean;
   /** Takes a line for the operator: the engine is away, or is back, or is set to keep less than one might think. */
   readonly tell?: (line: string) => void;
 }

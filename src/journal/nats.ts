@@ -10,11 +10,13 @@ import { StoreError } from '../store/store.js';
 import { checkedParts, Handle, type Added, type Page } from './handle.js';
 import {
   checkedName,
+  type Announced,
   type JournalOptions,
   type JournalRecord,
   type JournalSnapshot,
   type JournalState,
 } from './journal.js';
+import { Roll } from './nats-roll.js';
 import { checkVersion, codeOf, described, load, messageOf, serversOf, type Modules } from './nats-server.js';
 
 export interface NatsOptions extends JournalOptions {
@@ -56,7 +58,7 @@ export class NatsJournal extends Handle {
   #isDoubtful = false;
   /** The newest record that this handle saw: the server compares its id too, which a log rewritten to the same length has not. */
   #last: { readonly seq: number; readonly id: string } = { seq: 0, id: '' };
-  #stopWaiting: (() => void) | undefined;
+  #roll: Roll | undefined;
 
   constructor(url: string, options: NatsOptions) {
     super(options.pollMs ?? 20);
@@ -96,16 +98,12 @@ export class NatsJournal extends Handle {
         if (error instanceof StoreError && error.kind === 'unusable') throw error;
         if (!isAway) this.#tell(`NATS does not answer, trying on: ${messageOf(error)}`);
         isAway = true;
-        await new Promise<void>((resolve) => {
-          this.#stopWaiting = resolve;
-          setTimeout(resolve, TRY_AGAIN_MS);
-        });
+        await this.pause(TRY_AGAIN_MS);
       }
     }
   }
 
   protected async disconnect(): Promise<void> {
-    this.#stopWaiting?.();
     await this.#connection?.close();
   }
 
@@ -124,6 +122,7 @@ export class NatsJournal extends Handle {
         throw error;
       });
     this.#connection = connection;
+    this.#roll = new Roll(transport, connection, `${this.#name}.nodes`);
     const { info } = connection;
     if (info === undefined) throw new Error('the server does not say what it is');
     this.#maxBytes = Math.min(1_048_576, info.max_payload) - HEADER_BYTES;
@@ -160,6 +159,8 @@ export class NatsJournal extends Handle {
       if (codeOf(error) === NO_STREAM) return undefined;
       throw error;
     });
+    if (found === undefined && this.#options.mustExist === true)
+      throw new StoreError('unusable', `there is no log there (stream ${own.name}): no node has started on it`);
     if (found === undefined) {
       const description = `roomwire log ${FORMAT} ${randomUUID()}`;
       // Another node may make it meanwhile: what is there then counts.
@@ -337,6 +338,19 @@ export class NatsJournal extends Handle {
       }),
     );
     return seq;
+  }
+
+  // ---- nodes ---------------------------------------------------------------------------------------
+
+  async announce(node: string, bytes: Uint8Array): Promise<void> {
+    this.check();
+    this.#roll?.announce(node, bytes);
+    await Promise.resolve();
+  }
+
+  async announced(): Promise<readonly Announced[]> {
+    this.check();
+    return (await this.#roll?.call()) ?? [];
   }
 
   async #ask<T>(ask: (streams: JetStreamManager) => Promise<T>): Promise<T> {

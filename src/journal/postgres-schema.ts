@@ -4,11 +4,14 @@
  * segment (a backup that reads it) holds up nobody who appends. All statements stand alone: a pooler may spread them.
  */
 
+import { ANNOUNCED_MS } from './journal.js';
+
 /** What another version of roomwire would read differently. */
 export const FORMAT = 1;
 
 export interface Tables {
   readonly journal: string;
+  readonly nodes: string;
   readonly segment: (number: number) => string;
   readonly snapshot: (id: string) => string;
 }
@@ -17,6 +20,7 @@ export interface Tables {
 export function tablesOf(schema: string): Tables {
   return {
     journal: `"${schema}".journal`,
+    nodes: `"${schema}".nodes`,
     segment: (number) => `"${schema}".log_${number}`,
     snapshot: (id) => `"${schema}".snapshot_${id}`,
   };
@@ -60,6 +64,26 @@ export function makeSnapshot(schema: string, id: string): string {
   return `create table ${tablesOf(schema).snapshot(id)} (part int primary key, hash bytea not null, bytes bytea not null)`;
 }
 
+/** How each node stands. Unlogged: a row a second waits for no disk and no standby, and a crash may forget it. */
+export function makeNodes(schema: string): string {
+  const columns = 'node text primary key, bytes bytea not null, at timestamptz not null';
+  return `create unlogged table if not exists ${tablesOf(schema).nodes} (${columns}) with (fillfactor = 50)`;
+}
+
+/** In place of the node's row before; rows that nobody asks for any more go. */
+export function announceIn({ nodes }: Tables): string {
+  return `
+    with old as (delete from ${nodes} where node <> $1 and at < clock_timestamp() - interval '${ANNOUNCED_MS} ms')
+    insert into ${nodes} (node, bytes, at) values ($1, $2, clock_timestamp())
+    on conflict (node) do update set bytes = excluded.bytes, at = excluded.at`;
+}
+
+export function announcedIn({ nodes }: Tables): string {
+  return `
+    select node, bytes, greatest(0, extract(epoch from clock_timestamp() - at) * 1000)::float8 as "ageMs" from ${nodes}
+    where at > clock_timestamp() - interval '${ANNOUNCED_MS} ms' order by node`;
+}
+
 /** Waits a second at most for those who still read it. */
 export function dropTable(table: string): string {
   return `select set_config('lock_timeout', '1000', true); drop table if exists ${table}`;
@@ -97,6 +121,6 @@ export function stateOf(schema: string): string {
       select substr(relname::text, 5)::int from pg_class join pg_namespace n on n.oid = relnamespace
       where nspname = '${schema}' and relkind = 'r' and relname ~ '^log_[0-9]+$' order by 1) as segments,
       exists (select from pg_class join pg_namespace n on n.oid = relnamespace
-      where nspname = '${schema}' and relkind = 'r' and relpersistence <> 'p') as unlogged
+      where nspname = '${schema}' and relkind = 'r' and relpersistence <> 'p' and relname <> 'nodes') as unlogged
     from ${tablesOf(schema).journal} as j`;
 }

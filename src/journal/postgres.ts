@@ -9,6 +9,7 @@ import { checkedParts, Handle, type Added, type Page } from './handle.js';
 import {
   BrokenLog,
   checkedName,
+  type Announced,
   type JournalOptions,
   type JournalRecord,
   type JournalSnapshot,
@@ -25,11 +26,14 @@ import {
   type Server,
 } from './postgres-connection.js';
 import {
+  announcedIn,
+  announceIn,
   appendFirst,
   appendTo,
   dropTable,
   FORMAT,
   makeLog,
+  makeNodes,
   makeSegment,
   pageOf,
   stateOf as stateQuery,
@@ -77,7 +81,6 @@ export class PostgresJournal extends Handle {
   /** Appends have a connection of their own: no page is in their way. */
   #writer: Connection | undefined;
   #reader: Connection | undefined;
-  #stopWaiting: (() => void) | undefined;
   readonly #snapshots: Snapshots;
   readonly #read: Ask = (text, values) => (this.#reader as Connection).ask(text, values);
 
@@ -120,16 +123,12 @@ export class PostgresJournal extends Handle {
         if (error instanceof StoreError && error.kind === 'unusable') throw error;
         if (PERMANENT.test(stateOf(error) ?? '') && !isRace(error))
           throw new StoreError('unusable', `PostgreSQL refuses the log: ${messageOf(error)}`, error);
-        await new Promise<void>((resolve) => {
-          this.#stopWaiting = resolve;
-          setTimeout(resolve, isRace(error) ? 10 : TRY_AGAIN_MS);
-        });
+        await this.pause(isRace(error) ? 10 : TRY_AGAIN_MS);
       }
     }
   }
 
   protected disconnect(): Promise<void> {
-    this.#stopWaiting?.();
     this.#writer?.close();
     this.#reader?.close();
     return Promise.resolve();
@@ -145,6 +144,9 @@ export class PostgresJournal extends Handle {
         and relnamespace = to_regnamespace('"${this.#schema}"')) as others`,
     );
     if (found?.['missing'] === true && found['others'] !== 0) throw notOurs(this.#schema, 'it holds other tables');
+    const { mustExist = false } = this.#options;
+    if (found?.['missing'] === true && mustExist)
+      throw new StoreError('unusable', `there is no log there (schema ${this.#schema}): no node has started on it`);
     if (found?.['missing'] === true)
       await reader.ask(makeLog(this.#schema, { id: randomUUID(), segment: this.#options.segment ?? 16_384 }));
     const { row } = await this.#facts(this.#read);
@@ -154,6 +156,7 @@ export class PostgresJournal extends Handle {
     if (format !== FORMAT) throw notOurs(this.#schema, `it has format ${format}, and this version reads ${FORMAT}`);
     if (unlogged === true) throw notOurs(this.#schema, 'it has unlogged tables, which forget at a crash');
     this.#segment = segment;
+    if (!mustExist) await reader.ask(makeNodes(this.#schema));
   }
 
   /** A new connection: is it the server that we knew, and does it have what we knew? */
@@ -312,6 +315,16 @@ export class PostgresJournal extends Handle {
   loadSnapshot(): Promise<JournalSnapshot | undefined> {
     this.check();
     return this.#snapshots.load();
+  }
+
+  async announce(node: string, bytes: Uint8Array): Promise<void> {
+    this.check();
+    await this.ask(announceIn(this.#tables), [node, bytes]);
+  }
+
+  async announced(): Promise<readonly Announced[]> {
+    this.check();
+    return (await this.ask(announcedIn(this.#tables))) as unknown as readonly Announced[];
   }
 }
 

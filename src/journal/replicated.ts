@@ -3,6 +3,7 @@
  * which applies what the hub of the time writes; `open` resolves when this node has become the hub itself. It never
  * stops being the hub but by its end (invariant 6): the process is to be started anew then.
  */
+import type { NodeReport } from '../protocol/http-answers.js';
 import {
   StoreError,
   type Batch,
@@ -15,24 +16,9 @@ import { Follower } from './follower.js';
 import { HubLog } from './hub-log.js';
 import type { Journal } from './journal.js';
 import { settle, type ReplicatedOptions, type Settled } from './settings.js';
+import type { ClusterStatus, Role } from './status.js';
+import { Nodes } from './nodes.js';
 import type { View } from './view.js';
-
-export type Role = 'standby' | 'hub' | 'over';
-
-export interface ClusterStatus {
-  readonly role: Role;
-  readonly node: string;
-  /** Who is the hub, as far as this node knows. */
-  readonly view: View;
-  /** Number of the record that this node has applied. */
-  readonly applied: number;
-  /** The newest that is known to be in the log. */
-  readonly head: number;
-  /** Ms since the hub wrote to the log; undefined: not while this node listened. */
-  readonly lastBeatMs: number | undefined;
-  /** Why this node cannot take part; undefined: it does. */
-  readonly problem: string | undefined;
-}
 
 export interface ReplicatedStore extends Store {
   /** Resolves when this node has become the hub. Rejects when it cannot take part any more: the process is to be started anew. */
@@ -41,6 +27,8 @@ export interface ReplicatedStore extends Store {
   close(): Promise<void>;
   readonly role: Role;
   status(): ClusterStatus;
+  /** All nodes, as this one sees them while it is the hub; else none. */
+  nodes(): readonly NodeReport[];
   /** Called when this node's role changes. */
   onRole(told: (role: Role) => void): void;
   /** Called when another node, or this one, has become the hub, with what it said of itself; and at once, when there is one. */
@@ -71,6 +59,7 @@ class Replicated implements ReplicatedStore {
   readonly #claims: ((node: string) => void)[] = [];
   #hasClaimed = false;
   #closing: Promise<void> | undefined;
+  #nodes: Nodes | undefined;
 
   constructor(local: Store, openJournal: () => Journal, options: Settled) {
     this.#local = local;
@@ -85,7 +74,13 @@ class Replicated implements ReplicatedStore {
   }
 
   async open(options?: OpenOptions): Promise<OpenedStore> {
-    const won = await this.#follower.run(options);
+    this.#nodes = new Nodes({
+      ...{ settled: this.#options, journal: () => this.#follower.journal, status: () => this.status() },
+    });
+    const won = await this.#follower.run(options).catch((error: unknown) => {
+      this.#nodes?.stop();
+      throw error;
+    });
     const { time } = this.#options;
     const { meta, view } = won.position;
     const now = won.now ?? Math.max(meta.time, time.wall());
@@ -180,11 +175,16 @@ class Replicated implements ReplicatedStore {
     const follower = this.#follower;
     const hub = this.#hub;
     if (hub === undefined) {
-      const { view, seq, head, lastBeatMs, problem } = follower;
-      return { role: this.#role, node, view, applied: seq, head, lastBeatMs, problem };
+      const { view, seq, head, lastBeatMs, logMs, problem } = follower;
+      return { role: this.#role, node, view, applied: seq, head, lastBeatMs, logMs, problem };
     }
     const { seq, view, lastBeatMs } = hub;
-    return { role: this.#role, node, view, applied: seq, head: seq, lastBeatMs, problem: this.#lost?.message };
+    const problem = this.#lost?.message;
+    return { role: this.#role, node, view, applied: seq, head: seq, lastBeatMs, logMs: lastBeatMs, problem };
+  }
+
+  nodes(): readonly NodeReport[] {
+    return this.#nodes?.all ?? [];
   }
 
   close(): Promise<void> {
@@ -193,8 +193,9 @@ class Replicated implements ReplicatedStore {
 
   async #close(): Promise<void> {
     if (this.#hub !== undefined) await this.#hub.close();
-    await this.#follower.close();
     this.#become('over');
+    await this.#nodes?.close();
+    await this.#follower.close();
     await this.#local.close();
   }
 }

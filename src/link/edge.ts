@@ -28,6 +28,10 @@ const POLL_MS = 20;
 /** A hub is told where this edge listens before it is given those who waited. */
 const SETTLE_MS = 50;
 
+const ALIVE: HttpResponse = {
+  ...{ status: 200, headers: { 'content-type': 'application/json' }, body: '{"status":"ok"}' },
+};
+
 export interface EdgeOptions {
   readonly name: string;
   /** Each gives a stream to its hub; it rejects with an Error that says why there is none. */
@@ -44,6 +48,8 @@ export interface EdgeOptions {
   readonly isFed?: boolean;
   /** So many ms a client that connects while there is no hub waits for the next. Default: it is refused. */
   readonly waitMs?: number;
+  /** What the process answers itself, whether there is a hub or not; undefined: the hub does. */
+  readonly answers?: (path: string) => HttpResponse | undefined;
   /** It takes no more connections: the hub says so. */
   readonly stopped?: () => void;
   /** For tests. */
@@ -318,8 +324,9 @@ class RunningEdge implements Edge, EdgeLinkOwner {
   }
 
   async #request(request: HttpRequest, gone: (fn: () => void) => void): Promise<HttpResponse> {
-    if (request.path === '/health/live' && ['GET', 'HEAD'].includes(request.method)) {
-      return { status: 200, headers: { 'content-type': 'application/json' }, body: '{"status":"ok"}' };
+    if (['GET', 'HEAD'].includes(request.method)) {
+      const own = request.path === '/health/live' ? ALIVE : this.#options.answers?.(request.path);
+      if (own !== undefined) return own;
     }
     if (this.#hub?.serves !== true) return away('there is no hub yet, or it restarts');
     return this.#hub.request(request, gone);

@@ -53,10 +53,22 @@ export const ClusterReport = record({
   lag: Count,
   /** Ms since the hub wrote to the log; null: it has not while this node listened. */
   lastBeatMs: MaybeCount,
+  /** Ms since the log last answered this node; null: it has not yet. */
+  logMs: MaybeCount,
   /** Why this node cannot take part. */
   problem: v.exactOptional(Text),
 });
 export type ClusterReport = v.InferOutput<typeof ClusterReport>;
+/** The same, as a node told it beside the log. */
+export const NodeReport = record({
+  ...ClusterReport.entries,
+  /** HOST:PORT at which the others reach it while it is the hub; empty: nowhere. */
+  advertise: Text,
+  /** Ms since it told this. */
+  seenMs: Count,
+});
+export type NodeReport = v.InferOutput<typeof NodeReport>;
+export const Nodes = record({ nodes: list(NodeReport) });
 export const HealthSummary = record({
   ...Health.entries,
   version: Text,

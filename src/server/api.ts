@@ -11,6 +11,7 @@ import type {
   ClusterReport,
   EdgeReport,
   EngineInfo,
+  NodeReport,
   Stats,
   TopicHistory,
   TopicList,
@@ -33,6 +34,7 @@ export type {
   EdgeReport,
   EngineInfo,
   LoggedEvent,
+  NodeReport,
   PublishReport,
   Stats,
   SubscriberReport,
@@ -266,6 +268,8 @@ export interface PluginHost {
   edges(): readonly EdgeReport[];
   /** How this node stands; undefined: it is of no cluster. */
   cluster(): ClusterReport | undefined;
+  /** The nodes of its cluster, while it is the hub; else none. */
+  nodes(): readonly NodeReport[];
   /** Takes no more connections through an edge, and sends its clients elsewhere, spread over `spreadMs`. False: there is none of this name. */
   drainEdge(name: string, spreadMs?: number): boolean;
   /** The APIs of the plugins set up before this one, by name. */

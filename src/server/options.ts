@@ -1,6 +1,6 @@
 /** What a program gives createServer and gets from it. */
 import type { CallInput, CallNames, Contract, Shape } from '../protocol/contract.js';
-import type { ClusterReport } from '../protocol/http-answers.js';
+import type { ClusterReport, NodeReport } from '../protocol/http-answers.js';
 import type { Limits } from '../protocol/limits.js';
 import type { Store } from '../store/store.js';
 import type {
@@ -93,6 +93,8 @@ export type Role = ClusterReport['role'];
 export interface ClusterNode {
   /** What all nodes must have alike, as one text. */
   readonly shape: string;
+  /** Without a final slash; empty: none. */
+  readonly basePath: string;
   readonly time: TimeSource;
   readonly log: Log;
   /** The hub is asked to stop in order. */
@@ -109,6 +111,8 @@ export interface Cluster {
   /** Sends the clients of this node elsewhere, and takes no more. */
   leave(spreadMs: number): void;
   report(): ClusterReport;
+  /** All nodes, as this one sees them while it is the hub; else none. */
+  nodes(): readonly NodeReport[];
   onRole(told: (role: Role) => void): void;
   close(): Promise<void>;
 }

@@ -64,7 +64,9 @@ export function build(
   const afterAwake = (ms: number, fn: () => void): Timer => wheel.afterAwake(ms, fn);
   const log = safe(options.log ?? silent, after);
   const failed = (error: unknown): void => log.error({ err: error }, 'internal error');
-  const store = cluster === undefined ? own : cluster.store(own, { shape: shapeOf(options, limits), time, log, asked });
+  const basePath = basePathOf(options);
+  const asNode = { shape: shapeOf(options, limits), basePath, time, log, asked };
+  const store = cluster === undefined ? own : cluster.store(own, asNode);
   const clock = new Clock(time);
   const counters = new Counters(Object.keys(contract.calls));
   const audit = new Audit({ wall, after, write: options.audit, log, failed });
@@ -84,7 +86,7 @@ export function build(
   const tokens = new TokenCheck({ auth, door, log, after });
   const entrance = new Entrance({
     ...{ auth, tokens, arrivals, door, ownKey, audit, isDraining, failed },
-    basePath: basePathOf(options),
+    basePath,
   });
   const gate = new Gate({ auth, tokens, arrivals, door, ownKey, present: registry });
 

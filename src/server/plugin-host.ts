@@ -16,6 +16,7 @@ import type {
   CallPolicy,
   Delivery,
   ClusterReport,
+  NodeReport,
   EdgeReport,
   EngineInfo,
   Finish,
@@ -114,6 +115,10 @@ export class Host implements PluginHost {
 
   cluster(): ClusterReport | undefined {
     return this.#cluster?.report();
+  }
+
+  nodes(): readonly NodeReport[] {
+    return this.#cluster?.nodes() ?? [];
   }
 
   drainEdge(name: string, spreadMs = 0): boolean {

@@ -2,8 +2,10 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import t from 'tap';
+import { cluster } from '../../src/cluster/index.js';
 import { settings } from '../../src/cli/settings.js';
 import { http } from '../../src/http/http.js';
+import { MemoryEngine } from '../support/memory-journal.js';
 import { startServer, openContract } from '../support/server.js';
 
 const root = new URL('../..', import.meta.url).pathname;
@@ -13,7 +15,13 @@ const alerts = read('deploy/alerts.yml');
 
 t.test('every metric and label that the alerts and the page name is served', async (t) => {
   const { http: url } = await startServer(t, { contract: openContract, plugins: [http()] });
-  const metrics = await (await fetch(`${url}/metrics`)).text();
+  const metricsAt = async (url: string): Promise<string> => (await fetch(`${url}/metrics`)).text();
+  const engine = new MemoryEngine();
+  const secret = '0123456789abcdef0123456789abcdef';
+  const node = cluster({ journal: () => engine.journal(), secret, node: 'a' });
+  const { http: hub } = await startServer(t, { contract: openContract, plugins: [http()], cluster: node });
+  const metrics = `${await metricsAt(url)}${await metricsAt(hub)}`;
+  t.match(metrics, /^roomwire_node_hub\{node="a"\} 1$/m);
   const named = new Set([...`${alerts}${operating}`.matchAll(/\broomwire_[a-z_]+/g)].map(([name]) => name));
   t.ok(named.size >= 8);
   for (const name of named) t.match(metrics, new RegExp(`^# TYPE ${name.replace(/_bucket$/, '')} `, 'm'), name);

@@ -142,6 +142,7 @@ t.test('every operation it lists answers with a status and a content that it lis
   const room = { params: { roomId } };
   await call('getHealth', { status: 200 });
   await call('isLive', { status: 200 });
+  await call('getNode', { status: 200 });
   await call('isReady', { status: 200 });
   await call('getOpenApi', { status: 200 });
   await call('getMetrics', { status: 200 });
@@ -199,6 +200,7 @@ t.test('every operation it lists answers with a status and a content that it lis
   const topic = `room:${roomId}`;
   await call('getStats', { status: 200 });
   await call('listEdges', { status: 200 });
+  await call('listNodes', { status: 200 });
   await call('drainEdge', { status: 404, params: { edge: 'nobody' } });
   await call('listTopics', { status: 200, query: '?search=room&limit=5' });
   await call('readEvents', { status: 200, params: { topic }, query: '?after=1&limit=5' });

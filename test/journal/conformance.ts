@@ -1,7 +1,13 @@
 /** What a cluster may rely on, whichever engine keeps its log. Each engine's test file runs all of it. */
 import t from 'tap';
 import { checkNext } from '../../src/journal/end.js';
-import { hashOfLog, type BrokenLog, type Journal, type JournalRecord } from '../../src/journal/journal.js';
+import {
+  hashOfLog,
+  type Announced,
+  type BrokenLog,
+  type Journal,
+  type JournalRecord,
+} from '../../src/journal/journal.js';
 import type { StoreError } from '../../src/store/store.js';
 import { until } from '../support/until.js';
 import { all, brokenAfter, bytes, each, fail, ids, kind, numbers, read, refusal, same, seqs } from './reading.js';
@@ -301,6 +307,28 @@ export function journalConformance(
     t.comment(`${name}: ${won.join(' to ')}`);
   });
 
+  test('what a node tells beside the log is told to all, the newest of each, and is no record', async (t, bench) => {
+    const a = await written(bench, 1);
+    const b = bench.journal();
+    await b.open();
+    await a.announce('a', Buffer.from('first'));
+    await b.announce('b, é', Buffer.from('other'));
+    await a.announce('a', Buffer.from('second'));
+    let told: readonly Announced[] = [];
+    // Where nodes are asked, a busy one may answer late.
+    for (let tries = 0; told.length < 2 && tries < 20; tries++) told = await b.announced();
+    t.strictSame(
+      told.map(({ node, bytes }) => [node, Buffer.from(bytes).toString()]),
+      [
+        ['a', 'second'],
+        ['b, é', 'other'],
+      ],
+    );
+    t.ok(told.every(({ ageMs }) => ageMs >= 0 && ageMs < 60_000));
+    t.strictSame(await a.answers(), { head: 1 });
+    t.equal(await a.append(1, 'id-2', bytes(2)), 2);
+  });
+
   test('a closed handle does nothing more', async (t, bench) => {
     const a = await written(bench, 1);
     a.follow(0, () => undefined, fail);
@@ -308,6 +336,7 @@ export function journalConformance(
     await a.close();
     t.equal(await kind(a.append(1, 'x', bytes(1))), 'unusable');
     t.equal(await kind(a.answers()), 'unusable');
+    t.equal(await kind(a.announced()), 'unusable');
     t.equal(await kind(bench.journal().answers()), 'unusable', 'nor does one that was never opened');
   });
 

@@ -9,6 +9,7 @@ import { Handle, checkedParts, type Added, type Page } from '../../src/journal/h
 import {
   hashOf,
   hashOfLog,
+  type Announced,
   type JournalRecord,
   type JournalSnapshot,
   type JournalState,
@@ -48,6 +49,7 @@ export class MemoryEngine {
   #records: JournalRecord[] = [];
   #away = false;
   snapshot: { readonly at: number; readonly parts: readonly Uint8Array[] } | undefined;
+  readonly nodes = new Map<string, { readonly bytes: Uint8Array; readonly at: number }>();
 
   constructor(options: MemoryEngineOptions = {}) {
     this.#options = options;
@@ -209,6 +211,16 @@ export class MemoryJournal extends Handle {
       }
     }
     return { at: snapshot.at, parts: parts() };
+  }
+
+  async announce(node: string, bytes: Uint8Array): Promise<void> {
+    await this.#request();
+    this.#engine.nodes.set(node, { bytes, at: performance.now() });
+  }
+
+  async announced(): Promise<readonly Announced[]> {
+    await this.#request();
+    return [...this.#engine.nodes].map(([node, { bytes, at }]) => ({ node, bytes, ageMs: performance.now() - at }));
   }
 
   protected async connect(): Promise<void> {

@@ -3,6 +3,7 @@ import { connect, RoomwireError } from '../../client/index.js';
 import type { Welcome } from '../../protocol/frames.js';
 import { Admin } from './admin.js';
 import { CallForm } from './call-form.js';
+import { showCluster } from './cluster-line.js';
 import type { FreeClient, PageContract } from './contract.js';
 import { Dock } from './dock.js';
 import { byId, setText } from './dom.js';
@@ -90,6 +91,7 @@ let shown: { readonly roomId: string | undefined } | undefined;
 let creating: string | undefined;
 
 const bar = new StatusBar(client);
+showCluster();
 const list = new RoomList(client, (roomId) => {
   creating = roomId;
   if (roomInHash(location.hash) === roomId) show();
