@@ -1,85 +1,64 @@
 /** `roomwire serve --cluster` on PostgreSQL, and on NATS: three nodes by three commands, and each way in which a hub can end. */
-import { type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { WebSocket } from 'ws';
 import { connect } from '../../src/client/node.js';
-import { freePort } from '../support/free-port.js';
+import type { NodeReport } from '../../src/protocol/http-answers.js';
 import { startCli } from '../support/cli.js';
-import { noNats, startNats } from '../support/nats.js';
-import { noPostgres, startPostgres } from '../support/postgres.js';
+import {
+  eventually,
+  hubOf,
+  ready,
+  run,
+  secret,
+  skipWithout,
+  startEngine,
+  startNode,
+  type Engine,
+  type NodeProgram,
+} from '../support/cluster.js';
+import { commandsAfter, type Printed } from '../support/commands.js';
+import { freePort } from '../support/free-port.js';
+import { startPostgres } from '../support/postgres.js';
 import { until } from '../support/until.js';
 
 t.setTimeout(240_000);
 
-const skipOf = (engine: Engine): string | false => {
-  const without = engine === 'NATS' ? noNats : noPostgres;
-  return without === false && process.platform !== 'linux' ? 'needs /proc' : without;
-};
-const skip = skipOf('PostgreSQL');
-const secret = '0123456789abcdef0123456789abcdef';
-
-interface Started {
-  readonly child: ChildProcess;
-  readonly url: string;
-  readonly ended: Promise<unknown[]>;
-  said(): string;
-  /** The process under the small parent. */
-  node(): number;
-  isHub(): boolean;
-}
+const skip = skipWithout('PostgreSQL');
 
 type Test = typeof t;
 
-async function startNode(t: Test, cluster: string, name: string, more: readonly string[] = []): Promise<Started> {
+async function startNamed(t: Test, cluster: string, name: string, more: readonly string[] = []): Promise<NodeProgram> {
   const [port, link] = [await freePort(), await freePort()];
   const at = more.includes('--advertise') ? [] : ['--advertise', `127.0.0.1:${link}`];
   const args = ['serve', '--cluster', cluster, '--port', `${port}`, ...at, '--node', name, ...more];
-  const child = startCli(t, [...args, '--data', join(t.testdirName, name)], {
-    ROOMWIRE_WORKERS: '0',
-    ROOMWIRE_CLUSTER_SECRET: secret,
-  });
-  let said = '';
-  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (data: Buffer) => (said += data.toString()));
-  const node = (): number => Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim());
-  return {
-    ...{ child, url: `http://127.0.0.1:${port}`, ended: once(child, 'exit'), node, said: () => said },
-    // Of the process that runs now.
-    isHub: () => /as its hub/.test(said.slice(said.lastIndexOf('it is started anew') + 1)),
-  };
+  return startNode(t, [...args, '--data', join(t.testdirName, name)]);
 }
 
-type Engine = 'PostgreSQL' | 'NATS';
-
-async function startThree(t: Test, engine: Engine = 'PostgreSQL'): Promise<readonly [Started, Started, Started]> {
-  const url = engine === 'NATS' ? `nats://127.0.0.1:${(await startNats(t))[0]?.port}` : (await startPostgres(t)).url;
+async function startThree(t: Test): Promise<readonly [NodeProgram, NodeProgram, NodeProgram]> {
+  const url = await startEngine(t, 'PostgreSQL');
   t.testdir();
-  const a = await startNode(t, url, 'a');
+  const a = await startNamed(t, url, 'a');
   await until(() => a.isHub(), 'a is the hub');
-  const [b, c] = [await startNode(t, url, 'b'), await startNode(t, url, 'c')];
+  const [b, c] = [await startNamed(t, url, 'b'), await startNamed(t, url, 'c')];
   for (const { url } of [a, b, c]) await ready(url);
   return [a, b, c];
 }
 
-async function ready(url: string): Promise<void> {
-  let isReady = false;
-  const ask = async (): Promise<void> => {
-    while (!isReady) {
-      isReady = await fetch(`${url}/health/ready`).then(
-        ({ ok }) => ok,
-        () => false,
-      );
-      if (!isReady) await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+/** What docs/scale.md says, on an engine, ports and folders of this test. */
+async function documented(t: Test, engine: Engine) {
+  const url = await startEngine(t, engine);
+  t.testdir();
+  const put: Record<string, string> = {
+    'postgres://roomwire@127.0.0.1/rooms': url,
+    './node': join(t.testdirName, 'node'),
   };
-  void ask();
-  await until(() => isReady, `${url} is ready`);
-}
-
-function hubOf(nodes: readonly Started[]): Started | undefined {
-  return nodes.find((node) => node.isHub());
+  for (const port of [8420, 8421, 8422, 8520, 8521, 8522]) put[`${port}`] = `${await freePort()}`;
+  put['SECRET=…'] = `SECRET=${secret}`;
+  const [load] = commandsAfter('scale.md', 'Then put clients on it, and kill the hub', put);
+  const [shown] = commandsAfter('scale.md', '`roomwire cluster` shows what became of the nodes', put);
+  return { url, serve: commandsAfter('scale.md', 'Three nodes by three commands', put), load, shown };
 }
 
 interface Report {
@@ -93,36 +72,26 @@ interface Report {
 
 for (const engine of ['PostgreSQL', 'NATS'] as const) {
   void t.test(
-    `kill -9 of the hub under load loses nothing that was acknowledged, and doubles nothing: ${engine}`,
-    { skip: skipOf(engine) },
+    `three nodes by the commands of docs/scale.md: kill -9 of the hub under load loses nothing that was acknowledged, and doubles nothing: ${engine}`,
+    { skip: skipWithout(engine) },
     async (t) => {
-      const nodes = await startThree(t as Test, engine);
-      const [a, b, c] = nodes;
-      const urls = nodes.map(({ url }) => url).join(',');
-      const load = startCli(t, [
-        'load',
-        '--url',
-        urls,
-        '--clients',
-        '30',
-        '--rate',
-        '60',
-        '--seconds',
-        '12',
-        '--settle',
-        '60',
-        '--json',
-      ]);
+      const { url, serve, load, shown } = await documented(t as Test, engine);
+      t.equal(serve.length, 3);
+      const nodes = serve.map(({ env, args }) => startNode(t, args, env));
+      for (const { url } of nodes) await ready(url);
+      const hub = hubOf(nodes) as NodeProgram;
+      const child = startCli(t, [...load.args, '--json']);
       let [out, err] = ['', ''];
-      load.stdout?.on('data', (data: Buffer) => (out += data.toString()));
-      load.stderr?.on('data', (data: Buffer) => (err += data.toString()));
-      const done = once(load, 'exit');
+      child.stdout?.on('data', (data: Buffer) => (out += data.toString()));
+      child.stderr?.on('data', (data: Buffer) => (err += data.toString()));
+      const done = once(child, 'exit');
       await until(() => /published [1-9]\d{2}/.test(err), 'it publishes');
-      const pid = a.node();
+      const pid = hub.node();
       // Its machine: the node with its parent.
-      process.kill(a.child.pid as number, 'SIGKILL');
+      process.kill(hub.child.pid as number, 'SIGKILL');
       process.kill(pid, 'SIGKILL');
-      await until(() => hubOf([b, c]) !== undefined, 'another is the hub');
+      const left = nodes.filter((node) => node !== hub);
+      await until(() => hubOf(left) !== undefined, 'another is the hub');
       await done;
       const report = JSON.parse(out) as Report;
       t.equal(report.lost, 0);
@@ -131,8 +100,63 @@ for (const engine of ['PostgreSQL', 'NATS'] as const) {
       t.equal(report.clients.resets, 0, 'the same epochs');
       t.equal(report.clients.offline, 0);
       t.ok(report.published.acknowledged > 100);
+      await showsNodes(t as Test, { url, shown, left });
     },
   );
+}
+
+interface Shown {
+  readonly url: string;
+  readonly shown: Printed;
+  readonly left: readonly NodeProgram[];
+}
+
+/** After the first hub's end: what the command and each node say of those that are left. */
+async function showsNodes(t: Test, { url, shown, left }: Shown): Promise<void> {
+  const isRow = (role: string) =>
+    new RegExp(`^127\\.0\\.0\\.1:\\d+ +${role} +2 +127\\.0\\.0\\.1:\\d+ +\\d+ +[\\d.]+ s ago +[\\d.]+ s ago$`, 'm');
+  const { out } = await eventually(
+    () => run(t, shown.args),
+    ({ code, out }) => code === 0 && isRow('hub').test(out) && isRow('standby').test(out),
+    'the hub and the standby are shown',
+  );
+  const [head = '', ...rows] = out.trimEnd().split('\n');
+  t.match(head, /^node +role +term +advertised +lag +last beat +seen$/);
+  t.strictSame(rows, rows.toSorted(), 'by name');
+  const seen = await eventually(
+    async () => {
+      const json = await run(t, ['cluster', '--json'], { ROOMWIRE_CLUSTER: url });
+      const nodes = json.out
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as NodeReport);
+      return nodes.filter(({ seenMs }) => seenMs < 5_000);
+    },
+    (nodes) =>
+      nodes
+        .map(({ role }) => role)
+        .sort()
+        .join() === 'hub,standby',
+    'the same as JSON',
+  );
+  const hub = seen.find(({ role }) => role === 'hub')?.node;
+  t.ok(seen.every((node) => node.hub === hub && node.term === 2));
+  for (const node of left) {
+    const own = (await (await fetch(`${node.url}/health/node`)).json()) as NodeReport;
+    t.match(own, {
+      role: node.isHub() ? 'hub' : 'standby',
+      term: 2,
+      hub,
+      lag: Number,
+      lastBeatMs: Number,
+      logMs: Number,
+    });
+    await eventually(
+      async () => (await (await fetch(`${node.url}/api/nodes`)).json()) as { readonly nodes: readonly NodeReport[] },
+      ({ nodes }) => seen.every((one) => nodes.some((known) => known.node === one.node && known.role === one.role)),
+      'the hub has heard of both, whichever is asked',
+    );
+  }
 }
 
 void t.test(
@@ -145,7 +169,7 @@ void t.test(
     // As behind a balancer.
     class Anywhere extends WebSocket {
       constructor(_: string, protocols: string[]) {
-        super((nodes[++turn % 3] as Started).url.replace('http', 'ws'), protocols);
+        super((nodes[++turn % 3] as NodeProgram).url.replace('http', 'ws'), protocols);
       }
     }
     const client = connect(nodes[1].url, { instance: 'one', WebSocket: Anywhere });
@@ -168,7 +192,7 @@ void t.test(
     t.match(health.cluster, { role: 'hub', term: 2, hub: /^[bc]$/, lag: 0 });
     const [first = 0, second = 0] = tokens;
     t.ok(second > first, `${first} < ${second}`);
-    const successor = hubOf([nodes[1], nodes[2]]) as Started;
+    const successor = hubOf([nodes[1], nodes[2]]) as NodeProgram;
     successor.child.kill('SIGTERM');
     t.strictSame(await successor.ended, [0, null], 'an orderly stop');
     const left = nodes.filter((node) => node !== successor);
@@ -189,9 +213,9 @@ void t.test(
     const apart = async (): Promise<readonly string[]> => {
       return ['--advertise', `127.0.0.1:${await freePort()}`, '--link', `127.0.0.1:${await freePort()}`];
     };
-    const blue = await startNode(t as Test, url, 'blue', await apart());
+    const blue = await startNamed(t as Test, url, 'blue', await apart());
     await ready(blue.url);
-    const green = await startNode(t as Test, url, 'green', await apart());
+    const green = await startNamed(t as Test, url, 'green', await apart());
     await until(() => blue.said().includes('it gives way'), 'blue gives way');
     await ready(green.url);
     t.ok(green.isHub());

@@ -9,7 +9,10 @@ const root = new URL('../..', import.meta.url).pathname;
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 const scale = read('docs/scale.md');
 
-const commands = [...scale.matchAll(/^```sh\n(.*?)^```/gms)].flatMap(([, block = '']) => block.trim().split('\n'));
+/** Those that look at a cluster are run where there is one: test/cli/cluster.test.ts. */
+const commands = [...scale.matchAll(/^```sh\n(.*?)^```/gms)]
+  .flatMap(([, block = '']) => block.trim().split('\n'))
+  .filter((command) => !/^roomwire (load|cluster) /.test(command));
 
 t.test('every command of the page is taken as it stands, but for the secret', async (t) => {
   t.ok(commands.length >= 4);
@@ -28,7 +31,7 @@ t.test('every command of the page is taken as it stands, but for the secret', as
 });
 
 t.test('the unit and the compose file name flags and variables that exist', async (t) => {
-  const help = ['serve', 'edge', 'load']
+  const help = ['serve', 'edge', 'load', 'cluster']
     .map((name) => execFileSync(process.execPath, [main, name, '--help'], { encoding: 'utf8' }))
     .join('\n');
   const text = [scale, read('deploy/roomwire-edge.service'), read('deploy/compose.yml')].join('\n');
@@ -45,9 +48,11 @@ t.test(
     const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) =>
       file.endsWith('.ts'),
     );
-    for (const file of files.filter((file) => !/^(link|journal|cluster)\b/.test(file))) {
+    for (const file of files.filter((file) => !/^(link|journal|cluster|cli\/cluster-)/.test(file))) {
       const text = read(join('src', file));
-      for (const [line] of text.matchAll(/^import [^;]*?from '[^']*\/(link|journal|cluster)\/[^']*'/gm))
+      for (const [line] of text.matchAll(
+        /^import [^;]*?from '[^']*\/((link|journal|cluster)\/[^']*|cluster-(check|nodes)\.js)'/gm,
+      ))
         t.match(line, /^import type /, `${file}: ${line}`);
     }
   },
