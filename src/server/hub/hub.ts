@@ -219,8 +219,8 @@ export class Hub {
 
   #runBatch(): void {
     const entries = this.#queue.take();
-    // No transaction's code runs any more: hooks and handlers are the new hub's.
-    if (this.#deposedBy !== undefined) {
+    // Another node is the hub: no transaction's code, with hooks and handlers, runs here any more.
+    if (this.#deposedBy !== undefined && this.#committer.confirms) {
       for (const entry of entries) this.#refuse(entry, this.#deposedBy);
       return this.#finish();
     }
