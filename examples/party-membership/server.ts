@@ -185,12 +185,11 @@ server.plugins.http.routes(
     },
   ],
   {
-    refused: ({ status, name, detail, details }, headers) => {
+    refused: ({ status, name, detail }, headers) => {
       if (name === 'unauthenticated' || name === 'token_expired') {
         return json(401, { error: 'Invalid JWT token' }, headers);
       }
-      const [issue] = (details as { issues?: { message: string }[] } | undefined)?.issues ?? [];
-      if (name === 'invalid_data') return json(400, { error: issue?.message ?? detail }, headers);
+      if (name === 'invalid_data') return json(400, { error: detail }, headers);
       return json(status, { error: status === 500 ? 'Internal server error' : detail }, headers);
     },
   },

@@ -72,11 +72,14 @@ export const contract = defineContract({
       output: v.object({ indices: v.array(Index) }),
     },
     'chat:message:create': {
-      input: v.object({ roomId: v.string(), content }, 'content is missing'),
+      input: v.object({ roomId: v.string(), content }, 'roomId or content is missing'),
       output: ChatMessage,
     },
     'chat:message:edit': {
-      input: v.object({ roomId: v.string(), messageId: v.string(), content }, 'messageId or content is missing'),
+      input: v.object(
+        { roomId: v.string(), messageId: v.string(), content },
+        'roomId, messageId or content is missing',
+      ),
       output: ChatMessage,
     },
   },

@@ -6,7 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
-import { requireCarriable } from '../protocol/validate.js';
+import { messageIn, requireCarriable } from '../protocol/validate.js';
 import { CommandError, UsageError, type Flag, type Flags } from './args.js';
 import { Config } from './config.js';
 import { settingsIn } from './environment.js';
@@ -162,7 +162,7 @@ export function readSettings(
     const source = sources.get(path) ?? sources.get(path.replace(/\.\d+$/, ''));
     if (source?.startsWith('--') !== true) isUsage = false;
     // What was wrong with a secret is not for the terminal's history.
-    const message = SECRET.test(path) ? 'is not right' : `${WANTED[kindAt(path)] ?? ''}${issue.message}`;
+    const message = SECRET.test(path) ? 'is not right' : `${WANTED[kindAt(path)] ?? ''}${messageIn(issue)}`;
     return `${source ?? `${file ?? 'config'}: ${path}`}: ${message}`;
   });
   const message = `wrong settings: ${problems.join('; ')}`;

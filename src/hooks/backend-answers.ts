@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import { RoomwireError } from '../protocol/errors.js';
 import { shortened } from '../protocol/text.js';
+import { messageIn } from '../protocol/validate.js';
 import { BackendError, parsed, type Answer } from './post.js';
 
 const Reason = v.optional(v.string());
@@ -54,7 +55,7 @@ export function checkedBody<S extends v.GenericSchema>(schema: S, answer: Answer
   const [issue] = result.issues;
   throw new BackendError(
     'wrong',
-    `answered ${answer.status}, but ${v.getDotPath(issue) ?? 'the body'}: ${issue.message}`,
+    `answered ${answer.status}, but ${v.getDotPath(issue) ?? 'the body'}: ${messageIn(issue)}`,
   );
 }
 

@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { RoomwireError } from '../protocol/errors.js';
-import { checked, requireCarriable } from '../protocol/validate.js';
+import { checked, requireCarriable, sentenceOf } from '../protocol/validate.js';
 import type { HttpCaller, HttpRequest, HttpResponse } from '../server/api.js';
 import { HttpError, json } from './problem.js';
 
@@ -153,8 +153,7 @@ export function fitting<S extends v.GenericSchema>(
 ): v.InferOutput<S> {
   const result = v.safeParse(schema, values, { abortPipeEarly: true });
   if (result.success) return result.output;
-  const [issue] = result.issues;
-  throw new HttpError(400, `${v.getDotPath(issue) ?? ''}: ${issue.message}`);
+  throw new HttpError(400, sentenceOf(result.issues[0]));
 }
 
 /** Of a name that comes twice the first counts. */

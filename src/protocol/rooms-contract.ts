@@ -22,7 +22,7 @@ function maxBytes(most: number): v.MaxBytesAction<string, number, undefined> {
 /** Ids travel in URLs, topics and keys: 1–128 bytes of UTF-8, no white space, `/`, `:`, `?`, `#`, `%` or control characters. */
 export const RoomId = v.pipe(
   v.string(),
-  v.regex(/^[^\s/:?#%\p{Cc}\p{Surrogate}]+$/u, 'a room id has no spaces, / : ? # or %'),
+  v.regex(/^[^\s/:?#%\p{Cc}\p{Surrogate}]+$/u, 'takes no spaces, / : ? # or %'),
   maxBytes(128),
 );
 /** Control, bidi and zero-width characters and the like: two names that look the same must not be two. */
@@ -35,7 +35,7 @@ export const NewRoomId = v.pipe(RoomId, seen, noStep);
 export const LockTarget = v.pipe(v.string(), v.minLength(1), maxBytes(128), seen, noStep);
 const LockMessage = v.pipe(v.string(), v.maxLength(500));
 const Description = v.pipe(v.string(), v.maxLength(2000));
-const Group = v.pipe(v.string(), v.regex(/^[\w.-]{1,64}$/, 'a group is 1 to 64 letters, digits, . _ -'));
+const Group = v.pipe(v.string(), v.regex(/^[\w.-]{1,64}$/, 'takes 1 to 64 letters, digits, . _ -'));
 
 /** The lock whose state is part of RoomMetadata (`metadataLocked`). */
 export const METADATA_TARGET = 'trajectory:meta';

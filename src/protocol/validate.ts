@@ -20,7 +20,31 @@ export function checked<S extends v.GenericSchema>(schema: S, data: unknown): v.
 
 /** The refusal of what a schema found. */
 export function unfit(found: readonly v.BaseIssue<unknown>[]): RoomwireError {
-  return invalid(found.slice(0, ISSUES).map((issue) => ({ path: v.getDotPath(issue) ?? '', message: issue.message })));
+  return invalid(found.slice(0, ISSUES).map(issueOf));
+}
+
+/** What a schema found, for a person: the same words wherever it came in. */
+export function sentenceOf(found: v.BaseIssue<unknown>): string {
+  return sentence(issueOf(found));
+}
+
+/** What is wrong with the field that the path names. */
+export function messageIn({ message, expected }: v.BaseIssue<unknown>): string {
+  // The library's own words for a key name it once more.
+  if (!message.startsWith('Invalid key: ')) return message;
+  return expected === 'never' ? 'is unknown' : 'is missing';
+}
+
+function issueOf(found: v.BaseIssue<unknown>): Issue {
+  return { path: v.getDotPath(found) ?? '', message: messageIn(found) };
+}
+
+/** The path goes before it, unless the contract's own message names the field. */
+function sentence({ path, message }: Issue): string {
+  const field = path.split('.').findLast((part) => !/^\d+$/.test(part)) ?? '';
+  // The library's messages name no field, but quote what was given.
+  const names = !message.startsWith('Invalid ') && message.split(/[^\w$]+/).includes(field);
+  return path === '' || names ? message : `${path}: ${message}`;
 }
 
 /**
@@ -44,8 +68,7 @@ export function uncarriable(error: EncodeError, name?: string): RoomwireError {
 
 function invalid(issues: readonly Issue[], cause?: unknown): RoomwireError {
   const [first] = issues;
-  const where = first?.path ? `${first.path}: ` : '';
-  return new RoomwireError('invalid_data', `${where}${first?.message ?? 'invalid'}`, {
+  return new RoomwireError('invalid_data', first === undefined ? 'invalid' : sentence(first), {
     details: { issues: issues as { path: string; message: string }[] },
     cause,
   });
