@@ -1,10 +1,10 @@
 /** For a backend, which holds an API key: who is here, in which topics; it moves them, asks them, and ends their stay. */
 import * as v from 'valibot';
 import type { PluginHost, Session } from '../server/api.js';
-import { Answered, Kicked, Session as SessionAnswer, User, UserMoved } from '../protocol/http-answers.js';
+import { Answered, Kicked, Session as SessionAnswer, User, UserMoved, Users } from '../protocol/http-answers.js';
 import { plainJson } from './plain-json.js';
 import { HttpError, json } from './problem.js';
-import { answering, route, type Route } from './route.js';
+import { answering, route, WholeNumber, type Route } from './route.js';
 
 const Name = v.string();
 /** A reason goes into a close frame, for people. */
@@ -27,6 +27,16 @@ export function userRoutes(server: PluginHost): Route[] {
   };
 
   return [
+    answering({
+      method: 'GET',
+      path: '/api/users',
+      id: 'listUsers',
+      summary: 'Users who are here, by part of an id or a name.',
+      for: 'admins',
+      query: { search: v.optional(v.string()), limit: v.optional(WholeNumber) },
+      answer: { description: 'at most 500, in the order in which they came', schema: Users },
+      handle: ({ query }) => ({ users: server.users(query) }),
+    }),
     answering({
       method: 'GET',
       path: '/api/users/:userId',

@@ -309,6 +309,11 @@ export const Session = record({
 export type Session = v.InferOutput<typeof Session>;
 export const User = record({ userId: Text, connections: Count, sessions: list(Session) });
 export type User = v.InferOutput<typeof User>;
+const Present = record({ userId: Text, name: Text, sessions: Count });
+/** Users with a session. */
+export const Users = record({ users: list(Present) });
+export type PresentUser = v.InferOutput<typeof Present>;
+export type UserList = v.InferOutput<typeof Users>;
 export const Kicked = record({ kicked: Count });
 /** The sessions that a user has now, as they are after it. */
 export const UserMoved = record({ userId: Text, topic: Text, sessions: list(Session) });

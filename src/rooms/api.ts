@@ -46,7 +46,7 @@ export interface ListQuery {
   readonly limit?: number | undefined;
   /** Rooms of this group instead of the public ones. */
   readonly group?: string | undefined;
-  /** With hidden rooms, for callers who may do everything. */
+  /** With those hidden rooms that the asker may show again. */
   readonly hidden?: boolean | undefined;
   /** Part of the id or description, whatever its case. */
   readonly search?: string | undefined;

@@ -132,6 +132,12 @@ export class Policies {
     return this.access({ ...this.#questionOf(tx, asker, room), action: 'see' });
   }
 
+  /** Whether they may show a hidden room again, and so find it in a list. What a backend alone grants counts as a no: it is asked for one room at a time. */
+  mayShow(tx: Transaction, asker: Asker, room: Metadata): boolean {
+    if (asker === undefined || asker.kind === 'key') return true;
+    return this.sees(tx, asker, room) && this.access({ ...this.#questionOf(tx, asker, room), action: 'restrict' });
+  }
+
   #questionOf(tx: Transaction, { kind, user }: NonNullable<Asker>, room: Metadata | undefined) {
     return {
       user,

@@ -9,6 +9,7 @@ import type { PluginHost, Transaction } from '../server/api.js';
 import { groupsOf } from './access.js';
 import type { ListQuery, RoomPage } from './api.js';
 import { requireSomebody, type Asker } from './holder.js';
+import type { Policies } from './policies.js';
 import type { Reads } from './reads.js';
 import { findRoomCopy, listedIds, listedIn, listRooms, overviewTopic, type Metadata } from './records.js';
 
@@ -30,13 +31,15 @@ interface Step {
 export class RoomList {
   readonly #server: PluginHost;
   readonly #reads: Reads;
+  readonly #policies: Policies;
   /** Resolved in turn, one step at a time. */
   readonly #waiting: (() => void)[] = [];
   #stepping = false;
 
-  constructor(host: PluginHost, reads: Reads) {
+  constructor(host: PluginHost, reads: Reads, policies: Policies) {
     this.#server = host;
     this.#reads = reads;
+    this.#policies = policies;
   }
 
   /** Rejects with forbidden for a group that the asker is not in, and with too_many. */
@@ -50,7 +53,8 @@ export class RoomList {
       throw new RoomwireError('forbidden', `you are not in the group '${group}'`);
     }
     const most = Math.min(Math.max(1, limit), 1_000);
-    const wanted = { group, needle: search.toLowerCase(), hidden: hidden && all };
+    const mayShow = (tx: Transaction, room: Metadata): boolean => this.#policies.mayShow(tx, asker, room);
+    const wanted = { group, needle: search.toLowerCase(), ...(hidden ? { mayShow } : {}) };
     const rooms: Metadata[] = [];
     let next: string | null = after;
     let looked = 0;
@@ -88,20 +92,27 @@ export class RoomList {
   }
 }
 
+interface Wanted {
+  readonly group: string | undefined;
+  readonly needle: string;
+  /** Hidden rooms are wanted, too: those of which it is true. */
+  readonly mayShow?: (tx: Transaction, room: Metadata) => boolean;
+}
+
 function stepOf(
   tx: Transaction,
-  { group, needle, hidden }: { readonly group: string | undefined; readonly needle: string; readonly hidden: boolean },
+  { group, needle, mayShow }: Wanted,
   { from, most }: { readonly from: string; readonly most: number },
 ): Step {
   const overview = overviewTopic(group);
   const position = tx.position(overview);
-  // Hidden rooms are in no overview: those who may see them read all there are.
-  const ids = hidden ? listRooms(tx, from, STEP).map(([id]) => id) : listedIds(tx, overview, from, STEP);
+  // Hidden rooms are in no overview: they are looked for among all there are.
+  const ids = mayShow ? listRooms(tx, from, STEP).map(([id]) => id) : listedIds(tx, overview, from, STEP);
   const found: Metadata[] = [];
   for (const [i, id] of ids.entries()) {
     const metadata = findRoomCopy(tx, id)?.metadata;
     if (metadata === undefined) continue;
-    if (listedIn(metadata) !== overview && !(hidden && metadata.hidden)) continue;
+    if (listedIn(metadata) !== overview && !(metadata.hidden && mayShow?.(tx, metadata) === true)) continue;
     if (`${id} ${metadata.description ?? ''}`.toLowerCase().includes(needle)) found.push(metadata);
     if (found.length === most) return { found, next: id, looked: i + 1, position };
   }

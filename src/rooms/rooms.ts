@@ -113,7 +113,7 @@ class Rooms implements RoomsApi {
     this.#locks = new Locks(server);
     this.#gone = new DocsOfGoneRooms(server);
     this.#reads = new Reads(server);
-    this.#list = new RoomList(server, this.#reads);
+    this.#list = new RoomList(server, this.#reads, this.#policies);
     this.#membership = new Membership(
       server,
       { locks: this.#locks, presenters: this.#presenters, policies: this.#policies, people: this.#people },

@@ -12,6 +12,7 @@ import type {
   EdgeReport,
   EngineInfo,
   NodeReport,
+  PresentUser,
   Stats,
   TopicHistory,
   TopicList,
@@ -35,6 +36,7 @@ export type {
   EngineInfo,
   LoggedEvent,
   NodeReport,
+  PresentUser,
   PublishReport,
   Stats,
   SubscriberReport,
@@ -246,6 +248,7 @@ export interface TopicQuery {
   /** Default 100, at most 500. */
   readonly limit?: number | undefined;
 }
+export type UserQuery = TopicQuery;
 
 export interface HistoryQuery {
   /** Events after this offset; without it the newest. */
@@ -347,6 +350,8 @@ export interface PluginHost {
   readonly ready: boolean;
   /** The topics in memory, those with the newest events first, with their rates. */
   topics(query?: TopicQuery): TopicList;
+  /** Users with a session, by part of the id or the name. */
+  users(query?: UserQuery): readonly PresentUser[];
   /** Events of a topic's log, for one who is not in it. Rejects with unknown_topic and store_unavailable. */
   history(topic: string, query?: HistoryQuery): Promise<TopicHistory>;
   /** How a topic stands: who is in it, who is behind, its latest publishes. */

@@ -25,6 +25,7 @@ import type {
   HttpRequest,
   Log,
   PluginHost,
+  PresentUser,
   Published,
   PublishOptions,
   Session,
@@ -36,12 +37,14 @@ import type {
   TopicReport,
   TopicPolicy,
   Transaction,
+  UserQuery,
   WhyReport,
 } from './api.js';
 import { Finished, move } from './calls/finish.js';
 import { hashOfData, onceByKey } from './calls/keys.js';
 import { DEFAULT_CALL_MS } from './calls/running-call.js';
 import type { PlainHandler, TransactionHandler } from './calls/table.js';
+import { userList } from './diagnosis/user-list.js';
 import type { RefusedRequestHook, RequestHook } from './gate/entrance.js';
 import { KeyedRate } from './gate/rates.js';
 import type { Hub } from './hub/hub.js';
@@ -320,6 +323,10 @@ export class Host implements PluginHost {
 
   topics(query: TopicQuery = {}): TopicList {
     return this.#open().diagnosis.topics(query);
+  }
+
+  users(query: UserQuery = {}): readonly PresentUser[] {
+    return userList(this.#parts.registry, query);
   }
 
   async history(topic: string, query: HistoryQuery = {}): Promise<TopicHistory> {

@@ -210,6 +210,8 @@ t.test('every operation it lists answers with a status and a content that it lis
   await call('inspectTopic', { status: 200, params: { topic: 'room:nobody' } });
   await call('explainDelivery', { status: 200, params: { topic }, query: '?offset=1&user=ann' });
   await call('explainDelivery', { status: 400, params: { topic } });
+  await call('listUsers', { status: 200, query: '?search=an&limit=5' });
+  await call('listUsers', { status: 400, query: '?limit=x' });
   await call('getUser', { status: 200, params: { userId: 'ann' } });
   const [sid] = ann.welcome.session;
   await call('getSession', { status: 200, params: { sid } });

@@ -108,3 +108,27 @@ t.test('a user is kicked with a reason', async (t) => {
   t.same(await ann.closed, { code: 4007, reason: 'the exam is over' });
   t.match((await ask('POST', '/api/users/ann/kick')).body, { kicked: 0 });
 });
+
+t.test('users who are here are found by part of a name or an id, each once, whatever the case', async (t) => {
+  const { ask, client } = await start(t);
+  const user = async (sub: string, name: string) => client({ token: await tokenFor(sub, { name }), instance: name });
+  for (const name of ['Ann Lee', 'Ann Lee (phone)']) await user('u-17', name);
+  await user('annika', 'Somebody');
+  await user('u-18', 'Bob');
+  const found = async (query: string) => (await ask('GET', `/api/users${query}`)).body['users'];
+  t.strictSame(await found('?search=ANN'), [
+    { userId: 'u-17', name: 'Ann Lee', sessions: 2 },
+    { userId: 'annika', name: 'Somebody', sessions: 1 },
+  ]);
+  t.match(await found('?search=u-1&limit=1'), [{ userId: 'u-17' }]);
+  t.strictSame(await found('?search=nobody'), []);
+  t.equal(((await found('')) as unknown[]).length, 3);
+  t.equal((await ask('GET', '/api/users', undefined, await tokenFor('u-17'))).status, 403);
+});
+
+t.test('the client with which the server checks its own delivery is no user', async (t) => {
+  const { ask, http: url } = await start(t);
+  const checked = await fetch(`${url}/health/delivery`, { headers: { authorization: `Bearer ${apiKey}` } });
+  t.equal(checked.status, 200);
+  t.strictSame((await ask('GET', '/api/users')).body, { users: [] });
+});
