@@ -206,6 +206,6 @@ client.state.subscribe(({ status, reason }) => {
   if (status === 'refused') {
     const why = token === '' ? 'You are not signed in' : `You were not let in (${reason?.name ?? ''})`;
     at('notice').textContent = `${why}: open the link to sign in that the server printed when it started.`;
-  } else if (status === 'offline') at('state').textContent = 'offline, connecting again';
+  } else if (status === 'offline') at('state').textContent = 'offline, connecting again: what you write waits';
 });
 show('Customer');

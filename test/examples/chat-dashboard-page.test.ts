@@ -4,6 +4,7 @@ import { FaultProxy } from '../chaos/fault-proxy.js';
 import { random } from '../random.js';
 import { seriousFindings, sideways } from '../support/accessible.js';
 import { says, skipBrowser, startBrowser } from '../support/browser.js';
+import { tabTo, unreached } from '../support/keyboard.js';
 import { freePort } from '../support/free-port.js';
 import { start } from './chat-dashboard.js';
 
@@ -123,3 +124,31 @@ t.test(
     t.same(await seriousFindings(stranger.page), [], 'signed out');
   },
 );
+
+t.test('chats are chosen, read and answered with Tab and Enter alone', { skip: skipBrowser }, async (t) => {
+  const { url, tokens, incoming } = await start(t);
+  for (const id of ['a1', 'b2']) await incoming(id, `hello from ${id}`, { name: `Customer ${id}` });
+  const browser = await startBrowser(t);
+  const { page, problems } = await browser.open(`${url}/#${tokens.asha}`);
+  await says(page, '[data-chat=a1]', 'hello from a1');
+  await tabTo(page, '[data-chat=a1] button');
+  await page.keyboard.press('Enter');
+  await says(page, '#messages p', 'hello from a1');
+  // A message moves the row of the other chat: whoever is at a row stays at it.
+  await incoming('b2', 'hello again', { name: 'Customer b2' });
+  await says(page, '#list li:first-child .last', 'hello again');
+  t.equal(await page.evaluate(() => document.activeElement?.closest('li')?.dataset['chat']), 'a1');
+  await tabTo(page, '#text');
+  await page.keyboard.type('On its way');
+  await page.keyboard.press('Enter');
+  await says(page, '#messages p.agent', 'On its way');
+  await tabTo(page, '[data-type=Vendor]');
+  await page.keyboard.press('Enter');
+  await says(page, '#empty', 'No chats yet');
+  await page.keyboard.press('Shift+Tab');
+  await page.keyboard.press('Shift+Tab');
+  await page.keyboard.press('Enter');
+  await says(page, '[data-chat=b2]', 'hello again');
+  t.same(await unreached(page), []);
+  t.same(problems, []);
+});

@@ -1,45 +1,12 @@
 /** The pages of examples/zndraw-rooms in a real browser: what the team wanted its users to see, in two and three tabs. */
 import t from 'tap';
-import type { Page } from 'playwright-core';
 import type { Contract } from '../../examples/zndraw-rooms/contract.js';
 import { seriousFindings, sideways } from '../support/accessible.js';
-import { skipBrowser as skip, says, startBrowser } from '../support/browser.js';
+import { skipBrowser as skip, says } from '../support/browser.js';
 import { startExample } from '../support/example.js';
 import { freePort } from '../support/free-port.js';
 import { until } from '../support/until.js';
-
-/** Three frames of a molecule of water, which widens. */
-const XYZ = [0.9, 1, 1.1].map((at) => `3\nwater\nO 0 0 0\nH ${at} 0.3 0\nH -${at} 0.3 0\n`).join('');
-
-async function start(t: Parameters<typeof startExample>[0], options: Parameters<typeof startExample>[2] = {}) {
-  const program = await startExample<Contract>(t, 'zndraw-rooms', options);
-  const { url } = program;
-  const browser = await startBrowser(t);
-  return {
-    ...program,
-    /** A tab of somebody who has signed in. */
-    async person(name: string, path = '/rooms') {
-      const tab = await browser.open(url + path);
-      const { page } = tab;
-      await page.fill('#name', name);
-      await page.press('#name', 'Enter');
-      await says(page, '[data-testid=me]', name);
-      return {
-        ...tab,
-        /** Answers dialogs with this. */
-        answer: (text?: string) => page.once('dialog', (dialog) => void dialog.accept(text)),
-        count: (request: string) => tab.requests.filter((made) => made === request).length,
-      };
-    },
-  };
-}
-const room = (id: string): string => `[data-room=${id}]`;
-const gone = (page: Page, selector: string): Promise<void> => page.locator(selector).waitFor({ state: 'detached' });
-const joined = (page: Page): Promise<void> => page.locator('[data-testid=room-page][data-status=joined]').waitFor();
-
-async function upload(page: Page, name: string, text: string): Promise<void> {
-  await page.setInputFiles('input[type=file]', { name, mimeType: 'chemical/x-xyz', buffer: Buffer.from(text) });
-}
+import { gone, joined, room, start, upload, XYZ } from './zndraw-page.js';
 
 t.test('rooms, uploads under the lock, and back: on one WebSocket, whatever page is shown', { skip }, async (t) => {
   const { person } = await start(t);

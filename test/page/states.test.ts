@@ -60,3 +60,55 @@ t.test('a room that a restart without a store lost is not called deleted', { ski
   await says(page, '#notices', 'demo was not there any more');
   t.notMatch(await page.locator('#notices').innerText(), 'deleted');
 });
+
+t.test(
+  'a filter that no room fits says how many there are, and one room is not “more”',
+  { skip: skipBrowser },
+  async (t) => {
+    const { http: url, server } = await startServer(t, parts());
+    await server.plugins.rooms.create('one');
+    const browser = await startBrowser(t);
+    const { page } = await browser.open(url);
+    await says(page, '[data-room=one]', 'one');
+    t.ok(await page.locator('#rooms-empty').isHidden());
+    await page.fill('#filter', 'nowhere');
+    await says(page, '#rooms-empty', 'No room fits the filter: empty it to see all 1.');
+  },
+);
+
+t.test('of more rooms than are shown the rest is counted', { skip: skipBrowser }, async (t) => {
+  const { http: url, server } = await startServer(t, parts());
+  await Promise.all(Array.from({ length: 503 }, (_, n) => server.plugins.rooms.create(`r${n}`)));
+  const browser = await startBrowser(t);
+  const { page } = await browser.open(url);
+  await says(page, '#rooms-empty', 'and 3 more');
+  await page.fill('#filter', 'r500');
+  await page.locator('[data-room=r1]').waitFor({ state: 'detached' });
+  t.ok(await page.locator('#rooms-empty').isHidden());
+});
+
+t.test('signed out, offline and refused, the page says what to do', { skip: skipBrowser }, async (t) => {
+  const test = await startTestServer(parts());
+  t.teardown(() => test.close());
+  const proxy = await FaultProxy.start({ target: Number(new URL(test.url).port), random: random(1) });
+  t.teardown(() => proxy.close());
+  const browser = await startBrowser(t);
+  const { page } = await browser.open(`http://127.0.0.1:${proxy.port}`);
+  await says(page, '#token-form', 'This server asks for a token. Paste one that its application gave you, or make one');
+  await says(page, '#token-form', 'roomwire token --sub you');
+  await page.fill('#token', await test.token('ann'));
+  await page.press('#token', 'Enter');
+  await says(page, '#rooms-status', 'live');
+  t.equal(await page.locator('#connection-advice').innerText(), '');
+  proxy.refusing = true;
+  proxy.cutAll();
+  await says(page, '#connection-advice', 'This tab comes back by itself; what you write in a chat waits.');
+  proxy.refusing = false;
+  await says(page, '#connection-text', 'live');
+  await test.fault({ do: 'kick', user: 'ann' });
+  await says(page, '#connection-text', 'refused');
+  await says(page, '#connection-advice', 'The server ended this session: “Connect now” begins another.');
+  await page.click('#retry');
+  await says(page, '#connection-text', 'live');
+  await says(page, '#rooms-status', 'live');
+});

@@ -27,6 +27,28 @@ t.test('a user’s topics are proposed, and each event of one is answered by a c
   t.same(problems, []);
 });
 
+t.test('users are proposed by a part of their name, and found by it', { skip }, async (t) => {
+  const { http: url, server, client, openTab } = await startPage(t);
+  await server.plugins.rooms.create('demo');
+  const member = await client();
+  await member.call('join:room', { roomId: 'demo' });
+  const { id, name } = member.welcome.user;
+  const { page } = await openTab(`${url}/`);
+  await page.click('#tab-why');
+  await says(page, '#why-answer', 'Type a part of the name');
+  await page.focus('#why-who');
+  await page.keyboard.type(name.slice(0, -1).toUpperCase());
+  const option = page.locator(`#why-users option[value="${id}"]`);
+  await option.waitFor({ state: 'attached' });
+  t.equal(await option.getAttribute('label'), `${name} (${id})`);
+  await page.keyboard.press('Tab');
+  await says(page, '#why-user', 'Nobody of that id is here now. By name:');
+  await page.locator('[data-testid=why-mean]', { hasText: id }).focus();
+  await page.keyboard.press('Enter');
+  t.equal(await page.inputValue('#why-who'), id);
+  await says(page, '#why-user', `${name}: 1 session, 1 connected, in`);
+});
+
 t.test('a misspelt topic, an unknown user and an event that never was are told apart', { skip }, async (t) => {
   const { http: url, server, client, openTab } = await startPage(t);
   await server.plugins.rooms.create('demo');

@@ -19,9 +19,11 @@ declare module '@roomwire/client/react' {
 
 function App() {
   const [session, setSession] = useState(savedSession);
-  if (session === undefined) return <Login enter={setSession} />;
-  const leave = (): void => {
+  const [why, setWhy] = useState('');
+  if (session === undefined) return <Login enter={setSession} why={why} />;
+  const leave = (reason = ''): void => {
     forgetSession();
+    setWhy(reason);
     setSession(undefined);
   };
   const client = () =>
@@ -60,11 +62,13 @@ function ToDefaultRoom() {
   return null;
 }
 
-function Bar({ session, leave }: { readonly session: Session; readonly leave: () => void }) {
+function Bar({ session, leave }: { readonly session: Session; readonly leave: (why?: string) => void }) {
   const { status, reason } = useConnection();
   useEffect(() => {
-    // The server has other keys now, or the token's twelve hours are over.
-    if (status === 'refused') leave();
+    if (status !== 'refused') return;
+    const isOver = reason?.name === 'unauthenticated' || reason?.name === 'token_expired';
+    const why = 'the server has other keys since a restart, or twelve hours are over';
+    leave(`You were signed out: ${isOver ? why : (reason?.message ?? '')}. Your name lets you in again.`);
   }, [status]);
   return (
     <header className="bar">
@@ -73,11 +77,11 @@ function Bar({ session, leave }: { readonly session: Session; readonly leave: ()
         Trajectories
       </a>
       <span className="connection" data-status={status} role="status" title={reason?.message}>
-        {status}
+        {status === 'offline' ? 'offline: comes back by itself, messages wait' : status}
       </span>
       <span className="me">
         <b data-testid="me">{session.userName}</b>
-        <button className="link" onClick={leave}>
+        <button className="link" onClick={() => leave()}>
           sign out
         </button>
       </span>
@@ -85,9 +89,9 @@ function Bar({ session, leave }: { readonly session: Session; readonly leave: ()
   );
 }
 
-function Login({ enter }: { readonly enter: (session: Session) => void }) {
+function Login({ enter, why }: { readonly enter: (session: Session) => void; readonly why: string }) {
   const [name, setName] = useState('');
-  const [refusal, setRefusal] = useState('');
+  const [refusal, setRefusal] = useState(why);
   const submit = (event: FormEvent): void => {
     event.preventDefault();
     signIn(name).then(enter, (error: unknown) => setRefusal((error as Error).message));

@@ -1,13 +1,23 @@
 /** The chat: the latest messages once, then as they come. Of two copies of a message the newer counts, whichever came first. */
 import { useCallback, useEffect, useRef, useState, type FormEvent } from 'react';
-import { useClient, useEvent, useRoom } from '@roomwire/client/react';
+import { useClient, useConnection, useEvent, useRoom } from '@roomwire/client/react';
 import type { ChatMessage } from '../contract.js';
 import { roomApi, useApi } from './api.js';
+
+/** How long a message waits for a connection, ms; then it is back in its field. */
+const WAIT_MS = 120_000;
+
+interface Waiting {
+  readonly key: string;
+  readonly content: string;
+}
 
 export function Chat({ roomId }: { readonly roomId: string }) {
   const client = useClient();
   const { room, status } = useRoom(roomId);
+  const connection = useConnection().status;
   const { get, attempt } = useApi();
+  const [waiting, setWaiting] = useState<readonly Waiting[]>([]);
   const [known, setKnown] = useState<ReadonlyMap<string, ChatMessage>>(new Map());
   const [hasMore, setHasMore] = useState(false);
   const [text, setText] = useState('');
@@ -42,19 +52,26 @@ export function Chat({ roomId }: { readonly roomId: string }) {
   const latest = messages.at(-1)?.id;
   useEffect(() => {
     void end.current?.scrollIntoView({ block: 'nearest' });
-  }, [latest]);
+  }, [latest, waiting]);
   const send = (event: FormEvent): void => {
     event.preventDefault();
+    const content = text;
+    const key = newKey();
     setText('');
-    void attempt(async () => client?.call('chat:message:create', { roomId, content: text })).then((sent) => {
+    // Typed without a connection: it is in sight, and sent when there is one.
+    if (connection !== 'live') setWaiting((others) => [...others, { key, content }]);
+    // With a key it is sent again after a lost connection, and said once.
+    const options = { key, timeoutMs: WAIT_MS };
+    void attempt(async () => client?.call('chat:message:create', { roomId, content }, options)).then((sent) => {
+      setWaiting((all) => all.filter((one) => one.key !== key));
       // Not lost: it can be sent again.
-      if (!sent) setText(text);
+      if (!sent) setText((typed) => (typed === '' ? content : typed));
     });
   };
   return (
     <section className="card chat">
       <h2>Chat</h2>
-      <ol className="log" aria-live="polite">
+      <ol className="log" aria-live="polite" aria-label="Messages" tabIndex={0}>
         {hasMore && (
           <li>
             <button className="link" onClick={() => void attempt(() => load(messages[0]?.id))}>
@@ -64,6 +81,12 @@ export function Chat({ roomId }: { readonly roomId: string }) {
         )}
         {messages.map((message) => (
           <Line key={message.id} message={message} />
+        ))}
+        {waiting.map(({ key, content }) => (
+          <li key={key} className="message waiting" data-testid="waiting">
+            <b>waiting for the connection</b>
+            <p>{content}</p>
+          </li>
         ))}
         <li ref={end} />
       </ol>
@@ -82,6 +105,9 @@ export function Chat({ roomId }: { readonly roomId: string }) {
     </section>
   );
 }
+
+/** Also where the page came over plain HTTP, which has no `randomUUID`. */
+const newKey = (): string => [...crypto.getRandomValues(new Uint32Array(4))].join('-');
 
 function Line({ message }: { readonly message: ChatMessage }) {
   const { id, roomId, author, content, createdAt, isEdited } = message;

@@ -1,5 +1,5 @@
-/** Draws one frame: shaded balls and their bonds, turned by dragging. A click selects an atom. */
-import { useEffect, useRef, type PointerEvent } from 'react';
+/** Draws one frame: shaded balls and their bonds, turned by dragging or the arrow keys. A click or Enter selects an atom. */
+import { useEffect, useRef, useState, type KeyboardEvent, type PointerEvent } from 'react';
 import type { Frame } from '../contract.js';
 import { colorOf, sizeOf } from './elements.js';
 
@@ -26,6 +26,14 @@ interface Ball {
 /** More atoms than this have no bonds: each pair is looked at. */
 const MOST_BONDED = 600;
 const CORNERS = [0, 1, 2, 3, 4, 5, 6, 7];
+/** Radians that a key turns it by: yaw, pitch. */
+const TURNS: Readonly<Record<string, readonly [number, number]>> = {
+  ArrowLeft: [-0.12, 0],
+  ArrowRight: [0.12, 0],
+  ArrowUp: [0, -0.12],
+  ArrowDown: [0, 0.12],
+};
+const STEPS: Readonly<Record<string, number>> = { n: 1, p: -1 };
 
 export function Molecule({
   frame,
@@ -43,6 +51,8 @@ export function Molecule({
   const scale = useRef<{ readonly extent: number; readonly atoms: number }>();
   const balls = useRef<readonly Ball[]>([]);
   const dragged = useRef<{ x: number; y: number; moved: boolean }>();
+  /** The atom at which the keyboard is. */
+  const [at, setAt] = useState<number>();
 
   const draw = (): void => {
     if (canvas.current === null) return;
@@ -54,6 +64,7 @@ export function Molecule({
     balls.current = paint(canvas.current, frame, {
       scene,
       selected,
+      at,
       view: view.current,
       extent: scale.current?.extent ?? 1,
     });
@@ -87,24 +98,49 @@ export function Molecule({
     const hit = balls.current.findLast((ball) => Math.hypot(ball.x - x, ball.y - y) <= ball.r);
     if (hit !== undefined) pick(hit.index);
   };
+  const count = frame?.numbers.length ?? 0;
+  const press = (event: KeyboardEvent): void => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const [yaw, pitch] = TURNS[event.key] ?? [];
+    const step = STEPS[event.key];
+    if (yaw !== undefined && pitch !== undefined) {
+      view.current.yaw += yaw;
+      view.current.pitch += pitch;
+      draw();
+    } else if (step !== undefined && count > 0) {
+      setAt((before) => (before === undefined ? 0 : (before + step + count) % count));
+    } else if ((event.key === 'Enter' || event.key === ' ') && at !== undefined && at < count) pick(at);
+    else return;
+    event.preventDefault();
+  };
+  const keys = 'arrow keys turn them, n and p go to the next and the previous one, Enter selects it';
   return (
-    <canvas
-      ref={canvas}
-      className="molecule"
-      role="img"
-      aria-label={frame === undefined ? 'nothing yet' : `${frame.numbers.length} atoms`}
-      data-testid="molecule"
-      onPointerDown={(event) => (dragged.current = { x: event.clientX, y: event.clientY, moved: false })}
-      onPointerMove={move}
-      onPointerUp={up}
-      onPointerLeave={() => (dragged.current = undefined)}
-    />
+    <>
+      <canvas
+        ref={canvas}
+        className="molecule"
+        role="application"
+        tabIndex={0}
+        aria-label={frame === undefined ? 'nothing yet' : `${count} atoms: ${keys}`}
+        data-testid="molecule"
+        onPointerDown={(event) => (dragged.current = { x: event.clientX, y: event.clientY, moved: false })}
+        onPointerMove={move}
+        onPointerUp={up}
+        onPointerLeave={() => (dragged.current = undefined)}
+        onKeyDown={press}
+        onBlur={() => setAt(undefined)}
+      />
+      <span className="atom" role="status">
+        {at !== undefined && `at atom ${at + 1} of ${count}${selected.includes(at) ? ', selected' : ''}`}
+      </span>
+    </>
   );
 }
 
 interface Drawing {
   readonly scene: Scene;
   readonly selected: readonly number[];
+  readonly at: number | undefined;
   readonly view: View;
   /** What fits into the picture, from its middle. */
   readonly extent: number;
@@ -119,7 +155,7 @@ function paint(canvas: HTMLCanvasElement, frame: Frame | undefined, drawing: Dra
   const context = canvas.getContext('2d');
   if (context === null) return [];
   context.scale(density, density);
-  const { scene, selected, view, extent } = drawing;
+  const { scene, selected, at, view, extent } = drawing;
   const zoom = (Math.min(width, height) * 0.42) / extent;
   const project = ([x, y, z]: readonly number[]): { x: number; y: number; z: number; near: number } => {
     const turned = (x ?? 0) * Math.cos(view.yaw) + (z ?? 0) * Math.sin(view.yaw);
@@ -139,16 +175,15 @@ function paint(canvas: HTMLCanvasElement, frame: Frame | undefined, drawing: Dra
     })
     .sort((a, b) => b.z - a.z);
   if (scene.bonds && balls.length <= MOST_BONDED) paintBonds(context, frame, balls, zoom);
-  for (const ball of balls) paintBall(context, ball, selected.includes(ball.index), extent);
+  for (const ball of balls) {
+    paintBall(context, ball, extent);
+    if (selected.includes(ball.index)) paintRing(context, ball, '#ffd24a', 2.5);
+    if (ball.index === at) paintRing(context, ball, '#ffffff', 5.5);
+  }
   return balls;
 }
 
-function paintBall(
-  context: CanvasRenderingContext2D,
-  { x, y, z, r, number }: Ball,
-  marked: boolean,
-  extent: number,
-): void {
+function paintBall(context: CanvasRenderingContext2D, { x, y, z, r, number }: Ball, extent: number): void {
   const light = context.createRadialGradient(x - r * 0.35, y - r * 0.4, r * 0.1, x, y, r);
   light.addColorStop(0, '#ffffff');
   light.addColorStop(0.35, colorOf(number));
@@ -159,11 +194,13 @@ function paintBall(
   context.arc(x, y, r, 0, 2 * Math.PI);
   context.fill();
   context.globalAlpha = 1;
-  if (!marked) return;
-  context.strokeStyle = '#ffd24a';
+}
+
+function paintRing(context: CanvasRenderingContext2D, { x, y, r }: Ball, color: string, away: number): void {
+  context.strokeStyle = color;
   context.lineWidth = 2.5;
   context.beginPath();
-  context.arc(x, y, r + 2.5, 0, 2 * Math.PI);
+  context.arc(x, y, r + away, 0, 2 * Math.PI);
   context.stroke();
 }
 

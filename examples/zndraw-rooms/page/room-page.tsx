@@ -1,6 +1,6 @@
 /** One room: its trajectory, who is in it, who presents and who writes. */
-import { useEffect } from 'react';
-import { useLock, useRoom } from '@roomwire/client/react';
+import { useEffect, useRef } from 'react';
+import { useConnection, useLock, useRoom } from '@roomwire/client/react';
 import { roomApi, useApi } from './api.js';
 import { Chat } from './chat.js';
 import { People } from './people.js';
@@ -13,24 +13,32 @@ import { Upload } from './upload.js';
 import { Viewer } from './viewer.js';
 
 export function RoomPage({ roomId }: { readonly roomId: string }) {
-  const { status, metadata, error, retry } = useRoom(roomId);
+  const { status, loading, metadata, error, retry } = useRoom(roomId);
   // Who holds the lock writes under its token; all others are refused meanwhile.
   const lock = useLock(roomId).lock?.token;
   const { ask, attempt } = useApi();
   const notice = useNotice();
   const player = usePlayer(roomId);
+  const connection = useConnection().status;
+  /** It was being joined again: who was in it when it went saw it deleted. */
+  const wasAway = useRef(false);
   useEffect(() => {
-    if (status !== 'deleted') return;
-    notice(`${roomId} was deleted.`);
+    if (status !== 'deleted') {
+      wasAway.current = loading;
+      return;
+    }
+    const lost = 'was not there any more when this tab came back: a server without --data forgets its rooms';
+    notice(`${roomId} ${wasAway.current ? lost : 'was deleted'}.`);
     go('/rooms');
-  }, [status, roomId, notice]);
+  }, [status, loading, roomId, notice]);
 
   if (metadata === null) {
     const missing = error?.name === 'room_not_found';
     const create = () => ask('POST', roomApi(roomId)).then(retry);
+    const waiting = connection === 'offline' ? 'Offline: the room comes when the connection is back.' : 'One moment …';
     return (
       <main className="empty" data-testid="no-room">
-        <p>{missing ? `There is no room ${roomId}.` : (error?.message ?? 'One moment …')}</p>
+        <p>{missing ? `There is no room ${roomId}.` : (error?.message ?? waiting)}</p>
         {missing && (
           <button className="primary" onClick={() => void attempt(create)}>
             Create it

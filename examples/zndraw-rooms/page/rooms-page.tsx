@@ -1,13 +1,15 @@
 /** All rooms: fetched once, kept current by `room:update` and `room:delete`. */
 import { useState, type FormEvent } from 'react';
 import type { RoomMetadata } from '@roomwire/client';
-import { useRooms } from '@roomwire/client/react';
+import { useConnection, useRooms } from '@roomwire/client/react';
 import { roomApi, useApi } from './api.js';
+import { HiddenRooms } from './hidden-rooms.js';
 import { Pills } from './pills.js';
 import { go, roomPath, within } from './route.js';
 
 export function RoomsPage() {
   const { rooms, watching, error } = useRooms();
+  const { status } = useConnection();
   const { ask, attempt, userId } = useApi();
   const [name, setName] = useState('');
   const [filter, setFilter] = useState('');
@@ -21,6 +23,14 @@ export function RoomsPage() {
   const found = rooms
     .filter(({ id, description }) => `${id} ${description ?? ''}`.toLowerCase().includes(filter.toLowerCase()))
     .sort((a, b) => Number(b.isDefault) - Number(a.isDefault) || a.id.localeCompare(b.id));
+  const none =
+    rooms.length > 0
+      ? `No room fits the filter: empty it to see all ${rooms.length}.`
+      : watching
+        ? 'No rooms here yet. Name one above and create it.'
+        : status === 'offline'
+          ? 'The list comes when the connection is back.'
+          : 'One moment …';
   return (
     <main className="rooms">
       <div className="head">
@@ -54,8 +64,9 @@ export function RoomsPage() {
         {found.map((room) => (
           <RoomLine key={room.id} room={room} />
         ))}
-        {found.length === 0 && <li className="quiet">{watching ? 'No rooms here yet.' : 'One moment …'}</li>}
+        {found.length === 0 && <li className="quiet">{none}</li>}
       </ul>
+      <HiddenRooms rooms={rooms} />
     </main>
   );
 }

@@ -32,7 +32,7 @@ export interface Asked {
 
 /** A request as docs/http.md has it. Throws an Error that says why it was refused. */
 export async function request<T>(method: string, path: string, { body, token, lock }: Asked = {}): Promise<T> {
-  const response = await fetch(path, {
+  const asked = fetch(path, {
     method,
     headers: {
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
@@ -40,6 +40,9 @@ export async function request<T>(method: string, path: string, { body, token, lo
       ...(lock === undefined ? {} : { 'lock-token': String(lock) }),
     },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const response = await asked.catch(() => {
+    throw new Error('The server cannot be reached: try again when it is there.');
   });
   const text = await response.text();
   if (!response.ok) throw new Error((JSON.parse(text || '{}') as { detail?: string }).detail ?? response.statusText);

@@ -63,7 +63,7 @@ export function Upload({ roomId }: { readonly roomId: string }) {
       <div className="line">
         <label className="button" aria-disabled={closed}>
           .xyz file
-          <input type="file" accept=".xyz" onChange={choose} disabled={closed} hidden />
+          <input type="file" aria-label="A trajectory, .xyz" accept=".xyz" onChange={choose} disabled={closed} />
         </label>
         <button onClick={() => void upload('buckyball', buckyball(120))} disabled={closed} data-testid="upload-demo">
           Buckyball

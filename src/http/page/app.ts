@@ -9,6 +9,7 @@ import { Dock } from './dock.js';
 import { byId, setText } from './dom.js';
 import { Follower } from './follower.js';
 import { HoldersPanel } from './holders-panel.js';
+import { HiddenRooms } from './hidden-rooms.js';
 import { isolated } from './isolated.js';
 import { Names } from './names.js';
 import { attempt } from './notices.js';
@@ -97,6 +98,7 @@ const list = new RoomList(client, (roomId) => {
   if (roomInHash(location.hash) === roomId) show();
   else location.hash = hashOf(roomId);
 });
+new HiddenRooms(client, token);
 const view = new RoomView({
   client,
   admin,
@@ -110,11 +112,18 @@ const view = new RoomView({
   },
 });
 
-function reveal(name: 'overview' | 'missing' | 'room'): void {
+const views = {
+  overview: byId('welcome', HTMLElement),
+  missing: byId('missing', HTMLElement),
+  room: byId('room', HTMLElement),
+};
+
+function reveal(name: keyof typeof views): void {
+  const focused = document.activeElement;
   document.body.dataset['view'] = name;
-  byId('welcome', HTMLElement).hidden = name !== 'overview';
-  byId('missing', HTMLElement).hidden = name !== 'missing';
-  byId('room', HTMLElement).hidden = name !== 'room';
+  for (const [each, section] of Object.entries(views)) section.hidden = each !== name;
+  // What had the keyboard is gone with the view before: it goes on at this one's title, not at the top of the page.
+  if (focused?.getClientRects().length === 0) views[name].querySelector('h1')?.focus();
 }
 
 /** Brings the page to what its address says. */

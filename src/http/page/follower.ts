@@ -121,7 +121,10 @@ export class Follower {
   #draw(): void {
     const chip = (topic: string, way: string, title: string): HTMLElement => {
       const stop = h('button', { type: 'button', class: 'link', 'aria-label': `Do not follow ${topic} any more` }, '✕');
-      stop.addEventListener('click', () => this.#unfollow(topic));
+      stop.addEventListener('click', () => {
+        this.#unfollow(topic);
+        byId('follow-topic', HTMLInputElement).focus();
+      });
       return h('li', { class: 'pill', 'data-testid': 'followed', title }, `${isolated(topic)} (${way})`, stop);
     };
     byId('followed', HTMLUListElement).replaceChildren(

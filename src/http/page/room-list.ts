@@ -25,7 +25,11 @@ export class RoomList {
       name.value = '';
     });
     this.#filter.addEventListener('input', () => this.#show());
-    this.#watch.addEventListener('click', () => attempt(() => this.watch()));
+    this.#watch.addEventListener('click', () => {
+      attempt(() => this.watch());
+      // The button goes away.
+      this.#filter.focus();
+    });
     client.rooms.subscribe(() => this.#show());
     client.rooms.status.subscribe(() => this.#show());
     this.#show();
@@ -57,7 +61,12 @@ export class RoomList {
     const found = rooms.list().filter(fits).sort(byDefaultAndId);
     this.#replace(found.slice(0, MAX_SHOWN));
     this.#empty.hidden = found.length > 0 && found.length <= MAX_SHOWN;
-    const none = !watching ? '' : wanted === '' ? 'No rooms yet.' : 'No room fits the filter.';
+    const all = rooms.list().length;
+    const none = !watching
+      ? ''
+      : all === 0
+        ? 'No rooms yet. Name one above and create it.'
+        : `No room fits the filter: empty it to see all ${all}.`;
     setText(this.#empty, found.length > MAX_SHOWN ? `and ${found.length - MAX_SHOWN} more` : none);
   }
 

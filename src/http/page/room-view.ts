@@ -12,7 +12,7 @@ import { MemberLag } from './member-lag.js';
 import { attempt, notice, textOf } from './notices.js';
 import { pillsOf } from './pills.js';
 import { PresenterPanel } from './presenter.js';
-import { deleteRoom } from './rest.js';
+import { deleteRoom, hideRoom, type Writing } from './rest.js';
 import { RoomLocks } from './room-locks.js';
 import { hashOf } from './route.js';
 
@@ -31,6 +31,7 @@ export interface RoomViewOptions {
 export class RoomView {
   readonly #options: RoomViewOptions;
   readonly #section = byId('room', HTMLElement);
+  readonly #hide = byId('hide', HTMLButtonElement);
   readonly #chat: Chat;
   readonly #lock: LockPanel;
   readonly #presenter: PresenterPanel;
@@ -53,6 +54,7 @@ export class RoomView {
     this.#locks = new RoomLocks(options);
     this.#lag = new MemberLag(admin, () => this.#draw());
     byId('leave', HTMLButtonElement).addEventListener('click', back);
+    this.#hide.addEventListener('click', () => attempt(() => this.#hideOrShow()));
     byId('delete', HTMLButtonElement).addEventListener('click', () => attempt(() => this.#delete()));
   }
 
@@ -134,6 +136,12 @@ export class RoomView {
     this.#options.back();
   }
 
+  async #hideOrShow(): Promise<void> {
+    const room = this.#room;
+    if (room === undefined) return;
+    await hideRoom(room.id, room.state.get().metadata?.hidden !== true, this.#writing);
+  }
+
   async #delete(): Promise<void> {
     const room = this.#room;
     if (room === undefined || !(await confirmed(`Delete ${isolated(room.id)} for everyone?`, 'Delete'))) return;
@@ -141,11 +149,15 @@ export class RoomView {
     if (room !== this.#room) return;
     this.#deleting = true;
     try {
-      await deleteRoom(room.id, { token: this.#options.token, lockToken: this.#lock.token });
+      await deleteRoom(room.id, this.#writing);
     } catch (error) {
       this.#deleting = false;
       throw error;
     }
+  }
+
+  get #writing(): Writing {
+    return { token: this.#options.token, lockToken: this.#lock.token };
   }
 
   #nameOf(userId: string): string {
@@ -160,7 +172,10 @@ export class RoomView {
     this.#section.setAttribute('aria-busy', String(status !== 'joined'));
     if (metadata !== null && status === 'joined') {
       // The list stands still meanwhile; what this room tells keeps its own line current.
-      if (!metadata.hidden) this.#options.client.rooms.setRoom(room.id, metadata);
+      const { rooms } = this.#options.client;
+      if (!metadata.hidden) rooms.setRoom(room.id, metadata);
+      else if (rooms.list().some(({ id }) => id === room.id)) rooms.removeRoom(room.id);
+      setText(this.#hide, metadata.hidden ? 'Show' : 'Hide');
       byId('room-pills', HTMLElement).replaceChildren(...pillsOf(metadata));
       setText(byId('room-description', HTMLElement), metadata.description ?? '');
       this.#lock.show(metadata.metadataLocked);

@@ -4,6 +4,15 @@ import type { PageClient } from './contract.js';
 import { byId, onSubmit, seconds, setText } from './dom.js';
 import { untwisted } from './isolated.js';
 
+/** What a person can do about a refusal, by its name; a token is asked for by the form. */
+const refusals: Readonly<Record<string, string>> = {
+  unauthenticated: '',
+  token_expired: '',
+  forbidden: 'Forget the token, and use one of a user who may connect.',
+  kicked: 'The server ended this session: “Connect now” begins another.',
+  taken_over: 'This session goes on in another tab: “Connect now” begins one here.',
+};
+
 /** Kept for this tab only, so that a reload need not ask again. */
 const TOKEN_KEY = 'roomwire.token';
 
@@ -16,6 +25,7 @@ export class StatusBar {
   readonly #connection = byId('connection', HTMLParagraphElement);
   readonly #text = byId('connection-text', HTMLSpanElement);
   readonly #detail = byId('connection-detail', HTMLSpanElement);
+  readonly #advice = byId('connection-advice', HTMLSpanElement);
   readonly #retry = byId('retry', HTMLButtonElement);
   readonly #form = byId('token-form', HTMLFormElement);
 
@@ -23,9 +33,12 @@ export class StatusBar {
     this.#client = client;
     const token = byId('token', HTMLInputElement);
     const forget = byId('forget-token', HTMLButtonElement);
-    this.#retry.addEventListener('click', () => client.reconnect());
-    // Another token is another identity: everything starts anew.
+    // Another token is another identity, and a session that was ended does not come back: everything starts anew.
     const start = (): void => location.reload();
+    this.#retry.addEventListener('click', () => {
+      if (client.state.get().status === 'refused') start();
+      else client.reconnect();
+    });
     onSubmit(this.#form, () => {
       sessionStorage.setItem(TOKEN_KEY, token.value.trim());
       start();
@@ -57,8 +70,15 @@ export class StatusBar {
     setText(this.#text, status);
     this.#retry.hidden = status !== 'offline' && status !== 'refused';
     this.#form.hidden = !(status === 'refused' && reason !== undefined && reason.code >= 4100 && reason.code < 4200);
+    setText(this.#advice, adviceFor(state));
     setText(byId('user-name', HTMLElement), user?.name ?? '…');
     setText(byId('sid', HTMLElement), sid ?? '');
     this.tick();
   }
+}
+
+function adviceFor({ status, reason }: ClientState): string {
+  if (status === 'offline') return 'This tab comes back by itself; what you write in a chat waits.';
+  if (status !== 'refused') return '';
+  return refusals[reason?.name ?? ''] ?? '“Connect now” tries again.';
 }

@@ -41,7 +41,11 @@ export class TopicDetail {
       ({ offset }) => String(offset),
       (offset) => publishRow(offset, ask),
     );
-    byId('topic-close', HTMLButtonElement).addEventListener('click', () => this.open(undefined));
+    byId('topic-close', HTMLButtonElement).addEventListener('click', () => {
+      this.open(undefined);
+      // The button goes with it.
+      byId('topics-search', HTMLInputElement).focus();
+    });
     byId('topic-follow', HTMLButtonElement).addEventListener('click', () => {
       if (this.#topic !== undefined) follow(this.#topic);
     });

@@ -77,7 +77,9 @@ export class TopicsPanel implements Panel {
     empty.hidden = this.#lines.length > 0;
     setText(
       empty,
-      this.#search.value === '' ? 'No topic is in memory: nobody is in one.' : 'No topic has that in its name.',
+      this.#search.value === ''
+        ? 'No topic is in memory: create a room, or follow a topic in Events.'
+        : 'No topic has that in its name.',
     );
   }
 

@@ -1,5 +1,13 @@
 /** The shortest way from “X says it did not arrive” to the answer: who, which topic, which event. */
-import type { LoggedEvent, Session, TopicHistory, User, WhyReport } from '../../protocol/http-answers.js';
+import type {
+  LoggedEvent,
+  PresentUser,
+  Session,
+  TopicHistory,
+  User,
+  UserList,
+  WhyReport,
+} from '../../protocol/http-answers.js';
 import { topicPath, type Admin } from './admin.js';
 import type { Panel } from './dock.js';
 import { byId, count, h, onSubmit, setText, timeOf } from './dom.js';
@@ -10,6 +18,8 @@ import { adviceFor } from './verdicts.js';
 
 const EVENTS = 50;
 const MAX_CHARACTERS = 200;
+/** Users who are proposed. */
+const USERS = 20;
 
 export interface Question {
   readonly who?: string;
@@ -29,6 +39,7 @@ export class WhyPanel implements Panel {
 
   constructor(admin: Admin) {
     this.#admin = admin;
+    this.#who.addEventListener('input', () => void this.#propose());
     this.#who.addEventListener('change', () => void this.#lookUp());
     this.#topic.addEventListener('change', () => {
       // An offset is one of a topic's.
@@ -95,12 +106,15 @@ export class WhyPanel implements Panel {
     const box = byId('why-user', HTMLElement);
     if (who === '' || this.#admin.rights === 'refused') return void box.replaceChildren();
     const sessions = await this.#sessionsOf(who).catch(() => []);
+    const alike = sessions.length > 0 ? [] : await this.#usersLike(who);
     if (who !== this.#who.value.trim()) return;
     const topics = [...new Set(sessions.flatMap((session) => session.topics))];
     const options = topics.map((topic) => h('option', { value: topic }));
     byId('why-topics', HTMLDataListElement).replaceChildren(...options);
     if (sessions.length === 0) {
-      box.replaceChildren('Nobody of that id is here now; what is remembered of them is asked.');
+      const none = 'Nobody of that id is here now; what is remembered of them is asked.';
+      const meant = ['Nobody of that id is here now. By name:', ...alike.map((user) => this.#userButton(user))];
+      box.replaceChildren(...(alike.length === 0 ? [none] : meant));
       return;
     }
     const connected = sessions.filter((session) => session.connected).length;
@@ -119,6 +133,33 @@ export class WhyPanel implements Panel {
       void this.#ask();
     });
     return button;
+  }
+
+  #userButton({ userId, name }: PresentUser): HTMLElement {
+    const text = `${isolated(name)} (${isolated(userId)})`;
+    const button = h('button', { type: 'button', class: 'link', 'data-testid': 'why-mean' }, text);
+    button.addEventListener('click', () => {
+      this.#who.value = userId;
+      this.#topic.focus();
+      void this.#lookUp();
+    });
+    return button;
+  }
+
+  /** What is typed is a part of a name or an id; what is chosen is the id. */
+  async #propose(): Promise<void> {
+    const who = this.#who.value.trim();
+    const users = await this.#usersLike(who);
+    if (who !== this.#who.value.trim()) return;
+    const options = users.map(({ userId, name }) => h('option', { value: userId, label: `${name} (${userId})` }));
+    byId('why-users', HTMLDataListElement).replaceChildren(...options);
+  }
+
+  async #usersLike(who: string): Promise<readonly PresentUser[]> {
+    if (who === '' || this.#admin.rights === 'refused') return [];
+    const path = `/api/users?limit=${USERS}&search=${encodeURIComponent(who)}`;
+    const { users } = await this.#admin.ask<UserList>(path).catch(() => ({ users: [] }));
+    return users;
   }
 
   async #sessionsOf(who: string): Promise<readonly Session[]> {
