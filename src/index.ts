@@ -36,6 +36,7 @@ export {
 export { memoryStore } from './store/memory.js';
 export { lmdbStore, type LmdbOptions } from './store/lmdb.js';
 export type { Store } from './store/store.js';
+export type { TlsFiles } from './server/transport/tls.js';
 export type { Problem } from './protocol/http-answers.js';
 export { RoomwireError } from './protocol/errors.js';
 export { checked } from './protocol/validate.js';

@@ -43,6 +43,13 @@ const limitEntries = Object.fromEntries(
 export const Config = v.strictObject({
   port: set(Port, 8420, 'port to listen on; 0 takes any free one'),
   host: set(Text, '127.0.0.1', 'address to listen on; any but loopback needs keys'),
+  tls: v.optional(
+    v.strictObject({
+      cert: unset(Text, 'file with the certificate and those between it and a root, PEM: serves wss and https alone'),
+      key: unset(Text, "file with that certificate's key, PEM, without a passphrase"),
+    }),
+    {},
+  ),
   basePath: unset(
     Text,
     'path that a proxy serves this under and passes on as it came, such as /rt; /health is there without it, too',

@@ -5,6 +5,7 @@ import { LEVELS } from './config.js';
 import { choiceFlag, command, CommandError, numberFlag, UsageError } from './args.js';
 import { Lines } from './lines.js';
 import { linkSecurity } from './link-flags.js';
+import { reloadOnSignal, tlsOf } from './tls.js';
 
 const SPREAD_MS = 2_000;
 const LEAVE_MS = 10_000;
@@ -15,7 +16,7 @@ export const edge = command({
   summary: 'Carries connections for a hub on another core or machine: `roomwire serve --link`.',
   details:
     'It listens at once, answers /health/live itself, and serves as soon as a hub takes it.\n' +
-    'Ctrl-C or SIGTERM sends its clients to other edges and stops.',
+    'Ctrl-C or SIGTERM sends its clients to other edges and stops. SIGUSR2 reads the certificate anew.',
   takes: [0, 0],
   flags: {
     hub: {
@@ -50,6 +51,13 @@ export const edge = command({
       env: 'ROOMWIRE_SHARED',
       help: 'let other edges of this machine listen on the port, too (Linux, uws)',
     },
+    'tls-cert': {
+      type: 'string',
+      value: 'FILE',
+      env: 'ROOMWIRE_TLS_CERT',
+      help: 'certificate for clients with those between it and a root, PEM: serves wss and https alone',
+    },
+    'tls-key': { type: 'string', value: 'FILE', env: 'ROOMWIRE_TLS_KEY', help: "that certificate's key, PEM" },
     'link-secret': {
       type: 'string',
       value: 'TEXT',
@@ -100,6 +108,7 @@ export const edge = command({
     const { addressText, checkSecurity, dial, readAddress } = await import('../link/address.js');
     const { runEdge } = await import('../link/edge.js');
     const { checkEngine } = await import('../server/transport/choose.js');
+    const tls = asCommand(() => tlsOf({ cert: flags['tls-cert'], key: flags['tls-key'] }));
     const addresses = asCommand(() => {
       const read = hubs.split(',').map((text) => readAddress(text.trim()));
       checkSecurity(read, security);
@@ -116,8 +125,9 @@ export const edge = command({
     const log = pino({ level, base: { edge: name } }, err);
     const running = runEdge({
       hubs: addresses.map((address) => ({ text: addressText(address), dial: () => dial(address, security) })),
-      ...{ name, host, port, engine, shared, log },
+      ...{ name, host, port, engine, shared, tls, log },
     });
+    reloadOnSignal(tls, () => running.reloadTls(), err);
     let signals = 0;
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       process.on(signal, () => {

@@ -18,6 +18,7 @@ import { serveTest } from './serve-test.js';
 import { refuseEarly, roomsOf, servedOptions } from './served.js';
 import { readSettings, settingFlags } from './settings.js';
 import { DEPOSED, GAVE_WAY, NODE_ENV, supervise } from './supervise.js';
+import { reloadOnSignal, tlsOf } from './tls.js';
 import { version } from '../http/version.js';
 
 /** What no log line may hold, whoever writes it. */
@@ -32,7 +33,7 @@ export const serve = command({
   details:
     'Without keys it listens on loopback only and lets everyone in as a guest.\n' +
     'PORT, as hosting platforms set it, is its port, on 0.0.0.0 unless a host is named.\n' +
-    'Ctrl-C or SIGTERM says goodbye to clients, writes what is open and stops.',
+    'Ctrl-C or SIGTERM says goodbye to clients, writes what is open and stops. SIGUSR2 reads the certificate anew.',
   takes: [0, 0],
   flags: {
     config: { type: 'string', value: 'FILE', env: 'ROOMWIRE_CONFIG', help: 'JSON file with these settings and more' },
@@ -60,6 +61,7 @@ export const serve = command({
     }
     const transport = isNode ? undefined : await transportOf(config);
     const cluster = await clusterOf(config);
+    const tls = refuseEarly(() => tlsOf(config.tls));
     const server = refuseEarly(() =>
       createServer({
         ...servedOptions(config, (): RoomsApi => roomsOf(server)),
@@ -67,6 +69,7 @@ export const serve = command({
         engine: config.engine,
         transport,
         cluster,
+        tls,
         httpIdleMs: config.httpIdleMs,
         log,
         trustClock: config.trustClock,
@@ -104,6 +107,8 @@ export const serve = command({
     if (config.audit !== undefined) trail = auditTrail(config.audit, err);
     let url: string;
     if (isNode) process.on('disconnect', () => process.exit(DEPOSED));
+    // Also while it stands by for its turn as the hub.
+    reloadOnSignal(tls, () => server.reloadTls(), err);
     const listening = server.listen({ port, host });
     listening.catch(() => undefined);
     try {

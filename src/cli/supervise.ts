@@ -26,6 +26,7 @@ export async function supervise(err: Lines): Promise<number> {
       node?.kill(signal);
     });
   }
+  process.on('SIGUSR2', (signal) => node?.kill(signal));
   let backoffMs: number = RESTART_MS[0];
   let gaveWay = false;
   for (;;) {

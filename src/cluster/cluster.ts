@@ -141,12 +141,12 @@ class Node implements Cluster {
     })(options);
   }
 
-  async start({ host, port }: { readonly host: string; readonly port: number }): Promise<number> {
+  async start({ host, port, tls }: Parameters<Cluster['start']>[0]): Promise<number> {
     const { engine = 'auto' } = this.#options;
     const node = this.#node as ClusterNode;
     const edge = runEdge({
       name: this.#name.replace(/[^\w.-]/g, '-').slice(0, 64),
-      ...{ hubs: [], host, port, engine, waitMs: WAIT_MS },
+      ...{ hubs: [], host, port, engine, tls, waitMs: WAIT_MS },
       answers: (path) => (path === `${node.basePath}/health/node` ? this.#health() : undefined),
       log: node.log,
     });
@@ -155,6 +155,10 @@ class Node implements Cluster {
     if (hub !== undefined) edge.meet({ ...hub, text: hub.node, dial: () => this.#dial(hub) });
     this.#looking = setInterval(() => this.#look(), LOOK_MS).unref();
     return edge.listening;
+  }
+
+  reloadTls(): void {
+    this.#edge?.reloadTls();
   }
 
   /** A hub that lives, and that this node cannot reach, is asked to yield. */

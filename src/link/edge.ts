@@ -10,6 +10,7 @@ import { defaultLimits } from '../protocol/limits.js';
 import { chooseSubprotocol, Doorkeeper } from '../server/gate/doorkeeper.js';
 import { sha256 } from '../server/gate/sha256.js';
 import { chooseTransport, engineOf } from '../server/transport/choose.js';
+import type { TlsFiles } from '../server/transport/tls.js';
 import type { HttpRequest, HttpResponse, Transport, UpgradeInfo } from '../server/transport/transport.js';
 import { Sampler, type Log } from '../server/watch/log.js';
 import { away, EdgeLink, type EdgeLinkOwner } from './edge-link.js';
@@ -40,6 +41,8 @@ export interface EdgeOptions {
   readonly port: number;
   readonly engine: 'auto' | 'uws' | 'ws';
   readonly log: Log;
+  /** The certificate that it shows to clients. */
+  readonly tls?: TlsFiles | undefined;
   /** Started by a hub: ends with its link. */
   readonly isOwned?: boolean;
   /** Other edges listen on this port, too. */
@@ -70,6 +73,8 @@ export interface Edge {
   /** Resolves when it has ended, with why. */
   readonly ended: Promise<string>;
   adopt(connection: NetSocket): void;
+  /** As that of a transport. */
+  reloadTls(): void;
   /** A hub of a higher term is there: what comes from those before is dropped, and they are dialled no more. */
   meet(hub: EdgeHub & { readonly term: number }): void;
   /** Whether a hub takes its clients. */
@@ -267,14 +272,32 @@ class RunningEdge implements Edge, EdgeLinkOwner {
   /** Makes an engine with these limits and listens, unless there is one. Connections of the one before stay until they end. */
   async #serve(limits: EngineLimits): Promise<void> {
     const text = JSON.stringify(limits);
-    const { host, port, engine, shared = false, isFed = false, log } = this.#options;
+    const { host, port, shared = false, isFed = false } = this.#options;
     const before = this.#transport;
     if (before !== undefined && this.#limits === text) return this.#hub?.listening(this.#port);
     this.#limits = text;
-    const made = chooseTransport(
+    try {
+      const made = this.#engineFor(limits);
+      this.#transport = made;
+      this.#transports.push(made);
+      before?.stopListening();
+      this.#port = isFed ? port : await made.listen({ host, port: this.#port === 0 ? port : this.#port, shared });
+      this.#listened.resolve(this.#port);
+      this.#hub?.listening(this.#port);
+    } catch (error) {
+      this.#hub?.listening(0, error as Error);
+      this.#listened.reject(error);
+      await this.#leaveWith((error as Error).message);
+    }
+  }
+
+  #engineFor(limits: EngineLimits): Transport {
+    const { engine, tls, log } = this.#options;
+    return chooseTransport(
       engine,
       {
         ...limits,
+        tls,
         // The hub stops at its own limit; a client that goes beyond this one is cut, for nothing may be discarded.
         maxBufferedBytes: 2 * (limits.maxBufferedBytes + limits.messageBytes),
         chooseSubprotocol,
@@ -289,18 +312,6 @@ class RunningEdge implements Edge, EdgeLinkOwner {
       },
       (line) => log.warn({}, line),
     );
-    this.#transport = made;
-    this.#transports.push(made);
-    before?.stopListening();
-    try {
-      this.#port = isFed ? port : await made.listen({ host, port: this.#port === 0 ? port : this.#port, shared });
-      this.#listened.resolve(this.#port);
-      this.#hub?.listening(this.#port);
-    } catch (error) {
-      this.#hub?.listening(0, error as Error);
-      this.#listened.reject(error);
-      await this.#leaveWith((error as Error).message);
-    }
   }
 
   #endWait(): void {
@@ -335,6 +346,10 @@ class RunningEdge implements Edge, EdgeLinkOwner {
   adopt(connection: NetSocket): void {
     if (this.#transport?.adopt === undefined) connection.destroy();
     else this.#transport.adopt(connection);
+  }
+
+  reloadTls(): void {
+    this.#transport?.reloadTls?.();
   }
 
   // ---- the end -----------------------------------------------------------------------------------------

@@ -38,6 +38,8 @@ export interface LinkOptions {
 export interface OwnedEdges {
   /** Their ends of a link go to `accept`. Rejects when none can be started. */
   start(place: ListenAt, accept: (stream: Duplex) => void, options: HubTransportOptions): Promise<void>;
+  /** As that of a transport. */
+  reloadTls?(): void;
   /** No more of them are started. */
   stop(): void;
   /** They end with their links; resolves when they have. */
@@ -205,6 +207,11 @@ class LinkTransport implements Transport, HubLinkOwner {
     link.channel.send(Op.STOP, Stop.DRAIN);
     link.leave(spreadMs);
     return true;
+  }
+
+  reloadTls(): void {
+    this.#beside?.reloadTls?.();
+    this.#link.owned?.reloadTls?.();
   }
 
   stopListening(): void {

@@ -1,9 +1,9 @@
 /** The program of a worker (workers.ts): an edge whose hub is its parent. It obeys that alone, and ends with it. */
 import { Socket } from 'node:net';
 import { runEdge } from './edge.js';
-import { LINK_FD, type WorkerSettings } from './workers.js';
+import { LINK_FD, RELOAD_TLS, type WorkerSettings } from './workers.js';
 
-const { name, host, port, engine, isFed } = JSON.parse(process.argv[2] ?? '{}') as WorkerSettings;
+const { name, host, port, engine, isFed, tls } = JSON.parse(process.argv[2] ?? '{}') as WorkerSettings;
 process.title = `roomwire ${name}`;
 // A terminal sends them to all of its processes: when to end is the parent's to say.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
@@ -20,6 +20,7 @@ const line =
   };
 process.stderr.on('error', () => undefined);
 
+const log = { debug() {}, info() {}, warn: line(40), error: line(50) };
 const stream = new Socket({ fd: LINK_FD, readable: true, writable: true });
 const edge = runEdge({
   name,
@@ -27,14 +28,21 @@ const edge = runEdge({
   host,
   port,
   engine,
+  tls,
   isOwned: true,
   shared: !isFed,
   isFed,
   stopped: () => tell('down'),
-  log: { debug() {}, info() {}, warn: line(40), error: line(50) },
+  log,
 });
-process.on('message', (_, connection) => {
-  if (connection instanceof Socket) edge.adopt(connection);
+process.on('message', (told, connection) => {
+  if (connection instanceof Socket) return edge.adopt(connection);
+  if (told !== RELOAD_TLS) return;
+  try {
+    edge.reloadTls();
+  } catch (err) {
+    log.error({ err }, 'the certificate was not reloaded');
+  }
 });
 process.on('disconnect', () => void edge.close());
 edge.listening.then(

@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { HubTransportOptions } from '../server/gate/doors.js';
 import { chooseTransport, engineOf } from '../server/transport/choose.js';
+import { readTls, type TlsFiles } from '../server/transport/tls.js';
 import type { ListenAt, Transport } from '../server/transport/transport.js';
 import { linkTransport, type LinkOptions, type OwnedEdges } from './hub.js';
 
@@ -26,7 +27,11 @@ export interface WorkerSettings {
   readonly port: number;
   readonly engine: 'auto' | 'uws' | 'ws';
   readonly isFed: boolean;
+  readonly tls?: TlsFiles | undefined;
 }
+
+/** What a worker is told later. */
+export const RELOAD_TLS = 'reload tls';
 
 const MOST = 128;
 /** Ms until one that died is started anew; more for one that dies at once. */
@@ -54,6 +59,7 @@ class Workers implements OwnedEdges {
   /** Those that take connections, in turns. */
   #up: ChildProcess[] = [];
   #port: Server | undefined;
+  #tls: TlsFiles | undefined;
   #isStopping = false;
 
   constructor(count: number, engine: 'auto' | 'uws' | 'ws') {
@@ -66,6 +72,8 @@ class Workers implements OwnedEdges {
     accept: (stream: Duplex) => void,
     options: HubTransportOptions,
   ): Promise<void> {
+    const { tls } = options;
+    this.#tls = tls;
     const { log } = options.doors;
     const isUws = engineOf(this.#engine).name === 'uws';
     const isFed = !isUws || process.platform !== 'linux';
@@ -84,7 +92,7 @@ class Workers implements OwnedEdges {
       server.close();
       await once(server, 'close');
     }
-    const settings = { host, port, engine: isFed ? 'ws' : this.#engine, isFed } as const;
+    const settings = { host, port, engine: isFed ? 'ws' : this.#engine, isFed, tls } as const;
     const started = Array.from({ length: this.#count }, (_, i) =>
       this.#fork({ ...settings, name: `worker-${i + 1}` }, { accept, options, backoffMs: RESTART_MS[0] }),
     );
@@ -146,6 +154,13 @@ class Workers implements OwnedEdges {
     child.send('connection', socket, (error) => {
       if (error !== null) socket.destroy();
     });
+  }
+
+  /** Each says in its log what it cannot use that could be used here. */
+  reloadTls(): void {
+    if (this.#tls === undefined) return;
+    readTls(this.#tls);
+    for (const child of this.#children.values()) child.send(RELOAD_TLS, () => undefined);
   }
 
   stop(): void {

@@ -20,6 +20,10 @@ export function checkOptions(options: AnyOptions): void {
   if (bodyBytes !== undefined) wholeNumber('bodyBytes', bodyBytes, 1, MOST_BYTES);
   if (!/^(\/[\w.~-]+)*\/?$/.test(options.basePath ?? '')) throw new TypeError('basePath: takes a path such as /rt');
   if (options.httpIdleMs !== undefined) checkIdle(options.httpIdleMs, engine);
+  const { tls } = options;
+  if (tls !== undefined && [tls.cert, tls.key].some((path) => typeof path !== 'string' || path === '')) {
+    throw new TypeError('tls: takes cert and key, both: the names of files');
+  }
   if (node === '') throw new TypeError('node: is empty');
   admission.origins?.forEach((origin) => webOrigin('origins', origin));
   for (const name of Object.keys(rates.calls ?? {})) requireCall('rates.calls', contract, name);

@@ -21,6 +21,7 @@ import type {
 } from './api.js';
 import type { AuthOptions } from './gate/auth.js';
 import type { HubTransportOptions } from './gate/doors.js';
+import type { TlsFiles } from './transport/tls.js';
 import type { Transport } from './transport/transport.js';
 import type { TimeSource } from './time/clock.js';
 import type { AdmissionOptions } from './gate/doorkeeper.js';
@@ -61,6 +62,8 @@ export interface ServerOptions<C extends Contract, U extends User, P extends rea
   readonly bodyBytes?: number;
   /** The path that a proxy serves this under, such as `/rt`, passed on as it came: of HTTP, the page and documents. Default: none. */
   readonly basePath?: string | undefined;
+  /** Serves `wss` and `https` alone, with this certificate: files, PEM. Default: plain, for a proxy that has the certificate. */
+  readonly tls?: TlsFiles | undefined;
   /** Ms an HTTP connection stays open without a request. Default 10,000; another needs the engine `ws`, as uWebSockets.js has no other. */
   readonly httpIdleMs?: number | undefined;
   /** Takes the machine's clock for right though it is more than a year ahead of the store. Default false. */
@@ -107,7 +110,9 @@ export interface Cluster {
   store(local: Store, node: ClusterNode): Store;
   transport(options: HubTransportOptions): Transport;
   /** Serves clients through whichever node is the hub. Resolves with the port. */
-  start(at: { readonly host: string; readonly port: number }): Promise<number>;
+  start(at: { readonly host: string; readonly port: number; readonly tls?: TlsFiles | undefined }): Promise<number>;
+  /** As that of a transport. */
+  reloadTls(): void;
   /** Sends the clients of this node elsewhere, and takes no more. */
   leave(spreadMs: number): void;
   report(): ClusterReport;
@@ -172,6 +177,11 @@ export interface Server<S extends Shape, U extends User, P extends readonly Plug
    * store_unavailable.
    */
   listen(options?: ListenOptions): Promise<{ readonly port: number; readonly host: string; readonly url: string }>;
+  /**
+   * Shows the certificate that is in the files of `tls` now to those who connect from here on. Throws a TypeError, and keeps the
+   * one before, for files that cannot be used.
+   */
+  reloadTls(): void;
   /**
    * Not ready; then no new work, and what is under way is answered; then GOAWAY to everyone (their next try spread over
    * `spreadMs`), and the store is flushed and closed.

@@ -18,6 +18,7 @@ import { Host } from './plugin-host.js';
 import { answered, pause, settled } from './stopping.js';
 import { requireSaneTime } from './time/clock.js';
 import { checkEngine, chooseTransport } from './transport/choose.js';
+import { readTls } from './transport/tls.js';
 import type { Transport, TransportOptions } from './transport/transport.js';
 
 export { isLoopback } from './gate/doorkeeper.js';
@@ -76,6 +77,7 @@ class RoomServer extends Host {
     }
     checkListen({ port, host });
     checkEngine(this.#options.engine ?? 'auto');
+    if (this.#options.tls !== undefined) readTls(this.#options.tls);
   }
 
   async listen(options: ListenOptions = {}): Promise<{ port: number; host: string; url: string }> {
@@ -91,7 +93,7 @@ class RoomServer extends Host {
     url: string;
   }> {
     const { life, auth, store, wheel, probe } = this.#parts;
-    const { cluster } = this.#options;
+    const { cluster, tls } = this.#options;
     this.check({ port, host });
     auth.guests = isLoopback(host) && !auth.configured;
     life.phase = 'opening';
@@ -101,7 +103,7 @@ class RoomServer extends Host {
       const transport = (this.#transport = this.#chooseTransport());
       life.engine = transport.engine;
       life.transport = transport;
-      const own = await cluster?.start({ host, port });
+      const own = await cluster?.start({ host, port, tls });
       opened = await store.open({ readable: isDocument });
       await this.#restore(opened);
       // A node's edge listens already; the one that joins first may be another's.
@@ -109,8 +111,9 @@ class RoomServer extends Host {
       const bound = own ?? joined;
       if (this.#isOver) throw new StoreError('unusable', 'another node has become the hub meanwhile');
       life.phase = 'open';
-      probe.url = `ws://${reachable(host)}:${bound}/`;
-      const url = `http://${bracketed(host)}:${bound}${this.basePath}`;
+      const secure = tls === undefined ? '' : 's';
+      probe.url = `ws${secure}://${reachable(host)}:${bound}/`;
+      const url = `http${secure}://${bracketed(host)}:${bound}${this.basePath}`;
       this.log.info({ url, engine: life.engine, store: store.name }, 'listening');
       return { port: bound, host, url };
     } catch (error) {
@@ -125,12 +128,13 @@ class RoomServer extends Host {
 
   #chooseTransport(): Transport {
     const { entrance, connections, doors, failed, log } = this.#parts;
-    const { engine = 'auto', cluster, transport, bodyBytes = 1024 * 1024, httpIdleMs } = this.#options;
+    const { engine = 'auto', cluster, transport, bodyBytes = 1024 * 1024, httpIdleMs, tls } = this.#options;
     const options: TransportOptions = {
       messageBytes: this.limits.messageBytes,
       bodyBytes,
       maxBufferedBytes: MAX_BUFFERED,
       ...(httpIdleMs === undefined ? {} : { httpIdleMs }),
+      tls,
       chooseSubprotocol,
       refuses: (info) => entrance.refuses(info),
       open: (socket, info) => connections.open(socket, info),
@@ -161,6 +165,13 @@ class RoomServer extends Host {
     }
     for (const hook of life.openHooks) await hook();
     keepSweeping(hub, (ms, fn) => wheel.after(ms, fn));
+  }
+
+  reloadTls(): void {
+    const { tls, cluster } = this.#options;
+    if (tls === undefined) throw new TypeError('the server has no tls, and so no certificate to reload');
+    if (cluster !== undefined) cluster.reloadTls();
+    else this.#transport?.reloadTls?.();
   }
 
   close({ spreadMs = 0, settleMs = SETTLE_MS, unreadyMs = 0, drainMs = DRAIN_MS }: CloseOptions = {}): Promise<void> {

@@ -30,7 +30,7 @@ export function edgesHere({ engine, count = 1, time }: EdgeSettings) {
   const dir = mkdtempSync(join(tmpdir(), 'edge-'));
   let closeLink = (): void => undefined;
   const owned: OwnedEdges = {
-    async start(place, accept) {
+    async start(place, accept, { tls }) {
       const path = join(dir, 'hub');
       const taken = { taken: accept, failed: (reason: string) => console.error(reason) };
       const { server } = await listenAt({ path }, {}, taken);
@@ -44,12 +44,16 @@ export function edgesHere({ engine, count = 1, time }: EdgeSettings) {
           port,
           engine,
           ...(time === undefined ? {} : { monotonic: () => time.monotonic() }),
+          tls,
           isOwned: true,
           shared: count > 1,
           log: { debug() {}, info() {}, warn() {}, error: (fields, message) => console.error(message, fields) },
         });
         edges.push(edge);
       }
+    },
+    reloadTls() {
+      for (const edge of edges) edge.reloadTls();
     },
     stop() {},
     async close() {

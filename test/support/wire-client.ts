@@ -26,8 +26,13 @@ export class WireClient {
   readonly #waiters: Waiter[] = [];
   #id = 1;
 
-  constructor(url: string, protocols: string[] = [SUBPROTOCOL], headers: Record<string, string> = {}) {
-    this.socket = new WebSocket(url, protocols, { headers, perMessageDeflate: false });
+  /** `ca`: who signed the server's certificate. */
+  constructor(url: string, protocols: string[] = [SUBPROTOCOL], headers: Record<string, string> = {}, ca?: string) {
+    this.socket = new WebSocket(url, protocols, {
+      headers,
+      perMessageDeflate: false,
+      ...(ca === undefined ? {} : { ca }),
+    });
     this.socket.binaryType = 'nodebuffer';
     this.socket.on('message', (data: Buffer) => {
       const frames = decodeAll(new Uint8Array(data));

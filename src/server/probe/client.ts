@@ -9,7 +9,7 @@ import { OWN_PREFIX } from '../wire/names.js';
 import { writeHello, writePong } from '../wire/frames.js';
 
 export interface ProbeClientOptions {
-  /** `ws://…` of the server's own port. */
+  /** `ws://…`, or `wss://…`, of the server's own port. */
   readonly url: string;
   readonly token: string;
   /** Subscribes this session to the probe's topic. */

@@ -5,6 +5,7 @@
  */
 import type { Socket as NetSocket } from 'node:net';
 import type { EdgeReport, EngineInfo } from '../../protocol/http-answers.js';
+import type { TlsFiles } from './tls.js';
 
 /**
  * What became of a `send`. `queued`: the engine holds it and *will* send it (do not send it again),
@@ -98,6 +99,8 @@ export interface TransportOptions {
   readonly endMs?: number;
   /** How long an HTTP connection stays without a request, in ms (default 10 000); ws alone, uws has no other. */
   readonly httpIdleMs?: number;
+  /** Undefined: plain WebSocket and HTTP. */
+  readonly tls?: TlsFiles | undefined;
   /** Which of the offered subprotocols to echo; undefined: none. Called in the upgrade. */
   chooseSubprotocol(offered: readonly string[]): string | undefined;
   /** Called in the upgrade, before anything is spent on it: an answer refuses it. */
@@ -125,6 +128,11 @@ export interface Transport {
   stopListening(): void;
   /** Cuts what is still open and frees the port. */
   close(): Promise<void>;
+  /**
+   * Shows the certificate that is in the files of `tls` now to those who connect from here on; open connections stay. Throws a
+   * TypeError, and keeps the one before, for what cannot be used.
+   */
+  reloadTls?(): void;
   /** Takes a connection that another process has accepted. ws alone. */
   adopt?(connection: NetSocket): void;
   /** The processes that carry its connections, where they are others than this one. */

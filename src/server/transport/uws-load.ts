@@ -77,6 +77,8 @@ export interface UwsApp {
 
 export interface UwsModule {
   App(): UwsApp;
+  /** PEM files. Throws a string for what it cannot use. */
+  SSLApp(files: { readonly cert_file_name: string; readonly key_file_name: string }): UwsApp;
   /** Closing one twice crashes the process. */
   us_listen_socket_close(token: unknown): void;
   us_socket_local_port(token: unknown): number;

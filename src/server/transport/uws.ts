@@ -3,15 +3,25 @@
  * it, buffers and requests die with the callback (rule 8), and a socket's methods throw once its
  * close was reported, which `end` and `close` do before they return.
  */
+import { once } from 'node:events';
 import { STATUS_CODES } from 'node:http';
-import { createServer } from 'node:net';
+import { createServer, type AddressInfo } from 'node:net';
 import { peerAddress } from './addresses.js';
 import { type Answer, ask, badUpgrade, check, offeredSubprotocols, unclear } from './http-answer.js';
 import { quietly } from '../watch/log.js';
 import { Gathered } from './gathered.js';
 import { Sink } from './sink.js';
-import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, UpgradeInfo } from './transport.js';
-import type { UwsBuild, UwsRequest, UwsResponse, UwsWebSocket } from './uws-load.js';
+import { readTls, type TlsFiles } from './tls.js';
+import type {
+  HttpRequest,
+  ListenAt,
+  SendResult,
+  Socket,
+  Transport,
+  TransportOptions,
+  UpgradeInfo,
+} from './transport.js';
+import type { UwsApp, UwsBuild, UwsModule, UwsRequest, UwsResponse, UwsWebSocket } from './uws-load.js';
 
 interface Data {
   /** Until the socket is open. */
@@ -115,15 +125,79 @@ class UwsSocket implements Socket {
   }
 }
 
-/** One app: WebSockets and HTTP on one port. */
+/** One app of the engine. */
+interface Running {
+  readonly app: UwsApp;
+  readonly sockets: Set<UwsSocket>;
+}
+
+/** WebSockets and HTTP on one port: one app, or with TLS one for each certificate that still has connections. */
 export function createUwsTransport({ module, info }: UwsBuild, options: TransportOptions): Transport {
   // The last line before the native boundary (rule 8).
   const failed = quietly((error: unknown) => options.failed(error));
-  const app = module.App();
-  const sockets = new Set<UwsSocket>();
+  const { tls } = options;
+  /** The last takes connections. */
+  let running: Running[] = [start(module, options, failed)];
+  let place: (ListenAt & { readonly port: number }) | undefined;
   let listening: unknown;
   let closed = false;
 
+  /** Undefined where it cannot be. */
+  const listenOn = ({ app }: Running, { host, port, shared = false }: ListenAt): number | undefined => {
+    // Exclusive: else two servers share a port, each with a part of the connections.
+    const flags = shared ? SHARED_PORT : module.LIBUS_LISTEN_EXCLUSIVE_PORT;
+    app.listen(host, port, flags, (token) => (listening = token === false ? undefined : token));
+    return listening === undefined ? undefined : module.us_socket_local_port(listening);
+  };
+  const stopListening = (): void => {
+    if (listening !== undefined) module.us_listen_socket_close(listening);
+    listening = undefined;
+  };
+
+  return {
+    engine: info,
+    async listen(wanted) {
+      // A port that was named can be listened on again beside its open connections; one that the engine chose cannot.
+      const port = tls !== undefined && wanted.port === 0 ? await freePort(wanted.host) : wanted.port;
+      const bound = listenOn(running[0] as Running, { ...wanted, port });
+      if (bound === undefined) throw await whyNot(wanted.host, port);
+      place = { ...wanted, port: bound };
+      return bound;
+    },
+    stopListening,
+    reloadTls() {
+      if (tls === undefined || place === undefined || listening === undefined) return;
+      const next = start(module, options, failed);
+      const before = running.at(-1) as Running;
+      // In one step: for nobody is it closed but who connects in this moment.
+      stopListening();
+      if (listenOn(next, place) === undefined) {
+        next.app.close();
+        listenOn(before, place);
+        throw new TypeError(`the port ${place.port} could not be listened on with the new certificate`);
+      }
+      // Those that nobody is at any more; the last one's requests still have their answers to come.
+      for (const { app, sockets } of running) if (app !== before.app && sockets.size === 0) app.close();
+      running = [...running.filter((one) => one === before || one.sockets.size > 0), next];
+    },
+    async close() {
+      if (closed) return;
+      closed = true;
+      // Not in the middle of one of the engine's callbacks.
+      await new Promise((resolve) => setImmediate(resolve));
+      listening = undefined;
+      // Our own list first: the engine walks its own while it reports, and loses its way when the
+      // server closes another socket in answer to a close.
+      for (const { sockets } of running) for (const socket of sockets) socket.terminate();
+      for (const { app } of running) app.close();
+    },
+  };
+}
+
+/** Throws a TypeError for a certificate that cannot be used. */
+function start(module: UwsModule, options: TransportOptions, failed: (error: unknown) => void): Running {
+  const app = appOf(module, options.tls);
+  const sockets = new Set<UwsSocket>();
   app.ws<Data>('/*', {
     compression: module.DISABLED,
     idleTimeout: IDLE_SECONDS,
@@ -162,7 +236,6 @@ export function createUwsTransport({ module, info }: UwsBuild, options: Transpor
       socket.gone(code, Buffer.from(reason).toString());
     },
   });
-
   app.any('/*', (response, request) => {
     try {
       serve(response, request, options, failed);
@@ -171,35 +244,18 @@ export function createUwsTransport({ module, info }: UwsBuild, options: Transpor
       cut(response);
     }
   });
+  return { app, sockets };
+}
 
-  return {
-    engine: info,
-    listen({ host, port, shared = false }) {
-      return new Promise((resolve, reject) => {
-        // Exclusive: else two servers share a port, each with a part of the connections.
-        app.listen(host, port, shared ? SHARED_PORT : module.LIBUS_LISTEN_EXCLUSIVE_PORT, (token) => {
-          if (token === false) return void whyNot(host, port).then(reject);
-          listening = token;
-          resolve(module.us_socket_local_port(token));
-        });
-      });
-    },
-    stopListening() {
-      if (listening !== undefined) module.us_listen_socket_close(listening);
-      listening = undefined;
-    },
-    async close() {
-      if (closed) return;
-      closed = true;
-      // Not in the middle of one of the engine's callbacks.
-      await new Promise((resolve) => setImmediate(resolve));
-      listening = undefined;
-      // Our own list first: the engine walks its own while it reports, and loses its way when the
-      // server closes another socket in answer to a close.
-      for (const socket of sockets) socket.terminate();
-      app.close();
-    },
-  };
+function appOf(module: UwsModule, tls: TlsFiles | undefined): UwsApp {
+  if (tls === undefined) return module.App();
+  // It says nothing of what is wrong with them.
+  readTls(tls);
+  try {
+    return module.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key });
+  } catch (error) {
+    throw new TypeError(`tls: the engine uws cannot use ${tls.cert} with ${tls.key}`, { cause: error });
+  }
 }
 
 function upgrade(response: UwsResponse, request: UwsRequest, context: unknown, options: TransportOptions): void {
@@ -321,6 +377,14 @@ function headersOf(request: UwsRequest): Readonly<Record<string, string>> {
     headers[name] = name in headers ? `${headers[name]}, ${value}` : value;
   });
   return headers;
+}
+
+async function freePort(host: string): Promise<number> {
+  const probe = createServer().listen({ host, port: 0 });
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((closed) => probe.close(closed));
+  return port;
 }
 
 /** The engine does not say why it could not listen; node's own attempt does. */

@@ -9,6 +9,7 @@ import {
   type Server as HttpServer,
   type ServerResponse,
 } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import { createRequire } from 'node:module';
 import type { AddressInfo, Socket as NetSocket } from 'node:net';
 import { type ServerOptions, WebSocket, WebSocketServer } from 'ws';
@@ -19,10 +20,13 @@ import { quietly } from '../watch/log.js';
 import { Gathered } from './gathered.js';
 import { manifestOf } from './manifest.js';
 import { Sink } from './sink.js';
+import { readTls } from './tls.js';
 import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, UpgradeInfo } from './transport.js';
 
 /** As uWebSockets.js has it. */
 const HTTP_IDLE_MS = 10_000;
+/** For a handshake: as long as the engine of uWebSockets.js waits. */
+const HANDSHAKE_MS = 10_000;
 /** Bytes a socket may hold back before a send answers `queued`. */
 const HIGH_WATER_BYTES = 64 * 1024;
 
@@ -102,23 +106,24 @@ export function wsEngine(): EngineInfo {
 export function createWsTransport(options: TransportOptions): Transport {
   // The last line before the native boundary (rule 8).
   const failed = quietly((error: unknown) => options.failed(error));
-  const server = createServer(
-    {
-      highWaterMark: HIGH_WATER_BYTES,
-      keepAliveTimeout: options.httpIdleMs ?? HTTP_IDLE_MS,
-      headersTimeout: 10_000,
-      requestTimeout: 30_000,
-      connectionsCheckingInterval: 5_000,
-    },
-    (request, response) => {
-      try {
-        serve(request, response, options, failed);
-      } catch (error) {
-        failed(error);
-        request.destroy();
-      }
-    },
-  );
+  const { tls } = options;
+  const serving = {
+    highWaterMark: HIGH_WATER_BYTES,
+    keepAliveTimeout: options.httpIdleMs ?? HTTP_IDLE_MS,
+    headersTimeout: 10_000,
+    requestTimeout: 30_000,
+    connectionsCheckingInterval: 5_000,
+  };
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+    try {
+      serve(request, response, options, failed);
+    } catch (error) {
+      failed(error);
+      request.destroy();
+    }
+  };
+  const secure = tls && createSecureServer({ ...serving, ...readTls(tls), handshakeTimeout: HANDSHAKE_MS }, handle);
+  const server: HttpServer = secure ?? createServer(serving, handle);
   const wsOptions: ServerOptions & { readonly closeTimeout: number } = {
     noServer: true,
     clientTracking: false,
@@ -133,15 +138,19 @@ export function createWsTransport(options: TransportOptions): Transport {
   const connections = new Set<NetSocket>();
   const sockets = new Set<WsSocket>();
   let closing: Promise<void> | undefined;
-  server.on('connection', (net) => {
+  const noted = (net: NetSocket): void => {
     // Once more, when it comes back from an upgrade.
     if (connections.has(net)) return;
     connections.add(net);
     net.once('close', () => connections.delete(net));
-  });
+  };
+  server.on('connection', noted);
+  secure?.on('secureConnection', noted);
   server.on('upgrade', (request: IncomingMessage, net: NetSocket, head: Buffer) => {
     try {
-      if (!asksForWebSocket(request)) return takeAsRequest(server, request, { net, head });
+      if (!asksForWebSocket(request)) {
+        return takeAsRequest(request, { net, head }, () => server.emit(tls ? 'secureConnection' : 'connection', net));
+      }
       if (request.headers['sec-websocket-version'] !== '13') return refuse(net, badUpgrade);
       const info = upgradeInfo(request);
       const refusal = options.refuses?.(info);
@@ -169,6 +178,9 @@ export function createWsTransport(options: TransportOptions): Transport {
           resolve((server.address() as AddressInfo).port);
         });
       });
+    },
+    reloadTls() {
+      if (tls) secure?.setSecureContext(readTls(tls));
     },
     adopt(net) {
       server.emit('connection', net);
@@ -200,9 +212,9 @@ function asksForWebSocket({ headers }: IncomingMessage): boolean {
  * of the socket, so the request goes in once more without that header, before what has come of its body.
  */
 function takeAsRequest(
-  server: HttpServer,
   { method = 'GET', url = '/', httpVersion, rawHeaders }: IncomingMessage,
   { net, head }: { readonly net: NetSocket; readonly head: Buffer },
+  take: () => void,
 ): void {
   const lines = [`${method} ${url} HTTP/${httpVersion}`];
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -210,7 +222,7 @@ function takeAsRequest(
     if (name.toLowerCase() !== 'upgrade') lines.push(`${name}: ${rawHeaders[i + 1] as string}`);
   }
   net.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]));
-  server.emit('connection', net);
+  take();
 }
 
 function upgradeInfo(request: IncomingMessage): UpgradeInfo {
