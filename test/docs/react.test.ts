@@ -74,7 +74,7 @@ t.test('the application of docs/react.md type-checks, and two people use it as i
   await a.click('text=Edit');
   await says(a, 'Done');
   await says(b, 'locked by');
-  await b.click('a:text("demo")');
+  await b.click('p > button:text("demo")');
   await b.click('text=/Locked by .*: Editing/');
   await says(b, 'Waiting for');
   await a.click('text=Done');
