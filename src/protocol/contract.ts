@@ -17,8 +17,8 @@ export type EventDefinition = Schema | { readonly schema: Schema; readonly publi
 export interface TopicDefinition {
   readonly events: Readonly<Record<string, EventDefinition>>;
   /**
-   * Who may SUBSCRIBE: everyone signed in (default); the user whose id the first placeholder is; or nobody
-   * directly: a plugin's call subscribes (RW-SUB-3).
+   * Who may SUBSCRIBE: everyone signed in, until a policy says otherwise (default); the user whose id the first placeholder
+   * is; or nobody directly: a plugin's call subscribes (RW-SUB-3).
    */
   readonly subscribe?: 'everyone' | 'own' | 'by-call';
 }
