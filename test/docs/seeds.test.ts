@@ -7,13 +7,14 @@ const document = readFileSync(new URL('docs/seeds.md', root), 'utf8');
 const examples = readdirSync(new URL('examples', root), { withFileTypes: true }).filter((entry) => entry.isDirectory());
 
 t.test('what docs/seeds.md says of each system is held by tests that exist', async (t) => {
-  const parts = document.split(/^## /m).slice(1);
-  t.ok(parts.length > 0);
+  const parts = document.split(/^## /m).filter((part) => part.includes('\n| promise |'));
+  t.equal(parts.length, examples.length);
   for (const part of parts) {
     const title = part.slice(0, part.indexOf('\n'));
     const rows = part.split('\n').filter((line) => /^\| (?!---|promise )/.test(line));
     t.ok(rows.length > 4, `${title}: ${rows.length} promises`);
     for (const row of rows) {
+      t.match(row, /^\| .+ \| (`serve`|a backend|a program) \| /, 'what keeps it');
       const tests = [...row.matchAll(/`(test\/[\w/.-]+\.ts)`(?:: ([^|`]+?))?(?= \||,? `|$)/g)];
       t.ok(tests.length > 0, `a test for: ${row}`);
       for (const [, file = '', words] of tests) {

@@ -71,7 +71,7 @@ t.test(
 t.test('a page whose server restarted joins again by itself', { skip: skipBrowser }, async (t) => {
   // Not port 0, on which uWebSockets.js leaves no room for a successor.
   const port = String(await freePort());
-  const first = await start(t, ['--port', port]);
+  const first = await start(t, { port });
   await first.incoming('a1', 'before');
   const browser = await startBrowser(t);
   const { page, problems } = await browser.open(`${first.url}/#${first.tokens.asha}`);
@@ -80,7 +80,7 @@ t.test('a page whose server restarted joins again by itself', { skip: skipBrowse
   await first.gone;
   await says(page, '#state', 'offline');
   // In memory: another epoch, no sessions, no chats.
-  const second = await start(t, ['--port', port]);
+  const second = await start(t, { port });
   await says(page, '#state', 'live');
   while ((await second.incoming('a1', 'after', { name: 'Meera' })).body['watching'] !== 1);
   await says(page, '[data-chat=a1] .last', 'after');

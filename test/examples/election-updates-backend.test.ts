@@ -7,7 +7,7 @@ import type { Dashboard } from '../../examples/election-updates/contract.js';
 import { token as anyToken } from '../support/jwt.js';
 import { tokenFor } from '../support/tokens.js';
 import { until } from '../support/until.js';
-import { ADA, API_KEY, MALLORY, skip, start } from './election-updates.js';
+import { ADA, API_KEY, isServed, MALLORY, skip, start } from './election-updates.js';
 
 const HEALTH = '/api/utils/websocket/health/';
 const run = promisify(execFile);
@@ -185,7 +185,8 @@ t.test(
       first: true,
       reused: /key/,
       group: /no topic 'nobodys'/,
-      shape: /./,
+      // A config names events; what is in them only a contract checks.
+      shape: isServed ? null : /./,
       count: [1, 1, 0],
       layer: 'ok',
       key: /token|key/i,
@@ -193,11 +194,14 @@ t.test(
       saved: 'confirmed',
     });
     t.match(stderr, /guarantee_update to election_updates was not sent: .*refused/, 'and it is in the log');
-    await until(() => ben.told.length === 2);
-    t.match(ben.told, [
+    const wanted = [
       ['guarantee_update', 'create', { voter: 'kept' }],
       ['dashboard_update', 'create', { guarantees: 2 }],
-    ]);
+      // Of another shape.
+      ...(isServed ? [['guarantee_update', 'create', {}]] : []),
+    ];
+    await until(() => ben.told.length === wanted.length);
+    t.match(ben.told, wanted);
   },
 );
 
@@ -206,13 +210,13 @@ t.test(
   { skip },
   async (t) => {
     const data = t.testdir();
-    const first = await start(t, ['--data', data]);
+    const first = await start(t, data);
     const row = { committee_id: 3, voter: 'kept', status: 'pending' };
     const { body } = await first.rest('/api/guarantees/', { body: row });
-    first.child.kill('SIGTERM');
+    await first.stop();
     t.same(await first.gone, [0, null]);
     while (await fetch(first.backend).then(Boolean, () => false));
-    const second = await start(t, ['--data', data]);
+    const second = await start(t, data);
     t.match((await second.rest('/api/dashboard/')).body, { guarantees: 1, version: body['version'] });
     const ben = await second.member(second.tokens.ben);
     const path = `/api/guarantees/${String(body['id'])}/`;

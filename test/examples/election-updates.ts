@@ -1,7 +1,13 @@
 /** examples/election-updates, started for a test: its backend's endpoints, and clients with all that they are told. */
 import { spawnSync } from 'node:child_process';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
 import type { Contract } from '../../examples/election-updates/contract.js';
-import { startExample, type Asked } from '../support/example.js';
+import { HOOKS_SECRET } from '../support/backend.js';
+import { startExample, startServed, type Asked } from '../support/example.js';
 import { SECRET, tokenFor } from '../support/tokens.js';
 import { until } from '../support/until.js';
 
@@ -11,14 +17,39 @@ export const API_KEY = 'the-key-of-the-election-backend';
 /** Users of backend/models.py. */
 export const [ADA, BEN, CLEO, MALLORY] = ['1', '2', '3', '4'];
 
+/** The page is built as by any front end. */
+async function startIt(t: Parameters<typeof startExample>[0], data: string | undefined) {
+  const here = fileURLToPath(new URL('../../examples/election-updates/', import.meta.url));
+  const pages = mkdtempSync(join(tmpdir(), 'roomwire-election-'));
+  t.teardown(() => rmSync(pages, { recursive: true }));
+  copyFileSync(join(here, 'dashboard.html'), join(pages, 'dashboard.html'));
+  await build({
+    entryPoints: [join(here, 'dashboard.ts')],
+    outfile: join(pages, 'dashboard.js'),
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    tsconfigRaw: '{}',
+  });
+  const keys = { ROOMWIRE_API_KEYS: `backend=${API_KEY}`, ROOMWIRE_API_KEY: API_KEY };
+  const secrets = { ROOMWIRE_JWT_SECRET: SECRET, ROOMWIRE_HOOKS_SECRET: HOOKS_SECRET };
+  return startServed<Contract>(t, 'election-updates', { env: { ...keys, ...secrets, PAGE_DIR: pages }, data });
+}
+
 type Told = [event: string, action: string, data: Record<string, unknown>];
 
-export async function start(t: Parameters<typeof startExample>[0], args: string[] = []) {
-  const program = await startExample<Contract>(t, 'election-updates', {
-    args: ['--backend-port', '0', ...args],
-    // The backend of this program talks to this program, whatever the shell says.
-    env: { JWT_SECRET: SECRET, ROOMWIRE_API_KEY: API_KEY, ROOMWIRE_URL: 'http://127.0.0.1:9' },
-  });
+/** What the tests run on: server.ts, or `roomwire serve` with the backend alone. */
+export let isServed = false;
+export const serveIt = (): void => void (isServed = true);
+
+export async function start(t: Parameters<typeof startExample>[0], data?: string) {
+  const program = isServed
+    ? await startIt(t, data)
+    : await startExample<Contract>(t, 'election-updates', {
+        args: ['--backend-port', '0', ...(data === undefined ? [] : ['--data', data])],
+        // The backend of this program talks to this program, whatever the shell says.
+        env: { JWT_SECRET: SECRET, ROOMWIRE_API_KEY: API_KEY, ROOMWIRE_URL: 'http://127.0.0.1:9' },
+      });
   const backend = /backend on (\S+)/.exec(program.line)?.[1] ?? '';
   const [ada, ben, cleo] = [await tokenFor(ADA), await tokenFor(BEN), await tokenFor(CLEO)];
   return {

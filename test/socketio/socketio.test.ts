@@ -12,6 +12,7 @@ import t, { type Test } from 'tap';
 import type { Contract } from '../../examples/zndraw-rooms/contract.js';
 import { FaultProxy } from '../chaos/fault-proxy.js';
 import { CHAT, start as startChats } from '../examples/chat-dashboard.js';
+import { skip as skipPython } from '../examples/election-updates.js';
 import { random } from '../random.js';
 import { says, skipBrowser, startBrowser } from '../support/browser.js';
 import { startExample } from '../support/example.js';
@@ -88,21 +89,23 @@ async function proxied(t: Test, url: string): Promise<{ proxy: FaultProxy; url: 
   return { proxy, url: `http://127.0.0.1:${proxy.port}` };
 }
 
+const onRoomwire = (served: boolean) => async (t: Test) => {
+  const { url, tokens, incoming } = await startChats(t, { served });
+  return {
+    library: OURS,
+    url,
+    token: tokens.asha,
+    incoming: async (chat: string, text: string): Promise<void> => void (await incoming(chat, text)),
+  };
+};
 const chatBackends = {
   'Socket.IO': async (t: Test) => ({ library: IMPORT, ...(await chatReference(t)) }),
-  roomwire: async (t: Test) => {
-    const { url, tokens, incoming } = await startChats(t);
-    return {
-      library: OURS,
-      url,
-      token: tokens.asha,
-      incoming: async (chat: string, text: string): Promise<void> => void (await incoming(chat, text)),
-    };
-  },
+  roomwire: onRoomwire(false),
+  'roomwire serve, and no TypeScript on the server': onRoomwire(true),
 };
 
 for (const [name, begin] of Object.entries(chatBackends)) {
-  t.test(`the support desk's chat service with ${name}`, async (t) => {
+  t.test(`the support desk's chat service with ${name}`, { skip: name.includes('serve') && skipPython }, async (t) => {
     const backend = await begin(t);
     const { proxy, url } = await proxied(t, backend.url);
     const folder = changed(t, 'chats', { library: backend.library, url });

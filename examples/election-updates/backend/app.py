@@ -23,6 +23,7 @@ URLS = [
     ("POST", r"/api/users/(?P<id>\d{1,18})/notify/", views.notify),
 ]
 FILES = {"/": ("dashboard.html", "text/html; charset=utf-8"), "/dashboard.js": ("dashboard.js", "text/javascript")}
+PAGE_DIR = os.environ.get("PAGE_DIR", os.path.join(os.path.dirname(__file__), "../dist"))
 BODY = 1024 * 1024
 
 
@@ -70,7 +71,7 @@ class Request(BaseHTTPRequestHandler):
             raise views.Refused(400, "JSON parse error") from None
 
     def file(self, name, type):
-        with open(os.path.join(os.environ["PAGE_DIR"], name), "rb") as file:
+        with open(os.path.join(PAGE_DIR, name), "rb") as file:
             self.answer(200, file.read().replace(b"{{ROOMWIRE_URL}}", websocket_utils.URL.encode()), type)
 
     def answer(self, status, body, type="application/json"):

@@ -11,7 +11,8 @@ import signals
 from consumers import user_of
 from websocket_utils import get_channel_layer_safe, get_connection_count, send_to_user
 
-SECRET = os.environ["JWT_SECRET"].encode()
+#: One secret for both sides, by whichever name it is in the environment.
+SECRET = (os.environ.get("JWT_SECRET") or os.environ["ROOMWIRE_JWT_SECRET"]).encode()
 IMPORT = 10_000
 
 

@@ -3,7 +3,9 @@ import dataclasses
 import json
 import logging
 import os
+import queue
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -62,6 +64,16 @@ def get_connection_count(user_id=None):
     return None if answer is None else answer["connections"]
 
 
+def tell(sid, name, data):
+    """Calls one client by a name that it may listen for. Nobody waits for its answer; what one client is told is in order."""
+    _outgoing[hash(sid) % len(_outgoing)].put((sid, name, data))
+
+
+def greet(user_id, name, data):
+    """Tells a session of this user that is about to begin: the backend has just let it in."""
+    threading.Thread(target=_greet, args=(user_id, name, data), daemon=True).start()
+
+
 def get_channel_layer_safe():
     """How delivery stands, found out with a real event to a real client; None when roomwire does not answer."""
     return _quietly("GET", "/health/delivery", timeout=5)
@@ -93,6 +105,44 @@ class Cache:
         with self._lock:
             self._generation += 1
             self._value = None
+
+
+#: Several, so that a client that does not answer holds up few others.
+_outgoing = [queue.SimpleQueue() for _ in range(8)]
+#: The latest sessions that were greeted, in order.
+_greeted = {}
+_greeting = threading.Lock()
+GREETING = 10
+
+
+def _tell_all(outgoing):
+    while True:
+        sid, name, data = outgoing.get()
+        try:
+            _request("POST", f"/api/sessions/{sid}/call", {"name": name, "data": data})
+        except Exception as error:  # away, or it does not listen for this name
+            logger.debug("%s was not told %s: %s", sid, name, error)
+
+
+def _greet(user_id, name, data):
+    """roomwire names a session once it has begun, which is after the answer that lets it in."""
+    until = time.monotonic() + GREETING
+    while time.monotonic() < until:
+        time.sleep(0.02)
+        answer = _quietly("GET", f"/api/users/{urllib.parse.quote(user_id, safe='')}")
+        with _greeting:
+            new = [one["sid"] for one in (answer or {}).get("sessions", []) if one["sid"] not in _greeted]
+            _greeted.update(dict.fromkeys(new))
+            while len(_greeted) > 10_000:
+                del _greeted[next(iter(_greeted))]
+        for sid in new:
+            tell(sid, name, data)
+        if new:
+            return
+
+
+for each in _outgoing:
+    threading.Thread(target=_tell_all, args=(each,), daemon=True).start()
 
 
 def _report(result):
