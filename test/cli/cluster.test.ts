@@ -23,7 +23,7 @@ import { freePort } from '../support/free-port.js';
 import { startPostgres } from '../support/postgres.js';
 import { until } from '../support/until.js';
 
-t.setTimeout(240_000);
+t.setTimeout(400_000);
 
 const skip = skipWithout('PostgreSQL');
 
