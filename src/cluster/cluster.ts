@@ -39,6 +39,8 @@ export interface ClusterOptions {
   /** It gave way to a node that could not reach it, and asks none to give way itself. */
   readonly mayClaim?: boolean;
   readonly leaseMs?: number;
+  /** Bytes of the log after which a snapshot is taken. Default 64 MiB. */
+  readonly snapshotBytes?: number;
 }
 
 /** Ms for which a hub that writes to the log cannot be reached until it is asked to yield. */
@@ -91,7 +93,7 @@ class Node implements Cluster {
   }
 
   store(local: Store, node: ClusterNode): Store {
-    const { journal, secret, advertise = '', leaseMs } = this.#options;
+    const { journal, secret, advertise = '', leaseMs, snapshotBytes } = this.#options;
     const tell = (line: string): void => node.log.warn({}, line);
     this.#node = node;
     this.#name = this.#options.node ?? advertise;
@@ -104,6 +106,7 @@ class Node implements Cluster {
       tell,
       time: node.time,
       ...(leaseMs === undefined ? {} : { leaseMs }),
+      ...(snapshotBytes === undefined ? {} : { snapshotBytes }),
     });
     this.#store = store;
     store.onRole((role) => this.#roles.forEach((told) => told(role)));

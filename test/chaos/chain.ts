@@ -7,7 +7,7 @@ import type { Client, LockInfo, Member, RoomwireError } from '../../src/client/n
 import { errors } from '../../src/protocol/codes.js';
 import { tokenFor } from '../support/tokens.js';
 import { check } from './checker.js';
-import { Child, fixedPort, type StoreName } from './child.js';
+import { fixedPort, type StoreName } from './child.js';
 import { roomOf, type At, type EntryOf } from './history.js';
 import { codeOf } from './recorder.js';
 import { PATIENCE_MS, Run, type RunOptions, type RunResult } from './run.js';
@@ -47,7 +47,6 @@ interface Writer {
 
 class Chain extends Run<ChainOptions> {
   readonly #views: View[] = [];
-  #child!: Child;
   #answers = 0;
   #leaveAt: number[] = [];
   readonly #replacing = new Set<Promise<void>>();
@@ -58,7 +57,7 @@ class Chain extends Run<ChainOptions> {
     const { historyEvents = 10_000_000, restarts, leaves = 0 } = this.options;
     const port = await fixedPort();
     const link = this.options.edges === undefined ? undefined : await fixedPort();
-    this.#child = new Child({
+    await this.startHost(() => ({
       ...(link === undefined ? {} : { link }),
       path,
       store,
@@ -67,10 +66,12 @@ class Chain extends Run<ChainOptions> {
       limits: { historyEvents, historyBytes: 1024 ** 3, graceMs: 60_000, graceMaxMs: 120_000 },
       // Small, so that who was away is fed from the store.
       ringBytes: 256 * 1024,
-    });
-    await this.#child.start();
+    }));
     const writes = publishers * events;
-    await this.expose(link ?? port, (writes / topics) * (subscribers * topics) + (writes * publishers) / topics);
+    await this.expose(
+      link ?? this.host.port,
+      (writes / topics) * (subscribers * topics) + (writes * publishers) / topics,
+    );
 
     const names = Array.from({ length: topics }, (_, i) => (i < rooms ? `room:${i}` : `chat:${i}`));
     for (let i = 0; i < subscribers; i++) {
@@ -108,13 +109,13 @@ class Chain extends Run<ChainOptions> {
     // Whoever does not come so far is judged as it is.
     await within(PATIENCE_MS, () => !this.#views.some(behind)).catch(() => undefined);
     for (const [topic, at] of heads) this.recorder.note({ kind: 'head', topic, at });
-    if (this.#child.crashed) this.recorder.problem('the server ended by itself');
-    await this.#noteRooms(port);
+    if (this.host.crashed) this.recorder.problem('the server ended by itself');
+    await this.#noteRooms(this.host.port);
   }
 
   protected override async end(): Promise<void> {
     await Promise.allSettled(this.#replacing);
-    await this.#child?.kill();
+    await super.end();
   }
 
   #view(name: string, topic: string): View {
@@ -165,20 +166,24 @@ class Chain extends Run<ChainOptions> {
     const stream = streamOf(client, topic);
     let next = 0;
     const publish = async (): Promise<void> => {
-      while (next < events) {
+      while (next < events && !this.isOver) {
         const seq = next++;
         const options = { key: keyed ? `${name}-${seq}` : undefined, timeoutMs: PATIENCE_MS };
         try {
           await this.recorder.publish(name, stream, EVENT, { w: name, s: seq }, options);
         } catch (error) {
+          const code = codeOf(error);
+          // A server that stops in order takes nothing new: that is refused, and was not done.
+          const isStopping = code === errors.draining;
           const isGone = store !== 'lmdb' && topic.startsWith('room:') && NOT_THERE.has((error as RoomwireError).name);
-          if (!isGone && (keyed || codeOf(error) !== errors.disconnected)) {
+          if (!isGone && !isStopping && (keyed || code !== errors.disconnected)) {
             this.recorder.problem(`${name}#${seq} was refused: ${String(error)}`);
           }
         }
         this.#answered();
         // Changes of the room between the events, of its metadata too.
         if (seq % 50 === 49 && topic.startsWith('room:')) await this.#change(client, topic);
+        await this.did();
       }
     };
     await Promise.all(Array.from({ length: WINDOW }, publish));
@@ -230,8 +235,7 @@ class Chain extends Run<ChainOptions> {
 
   protected override async restart(): Promise<void> {
     this.recorder.note({ kind: 'server', forgets: this.options.store !== 'lmdb' });
-    await this.#child.kill();
-    await this.#child.start();
+    await super.restart();
   }
 
   /** A subscriber says goodbye; a new client goes on from where it stood. */

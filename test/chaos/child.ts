@@ -9,6 +9,9 @@ import type { Stats } from '../../src/server/api.js';
 import type { AdmissionOptions } from '../../src/server/gate/doorkeeper.js';
 import { programArgs } from '../support/program.js';
 
+/** The code with which a node ends that another has taken over from. */
+export const DEPOSED = 75;
+
 export type EngineName = 'uws' | 'ws' | 'auto';
 export type StoreName = 'memory' | 'lmdb';
 
@@ -27,6 +30,15 @@ export interface ServeOptions {
   readonly pingEvery?: number;
   /** Ms. Default 5,000. */
   readonly pingTimeout?: number;
+  readonly apiKey?: string;
+  /** It is a node of a cluster: `port` is its edge's. */
+  readonly cluster?: {
+    readonly journal: string;
+    readonly node: string;
+    readonly advertise: string;
+    readonly link: string;
+    readonly snapshotBytes: number;
+  };
 }
 
 /** What the server holds, after a collection of garbage. */
@@ -59,7 +71,18 @@ export async function fixedPort(): Promise<number> {
   }
 }
 
-export class Child {
+/** What clients are at work against: a server, or a cluster of them. */
+export interface Host {
+  /** Where clients come in. */
+  readonly port: number;
+  /** A process of it ended that should not have. */
+  readonly crashed: boolean;
+  start(): Promise<unknown>;
+  /** All of it. */
+  kill(): Promise<void>;
+}
+
+export class Child implements Host {
   readonly #options: ServeOptions;
   #process: ChildProcess | undefined;
 
@@ -71,7 +94,11 @@ export class Child {
     return this.#process?.pid;
   }
 
-  /** Resolves with the port when it listens. */
+  get port(): number {
+    return this.#options.port;
+  }
+
+  /** Resolves with the port when it listens; a node of a cluster, when it has begun. */
   async start(): Promise<number> {
     const program = new URL('./serve-child.ts', import.meta.url);
     const child = spawn(
@@ -87,6 +114,17 @@ export class Child {
     const [port] = await Promise.race([once(createInterface(child.stdout as NodeJS.ReadableStream), 'line'), died]);
     died.catch(() => undefined);
     return Number(port);
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#process?.kill(name);
+  }
+
+  /** Resolves when the process that runs now has ended. */
+  async ended(): Promise<readonly [code: number | null, signal: NodeJS.Signals | null]> {
+    const child = this.#process;
+    if (child !== undefined && !this.crashed) await once(child, 'exit');
+    return [child?.exitCode ?? null, child?.signalCode ?? null];
   }
 
   /** Ended by itself: it should not have. */

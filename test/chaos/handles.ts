@@ -5,7 +5,7 @@
  */
 import type { Client, Lock, RoomwireError } from '../../src/client/node.js';
 import { tokenFor } from '../support/tokens.js';
-import { Child, fixedPort } from './child.js';
+import { fixedPort } from './child.js';
 import { writeGuarded } from './guarded-write.js';
 import { lockName } from './history.js';
 import { codeOf } from './recorder.js';
@@ -41,51 +41,45 @@ class HandleRun extends Run<HandlesOptions> {
   readonly #believed = new Set<number>();
   /** Tokens told, by lock: for writes that come too late. */
   readonly #tokens = new Map<string, number[]>();
-  #child!: Child;
-  #port = 0;
   #steps = 0;
 
   protected override async play(): Promise<void> {
     const { engine, path, operations, actors, rooms, restarts, progress } = this.options;
     const { random } = this;
-    this.#port = await fixedPort();
-    this.#child = new Child({
+    const port = await fixedPort();
+    await this.startHost(() => ({
       path,
       store: 'lmdb',
       engine,
-      port: this.#port,
+      port,
       limits: { lockMinMs: 100, historyEvents: 10_000_000, historyBytes: 1024 ** 3, graceMs: 60_000, lockWaiters: 4 },
-    });
-    await this.#child.start();
-    await this.expose(this.#port, operations);
+    }));
+    await this.expose(this.host.port, operations);
     this.restartsAt(Array.from({ length: restarts }, (_, i) => Math.floor((operations * (i + 1)) / (restarts + 1))));
 
     const names = Array.from({ length: rooms }, (_, i) => `r${i}`);
     // First in each room, so its host: it may end another's lease, and by its own way it misses nothing.
-    const host = await this.#actor('host', this.#port);
+    const host = await this.#actor('host', this.host.port);
     await Promise.all(names.map((name) => this.#watch(host, name)));
     const cast: Actor[] = [];
     for (let i = 0; i < actors; i++) cast.push(await this.#actor(`a${i}`));
     await Promise.all(cast.flatMap(({ client }) => names.map((name) => client.room(name).join())));
 
     const play = async (actor: Actor): Promise<void> => {
-      while (this.recorder.asked < operations) {
+      while (this.recorder.asked < operations && !this.isOver) {
         const step = ++this.#steps;
         this.strikeAt(step, { lastMs: random.chance(0.3) ? 1_500 : 150 });
         this.restartAt(this.recorder.asked);
         if (step % 500 === 0) progress?.(`${step} steps with handles, ${this.restarts} kills`);
         await this.#step(actor, host, names[random.below(rooms)] as string);
+        await this.did();
       }
     };
     await Promise.all(cast.map(play));
     await this.restarting;
     this.proxy.calm();
     await this.#settle(host, names);
-    if (this.#child.crashed) this.recorder.problem('the server ended by itself');
-  }
-
-  protected override async end(): Promise<void> {
-    await this.#child?.kill();
+    if (this.host.crashed) this.recorder.problem('the server ended by itself');
   }
 
   // ---- one step of one actor ---------------------------------------------------------------------------------
@@ -181,7 +175,7 @@ class HandleRun extends Run<HandlesOptions> {
 
   async #write(actor: Actor, roomId: string, target: string, token: number | undefined): Promise<void> {
     const guarded = token === undefined ? 'trajectory:meta' : target;
-    const [port, authorization] = [this.#port, `Bearer ${actor.token}`];
+    const [port, authorization] = [this.host.port, `Bearer ${actor.token}`];
     const ask = { who: actor.name, call: 'write', of: lockName(roomId, guarded), token } as const;
     const write = (op: number) =>
       writeGuarded({ port, roomId, op, token, target: guarded, authorization, timeoutMs: PATIENCE_MS });
@@ -225,8 +219,7 @@ class HandleRun extends Run<HandlesOptions> {
   protected override async restart(): Promise<void> {
     const before = [...this.#believed];
     this.recorder.note({ kind: 'server', forgets: false });
-    await this.#child.kill();
-    await this.#child.start();
+    await super.restart();
     this.kept += before.filter((op) => this.#believed.has(op)).length;
   }
 }

@@ -8,13 +8,23 @@ import { runEdge, type Edge } from '../../src/link/edge.js';
 import { silent } from '../../src/server/watch/log.js';
 import { random as seeded, type Random } from '../random.js';
 import { check, type Verdict } from './checker.js';
-import type { EngineName } from './child.js';
+import { Child, type EngineName, type Host, type ServeOptions } from './child.js';
 import { FaultProxy, type Did } from './fault-proxy.js';
 import type { History } from './history.js';
 import { Recorder } from './recorder.js';
 
 /** Longer than any fault: nothing but a loss makes a wait this long. */
 export const PATIENCE_MS = 60_000;
+
+/** A host that others end and begin again while several runs are at work against it. */
+export interface Shared {
+  readonly host: Host;
+  readonly isOver: () => boolean;
+  /** An operation of a client has been answered. */
+  readonly did: () => void;
+  /** Ms at most between one operation of a client and its next. */
+  readonly pauseMs: number;
+}
 
 export interface RunOptions {
   readonly seed: number;
@@ -27,6 +37,8 @@ export interface RunOptions {
   readonly strikes: number;
   /** So many edges hold the connections, and the faults are those of their links. */
   readonly edges?: number;
+  /** Instead of a server of the run's own; then it lasts until that is over. */
+  readonly shared?: Shared;
   readonly progress?: (line: string) => void;
 }
 
@@ -43,6 +55,7 @@ export abstract class Run<O extends RunOptions> {
   protected readonly random: Random;
   protected readonly recorder = new Recorder();
   protected proxy!: FaultProxy;
+  protected host!: Host;
   readonly #edges: Edge[] = [];
   #ports: number[] = [];
   protected restarting: Promise<void> | undefined;
@@ -60,9 +73,14 @@ export abstract class Run<O extends RunOptions> {
   /** Resolves when all is done and told. */
   protected abstract play(): Promise<void>;
   /** The server ends, and another begins. */
-  protected abstract restart(): Promise<void>;
+  protected async restart(): Promise<void> {
+    await this.host.kill();
+    await this.host.start();
+  }
   /** The server ends. */
-  protected abstract end(): Promise<void>;
+  protected async end(): Promise<void> {
+    if (this.options.shared === undefined) await this.host?.kill();
+  }
 
   async result(): Promise<RunResult> {
     const began = performance.now();
@@ -78,6 +96,25 @@ export abstract class Run<O extends RunOptions> {
       await this.proxy?.close();
       await this.end();
     }
+  }
+
+  /** Starts the run's own server, unless it shares one. */
+  protected async startHost(options: () => ServeOptions): Promise<void> {
+    const { shared } = this.options;
+    this.host = shared?.host ?? new Child(options());
+    if (shared === undefined) await this.host.start();
+  }
+
+  protected get isOver(): boolean {
+    return this.options.shared?.isOver() === true;
+  }
+
+  /** An operation is answered; the next may begin. */
+  protected async did(): Promise<void> {
+    const { shared } = this.options;
+    if (shared === undefined) return;
+    shared.did();
+    await new Promise((resolve) => setTimeout(resolve, this.random.below(shared.pauseMs)));
   }
 
   /** Opens the proxy before `port`, or the link's; faults come evenly over `expected` of something that counts up. */

@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import * as v from 'valibot';
+import { cluster as clusterNode } from '../../src/cluster/cluster.js';
 import { http } from '../../src/http/http.js';
 import { defineContract } from '../../src/protocol/contract.js';
 import { roomsContract } from '../../src/protocol/rooms-contract.js';
@@ -12,10 +13,11 @@ import { linkTransport } from '../../src/link/hub.js';
 import { createServer } from '../../src/server/server.js';
 import { lmdbStore } from '../../src/store/lmdb.js';
 import { memoryStore } from '../../src/store/memory.js';
+import { StoreError } from '../../src/store/store.js';
 import { childTransport } from '../support/edge.js';
 import { SECRET } from '../support/tokens.js';
 import { unrated } from '../support/unrated.js';
-import type { Holdings, ServeOptions } from './child.js';
+import { DEPOSED, type Holdings, type ServeOptions } from './child.js';
 
 const options = JSON.parse(process.argv[2] ?? '{}') as ServeOptions;
 const {
@@ -29,6 +31,8 @@ const {
   admission,
   pingEvery = 2_000,
   pingTimeout = 5_000,
+  apiKey,
+  cluster,
 } = options;
 const contract = defineContract({
   use: [roomsContract()],
@@ -43,19 +47,24 @@ const server = createServer({
   plugins: [rooms(), http()] as const,
   store: store === 'lmdb' ? lmdbStore({ path }) : memoryStore(),
   engine,
-  ...(link === undefined
-    ? childTransport(engine)
-    : { transport: linkTransport({ at: [{ host: '127.0.0.1', port: link }], engine }) }),
+  ...(cluster !== undefined
+    ? { cluster: clusterNode({ ...cluster, secret: SECRET, engine }) }
+    : link === undefined
+      ? childTransport(engine)
+      : { transport: linkTransport({ at: [{ host: '127.0.0.1', port: link }], engine }) }),
   limits: { ...unrated, ...limits },
   ringBytes,
-  auth: { secret: SECRET },
+  auth: { secret: SECRET, apiKeys: apiKey === undefined ? [] : [apiKey] },
+  // At once: nothing is to be said or done any more.
+  deposed: () => process.exit(DEPOSED),
   admission,
   pingEvery,
   pingTimeout,
   log: {
     debug() {},
     info() {},
-    warn: (fields, message) => console.error('server warns:', message, fields),
+    // Nodes of a cluster warn of each other's ends, which are the test.
+    warn: (fields, message) => void (cluster ?? console.error('server warns:', message, fields)),
     error: (fields, message) => {
       errors.push(message);
       console.error('server error:', message, fields);
@@ -88,5 +97,16 @@ function openFiles(): number {
 }
 
 process.on('disconnect', () => process.exit(0));
-const listening = await server.listen({ port });
-process.stdout.write(`${listening.port}\n`);
+if (cluster === undefined) {
+  const listening = await server.listen({ port });
+  process.stdout.write(`${listening.port}\n`);
+} else {
+  process.once('SIGTERM', () => void server.close({ spreadMs: 100 }).then(() => process.exit(0)));
+  process.stdout.write(`${port}\n`);
+  // The log is not what this node knew: it begins anew.
+  await server.listen({ port }).catch((error: unknown) => {
+    if (!(error instanceof StoreError)) throw error;
+    console.error('the node ends:', error.message);
+    process.exit(DEPOSED);
+  });
+}

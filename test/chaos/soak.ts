@@ -2,7 +2,8 @@
  * `npm run soak -- --minutes N`: clients come, join, publish, lock, leave and are cut, over and over, against a server
  * in a child. At the end all have gone, and what the server holds must be back at the baseline taken after the first
  * round: memory after a collection, file descriptors, handles, topics, sessions. Else exit code 1. It also shows what a
- * joined idle session costs, of `--sessions N` (2,000), before the baseline and at the end. `--quick`: half a minute, 400 sessions.
+ * joined idle session costs, of `--sessions N` (2,000), before the baseline and at the end. Then `--failovers N` (200) of a cluster
+ * under load, 20 in a row (`--minutes 0`: those alone). `--quick`: half a minute, 400 sessions, no failovers.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,6 +14,7 @@ import { connect, type Client } from '../../src/client/node.js';
 import { environmentSeed, random as seeded } from '../random.js';
 import { tokenFor } from '../support/tokens.js';
 import { Child, fixedPort, type EngineName, type Holdings, type StoreName } from './child.js';
+import { failoverRounds } from './failover-rounds.js';
 import { FaultProxy } from './fault-proxy.js';
 import { sessionMemory } from './session-memory.js';
 
@@ -24,12 +26,15 @@ const { values } = parseArgs({
     engine: { type: 'string', default: 'auto' },
     store: { type: 'string', default: 'lmdb' },
     clients: { type: 'string', default: '50' },
+    failovers: { type: 'string' },
   },
 });
 const minutes = Number(values.minutes ?? (values.quick ? 0.5 : 10));
 const sessions = Number(values.sessions ?? (values.quick ? 400 : 2_000));
-if (!(minutes > 0) || !(Number.isInteger(sessions) && sessions > 0 && sessions <= 10_000)) {
-  process.stderr.write('--minutes takes a number above 0, --sessions a whole number from 1 to 10,000\n');
+const failovers = Number(values.failovers ?? (values.quick ? 0 : 200));
+const isCount = (count: number, least: number): boolean => Number.isInteger(count) && count >= least && count <= 10_000;
+if (!(minutes >= 0) || !isCount(sessions, 1) || !isCount(failovers, 0)) {
+  process.stderr.write('--minutes takes a number, --sessions and --failovers a whole number up to 10,000\n');
   process.exit(2);
 }
 
@@ -44,6 +49,19 @@ const FD_SLACK = 2;
 const seed = environmentSeed();
 const random = seeded(seed);
 const began = performance.now();
+
+function say(line: string): void {
+  process.stdout.write(`${((performance.now() - began) / 1000).toFixed(0).padStart(5)} s  ${line}\n`);
+}
+
+/** The last part; answers the exit code. */
+async function failOver(): Promise<number> {
+  const problems = await failoverRounds({ seed, engine: values.engine as EngineName, failovers, say });
+  for (const problem of problems) process.stderr.write(`soak: ${problem}\n`);
+  return problems.length > 0 ? 1 : 0;
+}
+
+if (minutes === 0) process.exit(await failOver());
 const path = mkdtempSync(join(tmpdir(), 'roomwire-soak-'));
 const port = await fixedPort();
 const child = new Child({
@@ -137,9 +155,6 @@ const mb = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 const shown = ({ heapUsed, rss, fds, handles, topics, sessions, connections }: Holdings): string =>
   `heap ${mb(heapUsed)}, rss ${mb(rss)}, ${fds} fds, ${handles} handles, ${topics} topics, ${sessions} sessions, ` +
   `${connections} connections`;
-const say = (line: string): void => {
-  process.stdout.write(`${((performance.now() - began) / 1000).toFixed(0).padStart(5)} s  ${line}\n`);
-};
 
 async function showSessions(name: string): Promise<void> {
   const { heap, rss } = await sessionMemory({ port, count: sessions, name }, () => child.holdings());
@@ -200,4 +215,4 @@ if (problems.length > 0)
 say(
   `${did.visits} visits, ${did.published} published, ${did.heard} heard, ${did.locked} locked, ${did.refused} cut short`,
 );
-process.exit(problems.length > 0 ? 1 : 0);
+process.exit(problems.length > 0 ? 1 : await failOver());

@@ -1,6 +1,6 @@
 /**
- * `npm run stress`: chain, locks, lock handles, hostile frames and the model test at scale, on uWebSockets.js with LMDB,
- * and shorter on the other pairs. `--quick` takes under 50 s. Progress goes to stderr; the last line of stdout has the counts. The first
+ * `npm run stress`: chain, locks, lock handles, failovers of a cluster (its log in `--log` postgres, or nats), hostile frames and
+ * the model test at scale, on uWebSockets.js with LMDB, and shorter on the other pairs. `--quick` takes under 50 s. Progress goes to stderr; the last line of stdout has the counts. The first
  * complaint of a checker makes the exit code 1 and says how to replay it: `SEED=… npm run stress -- --only <part>`.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,10 +10,12 @@ import { parseArgs } from 'node:util';
 import { environmentSeed } from '../random.js';
 import { runChain } from './chain.js';
 import type { EngineName, StoreName } from './child.js';
+import { runFailovers } from './failover.js';
 import { runHandles } from './handles.js';
 import type { History } from './history.js';
 import { runHostile } from './hostile.js';
 import { runLocks } from './locks.js';
+import { LOGS, noLog, withLog, type LogName } from './log.js';
 import { runModel } from './model/run.js';
 
 const { values } = parseArgs({
@@ -22,8 +24,10 @@ const { values } = parseArgs({
     only: { type: 'string' },
     engine: { type: 'string' },
     store: { type: 'string' },
+    log: { type: 'string', default: 'postgres' },
   },
 });
+const log = values.log as LogName;
 type Pair = readonly [engine: EngineName, store: StoreName];
 const FIRST: Pair = ['uws', 'lmdb'];
 const OTHERS: readonly Pair[] = [
@@ -38,22 +42,24 @@ interface Target {
   readonly deliveries: number;
   readonly operations: number;
   readonly handles: number;
+  readonly failovers: number;
   readonly frames: number;
   readonly commands: number;
 }
 const full: readonly [first: Target, others: Target] = [
-  { deliveries: 1_000_000, operations: 100_000, handles: 5_000, frames: 10_000_000, commands: 20_000 },
-  { deliveries: 100_000, operations: 10_000, handles: 500, frames: 500_000, commands: 5_000 },
+  { deliveries: 1_000_000, operations: 100_000, handles: 5_000, failovers: 20, frames: 10_000_000, commands: 20_000 },
+  { deliveries: 100_000, operations: 10_000, handles: 500, failovers: 0, frames: 500_000, commands: 5_000 },
 ];
 const quick: readonly [first: Target, others: Target] = [
-  { deliveries: 40_000, operations: 4_000, handles: 100, frames: 100_000, commands: 100 },
-  { deliveries: 8_000, operations: 1_500, handles: 0, frames: 20_000, commands: 50 },
+  { deliveries: 40_000, operations: 4_000, handles: 100, failovers: 0, frames: 100_000, commands: 100 },
+  { deliveries: 8_000, operations: 1_500, handles: 0, failovers: 0, frames: 20_000, commands: 50 },
 ];
 
 const began = performance.now();
 const totals = {
   deliveries: 0,
   acknowledged: 0,
+  failovers: 0,
   resets: 0,
   operations: 0,
   grants: 0,
@@ -162,6 +168,17 @@ const parts: Readonly<Record<string, Part>> = {
       `${operations} operations, ${grants} grants, ${lostLocks} lost, ${kept} kept through ${restarts} kills, ` +
       `${written} writes and ${refused} refused`,
   }),
+  failover: part({
+    size: 'failovers',
+    share: 20,
+    totals: ['deliveries', 'acknowledged', 'failovers', 'resets', 'operations', 'grants', 'lost', 'doubled'],
+    durable: true,
+    run: (options, failovers) => withLog(log, (engine) => runFailovers({ ...options, log: engine, failovers })),
+    done: (_result, share) => share,
+    said: ({ failovers, pausesMs, surprises, deliveries, acknowledged, operations, grants }) =>
+      `${failovers} failovers (${log}), the longest took ${Math.max(...pausesMs).toFixed(0)} ms, ${surprises} more by themselves, ` +
+      `${deliveries} deliveries of ${acknowledged} events, ${operations} operations with handles, ${grants} grants`,
+  }),
   hostile: part({
     size: 'frames',
     share: Infinity,
@@ -194,6 +211,7 @@ async function play(name: string, [engine, store]: Pair, amount: number): Promis
   const { share: most, run, done, said, totals: counted, durable } = parts[name] as Part;
   const where = `${name} ${engine}+${store}`;
   if (durable && store !== 'lmdb') return;
+  if (name === 'failover' && amount > 0 && noLog[log] !== false) return say(`${where}: SKIPPED, ${noLog[log]}`);
   for (let [left, round] = [amount, 0]; left > 0; round++) {
     const share = Math.min(left, most);
     // A directory of its own for each run, and none left behind.
@@ -211,7 +229,7 @@ async function play(name: string, [engine, store]: Pair, amount: number): Promis
 }
 
 function fail({ complaints, seed, history }: Result, name: string, [engine, store]: Pair): never {
-  const more = values.quick ? ' --quick' : '';
+  const more = `${name === 'failover' ? ` --log ${log}` : ''}${values.quick ? ' --quick' : ''}`;
   const lines = [
     ...complaints,
     `${name} on ${engine}+${store} failed; to replay: ` +
@@ -228,9 +246,9 @@ function fail({ complaints, seed, history }: Result, name: string, [engine, stor
 }
 
 function finish(code: number): never {
-  const { deliveries, acknowledged, resets, operations, grants, frames, commands, lost, doubled } = totals;
+  const { deliveries, acknowledged, failovers, resets, operations, grants, frames, commands, lost, doubled } = totals;
   process.stdout.write(
-    `stress: ${deliveries} deliveries of ${acknowledged} events, ${resets} resets told; ${operations} lock operations, ` +
+    `stress: ${deliveries} deliveries of ${acknowledged} events, ${resets} resets told; ${failovers} failovers; ${operations} lock operations, ` +
       `${grants} grants; ${frames} hostile frames; ${commands} commands of the model; ${((performance.now() - began) / 1000).toFixed(0)} s; ` +
       `lost ${lost}, doubled ${doubled}\n`,
   );
@@ -239,6 +257,10 @@ function finish(code: number): never {
 
 if (values.only !== undefined && !Object.hasOwn(parts, values.only)) {
   process.stderr.write(`--only takes ${Object.keys(parts).join(', ')}\n`);
+  process.exit(2);
+}
+if (!LOGS.includes(log)) {
+  process.stderr.write(`--log takes ${LOGS.join(', ')}\n`);
   process.exit(2);
 }
 say(`SEED=${first}`);

@@ -1,4 +1,4 @@
-/** Between a log's handle and its engine: loses the answer to one request, cuts, and leads elsewhere. */
+/** Between two that speak over TCP, such as a log's handle and its engine: loses an answer, cuts, holds back, leads elsewhere. */
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
@@ -10,16 +10,19 @@ export interface Proxy {
   losing: string | undefined;
   /** Ends all connections; while `true`, new ones too. */
   cut(stays?: boolean): void;
+  /** As a cut cable: nothing passes in either direction, and nobody is told. What was sent arrives after `heal`. */
+  hold(): void;
   heal(): void;
   close(): void;
 }
 
-export async function startProxy(target: number): Promise<Proxy> {
+/** `target`: where new connections lead, or who says so for each. */
+export async function startProxy(target: number | (() => number)): Promise<Proxy> {
   const sockets = new Set<Socket>();
-  let isCut = false;
+  let [isCut, isHeld] = [false, false];
   const server = createServer((down) => {
     if (isCut) return void down.destroy();
-    const up = connect(proxy.target, '127.0.0.1');
+    const up = connect(typeof target === 'function' ? target() : proxy.target, '127.0.0.1');
     let isLosing = false;
     for (const [from, to] of [
       [down, up],
@@ -38,6 +41,7 @@ export async function startProxy(target: number): Promise<Proxy> {
         }
         to.write(chunk);
       });
+      if (isHeld) from.pause();
       from.on('error', () => undefined);
       from.on('close', () => {
         sockets.delete(from);
@@ -52,13 +56,20 @@ export async function startProxy(target: number): Promise<Proxy> {
   await once(server, 'listening');
   const proxy: Proxy = {
     port: (server.address() as AddressInfo).port,
-    target,
+    target: typeof target === 'function' ? 0 : target,
     losing: undefined,
     cut: (stays = true) => {
       isCut = stays;
       end();
     },
-    heal: () => (isCut = false),
+    hold: () => {
+      isHeld = true;
+      for (const socket of sockets) socket.pause();
+    },
+    heal: () => {
+      isCut = isHeld = false;
+      for (const socket of sockets) socket.resume();
+    },
     close: () => {
       server.close();
       end();
