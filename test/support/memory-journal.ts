@@ -89,10 +89,21 @@ export class MemoryEngine {
     this.#changed();
   }
 
-  /** Puts others in place of the newest records, as a log does that forked. */
+  /** Puts others in place of the newest records, which say the same. */
   rewriteEnd(count: number): void {
-    for (const { seq, bytes } of this.#records.splice(Math.max(0, this.#records.length - count), count)) {
-      const record = { seq, id: `other-${seq}`, bytes, prev: this.#record(seq - 1)?.hash ?? hashOfLog(this.#id) };
+    this.fork(
+      count,
+      this.#records.slice(-count).map(({ bytes }) => bytes),
+    );
+  }
+
+  /** As a log does that forked so many records ago, and went on with these. */
+  fork(ago: number, others: readonly Uint8Array[]): void {
+    this.#records.splice(Math.max(0, this.#records.length - ago), ago);
+    for (const bytes of others) {
+      const { head } = this.state;
+      const prev = this.#record(head)?.hash ?? hashOfLog(this.#id);
+      const record = { seq: head + 1, id: `other-${head + 1}`, bytes, prev };
       this.#records.push({ ...record, hash: hashOf(record) });
     }
     this.#changed();

@@ -1,6 +1,6 @@
 /**
  * Starts a real server on port 0 in one line. ROOMWIRE_ENGINE (uws, ws) and ROOMWIRE_STORE (memory,
- * lmdb, async) choose what it runs on, so the whole suite runs on every pair.
+ * lmdb, async, replicated) choose what it runs on, so the whole suite runs on every pair.
  */
 import * as v from 'valibot';
 import { defineContract, type Contract } from '../../src/protocol/contract.js';
@@ -11,6 +11,7 @@ import { memoryStore } from '../../src/store/memory.js';
 import type { Store } from '../../src/store/store.js';
 import { asyncStore } from '../store/async-store.js';
 import { suiteTransport } from './edge.js';
+import { replicatedTestStore } from './replicated.js';
 import { WireClient } from './wire-client.js';
 
 export interface Test {
@@ -24,6 +25,7 @@ export const storeName = process.env['ROOMWIRE_STORE'] ?? 'memory';
 /** `failEvery`: how often the async store fails, for tests of just that; the others are not to expect refusals. */
 export function testStore(t: Test, failEvery = 0): Store {
   if (storeName === 'lmdb') return lmdbStore({ path: t.testdir() });
+  if (storeName === 'replicated') return replicatedTestStore();
   if (storeName === 'async') return asyncStore(memoryStore(), { seed: 7, failEvery });
   return memoryStore();
 }
