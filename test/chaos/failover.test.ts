@@ -5,6 +5,7 @@
 import t from 'tap';
 import { environmentSeed } from '../random.js';
 import { noPostgres, startPostgres } from '../support/postgres.js';
+import { edgeCount } from '../support/edge.js';
 import { engine } from '../support/server.js';
 import { runFailovers } from './failover.js';
 
@@ -12,7 +13,8 @@ t.setTimeout(240_000);
 
 t.test(
   'three failovers under load (killed, stopped and woken, told to stop) lose nothing and double nothing',
-  { skip: noPostgres },
+  // Once in all of CI: what else varies there is not what makes a failover.
+  { skip: noPostgres || (engine === 'ws' || edgeCount > 0 ? 'runs on the usual pair' : false) },
   async (t) => {
     const seed = environmentSeed();
     t.comment(`SEED=${seed}`);

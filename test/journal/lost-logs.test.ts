@@ -10,7 +10,7 @@ import { append, put } from '../store/writer.js';
 import { keptStore } from '../support/kept-store.js';
 import { Nodes, type Node } from '../support/nodes.js';
 
-t.setTimeout(120_000);
+t.setTimeout(600_000);
 
 const SEEDS = 1_000;
 const damages = ['none', 'lost', 'rewritten', 'forked', 'emptied', 'replaced'] as const;

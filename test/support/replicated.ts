@@ -2,7 +2,7 @@
  * ROOMWIRE_STORE=replicated: the stores of the suite are nodes alone in a cluster, on a log in memory that answers late at random,
  * and loses requests and answers, or gets them late or twice. What SEED has decides which. It becomes the hub quickly.
  */
-import { replicatedStore } from '../../src/journal/replicated.js';
+import { replicatedStore, type ReplicatedStore } from '../../src/journal/replicated.js';
 import type { ReplicatedOptions } from '../../src/journal/settings.js';
 import { memoryStore } from '../../src/store/memory.js';
 import type { Store } from '../../src/store/store.js';
@@ -27,7 +27,8 @@ export const hastyTime: Required<ReplicatedOptions>['time'] = {
 
 let seed: number | undefined;
 
-export function replicatedTestStore(local: Store = memoryStore()): Store {
+/** `time`: the server's, where a test drives it. */
+export function replicatedTestStore(time: { wall(): number } = hastyTime): Store {
   if (seed === undefined) {
     seed = environmentSeed();
     process.stdout.write(`# SEED=${seed}\n`);
@@ -42,5 +43,26 @@ export function replicatedTestStore(local: Store = memoryStore()): Store {
     },
     fault: () => (random.chance(1 / FAULT_EVERY) ? FAULTS[random.below(FAULTS.length)] : undefined),
   });
-  return replicatedStore(local, () => engine.journal(), { node: 'alone', time: hastyTime, snapshotBytes: 64 * 1024 });
+  const options = { node: 'alone', time: { ...hastyTime, wall: () => time.wall() }, snapshotBytes: 64 * 1024 };
+  return plain(replicatedStore(memoryStore(), () => engine.journal(), options));
+}
+
+/** Tests put others in place of its methods, as an object without a class allows. */
+function plain(store: ReplicatedStore): Store {
+  return {
+    name: store.name,
+    durable: store.durable,
+    open: (options) => store.open(options),
+    commit: (batch) => store.commit(batch),
+    confirm: () => store.confirm?.(),
+    topic: (name) => store.topic(name),
+    read: (topic, from, maxBytes) => store.read(topic, from, maxBytes),
+    get: (table, key) => store.get(table, key),
+    list: (table, options) => store.list(table, options),
+    topics: (options) => store.topics(options),
+    snapshot: () => store.snapshot(),
+    restore: (parts) => store.restore(parts),
+    onLost: (told) => store.onLost?.(told),
+    close: () => store.close(),
+  };
 }

@@ -6,6 +6,7 @@ import * as v from 'valibot';
 import { defineContract, type Contract } from '../../src/protocol/contract.js';
 import type { Log, Plugin, User } from '../../src/server/api.js';
 import { createServer, type Server, type ServerOptions } from '../../src/server/server.js';
+import type { TimeSource } from '../../src/server/time/clock.js';
 import { lmdbStore } from '../../src/store/lmdb.js';
 import { memoryStore } from '../../src/store/memory.js';
 import type { Store } from '../../src/store/store.js';
@@ -23,9 +24,9 @@ export const engine = (process.env['ROOMWIRE_ENGINE'] ?? 'auto') as 'uws' | 'ws'
 export const storeName = process.env['ROOMWIRE_STORE'] ?? 'memory';
 
 /** `failEvery`: how often the async store fails, for tests of just that; the others are not to expect refusals. */
-export function testStore(t: Test, failEvery = 0): Store {
+export function testStore(t: Test, failEvery = 0, time?: TimeSource): Store {
   if (storeName === 'lmdb') return lmdbStore({ path: t.testdir() });
-  if (storeName === 'replicated') return replicatedTestStore();
+  if (storeName === 'replicated') return replicatedTestStore(time);
   if (storeName === 'async') return asyncStore(memoryStore(), { seed: 7, failEvery });
   return memoryStore();
 }
@@ -75,7 +76,7 @@ export async function startServer<
   const server = createServer<C, U, P>({
     contract: openContract as unknown as C,
     // Not made in vain: LMDB's would empty the test's directory.
-    store: options.store ?? testStore(t),
+    store: options.store ?? testStore(t, 0, options.time),
     engine,
     ...suiteTransport({ engine, ...options }),
     log,
