@@ -33,6 +33,7 @@ const SERVER_ROOMS = [
   room('calls', 'time', 'wire', 'transport', 'watch', 'gate', 'hub', 'sessions', 'api.ts', 'policy.ts'),
   room('connection', 'time', 'wire', 'transport', 'watch', 'gate', 'hub', 'sessions', 'calls', 'api.ts', 'policy.ts'),
   room('diagnosis', 'wire', 'gate', 'hub', 'sessions', 'api.ts', 'policy.ts'),
+  room('live', 'time', 'transport', 'watch', 'gate', 'hub', 'diagnosis', 'api.ts', 'policy.ts'),
   room('probe', 'time', 'wire', 'transport', 'gate', 'hub', 'sessions', 'api.ts'),
 ];
 

@@ -5,6 +5,7 @@
 import * as v from 'valibot';
 import { defaultLimits, type Limits } from '../protocol/limits.js';
 import { defaultAdmission } from '../server/gate/doorkeeper.js';
+import { defaultLive } from '../server/live/places.js';
 
 export const LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const;
 
@@ -146,6 +147,31 @@ export const Config = v.strictObject({
         Count,
         defaultAdmission.requestsPerSecondPerAddress,
         'HTTP requests per second from one address, not counting those with an API key',
+      ),
+    }),
+    {},
+  ),
+  live: v.optional(
+    v.strictObject({
+      readers: set(
+        Count,
+        defaultLive.readers,
+        'readers of topics over HTTP (live=sse, live=poll) in total; 0: no limit',
+      ),
+      readersPerUser: set(
+        Count,
+        defaultLive.readersPerUser,
+        'readers per user, not counting those with an API key; 0: no limit',
+      ),
+      readersPerAddress: set(
+        Count,
+        defaultLive.readersPerAddress,
+        'readers per address, not counting those with an API key; 0: no limit',
+      ),
+      maxMs: set(
+        v.pipe(Wait, v.maxValue(86_400_000)),
+        defaultLive.maxMs,
+        'ms until a live=sse answer ends; the client comes back, and is asked for its rights again',
       ),
     }),
     {},

@@ -20,6 +20,7 @@ export function servedOptions(config: Config, roomsNow: () => RoomsApi) {
     contract: contractWith(config.topics, config.proxy),
     plugins: [rooms(config.rooms), ...rulers(config), http({ page, metrics, origins: origins ?? [] })] as const,
     basePath: config.basePath,
+    live: config.live,
     limits: config.limits,
     rates: config.rates,
     admission: { ...config.admission, trustedProxies: config.trustedProxies, origins },

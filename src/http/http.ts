@@ -3,6 +3,7 @@ import type { AuditEvent, HttpCaller, HttpRequest, HttpResponse, Plugin, PluginH
 import { oneOf, webOrigin } from '../protocol/setting.js';
 import type { RoomsApi } from '../rooms/rooms.js';
 import { adminRoutes } from './admin-routes.js';
+import { eventsRoute } from './events-route.js';
 import { healthRoutes } from './health-routes.js';
 import { metricsRoutes, type MetricsAccess } from './metrics.js';
 import { pageFile } from './page-files.js';
@@ -10,7 +11,7 @@ import { openApiRoute } from './openapi-route.js';
 import { json, refusal, refusalOf, type Answered } from './problem.js';
 import { publishRoute } from './publish-route.js';
 import { roomRoutes } from './room-routes.js';
-import { OwnRoutes, Router, type HttpApi } from './router.js';
+import { OwnRoutes, Router, type HttpApi, type Incoming } from './router.js';
 import { userRoutes } from './user-routes.js';
 import { watchRoutes } from './watch-routes.js';
 
@@ -26,7 +27,7 @@ export interface HttpOptions {
 const ALLOWED = {
   'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
   'access-control-allow-headers':
-    'authorization, content-type, if-match, if-none-match, lock-token, lock-target, idempotency-key',
+    'authorization, content-type, if-match, if-none-match, lock-token, lock-target, idempotency-key, last-event-id',
   'access-control-max-age': '600',
 };
 
@@ -55,6 +56,7 @@ export function http({ page = true, metrics = 'key', origins = [] }: HttpOptions
         ...adminRoutes(server),
         ...userRoutes(server),
         ...watchRoutes(server, rooms),
+        eventsRoute(server),
         ...metricsRoutes(server, rooms, metrics),
         ...(ofRooms?.routes ?? []),
       ];
@@ -70,11 +72,11 @@ export function http({ page = true, metrics = 'key', origins = [] }: HttpOptions
         openApiRoute(() => [...routes, ...own.listed], { names: ofRooms?.names ?? {}, basePath: server.basePath }),
       );
       const router = new Router(routes, authenticate, (perSecond) => server.rate(perSecond));
-      server.onRequest(async (request) => {
+      server.onRequest(async (request, gone) => {
         if (request.method === 'OPTIONS' && isAllowed(request, origins)) {
           return forOrigin({ status: 204, headers: ALLOWED, body: '' }, request, origins);
         }
-        const { response, reason } = await answer(request, [router, own], page);
+        const { response, reason } = await answer({ request, gone }, [router, own], page);
         if (reason !== undefined && response !== undefined) note(server, request, response.status, reason);
         return response && forOrigin(response, request, origins);
       });
@@ -95,18 +97,14 @@ function note(server: PluginHost, request: HttpRequest, status: number, reason: 
   else server.log.info({ ...placeOf(request), code: String(status), reason }, 'refused');
 }
 
-async function answer(
-  request: HttpRequest,
-  [router, own]: readonly [Router, OwnRoutes],
-  page: boolean,
-): Promise<Answered> {
+async function answer(asked: Incoming, [router, own]: readonly [Router, OwnRoutes], page: boolean): Promise<Answered> {
   try {
     const allowed = new Set<string>();
-    const found = await router.answer(request, allowed);
+    const found = await router.answer(asked, allowed);
     if (found !== undefined) return { response: found };
-    const owned = await own.answer(request, allowed);
+    const owned = await own.answer(asked, allowed);
     if (owned !== undefined) return owned;
-    return { response: (page ? pageFile(request) : undefined) ?? unknownPath(request) };
+    return { response: (page ? pageFile(asked.request) : undefined) ?? unknownPath(asked.request) };
   } catch (error) {
     const refusal = refusalOf(error);
     if (refusal === undefined) throw error;

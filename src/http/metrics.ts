@@ -90,6 +90,7 @@ function addCounts(registry: Registry, server: PluginHost): void {
   counter('roomwire_reply_bytes_total', 'Bytes of replies and notices.', () => counts.replyBytes);
   counter('roomwire_catch_up_bytes_total', 'Bytes sent from the history.', () => counts.catchUpBytes);
   counter('roomwire_resets_total', 'RESETs told: clients too slow for the history.', () => counts.resets);
+  counter('roomwire_live_bytes_total', 'Bytes sent to those who follow topics over HTTP.', () => counts.liveBytes);
   counter('roomwire_commits_refused_total', 'Commits that the store refused.', () => counts.commitsRefused);
   new Counter({
     name: 'roomwire_calls_total',
@@ -132,6 +133,7 @@ function addHoldings(registry: Registry, server: PluginHost, rooms: RoomsApi | u
   gauge('roomwire_users', 'Users with a session.', () => stats.users);
   gauge('roomwire_topics', 'Topics in memory.', () => stats.topics);
   gauge('roomwire_ring_bytes', 'Bytes of the events kept in memory.', () => stats.ringBytes);
+  gauge('roomwire_live_readers', 'Those who follow topics over HTTP, or poll them.', () => stats.readers);
   gauge('roomwire_ready', '1 while the server takes work.', () => (server.ready ? 1 : 0));
   if (rooms === undefined) return;
   new Gauge({

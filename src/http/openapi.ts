@@ -108,10 +108,14 @@ function shown(operation: Listed, schemaOf: (schema: v.GenericSchema) => object)
   ];
   const responses: Record<string, { readonly description: string; readonly content?: object }> =
     operation.answers === undefined ? { default: { description: 'what the program answers' } } : {};
-  for (const [status, { description, schema, type = 'application/json' }] of Object.entries(said)) {
+  for (const [status, { description, schema, type = 'application/json', also }] of Object.entries(said)) {
     const content =
       schema !== undefined ? { schema: schemaOf(schema) } : type === 'application/json' ? undefined : textContent;
-    responses[status] = { description, ...(content === undefined ? {} : { content: { [type]: content } }) };
+    const types = {
+      ...(content === undefined ? {} : { [type]: content }),
+      ...(also === undefined ? {} : { [also]: textContent }),
+    };
+    responses[status] = { description, ...(Object.keys(types).length === 0 ? {} : { content: types }) };
   }
   for (const status of problemsOf(operation)) {
     const told = responses[status];

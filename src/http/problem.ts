@@ -14,6 +14,7 @@ const statuses: Readonly<Partial<Record<ErrorName, number>>> = {
   room_exists: 409,
   forbidden: 403,
   not_member: 403,
+  join_required: 403,
   unauthenticated: 401,
   token_expired: 401,
   too_large: 413,

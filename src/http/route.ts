@@ -5,7 +5,7 @@
 import * as v from 'valibot';
 import { RoomwireError } from '../protocol/errors.js';
 import { checked, requireCarriable, sentenceOf } from '../protocol/validate.js';
-import type { HttpCaller, HttpRequest, HttpResponse } from '../server/api.js';
+import type { Gone, HttpCaller, HttpRequest, HttpResponse } from '../server/api.js';
 import { HttpError, json } from './problem.js';
 
 /** Schemas by name; those of the query and the headers take strings. */
@@ -17,6 +17,8 @@ export interface Answer {
   /** Of its JSON; without one the body is empty, or of another `type`. */
   readonly schema?: v.GenericSchema;
   readonly type?: string;
+  /** Another type that it may have, as text. */
+  readonly also?: string;
 }
 
 /** An endpoint as a handler that reads the request itself; `route` makes one of an operation. */
@@ -48,6 +50,7 @@ export interface RouteContext {
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   readonly caller: HttpCaller;
+  readonly gone: Gone;
 }
 
 export interface Operation extends Omit<Route, 'handle'> {
@@ -73,6 +76,7 @@ export interface CheckedContext<P extends Fields, Q extends Fields, H extends Fi
   readonly query: Checked<Q>;
   readonly headers: Checked<H>;
   readonly body: B;
+  readonly gone: Gone;
 }
 
 type None = Record<never, never>;
@@ -100,10 +104,11 @@ export function route<
   const read = bodyInParts ? jsonOf : carriableJsonOf;
   return {
     ...operation,
-    async handle({ request, params: parts, query: asked, caller }) {
+    async handle({ request, params: parts, query: asked, caller, gone }) {
       return handle({
         request,
         caller,
+        gone,
         params: checked(params, parts),
         query: fitting(query, firstOf(asked)),
         headers: fitting(headers, request.headers),

@@ -1,5 +1,5 @@
 /** Finds the route of a request by method and path pattern, roomwire's own first, then the program's, and answers 405. */
-import type { HttpCaller, HttpRequest, HttpResponse, PluginHost } from '../server/api.js';
+import type { Gone, HttpCaller, HttpRequest, HttpResponse, PluginHost } from '../server/api.js';
 import type { Listed } from './openapi.js';
 import { HttpError, refusalOf, type Answered, type Refused } from './problem.js';
 import { requireAdmin, type Route } from './route.js';
@@ -7,6 +7,12 @@ import { requireAdmin, type Route } from './route.js';
 const NOBODY: HttpCaller = { kind: 'nobody', user: { id: '', name: '' } };
 
 type Authenticate = (request: HttpRequest) => Promise<HttpCaller>;
+
+/** A request, and what tells when nobody waits for its answer any more. */
+export interface Incoming {
+  readonly request: HttpRequest;
+  readonly gone: Gone;
+}
 
 interface Compiled {
   readonly route: Route;
@@ -35,7 +41,7 @@ export class Router {
   }
 
   /** undefined when no route takes it: `allowed` then has the methods that its path takes. Throws HttpError and RoomwireError. */
-  async answer(request: HttpRequest, allowed: Set<string>): Promise<HttpResponse | undefined> {
+  async answer({ request, gone }: Incoming, allowed: Set<string>): Promise<HttpResponse | undefined> {
     for (const { route, take, regex, names } of this.#routes) {
       const match = regex.exec(request.path);
       if (match === null) continue;
@@ -48,7 +54,7 @@ export class Router {
       const caller = route.open === true ? NOBODY : await this.#authenticate(request);
       if (caller.kind !== 'key') take?.(caller.kind === 'user' ? `user ${caller.user.id}` : `at ${request.address}`);
       if (route.for === 'admins') requireAdmin(caller);
-      return route.handle({ request, params, query: new URLSearchParams(request.query), caller });
+      return route.handle({ request, params, query: new URLSearchParams(request.query), caller, gone });
     }
     return undefined;
   }
@@ -87,13 +93,13 @@ export class OwnRoutes implements HttpApi {
   }
 
   /** undefined when none of them has this path; `allowed`: the methods for which others have it. */
-  async answer(request: HttpRequest, allowed: Set<string>): Promise<Answered | undefined> {
+  async answer(asked: Incoming, allowed: Set<string>): Promise<Answered | undefined> {
     // A 405 has the form of whoever has the path first.
     let isKnown = allowed.size > 0;
     let form: Refused | undefined;
     for (const { router, refused } of this.#added) {
       try {
-        const response = await router.answer(request, allowed);
+        const response = await router.answer(asked, allowed);
         if (response !== undefined) return { response };
         if (!isKnown && allowed.size > 0) {
           isKnown = true;
@@ -102,7 +108,7 @@ export class OwnRoutes implements HttpApi {
       } catch (error) {
         const refusal = refusalOf(error, refused);
         if (refusal !== undefined) return refusal;
-        this.#server.log.error({ err: error, path: request.path }, 'an endpoint failed');
+        this.#server.log.error({ err: error, path: asked.request.path }, 'an endpoint failed');
         return refusalOf(new HttpError(500, 'internal server error'), refused);
       }
     }

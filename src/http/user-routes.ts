@@ -20,6 +20,12 @@ export function userRoutes(server: PluginHost): Route[] {
     await Promise.all(sessions.map((session) => server.kick(session, reason)));
     return { kicked: sessions.length };
   };
+  /** What the user follows over HTTP ends, too. */
+  const kickUser = async (userId: string, reason?: string): Promise<{ kicked: number }> => {
+    const ended = server.unfollow(userId, reason);
+    const { kicked } = await kick(server.sessionsOf(userId), reason);
+    return { kicked: kicked + ended };
+  };
   const present = (sid: string): Session => {
     const found = server.session(sid);
     if (found === undefined) throw new HttpError(404, 'no such session');
@@ -59,7 +65,7 @@ export function userRoutes(server: PluginHost): Route[] {
       for: 'admins',
       params: { userId: Name },
       answer: { description: 'how many', schema: Kicked },
-      handle: ({ params }) => kick(server.sessionsOf(params.userId)),
+      handle: ({ params }) => kickUser(params.userId),
     }),
     answering({
       method: 'GET',
@@ -93,7 +99,7 @@ export function userRoutes(server: PluginHost): Route[] {
       body: Reason,
       bodyOptional: true,
       answers: { 200: { description: 'how many', schema: Kicked } },
-      handle: async ({ params, body: { reason } }) => json(200, await kick(server.sessionsOf(params.userId), reason)),
+      handle: async ({ params, body: { reason } }) => json(200, await kickUser(params.userId, reason)),
     }),
     route({
       method: 'POST',

@@ -1,9 +1,8 @@
-/** For a person who watches the server: its topics by their traffic, a topic's events, all locks, the contract. */
+/** For a person who watches the server: its topics by their traffic, all locks, the contract. */
 import * as v from 'valibot';
 import type { RoomsApi } from '../rooms/rooms.js';
-import type { LoggedEvent, PluginHost } from '../server/api.js';
-import { ContractShown, History, Topics, WatchedLocks } from '../protocol/http-answers.js';
-import { plainJson } from './plain-json.js';
+import type { PluginHost } from '../server/api.js';
+import { ContractShown, Topics, WatchedLocks } from '../protocol/http-answers.js';
 import { answering, WholeNumber, type Route } from './route.js';
 
 const LOCKS = 200;
@@ -19,21 +18,6 @@ export function watchRoutes(server: PluginHost, rooms: RoomsApi | undefined): Ro
       query: { search: v.optional(v.string()), limit: v.optional(WholeNumber) },
       answer: { description: 'at most 500, and how many fit', schema: Topics },
       handle: ({ query }) => server.topics(query),
-    }),
-    answering({
-      method: 'GET',
-      path: '/api/topics/:topic/events',
-      id: 'readEvents',
-      summary: 'Events of a topic as its log has them; who asks is not in the topic.',
-      for: 'admins',
-      params: { topic: v.string() },
-      query: { after: v.optional(WholeNumber), limit: v.optional(WholeNumber) },
-      answer: { description: 'in order; without `after` the newest', schema: History },
-      problems: [404],
-      async handle({ params, query }) {
-        const history = await server.history(params.topic, query);
-        return { ...history, events: history.events.map(shown) };
-      },
     }),
     answering({
       method: 'GET',
@@ -56,10 +40,6 @@ export function watchRoutes(server: PluginHost, rooms: RoomsApi | undefined): Ro
     handle: async () => ({ ...(await rooms.locks.watch(LOCKS)), total: rooms.holders().lock }),
   });
   return [...routes, locks];
-}
-
-function shown(event: LoggedEvent): object {
-  return { ...event, data: plainJson(event.data) };
 }
 
 function namesOf({ contract }: PluginHost): object {

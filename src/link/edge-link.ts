@@ -2,7 +2,15 @@
 import type { Duplex } from 'node:stream';
 import { closes } from '../protocol/codes.js';
 import type { Doorkeeper } from '../server/gate/doorkeeper.js';
-import type { HttpRequest, HttpResponse, Socket, SocketEvents, UpgradeInfo } from '../server/transport/transport.js';
+import type {
+  Gone,
+  HttpRequest,
+  HttpResponse,
+  Socket,
+  SocketEvents,
+  StreamedBody,
+  UpgradeInfo,
+} from '../server/transport/transport.js';
 import { Bodies } from './bodies.js';
 import { Channel } from './channel.js';
 import { ending, LinkError, number, Op, pack, readEnding, unpack } from './frames.js';
@@ -37,25 +45,33 @@ interface Asked {
   answer(response: HttpResponse): void;
 }
 
-/** One client, as the hub knows it. */
+/** Where a client is counted: who reads an answer in parts is not. */
+interface At {
+  readonly address: string;
+  readonly door: Doorkeeper;
+}
+
+/** One client, as the hub knows it, or the answer that one reads in parts. */
 class EdgeSocket implements SocketEvents {
   readonly id: number;
   readonly socket: Socket;
-  readonly address: string;
-  readonly door: Doorkeeper;
+  readonly #at: At | undefined;
   readonly inFlight = new InFlight();
   stalled = false;
   /** The hub has ended it: it needs not be told. */
   isOver = false;
   readonly #link: EdgeLink;
 
-  constructor(link: EdgeLink, id: number, socket: Socket, { address, door }: { address: string; door: Doorkeeper }) {
+  constructor(link: EdgeLink, id: number, socket: Socket, at: At | undefined) {
     this.#link = link;
     this.id = id;
     this.socket = socket;
-    this.address = address;
-    this.door = door;
-    door.opened(address);
+    this.#at = at;
+    at?.door.opened(at.address);
+  }
+
+  get isStream(): boolean {
+    return this.#at === undefined;
   }
 
   message(bytes: Uint8Array, binary: boolean): void {
@@ -67,7 +83,7 @@ class EdgeSocket implements SocketEvents {
   }
 
   closed(code: number, reason: string): void {
-    this.door.closed(this.address);
+    this.#at?.door.closed(this.#at.address);
     this.#link.ended(this, code, reason);
   }
 }
@@ -122,11 +138,15 @@ export class EdgeLink {
 
   // ---- what the engine tells ---------------------------------------------------------------------
 
-  open(socket: Socket, info: UpgradeInfo, at: { readonly address: string; readonly door: Doorkeeper }): SocketEvents {
+  open(socket: Socket, info: UpgradeInfo, at: At): SocketEvents {
+    return this.#open(Op.OPEN, pack(info), socket, at);
+  }
+
+  #open(op: number, payload: Uint8Array, socket: Socket, at?: At): SocketEvents {
     const id = ++this.#lastConnection;
     const opened = new EdgeSocket(this, id, socket, at);
     this.#sockets.set(id, opened);
-    this.channel.send(Op.OPEN, id, pack(info));
+    this.channel.send(op, id, payload);
     // No number is used twice on one link.
     if (id === LAST_CONNECTION) this.channel.close('all numbers of connections are used up');
     return opened;
@@ -164,7 +184,7 @@ export class EdgeLink {
     if (!socket.isOver) this.channel.send(Op.CLOSED, socket.id, ending(code, reason));
   }
 
-  request({ body, ...head }: HttpRequest, gone: (fn: () => void) => void): Promise<HttpResponse> {
+  request({ body, ...head }: HttpRequest, gone: Gone): Promise<HttpResponse> {
     if (this.#asked.size >= ASKS) return Promise.resolve(away('too many requests are under way'));
     const id = ++this.#lastAsk;
     return new Promise((answer) => {
@@ -262,10 +282,25 @@ export class EdgeLink {
     const asked = this.#asked.get(id);
     if (asked === undefined) return;
     asked.head = head;
+    const { status, headers, filler } = head;
+    if (filler !== undefined) return asked.answer({ status, headers, body: this.#streamed(id, filler) });
     this.#bodies.await(id, head.bodyBytes, (body) => {
       this.#asked.delete(id);
-      asked.answer({ status: head.status, headers: head.headers, body });
+      asked.answer({ status, headers, body });
     });
+  }
+
+  /** Until it is opened the exchange goes on: who leaves is an ABORT. */
+  #streamed(id: number, filler: Uint8Array): StreamedBody {
+    return {
+      // A copy: the view would keep its whole piece.
+      filler: new Uint8Array(filler),
+      open: (socket) => {
+        // The hub may have gone meanwhile.
+        if (!this.#asked.delete(id)) socket.terminate();
+        return this.#open(Op.STREAM, number(id), socket);
+      },
+    };
   }
 
   #second(): void {
@@ -287,8 +322,8 @@ export class EdgeLink {
     const { code = closes.draining, bytes } = this.#farewell ?? {};
     for (const socket of sockets) socket.isOver = true;
     this.#owner.closed(this, why);
-    inTurns(sockets, ({ socket }) => {
-      if (bytes !== undefined) socket.send(bytes);
+    inTurns(sockets, ({ socket, isStream }) => {
+      if (bytes !== undefined && !isStream) socket.send(bytes);
       socket.end(code, 'the server is restarting');
     });
   }

@@ -5,8 +5,8 @@
 import { Packr } from 'msgpackr';
 
 export const HEADER = 9;
-/** Both sides say which versions they speak, and take the highest that both do. */
-export const VERSIONS = [1, 1] as const;
+/** Both sides say which versions they speak, and take the highest that both do. 2: answers in parts. */
+export const VERSIONS = [1, 2] as const;
 
 /** An op that a side does not know is skipped: a newer peer may send it. */
 export const Op = {
@@ -66,6 +66,9 @@ export const Op = {
   STOP: 26,
   /** Hub → edge: what clients are told when the hub is gone. a: the close code. */
   FAREWELL: 27,
+
+  /** Edge → hub: the answer of exchange (u32), which comes in parts, is written to as connection `a`. */
+  STREAM: 28,
 } as const;
 
 /** How an edge stops. */

@@ -1,18 +1,20 @@
 /** The hub's end of the link to one edge: what the edge tells of its connections and requests finds who answers it. */
 import type { Duplex } from 'node:stream';
 import type { EdgeReport } from '../protocol/http-answers.js';
-import { ask } from '../server/transport/http-answer.js';
+import { type Answer, ask, isStreamed } from '../server/transport/http-answer.js';
 import type { HubTransportOptions } from '../server/gate/doors.js';
-import type { UpgradeInfo } from '../server/transport/transport.js';
+import type { SocketEvents, StreamedBody, UpgradeInfo } from '../server/transport/transport.js';
 import { Bodies } from './bodies.js';
 import { Channel } from './channel.js';
 import { LinkError, Op, pack, readEnding, readNumber, Stop, unpack, VERSIONS } from './frames.js';
-import type { Ask, Gauges, Join, Refused, Settings } from './messages.js';
+import type { AnswerHead, Ask, Gauges, Join, Refused, Settings } from './messages.js';
 import { LinkSocket, type SocketOwner } from './socket.js';
 import { inTurns } from './turns.js';
 
 /** Beside a message's own bytes, or a body's part: an upgrade's or a request's headers. */
 const HEAD_BYTES = 256 * 1024;
+/** What one who reads an answer in parts may leave lying: the edge says only after a while that its engine holds back. */
+const STREAM_BYTES = 256 * 1024;
 
 export interface HubLinkOwner {
   readonly options: HubTransportOptions;
@@ -25,7 +27,6 @@ export interface HubLinkOwner {
 
 export class HubLink implements SocketOwner {
   readonly channel: Channel;
-  readonly maxBufferedBytes: number;
   readonly bodies: Bodies;
   /** Where the edge is, for people. */
   readonly from: string;
@@ -42,16 +43,18 @@ export class HubLink implements SocketOwner {
   readonly #waiting = new Set<LinkSocket>();
   /** Exchanges that are being answered. */
   readonly #asks = new Map<number, (() => void) | undefined>();
+  /** Bodies in parts whose answer's head has left, by exchange. */
+  readonly #toStream = new Map<number, StreamedBody>();
+  #version = 0;
+  #streams = 0;
   #lastConnection = 0;
   #lastAsk = 0;
   #gauges: Gauges | undefined;
 
   constructor(stream: Duplex, from: { readonly text: string; readonly isOwned: boolean }, owner: HubLinkOwner) {
-    const { options } = owner;
     this.#owner = owner;
     this.from = from.text;
     this.isOwned = from.isOwned;
-    this.maxBufferedBytes = options.maxBufferedBytes;
     this.channel = new Channel({
       stream,
       frame: (op, a, payload) => this.#frame(op, a, payload),
@@ -65,8 +68,9 @@ export class HubLink implements SocketOwner {
     this.bodies = new Bodies(this.channel);
   }
 
+  /** WebSockets. */
   get connections(): number {
-    return this.#sockets.size;
+    return this.#sockets.size - this.#streams;
   }
 
   failed(error: unknown): void {
@@ -78,7 +82,7 @@ export class HubLink implements SocketOwner {
   }
 
   gone(socket: LinkSocket): void {
-    this.#sockets.delete(socket.id);
+    if (this.#sockets.delete(socket.id) && socket.isStream) this.#streams--;
     this.#waiting.delete(socket);
   }
 
@@ -135,6 +139,8 @@ export class HubLink implements SocketOwner {
         return this.bodies.credit(a, payload);
       case Op.ABORT:
         return this.#abort(a);
+      case Op.STREAM:
+        return this.#stream(a, readNumber(payload));
       case Op.REFUSED:
         return this.#refused(unpack<Refused>(payload));
       case Op.GAUGES:
@@ -164,22 +170,42 @@ export class HubLink implements SocketOwner {
       throw new LinkError(`was refused: ${settings.message}`);
     }
     this.joined = join;
+    this.#version = version;
     this.name = settings.name;
     this.channel.trust(Math.max(this.#owner.options.messageBytes, HEAD_BYTES));
     this.channel.send(Op.SETTINGS, 0, pack({ ...settings, version }));
   }
 
   #open(id: number, info: UpgradeInfo): void {
+    const { options } = this.#owner;
+    const { maxBufferedBytes } = options;
+    options.doors.upgraded();
+    const open = (socket: LinkSocket): SocketEvents => options.open(socket, { ...info, edge: this.name });
+    this.#start(new LinkSocket(this.#newConnection(id), this, { maxBufferedBytes, isStream: false }), open);
+  }
+
+  /** The answer that is to be written to. */
+  #stream(id: number, exchange: number): void {
+    const body = this.#toStream.get(exchange);
+    if (body === undefined) throw new LinkError(`opened a stream for exchange ${exchange}, which has none`);
+    this.#toStream.delete(exchange);
+    this.#asks.delete(exchange);
+    this.#streams++;
+    const limits = { maxBufferedBytes: STREAM_BYTES, isStream: true };
+    this.#start(new LinkSocket(this.#newConnection(id), this, limits), (socket) => body.open(socket));
+  }
+
+  #newConnection(id: number): number {
     if (id <= this.#lastConnection) throw new LinkError(`opened connection ${id} a second time`);
     this.#lastConnection = id;
-    const socket = new LinkSocket(id, this);
-    this.#sockets.set(id, socket);
-    const { options } = this.#owner;
-    options.doors.upgraded();
-    if (!socket.sink.start(() => options.open(socket, { ...info, edge: this.name }))) {
-      this.#sockets.delete(id);
-      this.channel.send(Op.CUT, id);
-    }
+    return id;
+  }
+
+  #start(socket: LinkSocket, open: (socket: LinkSocket) => SocketEvents): void {
+    this.#sockets.set(socket.id, socket);
+    if (socket.sink.start(() => open(socket))) return;
+    this.gone(socket);
+    this.channel.send(Op.CUT, socket.id);
   }
 
   #ended(id: number, payload: Buffer): void {
@@ -204,20 +230,44 @@ export class HubLink implements SocketOwner {
     };
     this.bodies.await(id, bodyBytes, (body) => {
       const failed = (error: unknown): void => this.failed(error);
-      void ask(options, { ...head, body }, { failed, gone }).then(({ status, headers, body: answer }) => {
+      void ask(options, { ...head, body }, { failed, gone }).then((answer) => {
         // Nobody waits for it any more.
-        if (!this.#asks.delete(id)) return;
-        const bytes = typeof answer === 'string' ? Buffer.from(answer) : answer;
-        const start = { status, headers: Object.fromEntries(headers), bodyBytes: bytes.length };
-        this.channel.send(Op.ANSWER, id, pack(start));
-        this.bodies.send(id, bytes);
+        if (!this.#asks.has(id)) return;
+        if (this.#version < 2 && isStreamed(answer.body)) return this.#cannotStream(id);
+        this.#answer(id, answer);
       });
     });
+  }
+
+  #answer(id: number, { status, headers, body }: Pick<Answer, 'status' | 'headers' | 'body'>): void {
+    const head = { status, headers: Object.fromEntries(headers) };
+    if (isStreamed(body)) {
+      // The exchange goes on until the edge has opened the stream.
+      this.#toStream.set(id, body);
+      return this.channel.send(
+        Op.ANSWER,
+        id,
+        pack({ ...head, bodyBytes: 0, filler: body.filler } satisfies AnswerHead),
+      );
+    }
+    this.#asks.delete(id);
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+    this.channel.send(Op.ANSWER, id, pack({ ...head, bodyBytes: bytes.length } satisfies AnswerHead));
+    this.bodies.send(id, bytes);
+  }
+
+  /** The edge is of a release that takes bodies whole. */
+  #cannotStream(id: number): void {
+    const left = this.#asks.get(id);
+    const body = 'The edge is of an older version: poll, or connect elsewhere.\n';
+    this.#answer(id, { status: 503, headers: [['content-type', 'text/plain']], body });
+    left?.();
   }
 
   #abort(id: number): void {
     const left = this.#asks.get(id);
     this.#asks.delete(id);
+    this.#toStream.delete(id);
     this.bodies.drop(id);
     left?.();
   }
@@ -238,12 +288,15 @@ export class HubLink implements SocketOwner {
   }
 
   #closed(why: string): void {
+    const { connections } = this;
     const sockets = [...this.#sockets.values()];
     const asks = [...this.#asks.values()];
     this.#sockets.clear();
+    this.#streams = 0;
     this.#waiting.clear();
     this.#asks.clear();
-    this.#owner.closed(this, { why, connections: sockets.length });
+    this.#toStream.clear();
+    this.#owner.closed(this, { why, connections });
     for (const left of asks) left?.();
     inTurns(sockets, (socket) => socket.sink.close(1006, 'its edge was lost'));
   }

@@ -65,4 +65,6 @@ export interface Ask extends Omit<HttpRequest, 'body'> {
 
 export interface AnswerHead extends Omit<HttpResponse, 'body'> {
   readonly bodyBytes: number;
+  /** Of a body in parts: StreamedBody. What it is written to is a connection, which the edge opens with STREAM. */
+  readonly filler?: Uint8Array;
 }

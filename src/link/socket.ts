@@ -10,8 +10,6 @@ import { InFlight } from './in-flight.js';
 
 export interface SocketOwner {
   readonly channel: Channel;
-  /** `send` answers `dropped` above it. */
-  readonly maxBufferedBytes: number;
   /** It is to be told when there is room. */
   waits(socket: LinkSocket): void;
   gone(socket: LinkSocket): void;
@@ -21,22 +19,32 @@ export interface SocketOwner {
 export class LinkSocket implements Socket {
   readonly sink: Sink;
   readonly id: number;
+  /** An answer in parts, and no WebSocket. */
+  readonly isStream: boolean;
   readonly #owner: SocketOwner;
   readonly #inFlight = new InFlight();
+  /** `send` answers `dropped` above it. */
+  readonly #maxBufferedBytes: number;
   /** What the edge's engine held when it said stop; undefined: it takes more. */
   #stalled: number | undefined;
 
-  constructor(id: number, owner: SocketOwner) {
+  constructor(
+    id: number,
+    owner: SocketOwner,
+    { maxBufferedBytes, isStream }: { readonly maxBufferedBytes: number; readonly isStream: boolean },
+  ) {
     this.id = id;
+    this.isStream = isStream;
     this.#owner = owner;
+    this.#maxBufferedBytes = maxBufferedBytes;
     this.sink = new Sink((error) => owner.failed(error));
   }
 
   send(bytes: Uint8Array): SendResult {
     if (!this.sink.open) return 'dropped';
-    const { channel, maxBufferedBytes } = this.#owner;
+    const { channel } = this.#owner;
     // That the engine holds back comes a round trip late: what is under way counts as held.
-    if (channel.full || this.bufferedBytes() > maxBufferedBytes) {
+    if (channel.full || this.bufferedBytes() > this.#maxBufferedBytes) {
       this.#owner.waits(this);
       return 'dropped';
     }
@@ -90,6 +98,6 @@ export class LinkSocket implements Socket {
 
   /** Whether it may be told to go on. */
   get hasRoom(): boolean {
-    return this.bufferedBytes() <= this.#owner.maxBufferedBytes / 2;
+    return this.bufferedBytes() <= this.#maxBufferedBytes / 2;
   }
 }

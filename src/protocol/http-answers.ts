@@ -118,6 +118,8 @@ export const Stats = record({
   stalled: Count,
   /** Subscriptions that have not been sent yet what is there for them: slow, or catching up. */
   behind: Count,
+  /** Those who follow topics over HTTP, or poll them. */
+  readers: Count,
 });
 export type Stats = v.InferOutput<typeof Stats>;
 
@@ -245,6 +247,15 @@ export const History = record({
 export interface TopicHistory extends v.InferOutput<typeof History> {
   readonly events: readonly LoggedEvent[];
 }
+
+/** What one who follows a topic is answered. */
+export const Polled = record({
+  ...History.entries,
+  /** To be sent as Last-Event-ID with the next request: `<epoch>:<offset>`. */
+  lastEventId: Text,
+  /** The history does not reach back to where the reader was: refetch, and go on from `lastEventId`. */
+  reset: v.boolean(),
+});
 
 /** A lock of any room, for a person who watches all of them; `waiting`: calls in line for it. */
 const Watched = record({ roomId: Text, ...LockInfo.entries, waiting: Count });

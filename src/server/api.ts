@@ -23,7 +23,7 @@ import type { Limits } from '../protocol/limits.js';
 import type { AuditEntry } from './watch/audit.js';
 import type { Counters } from './watch/counters.js';
 import type { Log } from './watch/log.js';
-import type { HttpRequest, HttpResponse } from './transport/transport.js';
+import type { Gone, HttpRequest, HttpResponse, StreamedBody } from './transport/transport.js';
 
 export type { AuditEntry, AuditEvent, AuditLine } from './watch/audit.js';
 export type { CallCounts, Counters, Timing } from './watch/counters.js';
@@ -46,7 +46,9 @@ export type {
   TopicReport,
   WhyReport,
 } from '../protocol/http-answers.js';
-export type { HttpRequest, HttpResponse } from './transport/transport.js';
+export type { Gone, HttpRequest, HttpResponse, Socket, SocketEvents, StreamedBody } from './transport/transport.js';
+export type { FollowedEvents, FollowOptions, LiveFormat, LiveOptions, PollOptions } from './following.js';
+import type { FollowedEvents, FollowOptions, PollOptions } from './following.js';
 export type { Arrival, ArrivalHook, HttpCaller, Session, User } from './who.js';
 export type { Timer } from './time/wheel.js';
 import type { Timer } from './time/wheel.js';
@@ -336,7 +338,7 @@ export interface PluginHost {
   onRestore(hook: () => void | Promise<void>): void;
   onClose(hook: () => void | Promise<void>): void;
   /** Answers HTTP requests; undefined passes on to the next. */
-  onRequest(hook: (request: HttpRequest) => Promise<HttpResponse | undefined>): void;
+  onRequest(hook: (request: HttpRequest, gone: Gone) => Promise<HttpResponse | undefined>): void;
   /** Writes the answer where the server itself refuses a request or fails at it; `error` says what the client may know. The last hook counts. */
   onRefusedRequest(hook: (request: HttpRequest, error: RoomwireError) => HttpResponse): void;
   /** Who sent this HTTP request. Throws a RoomwireError (unauthenticated, token_expired). */
@@ -354,6 +356,16 @@ export interface PluginHost {
   users(query?: UserQuery): readonly PresentUser[];
   /** Events of a topic's log, for one who is not in it. Rejects with unknown_topic and store_unavailable. */
   history(topic: string, query?: HistoryQuery): Promise<TopicHistory>;
+  /**
+   * The body of an answer that goes on with the topic's events, for one who is not in it: a cursor, as a session's is. A user
+   * must be one who may subscribe. Ends by itself when the rights do, and after a while, to be asked for again. Rejects with
+   * unknown_topic, forbidden, join_required and, past the bounds of `live`, too_many.
+   */
+  follow(topic: string, options: FollowOptions): Promise<StreamedBody>;
+  /** The same as one answer: at once where there is something after the position, else when there is, or with nothing after a while. */
+  poll(topic: string, options: PollOptions): Promise<FollowedEvents>;
+  /** Ends what a user follows and polls; how many. */
+  unfollow(userId: string, reason?: string): number;
   /** How a topic stands: who is in it, who is behind, its latest publishes. */
   inspect(topic: string): Promise<TopicReport>;
   /** Why a session, or the sessions of a user, did or did not get an event. */

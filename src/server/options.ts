@@ -19,6 +19,7 @@ import type {
   TopicPolicy,
   User,
 } from './api.js';
+import type { LiveOptions } from './following.js';
 import type { AuthOptions } from './gate/auth.js';
 import type { HubTransportOptions } from './gate/doors.js';
 import type { TlsFiles } from './transport/tls.js';
@@ -48,6 +49,8 @@ export interface ServerOptions<C extends Contract, U extends User, P extends rea
   readonly rates?: RateOptions;
   /** Limits for those who have not said who they are yet, trusted proxies, web origins. */
   readonly admission?: AdmissionOptions;
+  /** How many may follow topics over HTTP, and for how long at a stretch. */
+  readonly live?: LiveOptions;
   /** Writes the audit trail; it is sampled when flooded. */
   readonly audit?: (line: AuditLine) => void;
   /** Ms of silence before PING. Default 25,000. */

@@ -23,6 +23,7 @@ import { Rates } from './gate/rates.js';
 import { TokenCheck } from './gate/token-check.js';
 import { Hub } from './hub/hub.js';
 import { Lifecycle } from './lifecycle.js';
+import { Live } from './live/live.js';
 import { limitsOf } from './limits.js';
 import { basePathOf, type AnyOptions } from './options.js';
 import { Policy } from './policy.js';
@@ -119,7 +120,6 @@ export function build(
     tokens,
     arrivals,
     waitingPerUser: door.limits.waitingSessionsPerUser,
-    wall,
     log,
     after,
     afterAwake,
@@ -165,11 +165,12 @@ export function build(
     },
   };
   const diagnosis = new Diagnosis({ hub, registry, policy });
+  const live = new Live({ ...{ hub, policy, auth, pingEvery, after, defer, failed }, limits: options.live ?? {} });
   const probe = new Probe({ key: ownKey, hub, store, registry, node: options.node, after, monotonic, wall });
   return {
     ...{ life, limits, time, wheel, clock, log, failed, counters, audit },
     ...{ policy, registry, arrivals, auth, entrance, doors },
-    ...{ store, hub, calls, sessions, welcomer, connections, diagnosis, probe },
+    ...{ store, hub, calls, sessions, welcomer, connections, diagnosis, live, probe },
   };
 }
 

@@ -20,16 +20,20 @@ import type {
   EdgeReport,
   EngineInfo,
   Finish,
+  FollowedEvents,
+  FollowOptions,
   HistoryQuery,
   HttpCaller,
   HttpRequest,
   Log,
   PluginHost,
+  PollOptions,
   PresentUser,
   Published,
   PublishOptions,
   Session,
   Stats,
+  StreamedBody,
   Timer,
   TopicHistory,
   TopicList,
@@ -100,15 +104,16 @@ export class Host implements PluginHost {
   }
 
   stats(): Stats {
-    const { connections, registry, hub, probe, counters } = this.#parts;
+    const { connections, registry, hub, probe, counters, live } = this.#parts;
     const probes = registry.ofUser(OWN_PREFIX).length;
     return {
       ...connections.stats(),
       sessions: registry.size - probes,
       users: registry.users - Math.min(probes, 1),
-      topics: hub.topicCount - (hub.hasTopic(probe.topic) ? 1 : 0),
+      topics: hub.topicCount - (hub.topic(probe.topic) === undefined ? 0 : 1),
       ringBytes: hub.ringBytes,
       resets: counters.resets,
+      readers: live.readers,
     };
   }
 
@@ -331,6 +336,18 @@ export class Host implements PluginHost {
 
   async history(topic: string, query: HistoryQuery = {}): Promise<TopicHistory> {
     return this.#open().diagnosis.history(topic, query);
+  }
+
+  async follow(topic: string, options: FollowOptions): Promise<StreamedBody> {
+    return this.#open().live.follow(topic, options);
+  }
+
+  async poll(topic: string, options: PollOptions): Promise<FollowedEvents> {
+    return this.#open().live.poll(topic, options);
+  }
+
+  unfollow(userId: string, reason?: string): number {
+    return this.#open().live.unfollow(userId, reason);
   }
 
   async inspect(topic: string): Promise<TopicReport> {

@@ -138,7 +138,7 @@ class RoomServer extends Host {
       chooseSubprotocol,
       refuses: (info) => entrance.refuses(info),
       open: (socket, info) => connections.open(socket, info),
-      request: (request) => entrance.request(request),
+      request: (request, gone) => entrance.request(request, gone),
       failed,
     };
     if (cluster !== undefined) return cluster.transport({ ...options, doors });
@@ -180,7 +180,7 @@ class RoomServer extends Host {
 
   async #close({ spreadMs, settleMs, unreadyMs, drainMs }: Required<CloseOptions>): Promise<void> {
     const parts = this.#parts;
-    const { life, wheel, auth, store, probe, connections } = parts;
+    const { life, wheel, auth, store, probe, connections, live } = parts;
     const { cluster } = this.#options;
     cluster?.leave(spreadMs);
     // A standby would wait for its turn.
@@ -197,6 +197,7 @@ class RoomServer extends Host {
     // From here on frames are refused, so that what was taken is answered before the connections close.
     life.phase = 'closing';
     this.#transport?.stopListening();
+    live.drain(spreadMs);
     await settled(parts, settleMs);
     await answered(parts, drainMs);
     await settled(parts, settleMs);

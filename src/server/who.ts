@@ -29,6 +29,8 @@ export interface HttpCaller {
   readonly user: User;
   /** What a key's locks and idempotency keys go by, the same for all keys of one name. Not for others to see. */
   readonly holder?: string;
+  /** A user's: ms since the Unix epoch when the rights end; null: never. */
+  readonly expiresAt?: number | null;
   /** A guest's: PublishOptions.keyOwner. */
   readonly keyOwner?: string;
 }

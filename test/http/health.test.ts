@@ -32,7 +32,10 @@ t.test('while the server takes no work it says so, and what it runs on all the s
   const asked = { method: 'GET', path: '/health', query: '', address: '', headers: {}, body: new Uint8Array() };
   const request: HttpRequest = { ...asked, bodyTooLarge: false };
   const nobody = (): Promise<never> => Promise.reject(new Error('nobody is asked who they are'));
-  const response = await new Router(healthRoutes(host), nobody, () => () => undefined).answer(request, new Set());
+  const response = await new Router(healthRoutes(host), nobody, () => () => undefined).answer(
+    { request, gone: () => undefined },
+    new Set(),
+  );
   t.match(response, { status: 503, headers: { 'retry-after': '1' } });
-  t.match(JSON.parse(String(response?.body)), { status: 'unavailable', engine: engineInfo });
+  t.match(JSON.parse(response?.body as string), { status: 'unavailable', engine: engineInfo });
 });

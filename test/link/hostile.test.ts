@@ -118,7 +118,7 @@ t.test('a version of the link that only one end speaks is refused, and both ends
   socket.on('data', (bytes: Buffer) => (told += bytes.toString('latin1')));
   socket.write(frame(Op.JOIN, 0, pack({ ...join, versions: [7, 9] })));
   await ended;
-  t.match(told, /speaks versions 7 to 9 of the link, and the hub 1 to 1/);
+  t.match(told, /speaks versions 7 to 9 of the link, and the hub 1 to 2/);
   t.ok(warned(hub.lines, /was refused: speaks versions 7 to 9/));
   const { socket: newer } = await stranger(hub.address);
   newer.write(frame(Op.JOIN, 0, pack({ ...join, versions: [1, 9], more: 'fields of a later version' })));

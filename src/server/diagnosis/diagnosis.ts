@@ -97,7 +97,7 @@ export class Diagnosis {
     const similar = similarNames(name, this.#hub.topicNames(), SIMILAR_LOOKED_AT)
       .sort((a, b) => isEmpty(a) - isEmpty(b))
       .slice(0, SIMILAR);
-    return { topics: this.#hub.topicCount - (this.#hub.hasTopic(name) ? 1 : 0), samples, similar };
+    return { topics: this.#hub.topicCount - (this.#hub.topic(name) === undefined ? 0 : 1), samples, similar };
   }
 
   /** Of those that memory still holds. */

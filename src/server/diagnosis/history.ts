@@ -2,12 +2,11 @@
  * A topic's events as its log has them: for a person who looks without being in the topic, so that nobody
  * sees them and no `matched` counts them.
  */
-import { decode } from '../../protocol/codec.js';
 import { RoomwireError } from '../../protocol/errors.js';
-import type { EventsFrame } from '../../protocol/frames.js';
 import type { LoggedEvent, TopicHistory } from '../../protocol/http-answers.js';
 import type { HistoryQuery } from '../api.js';
 import type { Hub } from '../hub/hub.js';
+import { loggedEvents } from '../hub/logged.js';
 
 /** Of one answer; what is left comes with the next question. */
 const MAX_BYTES = 256 * 1024;
@@ -38,14 +37,9 @@ async function read(
     throw new RoomwireError('store_unavailable', undefined, { cause: error });
   }
   for (const { first, frame } of chunks) {
-    const [, , , ...items] = decode(frame) as unknown as EventsFrame;
-    for (const [i, [event, data, sender]] of items.entries()) {
-      const offset = first + i;
-      if (offset < from) continue;
-      // The store may be ahead of what was told so far.
-      if (offset > head || events.length === most) return events;
-      events.push({ offset, at: ring?.find(offset)?.at ?? null, event, data, from: sender });
-    }
+    // The store may be ahead of what was told so far.
+    events.push(...loggedEvents({ first, frame, at: ring?.find(first)?.at }, from, head));
+    if (events.length >= most) break;
   }
-  return events;
+  return events.slice(0, most);
 }

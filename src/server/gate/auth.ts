@@ -150,6 +150,15 @@ export class Authenticator {
     return (this.#options.clockTolerance ?? 5) * 1_000;
   }
 
+  /**
+   * Ms until rights end. A token that was taken because the clocks may differ by so much gets what the difference leaves, or
+   * its owner would come again and again.
+   */
+  msLeft(expiresAt: number): number {
+    const left = expiresAt - this.#wall();
+    return left > 0 ? left : left + this.clockToleranceMs;
+  }
+
   /** Ends what it asks of others. */
   close(): void {
     if (this.#key instanceof RemoteKeys) this.#key.close();

@@ -5,7 +5,7 @@
 import { RoomwireError } from '../../protocol/errors.js';
 import type { HttpCaller, HttpRequest, HttpResponse } from '../api.js';
 import { check } from '../transport/http-answer.js';
-import type { UpgradeInfo } from '../transport/transport.js';
+import type { Gone, UpgradeInfo } from '../transport/transport.js';
 import type { Audit } from '../watch/audit.js';
 import type { Arrivals } from './arrivals.js';
 import { bearerOf, guest, type Authenticator } from './auth.js';
@@ -32,7 +32,7 @@ export interface EntranceOptions {
   readonly basePath: string;
 }
 
-export type RequestHook = (request: HttpRequest) => Promise<HttpResponse | undefined>;
+export type RequestHook = (request: HttpRequest, gone: Gone) => Promise<HttpResponse | undefined>;
 export type RefusedRequestHook = (request: HttpRequest, error: RoomwireError) => HttpResponse;
 
 export class Entrance {
@@ -84,31 +84,31 @@ export class Entrance {
     return { status, headers, body: `${limit}: try again later.\n` };
   }
 
-  async request(request: HttpRequest): Promise<HttpResponse> {
+  async request(request: HttpRequest, gone: Gone): Promise<HttpResponse> {
     this.#answering++;
     try {
-      return await this.#answer(request);
+      return await this.#answer(request, gone);
     } finally {
       this.#answering--;
     }
   }
 
-  async #answer(received: HttpRequest): Promise<HttpResponse> {
+  async #answer(received: HttpRequest, gone: Gone): Promise<HttpResponse> {
     const { basePath } = this.#options;
-    if (basePath === '') return this.#answerAt(received, received.path);
+    if (basePath === '') return this.#answerAt(received, received.path, gone);
     const { path } = received;
     if (path === basePath) return { status: 308, headers: { location: `${basePath}/` }, body: '' };
     const isBelow = path.startsWith(`${basePath}/`);
     // Whoever asks this process itself of its health need not know the path.
     if (!isBelow && !path.startsWith('/health')) return plain(404, `not found: this server is at ${basePath}/`);
-    const response = await this.#answerAt(received, isBelow ? path.slice(basePath.length) : path);
+    const response = await this.#answerAt(received, isBelow ? path.slice(basePath.length) : path, gone);
     const headers = Object.entries(response.headers).map(([name, value]) =>
       name.toLowerCase() === 'location' && /^\/(?!\/)/.test(value) ? [name, basePath + value] : [name, value],
     );
     return { ...response, headers: Object.fromEntries(headers) as Record<string, string> };
   }
 
-  async #answerAt(received: HttpRequest, path: string): Promise<HttpResponse> {
+  async #answerAt(received: HttpRequest, path: string, gone: Gone): Promise<HttpResponse> {
     const { auth, door, audit, failed } = this.#options;
     const address = door.addressOf(received.address, received.headers['x-forwarded-for']);
     const request = { ...received, path, address };
@@ -128,7 +128,7 @@ export class Entrance {
     }
     try {
       for (const hook of this.#requestHooks) {
-        const response = await hook(request);
+        const response = await hook(request, gone);
         if (response === undefined) continue;
         // Here, where there is somebody to write another one.
         check(response);
@@ -155,8 +155,8 @@ export class Entrance {
       throw new RoomwireError('unauthenticated', 'send Authorization: Bearer with an API key or a token');
     }
     const identity = await tokens.stranger(token, address);
-    const { user } = await arrivals.admit(identity, { via: 'http', sid: undefined, address });
-    return { kind: 'user', user };
+    const { user, expiresAt } = await arrivals.admit(identity, { via: 'http', sid: undefined, address });
+    return { kind: 'user', user, expiresAt };
   }
 }
 

@@ -18,6 +18,14 @@ import type { TopicTable } from './topics.js';
 /** Ms one turn may write to sockets that catch up; the rest gets the next turn, and input is read in between. */
 const WRITE_MS = 25;
 
+/** Who is told what becomes of topics beside their cursors. */
+export interface TopicWatcher {
+  /** The epoch that those were told who follow a topic. */
+  epochOf(topic: string): string | undefined;
+  /** In the block of the commit: must neither throw nor send. `dropped`: these were its last events. */
+  grown(topic: Topic, dropped: boolean): void;
+}
+
 export interface FanOutOptions {
   readonly store: Store;
   readonly topics: TopicTable;
@@ -37,6 +45,7 @@ export class FanOut implements OutboxOwner {
   readonly #options: FanOutOptions;
   readonly counters: Counters;
   readonly attendance = new Attendance();
+  watcher: TopicWatcher | undefined;
   #dirtyOutboxes: Outbox[] = [];
   /** Topics with new volatile values. */
   readonly #dirtyVolatile = new Set<Topic>();
@@ -47,7 +56,8 @@ export class FanOut implements OutboxOwner {
   }
 
   /** One frame, the same bytes for everyone; whoever is not exactly here catches up from the ring. `alone`: nothing else grew in this commit. */
-  grown({ topic, chunks, items }: StagedTopic, alone: boolean): void {
+  grown({ topic, chunks, items, dropped }: StagedTopic, alone: boolean): void {
+    this.watcher?.grown(topic, dropped);
     const { cursors } = topic;
     // Per topic and tick, never per subscriber.
     this.counters.events += items.length;

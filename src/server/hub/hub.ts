@@ -86,7 +86,8 @@ export class Hub {
     const { store, limits, ringBytes, members, after, storeFailing } = options;
     this.#store = store;
     this.#rings = new Rings(ringBytes, Math.min(limits.historyBytes, ringBytes));
-    this.#topics = new TopicTable({ store, rings: this.#rings, epochOf: (topic) => members.epochOf(topic) });
+    const epochOf = (topic: string) => members.epochOf(topic) ?? this.fanOut.watcher?.epochOf(topic);
+    this.#topics = new TopicTable({ store, rings: this.#rings, epochOf });
     this.fanOut = new FanOut({
       store,
       topics: this.#topics,
@@ -144,11 +145,6 @@ export class Hub {
 
   get topicCount(): number {
     return this.#topics.size;
-  }
-
-  /** Whether it is in memory. */
-  hasTopic(name: string): boolean {
-    return this.#topics.get(name) !== undefined;
   }
 
   /** Ms that the commit under way takes already; null: none is. */
@@ -333,7 +329,7 @@ export class Hub {
       }
       trimmed(stage);
       for (const entry of staged) this.#applyEntry(entry);
-      for (const entry of topics) if (entry.items.length > 0) this.fanOut.grown(entry, grown === 1);
+      for (const entry of topics) if (entry.items.length > 0 || entry.dropped) this.fanOut.grown(entry, grown === 1);
       for (const { topic } of topics) this.#topics.settle(topic);
     });
     this.#busy = false;

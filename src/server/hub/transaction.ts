@@ -132,6 +132,16 @@ export class HubTransaction implements Transaction {
     return [loaded.epoch, loaded.head + items.length];
   }
 
+  /** Where one who was at `from` goes on; null: from here on. `recovered`: all after it is there. */
+  standing(topic: string, from: Position | null): TopicStatus {
+    const { topic: loaded } = this.#live.topic(topic);
+    const [epoch, head] = this.position(topic);
+    if (from === null) return { epoch, offset: head, recovered: true };
+    const [of, at] = from;
+    const recovered = of === epoch && at <= head && at >= Math.min(loaded.tail, head + 1) - 1;
+    return { epoch, offset: recovered ? at : head, recovered };
+  }
+
   subscribers(topic: string): number {
     return this.#live.topic(topic).topic.cursors.length;
   }
@@ -172,17 +182,15 @@ export class HubTransaction implements Transaction {
       throw new RoomwireError('limit_reached', `a session takes ${maxTopics} topics`);
     }
     const { topic: loaded } = this.#live.topic(topic);
-    const [epoch, head] = this.position(topic);
-    const recovered =
-      from === null || (from[0] === epoch && from[1] <= head && from[1] >= Math.min(loaded.tail, head + 1) - 1);
-    const offset = recovered && from !== null ? from[1] : head;
+    const status = this.standing(topic, from);
+    const { epoch, offset, recovered } = status;
     sessions.enter(session, topic);
     // What was never written has no record that would keep its epoch over a restart.
     this.#live.set('subscriptions', `${session.sid}\0${topic}`, loaded.head === 0 ? encode(epoch) : TRUE);
     const via = from === null ? 'subscribed' : recovered ? 'resumed' : 'reset';
     const begin = { start: offset, since: this.now, via } as const;
     this.effects.push(() => subscribeNow(session, loaded, begin, asking));
-    return { epoch, offset, recovered };
+    return status;
   }
 
   unsubscribe(session: Session, topic: string, why?: { readonly code?: ErrorName; readonly reason: string }): void {

@@ -26,12 +26,10 @@ export interface SessionsOptions {
   readonly hub: Hub;
   readonly registry: SessionRegistry;
   readonly arrivals: Arrivals;
-  readonly auth: Pick<Authenticator, 'clockToleranceMs'>;
+  readonly auth: Pick<Authenticator, 'msLeft'>;
   readonly tokens: TokenCheck;
   /** Sessions of one user without a connection; 0: any number. */
   readonly waitingPerUser: number;
-  /** The wall clock, which tokens go by. */
-  readonly wall: () => number;
   readonly log: Log;
   readonly after: (ms: number, fn: () => void) => Timer;
   /** For what a client has to do until then. */
@@ -136,15 +134,12 @@ export class Sessions {
 
   /** A token that expires while connected ends the connection, not just the next connect (rule 9). */
   #watchExpiry(session: ServerSession): void {
-    const { after, wall } = this.#options;
+    const { after, auth } = this.#options;
     const { expiresAt } = session.record;
     session.expiryTimer?.cancel();
     session.expiryTimer = undefined;
     if (expiresAt === null || session.connection === undefined) return;
-    const left = expiresAt - wall();
-    // Taken because the clocks may differ by so much: it gets what the difference leaves, or it would come again and again.
-    const ms = left > 0 ? left : left + this.#options.auth.clockToleranceMs;
-    session.expiryTimer = after(ms, () => session.connection?.close('token_expired'));
+    session.expiryTimer = after(auth.msLeft(expiresAt), () => session.connection?.close('token_expired'));
   }
 
   /** The connection is gone, however that came. */

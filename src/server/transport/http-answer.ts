@@ -4,14 +4,14 @@
  * throws becomes a 500.
  */
 import { validateHeaderName, validateHeaderValue } from 'node:http';
-import type { HttpRequest, HttpResponse, TransportOptions } from './transport.js';
+import type { Gone, HttpRequest, HttpResponse, StreamedBody, TransportOptions } from './transport.js';
 
 export interface Answer {
   readonly status: number;
   /** Without the ones the engine writes. */
   readonly headers: readonly (readonly [name: string, value: string])[];
-  readonly body: string | Uint8Array;
-  /** Undefined where the status forbids a content-length. */
+  readonly body: string | Uint8Array | StreamedBody;
+  /** Undefined where the status forbids a content-length, or nobody knows it yet. */
   readonly bodyBytes: number | undefined;
 }
 
@@ -37,18 +37,43 @@ export function unclear(headers: HttpRequest['headers']): Answer | undefined {
   return isClear ? undefined : badFraming;
 }
 
-/** Never rejects. */
+/** Never rejects. `gone`: the engine's, which is asked once, before anything else. */
 export async function ask(
   options: TransportOptions,
   request: HttpRequest,
   { failed, gone }: { readonly failed: (error: unknown) => void; readonly gone: (fn: () => void) => void },
 ): Promise<Answer> {
+  let isGone = false;
+  let waiting: (() => void)[] = [];
+  gone(() => {
+    isGone = true;
+    const told = waiting;
+    waiting = [];
+    for (const fn of told) attempt(fn, failed);
+  });
+  const whenGone: Gone = (fn) => {
+    if (isGone) attempt(fn, failed);
+    else waiting.push(fn);
+  };
   try {
-    return check(await options.request(request, gone));
+    return check(await options.request(request, whenGone));
   } catch (error) {
     failed(error);
     return serverError;
   }
+}
+
+function attempt(fn: () => void, failed: (error: unknown) => void): void {
+  try {
+    fn();
+  } catch (error) {
+    failed(error);
+  }
+}
+
+/** Whether it comes in parts. */
+export function isStreamed(body: HttpResponse['body']): body is StreamedBody {
+  return typeof body === 'object' && 'open' in body;
 }
 
 /** Throws for what an engine must not write. */
@@ -61,7 +86,8 @@ export function check(response: HttpResponse): Answer {
     validateHeaderName(name);
     validateHeaderValue(name, value);
   }
-  return { status, headers, body, bodyBytes: status === 204 || status === 304 ? undefined : Buffer.byteLength(body) };
+  const isOpen = status === 204 || status === 304 || isStreamed(body);
+  return { status, headers, body, bodyBytes: isOpen ? undefined : Buffer.byteLength(body) };
 }
 
 /** The offered subprotocols in order, from the header's value. */

@@ -85,8 +85,19 @@ export interface HttpResponse {
   /** `content-length` and `connection` are the engine's: ignored here. */
   readonly headers: Readonly<Record<string, string>>;
   /** For HEAD what GET would get: only its length is sent. */
-  readonly body: string | Uint8Array;
+  readonly body: string | Uint8Array | StreamedBody;
 }
+
+/** A body that comes as it is written, for as long as it takes: what it is written to is a socket from which no message comes. */
+export interface StreamedBody {
+  /** Bytes that mean nothing in this body: with them an engine finds out whether the peer takes more. */
+  readonly filler: Uint8Array;
+  /** The head is written; the first part is to be sent before it returns. Not called when the peer has gone, which `Gone` tells. */
+  open(socket: Socket): SocketEvents;
+}
+
+/** Calls `fn` when nobody waits for the answer any more: at once where that is so already. Also after an answer that was taken. */
+export type Gone = (fn: () => void) => void;
 
 export interface TransportOptions {
   /** Largest WebSocket message taken; a larger one ends the connection (1009, or as the engine can). */
@@ -107,8 +118,8 @@ export interface TransportOptions {
   refuses?(info: UpgradeInfo): HttpResponse | undefined;
   /** A new WebSocket is open. Returns its event sink. */
   open(socket: Socket, info: UpgradeInfo): SocketEvents;
-  /** Answers an HTTP request that is no upgrade. Must not reject. `gone`: calls back when nobody waits for the answer any more. */
-  request(request: HttpRequest, gone: (fn: () => void) => void): Promise<HttpResponse>;
+  /** Answers an HTTP request that is no upgrade. Must not reject. */
+  request(request: HttpRequest, gone: Gone): Promise<HttpResponse>;
   /** An engine callback threw all the same: a bug to be logged, never a crash. */
   failed(error: unknown): void;
 }

@@ -40,6 +40,10 @@ export interface UwsResponse {
   writeHeader(name: string, value: string): unknown;
   end(body: string | Uint8Array, closeConnection?: boolean): unknown;
   endWithoutBody(): unknown;
+  /** Of a body in parts. False: the peer did not take all of it, and `onWritable` follows; in a cork, what fits there is always taken. */
+  write(chunk: Uint8Array): boolean;
+  /** The peer took something. What is held goes out with the next write alone; returns true. */
+  onWritable(fn: (offset: number) => boolean): unknown;
   close(): unknown;
   cork(fn: () => void): unknown;
   onAborted(fn: () => void): unknown;

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { STATUS_CODES } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { peerAddress } from './addresses.js';
-import { type Answer, ask, badUpgrade, check, offeredSubprotocols, unclear } from './http-answer.js';
+import { type Answer, ask, badUpgrade, check, isStreamed, offeredSubprotocols, unclear } from './http-answer.js';
 import { quietly } from '../watch/log.js';
 import { Gathered } from './gathered.js';
 import { Sink } from './sink.js';
@@ -22,6 +22,7 @@ import type {
   UpgradeInfo,
 } from './transport.js';
 import type { UwsApp, UwsBuild, UwsModule, UwsRequest, UwsResponse, UwsWebSocket } from './uws-load.js';
+import { UwsStream } from './uws-stream.js';
 
 interface Data {
   /** Until the socket is open. */
@@ -304,8 +305,10 @@ function serve(
   let aborted = false;
   let asked = false;
   let left: (() => void) | undefined;
+  let stream: UwsStream | undefined;
   response.onAborted(() => {
     aborted = true;
+    stream?.gone();
     left?.();
   });
   const gone = (fn: () => void): void => void (left = fn);
@@ -319,7 +322,12 @@ function serve(
     if (aborted) return;
     response.cork(() => {
       try {
-        write(response, reply, { headOnly: head.method === 'HEAD' });
+        const headOnly = head.method === 'HEAD';
+        if (headOnly || !isStreamed(reply.body)) return write(response, reply, { headOnly });
+        writeHead(response, reply);
+        const { body } = reply;
+        const begun = (stream = new UwsStream(response, body.filler, failed));
+        if (!begun.sink.start(() => body.open(begun))) begun.terminate();
       } catch (error) {
         failed(error);
       }
@@ -347,15 +355,21 @@ interface Writing {
 }
 
 function write(response: UwsResponse, answer: Answer, { headOnly = false, last = false }: Writing = {}): void {
-  response.writeStatus(`${answer.status} ${STATUS_CODES[answer.status] ?? ''}`);
-  for (const [name, value] of answer.headers) response.writeHeader(name, value);
-  if (last) return void response.end(headOnly ? '' : answer.body, true);
+  writeHead(response, answer);
+  // One in parts is asked for with HEAD alone here.
+  const body = isStreamed(answer.body) ? '' : answer.body;
+  if (last) return void response.end(headOnly ? '' : body, true);
   if (answer.bodyBytes === undefined) return void response.endWithoutBody();
-  if (!headOnly) return void response.end(answer.body);
+  if (!headOnly) return void response.end(body);
   // The engine can tell the length itself, but 20.30 then never counts the response as done and
   // cuts the connection at its next request.
   response.writeHeader('content-length', String(answer.bodyBytes));
   response.endWithoutBody();
+}
+
+function writeHead(response: UwsResponse, { status, headers }: Answer): void {
+  response.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
+  for (const [name, value] of headers) response.writeHeader(name, value);
 }
 
 /** After a failure: the response may be used up already, and then its methods throw. */

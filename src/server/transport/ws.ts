@@ -15,7 +15,8 @@ import type { AddressInfo, Socket as NetSocket } from 'node:net';
 import { type ServerOptions, WebSocket, WebSocketServer } from 'ws';
 import type { EngineInfo } from '../../protocol/http-answers.js';
 import { peerAddress } from './addresses.js';
-import { type Answer, ask, badUpgrade, check, offeredSubprotocols, unclear } from './http-answer.js';
+import { type Answer, ask, badUpgrade, check, isStreamed, offeredSubprotocols, unclear } from './http-answer.js';
+import { HttpStream } from './http-stream.js';
 import { quietly } from '../watch/log.js';
 import { Gathered } from './gathered.js';
 import { manifestOf } from './manifest.js';
@@ -25,6 +26,7 @@ import type { HttpRequest, SendResult, Socket, Transport, TransportOptions, Upgr
 
 /** As uWebSockets.js has it. */
 const HTTP_IDLE_MS = 10_000;
+const END_MS = 10_000;
 /** For a handshake: as long as the engine of uWebSockets.js waits. */
 const HANDSHAKE_MS = 10_000;
 /** Bytes a socket may hold back before a send answers `queued`. */
@@ -130,7 +132,7 @@ export function createWsTransport(options: TransportOptions): Transport {
     perMessageDeflate: false,
     skipUTF8Validation: false,
     maxPayload: options.messageBytes,
-    closeTimeout: options.endMs ?? 10_000,
+    closeTimeout: options.endMs ?? END_MS,
     handleProtocols: (offered) => options.chooseSubprotocol([...offered]) ?? false,
   };
   const wss = new WebSocketServer(wsOptions);
@@ -265,11 +267,17 @@ function serve(
   const answer = async (rest: Pick<HttpRequest, 'body' | 'bodyTooLarge'>) => {
     asked = true;
     const reply = await ask(options, { ...head, ...rest }, { failed, gone: (fn) => response.once('close', fn) });
+    if (response.destroyed) return;
     for (const [name, value] of reply.headers) response.setHeader(name, value);
     if (reply.bodyBytes !== undefined) response.setHeader('content-length', reply.bodyBytes);
     response.writeHead(reply.status);
+    const { body } = reply;
     // node sends no body for HEAD, 204 and 304 by itself.
-    response.end(reply.body);
+    if (!isStreamed(body)) return void response.end(body);
+    if (head.method === 'HEAD') return void response.end();
+    const { maxBufferedBytes, endMs = END_MS } = options;
+    const stream = new HttpStream(response, { maxBufferedBytes, endMs, failed });
+    if (!stream.sink.start(() => body.open(stream))) response.destroy();
   };
   // What comes after that is read and forgotten, so that the peer gets to read the answer.
   const tooLarge = () => void answer({ body: new Uint8Array(0), bodyTooLarge: true }).catch(failed);
@@ -294,7 +302,7 @@ function refuse(net: NetSocket, answer: Answer): void {
   const headers = answer.headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
   net.on('error', () => undefined);
   net.end(
-    `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? ''}\r\nconnection: close\r\ncontent-length: ${answer.bodyBytes ?? 0}\r\n${headers}\r\n${String(answer.body)}`,
+    `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? ''}\r\nconnection: close\r\ncontent-length: ${answer.bodyBytes ?? 0}\r\n${headers}\r\n${isStreamed(answer.body) ? '' : String(answer.body)}`,
     () => net.destroy(),
   );
 }

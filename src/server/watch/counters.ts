@@ -74,6 +74,8 @@ export class Counters {
   catchUpBytes = 0;
   /** RESETs told: clients too slow for the history. */
   resets = 0;
+  /** Bytes sent to those who follow topics over HTTP. */
+  liveBytes = 0;
   /** Commits the store refused. */
   commitsRefused = 0;
   /** From a commit's begin to its end, retries included. */
