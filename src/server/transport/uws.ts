@@ -10,18 +10,10 @@ import { peerAddress } from './addresses.js';
 import { type Answer, ask, badUpgrade, check, isStreamed, offeredSubprotocols, unclear } from './http-answer.js';
 import { quietly } from '../watch/log.js';
 import { Gathered } from './gathered.js';
-import { Sink } from './sink.js';
 import { readTls, type TlsFiles } from './tls.js';
-import type {
-  HttpRequest,
-  ListenAt,
-  SendResult,
-  Socket,
-  Transport,
-  TransportOptions,
-  UpgradeInfo,
-} from './transport.js';
-import type { UwsApp, UwsBuild, UwsModule, UwsRequest, UwsResponse, UwsWebSocket } from './uws-load.js';
+import type { HttpRequest, ListenAt, Transport, TransportOptions, UpgradeInfo } from './transport.js';
+import type { UwsApp, UwsBuild, UwsModule, UwsRequest, UwsResponse } from './uws-load.js';
+import { UwsSocket } from './uws-socket.js';
 import { UwsStream } from './uws-stream.js';
 
 interface Data {
@@ -38,93 +30,6 @@ interface Data {
 const IDLE_SECONDS = 960;
 /** With SO_REUSEPORT, which the engine sets for a port that is named: 0 would get one of its own. */
 const SHARED_PORT = 0;
-
-class UwsSocket implements Socket {
-  readonly sink: Sink;
-  readonly #failed: (error: unknown) => void;
-  readonly #endMs: number;
-  /** Undefined once the engine has reported its close: from then on its methods throw. */
-  #native: UwsWebSocket<Data> | undefined;
-  /** The same, while anything may be sent: undefined from the first step of closing. */
-  #sending: UwsWebSocket<Data> | undefined;
-  #corked = false;
-  #closing: { readonly code: number; readonly reason: string } | 'cut' | undefined;
-  #deadline: NodeJS.Timeout | undefined;
-
-  constructor(native: UwsWebSocket<Data>, endMs: number, failed: (error: unknown) => void) {
-    this.#native = this.#sending = native;
-    this.#endMs = endMs;
-    this.#failed = failed;
-    this.sink = new Sink(failed);
-  }
-
-  send(bytes: Uint8Array): SendResult {
-    if (this.#sending === undefined) return 'dropped';
-    const status = this.#sending.send(bytes, true, false);
-    return status === 1 ? 'sent' : status === 0 ? 'queued' : 'dropped';
-  }
-
-  bufferedBytes(): number {
-    return this.#sending?.getBufferedAmount() ?? 0;
-  }
-
-  cork(fn: () => void): void {
-    if (this.#sending === undefined) return;
-    const guarded = () => {
-      try {
-        fn();
-      } catch (error) {
-        this.#failed(error);
-      }
-    };
-    if (this.#corked) return guarded();
-    this.#corked = true;
-    this.#sending.cork(guarded);
-    this.#corked = false;
-    this.#shut();
-  }
-
-  end(code: number, reason: string): void {
-    if (!this.sink.open) return;
-    this.#closing = { code, reason };
-    this.#sending = undefined;
-    this.#shut();
-    this.sink.close(code, reason);
-  }
-
-  terminate(): void {
-    if (!this.sink.open) return;
-    this.#closing = 'cut';
-    this.#sending = undefined;
-    this.#shut();
-    this.sink.close(1006, '');
-  }
-
-  /** From the engine: it took some of what it holds. */
-  drained(): void {
-    if (this.#closing === undefined) this.sink.drain();
-    else this.#shut();
-  }
-
-  /** From the engine: the last word on this connection. */
-  gone(code: number, reason: string): void {
-    this.#native = this.#sending = undefined;
-    clearTimeout(this.#deadline);
-    this.sink.close(code, reason);
-  }
-
-  /** Takes the next step of closing, if there is one. */
-  #shut(): void {
-    // In a cork the engine would neither send the FIN after the close frame nor close cleanly.
-    if (this.#closing === undefined || this.#native === undefined || this.#corked) return;
-    if (this.#closing === 'cut') return this.#native.close();
-    // Over maxBackpressure the engine drops the close frame and all it holds, and below it a peer
-    // that drains and stays outlives the engine's own timeout: end only what has drained. Few
-    // sockets ever end stalled, and timers of one length share a list: no wheel is needed here.
-    if (this.#native.getBufferedAmount() === 0) return this.#native.end(this.#closing.code, this.#closing.reason);
-    this.#deadline ??= setTimeout(() => this.#native?.close(), this.#endMs).unref();
-  }
-}
 
 /** One app of the engine. */
 interface Running {
