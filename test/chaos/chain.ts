@@ -9,6 +9,7 @@ import { tokenFor } from '../support/tokens.js';
 import { check } from './checker.js';
 import { fixedPort, type StoreName } from './child.js';
 import { roomOf, type At, type EntryOf } from './history.js';
+import { PythonClient } from './python-client.js';
 import { codeOf } from './recorder.js';
 import { PATIENCE_MS, Run, type RunOptions, type RunResult } from './run.js';
 import { RoomView, View } from './view.js';
@@ -26,6 +27,8 @@ export interface ChainOptions extends RunOptions {
   readonly events: number;
   /** Times that a subscriber leaves for good and another goes on from its position. */
   readonly leaves?: number;
+  /** A Python with the socket client's packages: that client takes part, too; it hears all and publishes to the last topic. */
+  readonly python?: string | undefined;
   /** Events a topic keeps. Default: all, so that no RESET is due unless the store forgets. */
   readonly historyEvents?: number;
 }
@@ -50,6 +53,7 @@ class Chain extends Run<ChainOptions> {
   #answers = 0;
   #leaveAt: number[] = [];
   readonly #replacing = new Set<Promise<void>>();
+  #python: PythonClient | undefined;
   readonly #listeners: { client: Client; views: View[]; name: string }[] = [];
 
   protected override async play(): Promise<void> {
@@ -86,11 +90,26 @@ class Chain extends Run<ChainOptions> {
       writers.push({ client: await this.#listen(name, [this.#view(name, topic)]), topic, name, keyed: i % 4 !== 3 });
     }
 
+    if (this.options.python !== undefined) {
+      this.#python = new PythonClient({
+        python: this.options.python,
+        recorder: this.recorder,
+        delivered: () => this.#delivered(),
+        part: {
+          url: `ws://127.0.0.1:${this.nextPort()}`,
+          token: await tokenFor('py'),
+          topics: names,
+          // A plain topic: a room that the server forgot would refuse what is repeated.
+          publish: { topic: names.at(-1) as string, event: EVENT, count: events, window: WINDOW },
+        },
+      });
+    }
+
     const some = (count: number) => Array.from({ length: count }, () => this.random.below(writes * 0.9));
     this.restartsAt(some(restarts));
     this.#leaveAt = some(leaves).sort((a, b) => b - a);
 
-    await Promise.all(writers.map((writer) => this.#publishAll(writer)));
+    await Promise.all([...writers.map((writer) => this.#publishAll(writer)), this.#python?.published]);
     await this.restarting;
     await Promise.all(this.#replacing);
     this.proxy.calm();
@@ -102,12 +121,14 @@ class Chain extends Run<ChainOptions> {
         heads.set(topic, await this.#publishLast(writer, `end-${i}`));
       }),
     );
-    const behind = ({ at, topic }: View): boolean => {
+    const behind = ({ at, topic }: Pick<View, 'at' | 'topic'>): boolean => {
       const [epoch, offset] = heads.get(topic) as At;
       return at?.[0] !== epoch || at[1] < offset;
     };
     // Whoever does not come so far is judged as it is.
-    await within(PATIENCE_MS, () => !this.#views.some(behind)).catch(() => undefined);
+    await within(PATIENCE_MS, () => ![...this.#views, ...(this.#python?.views ?? [])].some(behind)).catch(
+      () => undefined,
+    );
     for (const [topic, at] of heads) this.recorder.note({ kind: 'head', topic, at });
     if (this.host.crashed) this.recorder.problem('the server ended by itself');
     await this.#noteRooms(this.host.port);
@@ -115,6 +136,7 @@ class Chain extends Run<ChainOptions> {
 
   protected override async end(): Promise<void> {
     await Promise.allSettled(this.#replacing);
+    this.#python?.end();
     await super.end();
   }
 
@@ -149,9 +171,11 @@ class Chain extends Run<ChainOptions> {
       const locks = Object.fromEntries(holders.locks.map((lock) => [lock.target, lock]));
       const truth = { status: 'joined', metadata, members, memberCount, complete: true, locks, presenter, host };
       const shown = views.filter((view) => roomOf(view.topic) === room);
+      const python = this.#python;
       return [
         { kind: 'room', who: null, room, state: plain(truth) },
         ...shown.map(({ who, room: seen }) => ({ kind: 'room' as const, who, room, state: plain(seen?.state.get()) })),
+        ...(python ? [{ kind: 'room' as const, who: python.who, room, state: await python.state(room) }] : []),
       ];
     };
     const deadline = performance.now() + PATIENCE_MS / 3;

@@ -150,14 +150,15 @@ export abstract class Run<O extends RunOptions> {
     this.restarting.catch((error: unknown) => this.recorder.problem(String(error)));
   }
 
-  #nextPort(): number {
+  /** Of the proxy, or of the edges in turn. */
+  protected nextPort(): number {
     const port = this.#ports.shift() as number;
     this.#ports.push(port);
     return port;
   }
 
   /** `port`: another than the proxy's, or the edges'. */
-  protected connect(name: string, { port = this.#nextPort(), token, grace, maxMs = 50 }: Connecting = {}): Client {
+  protected connect(name: string, { port = this.nextPort(), token, grace, maxMs = 50 }: Connecting = {}): Client {
     return this.recorder.connect(name, `ws://127.0.0.1:${port}`, {
       token,
       grace,
