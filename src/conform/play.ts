@@ -46,6 +46,7 @@ export async function play({ steps }: Sequence, options: PlayOptions): Promise<v
         throw told;
       }
     }
+    player.check();
   } finally {
     player.end();
   }
@@ -70,6 +71,10 @@ class Player {
     for (const wire of this.#all) wire.socket.terminate();
   }
 
+  check(): void {
+    for (const wire of this.#all) wire.check();
+  }
+
   /** What came last on the connection of a step. */
   lastOf(step: Step): string | undefined {
     return hexOf(this.#wires.get('on' in step ? step.on : 'open' in step ? step.open : '')?.last);
@@ -77,9 +82,9 @@ class Player {
 
   async step(step: Step): Promise<void> {
     if ('open' in step) return this.#open(step);
-    if ('send' in step) return this.#wire(step.on).send(...(this.#filled(step.send) as Frame[]));
-    if ('hex' in step) return this.#wire(step.on).socket.send(bytesOf(step.hex));
-    if ('text' in step) return this.#wire(step.on).socket.send(step.text);
+    if ('send' in step) return this.#send(step);
+    if ('hex' in step) return this.#wire(step.on).write(bytesOf(step.hex));
+    if ('text' in step) return this.#wire(step.on).write(step.text);
     if ('expect' in step) return this.#expect(step.on, step.expect);
     if ('never' in step) return this.#never(step.on, step.never);
     if ('closed' in step) return this.#closed(step);
@@ -114,8 +119,9 @@ class Player {
     const wire = new Wire(`${this.#url}/${more}`, { protocols: wanted, headers: with_, silent });
     this.#all.push(wire);
     this.#wires.set(name, wire);
-    const status = await this.#inTime(wire.opened, () => 'neither opened nor refused');
+    const { status, headers: head } = await this.#inTime(wire.opened, () => 'neither opened nor refused');
     if (status !== (refused ?? 101)) throw new Mismatch(`the upgrade was answered with ${status}`);
+    if (step.head !== undefined) this.#match(step.head, head);
     if (hello === null || refused !== undefined) return;
     const instance = `i-${name}-${String(this.#names.get('run'))}`;
     wire.send([Op.HELLO, 1, { instance, ...(this.#filled(hello) as object) }]);
@@ -123,6 +129,18 @@ class Player {
     const { session, user, time } = welcome;
     for (const [key, value] of Object.entries({ sid: session[0], secret: session[1], user: user.id, time }))
       this.#names.set(`${name}.${key}`, value);
+  }
+
+  /** What is sent often is sent as fast as the server takes it, and no more once it has ended the connection. */
+  async #send({ on, send, times = 1 }: Extract<Step, { send: unknown }>): Promise<void> {
+    const wire = this.#wire(on);
+    const frames = this.#filled(send) as Frame[];
+    const deadline = performance.now() + this.#timeoutMs;
+    for (let i = 0; i < times && isOpen(wire); i++) {
+      wire.send(...frames);
+      while (times > 1 && wire.socket.bufferedAmount > 0 && performance.now() < deadline && isOpen(wire))
+        await new Promise((resolve) => setTimeout(resolve, 1));
+    }
   }
 
   async #expect(on: string, patterns: readonly Frame[]): Promise<void> {
@@ -261,6 +279,10 @@ class Player {
     });
     return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
   }
+}
+
+function isOpen({ socket }: Wire): boolean {
+  return socket.readyState === socket.OPEN;
 }
 
 interface Welcome {

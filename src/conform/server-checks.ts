@@ -72,7 +72,7 @@ function validCheck({ id, rules, hex, frames }: FrameVector, { subject, timeoutM
       if (isHello) {
         // Its token and session are nobody's: what counts is that the message is no mistake.
         return opened(url, timeoutMs, async (wire) => {
-          wire.socket.send(bytesOf(hex));
+          wire.write(bytesOf(hex));
           const ended = wire.closed.then(({ code, reason }) => {
             if (code < 4100) throw mismatch(wire, `closed with ${code} ${reason}`);
             return [] as readonly unknown[];
@@ -81,7 +81,7 @@ function validCheck({ id, rules, hex, frames }: FrameVector, { subject, timeoutM
         });
       }
       await connected({ url, token, timeoutMs }, async (wire) => {
-        wire.socket.send(bytesOf(hex));
+        wire.write(bytesOf(hex));
         for (const stamp of asked) {
           const [, answer] = await next(wire, ([op]) => op === Op.PONG, timeoutMs);
           const wrong = problem(literal(stamp), answer, new Map());
@@ -116,7 +116,7 @@ function negativeCheck(vector: NegativeVector, { subject, timeoutMs }: ServerChe
     async run() {
       const { url, token } = subject;
       const send = async (wire: Wire): Promise<void> => {
-        wire.socket.send(text ?? messageOf(vector));
+        wire.write(text ?? messageOf(vector));
         const ended = await inTime(wire.closed, timeoutMs, () => mismatch(wire, 'the connection is open still'));
         if (ended.code !== close || !ended.reason.startsWith(reason))
           throw mismatch(wire, `closed with ${ended.code} ${ended.reason}`);
@@ -130,7 +130,7 @@ function negativeCheck(vector: NegativeVector, { subject, timeoutMs }: ServerChe
 }
 
 function sequenceCheck(sequence: Sequence, options: ServerChecks): Check {
-  const { id, title, rules, needs = [], limits = {} } = sequence;
+  const { id, title, rules, needs = [], limits = {}, admission } = sequence;
   const { offers, limits: inForce, subject, start, timeoutMs } = options;
   const missing = needs.filter((need) => !offers.has(need) && !(need in subject.host));
   const other = Object.entries(limits).filter(([name, value]) => inForce[name] !== value);
@@ -141,7 +141,9 @@ function sequenceCheck(sequence: Sequence, options: ServerChecks): Check {
         ? `the server or the runner lacks ${missing.join(', ')}`
         : other.length > 0
           ? `the server needs the limits ${other.map(([name, value]) => `${name}=${value}`).join(', ')}`
-          : undefined;
+          : admission !== undefined
+            ? `the server needs the admission ${JSON.stringify(admission)}`
+            : undefined;
   return {
     id,
     title,
@@ -154,7 +156,7 @@ function sequenceCheck(sequence: Sequence, options: ServerChecks): Check {
 async function opened<T>(url: string, timeoutMs: number, use: (wire: Wire) => Promise<T>): Promise<T> {
   const wire = new Wire(url, { protocols: [SUBPROTOCOL], headers: {}, silent: false });
   try {
-    const status = await inTime(wire.opened, timeoutMs, () => mismatch(wire, 'RW-CON-1: no answer to the upgrade'));
+    const { status } = await inTime(wire.opened, timeoutMs, () => mismatch(wire, 'RW-CON-1: no answer to the upgrade'));
     if (status !== 101) throw mismatch(wire, `RW-CON-1: the upgrade was answered with ${status}`);
     return await use(wire);
   } finally {

@@ -44,9 +44,10 @@ const Step = v.union([
     query: v.optional(v.string()),
     headers: v.optional(v.record(v.string(), v.string())),
     refused: v.optional(v.number()),
+    head: v.optional(Map),
     silent: v.optional(v.literal(true)),
   }),
-  v.strictObject({ ...On, send: v.array(Frame) }),
+  v.strictObject({ ...On, send: v.array(Frame), times: v.optional(v.number()) }),
   v.strictObject({ ...On, hex: Hex }),
   v.strictObject({ ...On, text: v.string() }),
   v.strictObject({ ...On, expect: v.array(Frame) }),
@@ -100,6 +101,7 @@ const Sequence = v.strictObject({
   title: v.string(),
   needs: v.optional(v.array(v.string())),
   limits: v.optional(v.record(v.string(), v.number())),
+  admission: v.optional(v.record(v.string(), v.number())),
   steps: v.array(Step),
 });
 export type Sequence = v.InferOutput<typeof Sequence>;

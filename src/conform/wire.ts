@@ -1,9 +1,11 @@
 /** One socket of the runner to the server that it checks: frames that came and were not taken, and how it ended. */
+import type { IncomingHttpHeaders } from 'node:http';
 import { WebSocket } from 'ws';
 import { concat, decodeAll, DecodeError, encode } from '../protocol/codec.js';
 import { Op } from '../protocol/frames.js';
 import { scanReason } from '../protocol/scan.js';
 import type { Frame } from './patterns.js';
+import { Watch } from './watch.js';
 
 /** The other side did otherwise. */
 export class Mismatch extends Error {
@@ -32,20 +34,21 @@ interface WireOptions {
 export class Wire {
   readonly socket: WebSocket;
   readonly frames: Frame[] = [];
-  /** 101, or the status that refused it. */
-  readonly opened: Promise<number>;
+  /** 101, or the status that refused it, with its headers. */
+  readonly opened: Promise<{ readonly status: number; readonly headers: IncomingHttpHeaders }>;
   readonly closed: Promise<{ readonly code: number; readonly reason: string }>;
   /** The last message, for who reports what was wrong with it. */
   last: Uint8Array | undefined;
+  readonly #watch = new Watch();
   readonly #wake: (() => void)[] = [];
   #broken: Mismatch | undefined;
 
   constructor(url: string, { protocols, headers, silent }: WireOptions) {
     this.socket = new WebSocket(url, protocols, { headers, perMessageDeflate: false });
     this.opened = new Promise((resolve, reject) => {
-      this.socket.once('open', () => resolve(101));
-      this.socket.once('unexpected-response', (_, { statusCode = 0 }) => {
-        resolve(statusCode);
+      this.socket.once('open', () => resolve({ status: 101, headers: {} }));
+      this.socket.once('unexpected-response', (_, { statusCode = 0, headers }) => {
+        resolve({ status: statusCode, headers });
         this.socket.terminate();
       });
       this.socket.once('error', (error) => reject(new Mismatch(`cannot connect: ${error.message}`)));
@@ -58,9 +61,11 @@ export class Wire {
       this.last = data;
       try {
         if (!isBinary) throw new TypeError('a text message');
-        for (const frame of decodeAll(new Uint8Array(data))) {
+        for (const frame of decodeAll(new Uint8Array(data)).flatMap(apart)) {
+          const wrong = this.#watch.came(frame);
+          if (wrong !== undefined) this.#broken ??= new Mismatch(wrong);
           if (frame[0] === Op.PING && !silent) this.send([Op.PONG, frame[1]]);
-          else this.frames.push(...apart(frame));
+          else this.frames.push(frame);
         }
       } catch (error) {
         const why = error instanceof DecodeError ? `frame ${error.frame}: ${scanReason(error.refusal)}` : String(error);
@@ -76,7 +81,22 @@ export class Wire {
   }
 
   send(...frames: readonly Frame[]): void {
-    this.socket.send(concat(frames.map((frame) => encode(frame))));
+    this.write(concat(frames.map((frame) => encode(frame))));
+  }
+
+  /** A message as it is, be it none. */
+  write(message: Uint8Array | string): void {
+    try {
+      if (typeof message !== 'string') for (const frame of decodeAll(message)) this.#watch.sent(frame);
+    } catch {
+      // What is no message asks for nothing.
+    }
+    this.socket.send(message);
+  }
+
+  /** Throws what was wrong with what came so far. */
+  check(): void {
+    if (this.#broken) throw this.#broken;
   }
 
   async cut(): Promise<void> {

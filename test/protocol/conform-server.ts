@@ -1,4 +1,7 @@
 /** A server that offers all that the vectors need, and what only its side can do. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import * as v from 'valibot';
 import { defineContract } from '../../src/protocol/contract.js';
 import { http } from '../../src/http/http.js';
@@ -6,11 +9,13 @@ import { roomsContract } from '../../src/protocol/rooms-contract.js';
 import { rooms } from '../../src/rooms/rooms.js';
 import { RoomwireError } from '../../src/protocol/errors.js';
 import type { Limits } from '../../src/protocol/limits.js';
+import type { AdmissionOptions } from '../../src/server/gate/doorkeeper.js';
 import { lmdbStore } from '../../src/store/lmdb.js';
+import { edgesHere } from '../support/edge.js';
 import { ManualTime } from '../support/manual-time.js';
 import { SECRET } from '../support/tokens.js';
 import { token } from '../support/jwt.js';
-import { startServer, testStore, type Test } from '../support/server.js';
+import { engine, startServer, testStore, type Test } from '../support/server.js';
 import type { Host, PlayOptions } from '../../src/conform/play.js';
 
 const anything = v.unknown();
@@ -44,22 +49,30 @@ export const conformContract = defineContract({
 interface Needs {
   readonly needs?: readonly string[] | undefined;
   readonly limits?: Readonly<Partial<Limits>> | undefined;
+  readonly admission?: AdmissionOptions | undefined;
 }
+
+/** What the server runs on; by default what the suite does. */
+export type Made = 'portable and durable' | 'behind an edge' | undefined;
 
 /** `needs` as the vectors have them: tokens, restart. */
 export async function startConform(
   t: Test,
-  { needs = [], limits = {} }: Needs = {},
+  { needs = [], limits = {}, admission = {} }: Needs = {},
+  made?: Made,
 ): Promise<Required<Pick<PlayOptions, 'url' | 'host'>>> {
   const time = new ManualTime();
-  const path = needs.includes('restart') ? t.testdir() : undefined;
+  const path = needs.includes('restart') || made === 'portable and durable' ? folder(t) : undefined;
   const start = () =>
     startServer(t, {
       contract: conformContract,
       plugins: [rooms(), http()] as const,
       store: path === undefined ? testStore(t) : lmdbStore({ path }),
+      ...(made === 'portable and durable' ? { engine: 'ws' as const } : {}),
+      ...(made === 'behind an edge' ? { transport: edgesHere({ engine, time }).transport } : {}),
       time,
       limits,
+      admission,
       ...(needs.includes('tokens') ? { auth: { secret: SECRET } } : {}),
       setup(server) {
         server.handle('conform:echo' as never, ({ input }: { input: unknown }) => input);
@@ -105,4 +118,11 @@ export async function startConform(
     },
   };
   return { url: s.url, host };
+}
+
+/** Of one server: the test's own is emptied for each that asks for it. */
+function folder(t: Test): string {
+  const path = mkdtempSync(join(tmpdir(), 'roomwire-conform-'));
+  t.teardown(() => rmSync(path, { recursive: true, force: true }));
+  return path;
 }

@@ -1,4 +1,4 @@
-/** The vectors of protocol/ hold for the codecs and for a real server. */
+/** The vectors of protocol/ hold for the codecs, and test every rule that a wire can show. A server plays them in test/conform. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { decodeMulti } from '@msgpack/msgpack';
@@ -9,10 +9,7 @@ import { concat, decodeAll, DecodeError, encode } from '../../src/protocol/codec
 import { IGNORABLE_FROM, Op } from '../../src/protocol/frames.js';
 import { scanMessage, scanReason } from '../../src/protocol/scan.js';
 import { MAX_DEPTH } from '../../src/protocol/sizes.js';
-import { WireClient } from '../support/wire-client.js';
-import { startConform } from './conform-server.js';
 import { protocol, root } from './examples.js';
-import { play } from '../../src/conform/play.js';
 import { bytesOf, messageOf, readVectors, valueOf, vectorsFolder } from '../../src/conform/vectors.js';
 
 const { frames: frameVectors, negative: negativeVectors, sequences, unshown } = readVectors(vectorsFolder);
@@ -139,29 +136,3 @@ t.test('invalid messages: the decoder refuses what is no matter of the server al
     }
   }
 });
-
-t.test('invalid messages: the server closes with the code and the reason, and goes on', async (t) => {
-  const { url } = await startConform(t);
-  for (const vector of negativeVectors) {
-    const client = new WireClient(url);
-    t.teardown(() => client.cut());
-    await client.open();
-    if (vector.when === 'live') await client.hello();
-    client.socket.send(vector.text ?? messageOf(vector));
-    const { code, reason } = await client.closed;
-    t.equal(code, vector.close, vector.id);
-    t.ok(reason.startsWith(vector.reason ?? ''), `${vector.id}: ${reason}`);
-    t.match(client.frames.at(-1), [Op.GOAWAY, code, reason], `${vector.id}: GOAWAY says the same`);
-  }
-  const client = await new WireClient(url).open();
-  await client.hello();
-  await client.close();
-});
-
-for (const sequence of sequences) {
-  t.test(`sequence ${sequence.id}: ${sequence.title}`, async (t) => {
-    const { url, host } = await startConform(t, sequence);
-    await play(sequence, { url, host });
-    t.pass(sequence.rules.join(' '));
-  });
-}
