@@ -23,7 +23,7 @@ export const conform = command({
   details: `server  plays the client: every vector of protocol/, rule by rule. What the server does not offer is skipped, and
         said: topics and calls named conform:… (protocol/README.md says which), rooms, tokens (--secret), events of
         the server's own and kicks (--api-key).
-client  plays the server: resumes, RESET, kicks, drains, late replies, calls, cuts. The command after -- is the program that
+client  plays the server: resumes, RESET, kicks, drains, late replies, calls, cuts, stalls. The command after -- is the program that
         drives the client under test: it takes commands as JSON lines and writes what it saw (docs/conform.md).
 
 Prints TAP, or JSON lines with --json. A check that fails has one line with its rules, what was wrong, and the bytes of
@@ -33,6 +33,7 @@ the last message. The exit code is 1 when one failed.`,
     json: { type: 'boolean', help: 'print JSON lines' },
     only: { type: 'string', value: 'TEXT', help: 'only checks whose id or rules contain this' },
     timeout: { type: 'string', value: 'MS', default: '5000', help: 'for each answer that is waited for' },
+    jobs: { type: 'string', value: 'N', default: '1', help: 'checks of a client that run at a time' },
     vectors: { type: 'string', value: 'DIR', help: 'vectors of your own instead of those of the package' },
     token: { type: 'string', value: 'TOKEN', env: 'ROOMWIRE_TOKEN', help: 'of a user, where the server asks for one' },
     secret: { type: 'string', value: 'TEXT', env: 'ROOMWIRE_JWT_SECRET', help: "the server's secret, to make tokens" },
@@ -44,6 +45,7 @@ the last message. The exit code is 1 when one failed.`,
     if (which === 'server' && rest.length > 1) throw new UsageError('conform server takes one address');
     const timeoutMs = numberFlag('timeout', flags.timeout, 10, 600_000);
     const { json = false, only = '' } = flags;
+    const jobs = which === 'client' ? numberFlag('jobs', flags.jobs, 1, 64) : 1;
     const checks =
       which === 'client'
         ? clientChecks({ driver: rest, timeoutMs })
@@ -51,7 +53,7 @@ the last message. The exit code is 1 when one failed.`,
     const wanted = checks.filter(({ id, rules }) => [id, ...rules].some((text) => text.includes(only)));
     if (wanted.length === 0) throw new CommandError(`no check has '${only}' in its id or rules`);
     // A sequence waits for several answers.
-    end(await runChecks(wanted, { json, timeoutMs: 12 * timeoutMs, write: printLine }));
+    end(await runChecks(wanted, { json, timeoutMs: 12 * timeoutMs, write: printLine, jobs }));
   },
 });
 

@@ -1,6 +1,6 @@
 /**
  * `roomwire serve --test`: a server for the tests of programs in any language. The first line on stdout says where it is and
- * how to come in; each line on stdin is a step (testing/faults.ts, or one that asks for a token), each answer one line
+ * how to come in; each line on stdin is a step (protocol/faults.ts, or one that asks for a token), each answer one line
  * after it was done. It ends with stdin.
  */
 import { createInterface } from 'node:readline';
@@ -8,7 +8,7 @@ import * as v from 'valibot';
 import { RoomwireError } from '../protocol/errors.js';
 import type { RoomsApi } from '../rooms/rooms.js';
 import { lineLog } from '../server/watch/line-log.js';
-import { Fault, readStep } from '../testing/faults.js';
+import { Fault, readStep } from '../protocol/faults.js';
 import { startTestServer } from '../testing/server.js';
 import type { Config } from './config.js';
 import { refuseEarly, roomsOf, servedOptions } from './served.js';

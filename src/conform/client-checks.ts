@@ -1,8 +1,13 @@
 /** The checks of a client: what the scripted server plays at it, and what the client must do then. */
+import { callScenes } from './call-scenes.js';
+import { closeScenes } from './close-scenes.js';
+import { listScenes } from './list-scenes.js';
+import { lockScenes } from './lock-scenes.js';
 import type { Check } from './report.js';
 import { roomScenes } from './room-scenes.js';
 import { Script } from './script.js';
 import { sessionScenes } from './session-scenes.js';
+import { silenceScenes } from './silence-scenes.js';
 import { Mismatch } from './wire.js';
 
 export interface ClientChecks {
@@ -14,16 +19,19 @@ export interface ClientChecks {
 }
 
 export function clientChecks({ driver, timeoutMs, through = (url) => Promise.resolve(url) }: ClientChecks): Check[] {
-  return Object.entries({ ...sessionScenes, ...roomScenes }).map(([id, { title, rules, play }]) => ({
+  const scenes = { ...sessionScenes, ...callScenes, ...closeScenes, ...roomScenes, ...lockScenes, ...listScenes };
+  // Those that wait go last.
+  return Object.entries({ ...scenes, ...silenceScenes }).map(([id, { title, rules, connect, random, play }]) => ({
     id,
     title,
     rules,
     run: async () => {
       const script = new Script(driver, timeoutMs);
       try {
-        const url = await through(await script.listen());
-        // So short that no check waits for it; whether waits are as RW-CLO-4 has them shows in no single one.
-        await script.done('connect', { url, token: 'token-1', backoffMs: 10 });
+        const url = await through(await script.server.listen());
+        if (random !== undefined) await script.done('random', { value: random });
+        // So short that no check waits for it, where it is not about that.
+        await script.done('connect', { url, token: 'token-1', backoffMs: 10, ...connect });
         await play(script);
       } catch (error) {
         if (error instanceof Mismatch) error.bytes ??= script.last;

@@ -1,4 +1,4 @@
-/** Scenes of rooms: two cursors, refetches, ends, locks. */
+/** Scenes of rooms: two cursors, refetches, ends, crowds, the presenter. */
 import { Op } from '../protocol/frames.js';
 import {
   ann,
@@ -6,13 +6,22 @@ import {
   eventually,
   joined,
   locked,
+  news,
   quiet,
+  refusal,
   reply,
+  resumed,
   ROOM,
   same,
+  stateOf,
+  TARGET,
   type Scenario,
   type Scenarios,
 } from './scene.js';
+import { Mismatch } from './wire.js';
+
+const bob = { userId: 'u2', name: 'Bob', order: 2, online: 1 };
+const eve = { userId: 'u3', name: 'Eve', order: 3, online: 1 };
 
 export const roomScenes: Scenarios = {
   'two-cursors': {
@@ -25,7 +34,7 @@ export const roomScenes: Scenarios = {
       // Two events of a chat that the reply includes have not come yet.
       peer.send([Op.SUBSCRIBED, ROOM, 'e', 3, true], [Op.ACK, id, reply(5)]);
       await answered(joined);
-      peer.cut();
+      await script.fault({ do: 'cut' });
       const { hello } = await script.hello();
       same('resume', hello['resume'], { [ROOM]: ['e', 3] });
     },
@@ -37,7 +46,6 @@ export const roomScenes: Scenarios = {
       const { peer } = await script.welcome();
       const joined = script.ask('join', { room: 'demo' });
       const { id } = await peer.call('join:room');
-      const bob = { userId: 'u2', name: 'Bob', order: 2, online: 1 };
       peer.send([Op.SUBSCRIBED, ROOM, 'e', 3, true], [Op.ACK, id, reply(5, { members: [ann, bob], memberCount: 2 })]);
       await answered(joined);
       peer.send([
@@ -47,7 +55,7 @@ export const roomScenes: Scenarios = {
         ['member:left', { roomId: 'demo', userId: 'u2', reason: 'left' }, null],
         ['member:joined', { roomId: 'demo', member: bob }, null],
       ]);
-      peer.send([Op.EVENTS, ROOM, 6, ['member:joined', { roomId: 'demo', member: { ...bob, userId: 'u3' } }, null]]);
+      peer.send(news(ROOM, 6, 'member:joined', { roomId: 'demo', member: eve }));
       await eventually(script, 'members', ['u1', 'u2', 'u3']);
     },
   },
@@ -57,18 +65,16 @@ export const roomScenes: Scenarios = {
     async play(script) {
       const { peer } = await script.welcome();
       await joined(script, peer);
-      peer.send([Op.RESET, ROOM, 'e', 50, 'overrun']);
+      await script.fault({ do: 'reset', topic: ROOM });
+      const [, lost] = script.server.position(ROOM);
       const { id } = await peer.call('join:room');
-      peer.send([Op.ACK, id, reply(40, { memberCount: 40 })]);
+      peer.send([Op.ACK, id, reply(lost - 1, { memberCount: 40 })]);
       const again = await peer.call('join:room');
       same('create', again.data['create'], undefined);
-      peer.send([
-        Op.EVENTS,
-        ROOM,
-        51,
-        ['host:update', { roomId: 'demo', host: { userId: 'u9', userName: 'Eve' } }, null],
-      ]);
-      peer.send([Op.ACK, again.id, reply(50)]);
+      // It came after the RESET, and the reply does not have it.
+      const host = { userId: 'u9', userName: 'Eve' };
+      peer.send(news(ROOM, lost + 1, 'host:update', { roomId: 'demo', host }));
+      peer.send([Op.ACK, again.id, reply(lost)]);
       await script.saw('reset', { topic: ROOM });
       await eventually(script, 'host', 'u9');
     },
@@ -79,11 +85,7 @@ export const roomScenes: Scenarios = {
     async play(script) {
       const { peer } = await script.welcome();
       await joined(script, peer);
-      peer.cut();
-      const next = await script.welcome({
-        resumed: true,
-        topics: { [ROOM]: { epoch: 'e2', offset: 7, recovered: false } },
-      });
+      const next = await resumed(script, { [ROOM]: { epoch: 'e2', offset: 7, recovered: false } });
       const { id } = await next.peer.call('join:room');
       next.peer.send([Op.ACK, id, reply(7, {}, 'e2')]);
       await script.saw('reset', { topic: ROOM });
@@ -96,12 +98,12 @@ export const roomScenes: Scenarios = {
       const { peer } = await script.welcome();
       await joined(script, peer, true);
       await locked(script, peer);
-      peer.cut();
+      await script.fault({ do: 'restart' });
       const next = await script.welcome({
         session: ['sid-2', 'other'],
         topics: { [ROOM]: { epoch: 'e', offset: 0, recovered: false, code: 107 } },
       });
-      await script.saw('lost', { target: 'trajectory:meta' });
+      await script.saw('lost', { target: TARGET });
       const { id, data } = await next.peer.call('join:room');
       same('create', data['create'], undefined);
       next.peer.send([Op.SUBSCRIBED, ROOM, 'e', 9, true], [Op.ACK, id, reply(9)]);
@@ -120,11 +122,7 @@ export const roomScenes: Scenarios = {
         async play(script) {
           const { peer } = await script.welcome();
           await joined(script, peer);
-          peer.cut();
-          const next = await script.welcome({
-            resumed: true,
-            topics: { [ROOM]: { epoch: '', offset: 0, recovered: false, code } },
-          });
+          const next = await resumed(script, { [ROOM]: { epoch: '', offset: 0, recovered: false, code } });
           await script.saw('removed', { topic: ROOM, code });
           await quiet(next.peer, 'join:room');
         },
@@ -142,29 +140,170 @@ export const roomScenes: Scenarios = {
       await quiet(peer, 'join:room');
     },
   },
-  'goaway-counts': {
-    title: 'GOAWAY counts where the close code is lost',
-    rules: ['RW-CLO-2'],
+  deleted: {
+    title: 'REMOVED because the room was deleted ends it: it is told, and not joined again',
+    rules: ['RW-SUB-9', 'RW-ROM-5'],
     async play(script) {
       const { peer } = await script.welcome();
-      await script.saw('status', { status: 'live' });
-      peer.send([Op.GOAWAY, 4007, 'kicked', 0], [Op.PING, 'told']);
-      await peer.take(Op.PONG);
-      peer.cut();
-      await script.saw('status', { status: 'refused', code: 4007 });
+      await joined(script, peer, true);
+      peer.send(news(ROOM, 4, 'room:delete', { roomId: 'demo', version: 200 }), [Op.REMOVED, ROOM, 120, 'deleted']);
+      await script.saw('removed', { topic: ROOM, code: 120 });
+      await quiet(peer, 'join:room');
     },
   },
-  'lock-refreshed': {
-    title: 'A lock is refreshed well before its lease ends, and lost when the server says so',
-    rules: ['RW-LCK-5', 'RW-LCK-7', 'RW-LCK-4'],
+  'join-refused': {
+    title: 'A join that is refused is told with its code, and leaves nothing',
+    rules: ['RW-FRM-8', 'RW-FRM-9'],
+    async play(script) {
+      const { peer } = await script.welcome();
+      const answer = script.ask('join', { room: 'demo' });
+      const { id } = await peer.call('join:room');
+      peer.send([Op.NACK, id, 120, 'no such room']);
+      same('the refusal', refusal(await answer()), 120);
+      const { hello } = await resumed(script);
+      same('resume', Object.keys(hello['resume'] ?? {}), []);
+    },
+  },
+  leave: {
+    title: 'Who leaves says so, and is in the room no more',
+    rules: ['RW-SUB-9', 'RW-ORD-4'],
     async play(script) {
       const { peer } = await script.welcome();
       await joined(script, peer);
-      await locked(script, peer, 1_500);
-      const { id, data } = await peer.call('lock:refresh');
-      same('the token', data['token'], 7);
-      peer.send([Op.NACK, id, 125, 'lost', { target: 'trajectory:meta', holder: null }]);
-      await script.saw('lost', { target: 'trajectory:meta' });
+      const answer = script.ask('leave', { room: 'demo' });
+      const { id } = await peer.call('leave:room');
+      peer.send([Op.REMOVED, ROOM, 0, 'left'], [Op.ACK, id, { status: 'left', room: ROOM }]);
+      await answered(answer);
+      same('the status', (await stateOf(script))['status'], 'left');
+      const next = await resumed(script);
+      same('resume', Object.keys(next.hello['resume'] ?? {}), []);
+      await quiet(next.peer, 'join:room');
+    },
+  },
+  'leave-unanswered': {
+    title:
+      'A leave whose answer was lost ended the stay: a join that fails for a time after it does not show the room as joined',
+    rules: ['RW-SES-8', 'RW-SUB-9'],
+    async play(script) {
+      const { peer } = await script.welcome();
+      await joined(script, peer);
+      script.ask('leave', { room: 'demo' });
+      await peer.call('leave:room');
+      peer.send([Op.REMOVED, ROOM, 0, 'left']);
+      await peer.settled();
+      script.server.refusing = true;
+      await script.fault({ do: 'cut' });
+      await script.saw('status', { status: 'offline' });
+      const joining = script.ask('join', { room: 'demo' });
+      await script.done('state', { room: 'demo' });
+      script.server.refusing = false;
+      const { peer: next } = await script.welcome({ resumed: true });
+      // The repetition of the leave is refused for a time, and so is the join.
+      const leave = await next.take(Op.CALL);
+      next.send([Op.NACK, leave[1], 203, 'later']);
+      if (leave[2] === 'leave:room') next.send([Op.NACK, (await next.call('join:room')).id, 203, 'later']);
+      same('the refusal of the join', refusal(await joining()), 203);
+      const { status } = await stateOf(script);
+      if (status === 'joined') throw new Mismatch('the room is shown as joined');
+    },
+  },
+  crowded: {
+    title: 'A crowded room is a count and a first page; the pages are read one after the other',
+    rules: ['RW-ROM-13'],
+    async play(script) {
+      const { peer } = await script.welcome();
+      const answer = script.ask('join', { room: 'demo' });
+      const { id } = await peer.call('join:room');
+      const crowd = { members: [ann], memberCount: 500, complete: false };
+      peer.send([Op.SUBSCRIBED, ROOM, 'e', 3, true], [Op.ACK, id, reply(3, crowd)]);
+      await answered(answer);
+      await eventually(script, 'complete', false);
+      await eventually(script, 'memberCount', 500);
+      peer.send([Op.LATEST, ROOM, 'member:count', '', { roomId: 'demo', memberCount: 501 }, null]);
+      await eventually(script, 'memberCount', 501);
+      const members = script.ask('members', { room: 'demo' });
+      const pages = [
+        { members: [bob], next: '2' },
+        { members: [eve], next: null },
+      ];
+      let after: unknown;
+      for (const page of pages) {
+        const asked = await peer.call('room:members');
+        // The first may be gone on with from the join's reply, too.
+        if (after !== undefined) same('after', asked.data['after'], after);
+        after = page.next;
+        peer.send([Op.ACK, asked.id, { ...page, memberCount: 501, positions: { [ROOM]: ['e', 3] } }]);
+      }
+      const all = (await members())['ok'] as string[];
+      for (const user of ['u2', 'u3'])
+        if (!all.includes(user)) throw new Mismatch(`${user} is not among the members ${all.join(', ')}`);
+    },
+  },
+  'crowds-come-and-go': {
+    title: 'member:mode takes the names away, and brings all of them back',
+    rules: ['RW-ROM-13', 'RW-ROM-6'],
+    async play(script) {
+      const { peer } = await script.welcome();
+      await joined(script, peer);
+      const mode = (members: object[], memberCount: number, complete: boolean) => ({
+        roomId: 'demo',
+        members,
+        memberCount,
+        complete,
+      });
+      peer.send(news(ROOM, 4, 'member:mode', mode([], 201, false)));
+      await eventually(script, 'members', []);
+      await eventually(script, 'memberCount', 201);
+      peer.send(news(ROOM, 5, 'member:mode', mode([ann, bob], 2, true)));
+      await eventually(script, 'members', ['u1', 'u2']);
+      peer.send(news(ROOM, 6, 'member:joined', { roomId: 'demo', member: eve }));
+      await eventually(script, 'memberCount', 3);
+      peer.send(news(ROOM, 7, 'member:left', { roomId: 'demo', userId: 'u2', reason: 'left' }));
+      await eventually(script, 'members', ['u1', 'u3']);
+      await eventually(script, 'complete', true);
+    },
+  },
+  'own-words': {
+    title: "Only the server's events change a room's state",
+    rules: ['RW-EVT-2', 'RW-ROM-12'],
+    async play(script) {
+      const { peer } = await script.welcome();
+      await joined(script, peer);
+      const host = (userId: string) => ({ roomId: 'demo', host: { userId, userName: userId } });
+      peer.send([Op.EVENTS, ROOM, 4, ['host:update', host('forged'), 'sid-9'], ['note', 'after', 'sid-9']]);
+      await script.saw('event', { data: 'after' });
+      same('the host', (await stateOf(script))['host'], 'u1');
+      peer.send(news(ROOM, 6, 'host:update', host('u9')));
+      await eventually(script, 'host', 'u9');
+    },
+  },
+  presenter: {
+    title: "The presenter's part is taken, shown, given away and refused",
+    rules: ['RW-ROM-8', 'RW-LCK-3'],
+    async play(script) {
+      const { peer } = await script.welcome();
+      await joined(script, peer);
+      const part = async (action: string, parts: object, presenterSid: string | null): Promise<void> => {
+        const answer = script.ask('presenter', { room: 'demo', action, ...parts });
+        const { id, data } = await peer.call(`presenter:${action}`);
+        same('the input', data, { roomId: 'demo', ...parts });
+        peer.send([Op.ACK, id, { presenterSid }]);
+        await answered(answer);
+      };
+      const shows = async (offset: number, sid: string | null): Promise<void> => {
+        const presenter = sid && { userId: 'u', userName: 'U', sid };
+        peer.send(news(ROOM, offset, 'presenter:update', { roomId: 'demo', presenter }));
+        await eventually(script, 'presenter', sid);
+      };
+      await part('take', {}, 'sid-1');
+      await shows(4, 'sid-1');
+      await part('give', { sid: 'sid-2' }, 'sid-2');
+      await shows(5, 'sid-2');
+      const refused = script.ask('presenter', { room: 'demo', action: 'take' });
+      const { id } = await peer.call('presenter:take');
+      peer.send([Op.NACK, id, 205, 'held', { target: 'presenter', userId: 'u', expiresInMs: null }]);
+      same('the refusal', refusal(await refused()), 205);
+      await shows(6, null);
     },
   },
 };

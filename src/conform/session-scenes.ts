@@ -1,7 +1,7 @@
-/** Scenes of the connection: HELLO, resume, closes, tokens, events, calls in both directions. */
+/** Scenes of the session: HELLO, resume, what is delivered and published. */
 import { Op } from '../protocol/frames.js';
-import { same, subscribed, TOPIC, type Scenario, type Scenarios } from './scene.js';
-import type { Line } from './script.js';
+import type { Line } from './driver.js';
+import { news, refusal, resumed, same, subscribed, TOPIC, type Scenarios } from './scene.js';
 import { Mismatch } from './wire.js';
 
 export const sessionScenes: Scenarios = {
@@ -39,15 +39,14 @@ export const sessionScenes: Scenarios = {
       await subscribed(script, first.peer);
       first.peer.send([Op.EVENTS, TOPIC, 1, ['note', 1, null]]);
       await script.saw('event', { data: 1 });
-      let { secret, peer } = first;
+      let { secret } = first;
       for (const n of [1, 2, 3]) {
-        peer.cut();
-        const topics = { [TOPIC]: { epoch: 'e', offset: n, recovered: true } };
-        const next = await script.welcome({ resumed: true, topics });
+        const next = await resumed(script, { [TOPIC]: { epoch: 'e', offset: n, recovered: true } });
         same('session', next.hello['session'], ['sid-1', secret]);
         same('instance', next.hello['instance'], first.hello['instance']);
         same('resume', next.hello['resume'], { [TOPIC]: ['e', n] });
-        ({ secret, peer } = next);
+        secret = next.secret;
+        const { peer } = next;
         const { messages } = peer;
         // A sign that the new secret is stored.
         await script.until(
@@ -60,136 +59,135 @@ export const sessionScenes: Scenarios = {
       same('further events', script.count('event'), 0);
     },
   },
-  ...Object.fromEntries(
-    [4006, 4007, 4008].map((code): [string, Scenario] => [
-      `close-${code}`,
-      {
-        title: `${code}: the client stays away`,
-        rules: ['RW-CLO-1', 'RW-CLO-2'],
-        async play(script) {
-          const { peer } = await script.welcome();
-          await script.saw('status', { status: 'live' });
-          peer.send([Op.GOAWAY, code, 'conform', 0]);
-          peer.socket.close(code, 'conform');
-          await script.saw('status', { status: 'refused', code });
-        },
-      },
-    ]),
-  ),
-  ...Object.fromEntries(
-    [4200, 4202, 4203, 4300, 1001, 1011].map((code): [string, Scenario] => [
-      `close-${code}`,
-      {
-        title: `${code}: the client comes back with its session`,
-        rules: ['RW-CLO-1', 'RW-CLO-4'],
-        async play(script) {
-          const { peer, secret } = await script.welcome();
-          await script.saw('status', { status: 'live' });
-          if (code === 4202) peer.send([Op.GOAWAY, code, 'conform', 50]);
-          peer.socket.close(code, 'conform');
-          const { hello } = await script.hello();
-          same('session', hello['session'], ['sid-1', secret]);
-        },
-      },
-    ]),
-  ),
-  'token-again': {
-    title: '4101: a new token is asked for before the client comes back',
-    rules: ['RW-CLO-1', 'RW-AUT-5'],
+  volatile: {
+    title: 'LATEST is handed over as it comes, and moves no cursor',
+    rules: ['RW-VOL-6', 'RW-EVT-5'],
     async play(script) {
       const { peer } = await script.welcome();
-      await script.done('token', { token: 'token-2' });
-      peer.socket.close(4101, 'expired');
+      await subscribed(script, peer);
+      peer.send(news(TOPIC, 1, 'note', 'logged'), [Op.LATEST, TOPIC, 'note', 'pointer', 'newest', 'sid-2']);
+      await script.saw('event', { data: 'logged', offset: 1 });
+      await script.saw('event', { data: 'newest', offset: null });
+      await script.fault({ do: 'cut' });
       const { hello } = await script.hello();
-      same('the token', hello['token'], 'token-2');
+      same('resume', hello['resume'], { [TOPIC]: ['e', 1] });
     },
   },
-  auth: {
-    title: 'AUTH renews the token before it expires',
-    rules: ['RW-AUT-4', 'RW-AUT-5'],
-    async play(script) {
-      await script.done('token', { token: 'token-2' });
-      const { peer } = await script.welcome({ expiresAt: Date.now() + 2_000 });
-      const [, id, token] = await peer.take(Op.AUTH);
-      same('the token', token, 'token-2');
-      peer.send([Op.ACK, id, { expiresAt: Date.now() + 3_600_000 }]);
-    },
-  },
-  calls: {
-    title: 'Answers go to their calls, late ones to nobody; a refusal has code and details',
-    rules: ['RW-FRM-2', 'RW-FRM-3', 'RW-FRM-8', 'RW-CAL-2'],
+  'volatile-out': {
+    title: 'Of a slot the newest value is sent at last, and none after it',
+    rules: ['RW-VOL-1', 'RW-VOL-3'],
     async play(script) {
       const { peer } = await script.welcome();
-      const [a, b, c] = ['a', 'b', 'c'].map((name) => script.ask('call', { name, data: { n: 1 } }));
-      const ids = [await peer.call('a'), await peer.call('b'), await peer.call('c')].map(({ id }) => id);
-      peer.send([Op.ACK, 2_000_000, 'nobody'], [Op.NACK, 2_000_001, 130, 'nobody'], [Op.ACK, ids[2], 'C']);
-      peer.send([Op.NACK, ids[0], 105, 'no', { issues: [] }], [Op.NACK, ids[1], 199, 'unknown']);
-      same('the answer', (await c?.())?.['ok'], 'C');
-      const refusal = (await a?.())?.['error'] as Line | undefined;
-      same('the refusal', [refusal?.['code'], refusal?.['details']], [105, { issues: [] }]);
-      same('the unknown refusal', ((await b?.())?.['error'] as Line | undefined)?.['code'], 199);
+      await subscribed(script, peer);
+      for (const data of [1, 2, 3]) await script.done('volatile', { topic: TOPIC, event: 'note', slot: 'p', data });
+      let newest = 0;
+      while (newest < 3) {
+        const frame = await peer.take(Op.VOLATILE);
+        const data = Number(frame[4]);
+        same('VOLATILE', frame, [Op.VOLATILE, TOPIC, 'note', 'p', data]);
+        if (data < newest) throw new Mismatch(`${data} comes after ${newest}`);
+        newest = data;
+      }
+      await peer.settled();
+      if (peer.frames.some(([op, , , , data]) => op === Op.VOLATILE && data !== 3))
+        throw new Mismatch('an older value comes after the newest');
     },
   },
-  'calls-over-a-cut': {
-    title: 'A call without a key fails with the connection, one with a key is repeated as the same bytes',
-    rules: ['RW-CAL-4', 'RW-CAL-5', 'RW-CAL-6', 'RW-SES-8'],
+  publish: {
+    title: 'A publish waits for the subscription; its ACK and its refusal reach the caller',
+    rules: ['RW-SUB-6', 'RW-PUB-1', 'RW-PUB-3', 'RW-FRM-8'],
     async play(script) {
       const { peer } = await script.welcome();
-      const plain = script.ask('call', { name: 'plain', data: 1 });
-      const keyed = script.ask('call', { name: 'keyed', data: { b: 1, a: 2 }, key: 'k1' });
-      await peer.call('plain');
-      const sent = await peer.call('keyed');
-      same('the key', sent.options['key'], 'k1');
-      peer.cut();
-      const next = await script.welcome({ resumed: true });
-      const again = await next.peer.call('keyed');
-      // What is left of `timeoutMs` may be less.
-      same('the data of the repetition', again.data, sent.data);
-      same('the key of the repetition', again.options['key'], 'k1');
-      next.peer.send([Op.ACK, again.id, 'done']);
-      same('the answer', (await keyed())['ok'], 'done');
-      same('the refusal', ((await plain())['error'] as Line | undefined)?.['code'], 204);
-      same('repetitions of the other', next.peer.frames.filter(([op]) => op === Op.CALL).length, 0);
+      const subscribing = script.ask('subscribe', { topic: TOPIC });
+      const first = script.ask('publish', { topic: TOPIC, event: 'note', data: 1 });
+      const [, id] = await peer.take(Op.SUBSCRIBE);
+      await peer.settled();
+      same('publishes before the ACK', peer.frames.filter(([op]) => op === Op.PUBLISH).length, 0);
+      peer.send([Op.ACK, id, { epoch: 'e', offset: 0, recovered: true }]);
+      await subscribing();
+      const published = await peer.take(Op.PUBLISH);
+      same('PUBLISH', published, [Op.PUBLISH, published[1], TOPIC, 'note', null, 1]);
+      peer.send([Op.ACK, published[1], { epoch: 'e', offset: 1, matched: 1 }], news(TOPIC, 1, 'note', 1));
+      same('the answer', ((await first())['ok'] as Line)['offset'], 1);
+      const second = script.ask('publish', { topic: TOPIC, event: 'note', data: 2 });
+      const [, other] = await peer.take(Op.PUBLISH);
+      peer.send([Op.NACK, other, 106, 'no']);
+      same('the refusal', refusal(await second()), 106);
     },
   },
-  'calls-within-limits': {
-    title: 'No more calls wait at a time than pendingCalls says; what was made offline goes in order',
-    rules: ['RW-CAL-9', 'RW-LIM-1'],
+  'publishes-again': {
+    title: 'Keyed publishes are repeated after the resume: the same bytes in their old order, before anything newer',
+    rules: ['RW-PUB-2', 'RW-PUB-5', 'RW-SES-8'],
     async play(script) {
       const { peer } = await script.welcome();
-      await script.saw('status', { status: 'live' });
-      peer.cut();
+      await subscribed(script, peer);
+      const publish = (n: number): unknown =>
+        script.ask('publish', { topic: TOPIC, event: 'note', data: n, key: `k${n}` });
+      for (const n of [1, 2, 3]) publish(n);
+      for (const n of [1, 2, 3]) {
+        const [, , , , key, data] = await peer.take(Op.PUBLISH);
+        same('the order', [key, data], [`k${n}`, n]);
+      }
+      await script.fault({ do: 'cut' });
+      await script.saw('status', { status: 'offline' });
+      publish(4);
       const { peer: next } = await script.welcome({
         resumed: true,
-        limits: { pendingCalls: 2, messageBytes: 1_048_576 },
+        topics: { [TOPIC]: { epoch: 'e', offset: 0, recovered: true } },
       });
-      const answers = [0, 1, 2, 3, 4, 5].map((n) => script.ask('call', { name: 'n', data: n }));
-      for (let n = 0; n < 6; n++) {
-        const { id, data } = await next.call('n');
-        same('the order', data, n);
-        next.send([Op.PING, n]);
-        await next.take(Op.PONG, ([, stamp]) => stamp === n);
-        const flying = next.frames.filter(([op]) => op === Op.CALL).length + 1;
-        if (flying > 2) throw new Mismatch(`RW-CAL-9: ${flying} calls wait`);
-        next.send([Op.ACK, id, n]);
+      for (const n of [1, 2, 3, 4]) {
+        const [, , , , key, data] = await next.take(Op.PUBLISH);
+        same('the order', [key, data], [`k${n}`, n]);
       }
-      for (const [n, answer] of answers.entries()) same('the answer', (await answer())['ok'], n);
     },
   },
-  'server-calls': {
-    title: "The server's calls are answered: by the handler, or by 102 where there is none",
-    rules: ['RW-CAL-8'],
+  unsubscribe: {
+    title: 'Who unsubscribes says so, and hears no more',
+    rules: ['RW-SUB-7', 'RW-SUB-9'],
     async play(script) {
       const { peer } = await script.welcome();
-      await script.done('handle', { name: 'echo' });
-      peer.send(
-        [Op.CALL, 1, 'echo', { n: 1 }, { timeoutMs: 1_000 }],
-        [Op.CALL, 2, 'nothing', null, { timeoutMs: 1_000 }],
-      );
-      const [, , data] = await peer.take(Op.ACK, ([, id]) => id === 1);
-      same('the answer', data, { n: 1 });
-      const [, , code] = await peer.take(Op.NACK, ([, id]) => id === 2);
-      same('the refusal', code, 102);
+      await subscribed(script, peer);
+      const leaving = script.ask('unsubscribe', { topic: TOPIC });
+      const [, id, topic] = await peer.take(Op.UNSUBSCRIBE);
+      same('the topic', topic, TOPIC);
+      peer.send(news(TOPIC, 1, 'note', 'late'), [Op.REMOVED, TOPIC, 0, 'unsubscribed'], [Op.ACK, id, null]);
+      await leaving();
+      await peer.settled();
+      await script.fault({ do: 'cut' });
+      const { hello } = await script.hello();
+      same('resume', Object.keys(hello['resume'] ?? {}), []);
+      same('removals', script.count('removed'), 0);
+    },
+  },
+  'goes-on-elsewhere': {
+    title: 'A subscription that is gone on with from another offset than asked for is told as a reset',
+    rules: ['RW-HEL-5', 'RW-SUB-1', 'RW-RST-1'],
+    async play(script) {
+      const { peer } = await script.welcome();
+      await subscribed(script, peer);
+      const next = await resumed(script, { [TOPIC]: { epoch: 'e2', offset: 5, recovered: false } });
+      await script.saw('reset', { topic: TOPIC });
+      next.peer.send(news(TOPIC, 6, 'note', 6));
+      await script.saw('event', { data: 6, offset: 6 });
+      await script.fault({ do: 'cut' });
+      const { hello } = await script.hello();
+      same('resume', hello['resume'], { [TOPIC]: ['e2', 6] });
+    },
+  },
+  'subscribes-again': {
+    title: 'A new session subscribes what the old one was subscribed to, from where it stood',
+    rules: ['RW-HEL-5', 'RW-SUB-1', 'RW-SES-7'],
+    async play(script) {
+      const { peer } = await script.welcome();
+      await subscribed(script, peer);
+      peer.send(news(TOPIC, 1, 'note', 1));
+      await script.saw('event', { data: 1 });
+      await script.fault({ do: 'restart' });
+      const next = await script.welcome({ session: ['sid-2', 'other'] });
+      const [, id, topic, position] = await next.peer.take(Op.SUBSCRIBE);
+      same('SUBSCRIBE', [topic, position], [TOPIC, ['e', 1]]);
+      next.peer.send([Op.ACK, id, { epoch: 'e2', offset: 0, recovered: false }]);
+      await script.saw('reset', { topic: TOPIC });
     },
   },
   'bad-message': {
@@ -214,7 +212,7 @@ export const sessionScenes: Scenarios = {
       const { peer } = await script.welcome({ limits: { messageBytes: 1_048_576, helloBytes: 600 } });
       const names = Array.from({ length: 40 }, (_, n) => `news:${'x'.repeat(20)}-${n}`);
       for (const topic of names) await subscribed(script, peer, topic);
-      peer.cut();
+      await script.fault({ do: 'cut' });
       const { peer: next, hello } = await script.hello();
       const bytes = next.last?.length ?? 0;
       if (bytes > 600) throw new Mismatch(`RW-HEL-1: HELLO has ${bytes} bytes`);

@@ -10,7 +10,7 @@ import type { Connection } from '../server/connection/connection.js';
 import { createServer, type Server, type ServerOptions } from '../server/server.js';
 import { createWsTransport } from '../server/transport/ws.js';
 import { writeReset } from '../server/wire/frames.js';
-import { Fault } from './faults.js';
+import { Fault } from '../protocol/faults.js';
 import { FaultyNetwork, type FaultySocket } from './faulty-transport.js';
 import { TurnedTime } from './turned-time.js';
 import { checked } from '../protocol/validate.js';
@@ -36,7 +36,7 @@ export interface TestServer<C extends Contract, U extends User, P extends readon
   readonly server: Server<ShapeOf<C>, U, P>;
   /** A token of a made-up user, good for a day of the server's clock. `claims` such as `{ name: 'Ann' }`. */
   token(user: string, claims?: Readonly<Record<string, unknown>>): Promise<string>;
-  /** Does one step of the script language: see faults.ts. Rejects with RoomwireError that names the field. */
+  /** Does one step of the script language: see protocol/faults.ts. Rejects with RoomwireError that names the field. */
   fault(step: Fault): Promise<void>;
   close(): Promise<void>;
 }

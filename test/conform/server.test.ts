@@ -1,42 +1,22 @@
 /** `roomwire conform server`: our server passes on whatever it runs, and a server that is spoiled in any one way does not. */
 import t from 'tap';
-import { runChecks, type Check } from '../../src/conform/report.js';
-import { serverChecks, type Subject } from '../../src/conform/server-checks.js';
-import { readVectors, vectorsFolder } from '../../src/conform/vectors.js';
+import { runChecks } from '../../src/conform/report.js';
 import { Op } from '../../src/protocol/frames.js';
-import { startConform } from '../protocol/conform-server.js';
-import { on, spoiler, type Frame, type Spoil } from './spoiler.js';
+import { on, type Frame, type Spoil } from './spoiler.js';
+import { checksOfServer, serverCaught } from './subjects.js';
 
-const vectors = readVectors(vectorsFolder);
-type Test = Parameters<typeof startConform>[0];
-
-/** Each sequence gets a server of its own. `through`: what stands between it and the runner. */
-async function checksFor(
-  t: Test,
-  timeoutMs: number,
-  through: (subject: Subject) => Promise<Subject> = (subject) => Promise.resolve(subject),
-): Promise<Check[]> {
-  const subject = await through(await startConform(t));
-  return serverChecks({
-    vectors,
-    timeoutMs,
-    offers: new Set(),
-    limits: {},
-    subject,
-    start: async (sequence) => through(await startConform(t, sequence)),
+for (const made of [undefined, 'portable and durable', 'behind an edge'] as const) {
+  t.test(`our server passes every check${made === undefined ? '' : `: ${made}`}`, { timeout: 240_000 }, async (t) => {
+    const lines: string[] = [];
+    const checks = await checksOfServer(t, { timeoutMs: 15_000, made });
+    const sum = await runChecks(checks, { json: false, timeoutMs: 60_000, write: (line) => lines.push(line) });
+    t.strictSame(
+      lines.filter((line, i) => line.startsWith('not ok') || lines[i - 1]?.startsWith('not ok')),
+      [],
+    );
+    t.strictSame(sum, { passed: checks.length, failed: 0, skipped: 0 });
   });
 }
-
-t.test('our server passes every check', { timeout: 240_000 }, async (t) => {
-  const lines: string[] = [];
-  const checks = await checksFor(t, 15_000);
-  const sum = await runChecks(checks, { json: false, timeoutMs: 60_000, write: (line) => lines.push(line) });
-  t.strictSame(
-    lines.filter((line, i) => line.startsWith('not ok') || lines[i - 1]?.startsWith('not ok')),
-    [],
-  );
-  t.strictSame(sum, { passed: checks.length, failed: 0, skipped: 0 });
-});
 
 const welcome = (change: (parts: Record<string, unknown>) => void): Spoil =>
   on(Op.WELCOME, (frame) => {
@@ -50,11 +30,6 @@ const at = (op: number, index: number, change: (part: never) => unknown): Spoil 
   });
 const topics = (change: (status: Record<string, unknown>) => void): Spoil =>
   welcome((parts) => Object.values(parts['topics'] as Record<string, Record<string, unknown>>).forEach(change));
-
-/** A client that does not read: the wrapper reads for it. */
-const slow = new Set(
-  vectors.sequences.filter(({ steps }) => steps.some((step) => 'pause' in step)).map(({ id }) => id),
-);
 
 /** One server that is wrong each. */
 const spoiled: Readonly<Record<string, Spoil>> = {
@@ -100,39 +75,16 @@ const spoiled: Readonly<Record<string, Spoil>> = {
 };
 
 t.test('a server that is spoiled is caught', { timeout: 280_000 }, async (t) => {
-  t.equal(await caught(t, (frames) => frames), undefined, 'the wrapper alone spoils nothing');
+  const caught = (spoil: Spoil, closeCode?: (code: number) => number) =>
+    serverCaught({ side: 'server', spoil, closeCode });
+  t.equal(await caught((frames) => frames), undefined, 'the wrapper alone spoils nothing');
   for (const [title, spoil] of Object.entries(spoiled)) {
-    await t.test(title, async (t) => {
-      const by = await caught(t, spoil);
-      t.ok(by, `by ${by}`);
-    });
+    const by = await caught(spoil);
+    t.ok(by, `${title}: by ${by}`);
   }
-  await t.test('close codes are others', async (t) => {
-    t.ok(
-      await caught(
-        t,
-        (frames) => frames,
-        (code) => (code >= 4000 ? code + 1 : code),
-      ),
-    );
-  });
+  const by = await caught(
+    (frames) => frames,
+    (code) => (code >= 4000 ? code + 1 : code),
+  );
+  t.ok(by, `close codes are others: by ${by}`);
 });
-
-async function caught(t: Test, spoil: Spoil, closeCode?: (code: number) => number): Promise<string | undefined> {
-  const through = async ({ url, host }: Subject): Promise<Subject> => {
-    const between = await spoiler(url, 'server', spoil, closeCode);
-    t.teardown(() => between.close());
-    return { url: between.url, host };
-  };
-  // Those that fail by a time-out have no more to say: what would come is there at once.
-  const checks = await checksFor(t, 1_000, through);
-  // Sequences alone: each has a server of its own, whose store may empty the directory of the one that all others share.
-  for (const { id, run } of checks.filter(({ id }) => !id.includes('/') && !slow.has(id)).reverse()) {
-    try {
-      await run();
-    } catch {
-      return id;
-    }
-  }
-  return undefined;
-}

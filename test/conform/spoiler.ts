@@ -6,8 +6,8 @@ import { WebSocket, WebSocketServer } from 'ws';
 import { concat, decodeAll, encode } from '../../src/protocol/codec.js';
 
 export type Frame = unknown[];
-/** What becomes of a message's frames; a Uint8Array or a string is sent as it is. */
-export type Spoil = (frames: Frame[]) => Frame[] | Uint8Array | string;
+/** What becomes of a message's frames; a Uint8Array or a string is sent as it is. `connection`: the same for all of one. */
+export type Spoil = (frames: Frame[], connection: object) => Frame[] | Uint8Array | string;
 
 export interface Spoiler {
   readonly url: string;
@@ -48,9 +48,11 @@ export async function spoiler(
       headers: { ...(authorization && { authorization }), ...(origin && { origin }) },
       perMessageDeflate: false,
     });
+    far.once('error', () => socket.destroy());
     far.on('error', () => undefined);
-    far.once('unexpected-response', (_, { statusCode = 503 }) => {
-      socket.end(`HTTP/1.1 ${statusCode} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+    far.once('unexpected-response', (_, { statusCode = 503, headers: { 'retry-after': later } }) => {
+      const head = `connection: close\r\ncontent-length: 0\r\n${later === undefined ? '' : `retry-after: ${later}\r\n`}`;
+      socket.end(`HTTP/1.1 ${statusCode} Refused\r\n${head}\r\n`);
     });
     far.once('open', () => {
       chosen = far.protocol;
@@ -66,7 +68,7 @@ export async function spoiler(
       } catch {
         return to.send(data);
       }
-      const message = spoil(frames);
+      const message = spoil(frames, near);
       if (typeof message === 'string' || message instanceof Uint8Array) to.send(message);
       else if (message.length > 0) to.send(concat(message.map((frame) => encode(frame))));
     };

@@ -32,7 +32,7 @@ from ._client.lock import Lock
 from ._client.overview import RoomList
 from ._client.room import LockRequest, Room
 from ._client.room_state import RoomState
-from ._client.settings import Settings, TokenSource
+from ._client.settings import Settings
 from ._client.subscription import Ready, Subscription
 from ._client.topics import EventInfo
 from .errors import RoomwireError
@@ -50,6 +50,7 @@ __all__ = [
     "RoomList",
     "RoomState",
     "RoomwireError",
+    "Settings",
     "Subscription",
     "connect",
 ]
@@ -174,31 +175,7 @@ class Client:
             await self._made.close()
 
 
-def connect(
-    url: str,
-    *,
-    token: TokenSource = None,
-    grace: Optional[float] = None,
-    instance: Optional[str] = None,
-    http_url: Optional[str] = None,
-    backoff: Optional[Backoff] = None,
-    call_timeout: float = 10.0,
-    agent: str = "roomwire-python",
-    on_error: Optional[Callable[[BaseException], Any]] = None,
-) -> Client:
-    """``token``: a str, or a function (also a coroutine function) that is asked before each connect and before the token
-    expires; None from it says that nobody is signed in. ``grace``: seconds that the session shall outlive its connection.
-    ``on_error`` hears what handlers raise and failures nobody waits for; by default they are printed."""
-    return Client(
-        Settings(
-            url,
-            token=token,
-            grace=grace,
-            instance=instance,
-            http_url=http_url,
-            backoff=backoff,
-            call_timeout=call_timeout,
-            agent=agent,
-            on_error=on_error,
-        )
-    )
+def connect(url: str, **options: Any) -> Client:
+    """The options, all by name, are the fields of Settings: ``token``, ``grace``, ``backoff``, ``call_timeout``,
+    ``on_error`` and others."""
+    return Client(Settings(url, **options))

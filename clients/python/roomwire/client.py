@@ -17,7 +17,7 @@
 
 The connection lives in a thread of its own. Handlers run in another one, in order, so a handler may call and wait, and a
 slow one does not keep the connection from answering. Past a bound of events that wait for handlers, further ones are
-dropped and ``reset`` handlers are told so. What is not closed is closed when the program ends.
+dropped, which ``on_error`` is told. What is not closed is closed when the program ends.
 """
 
 from __future__ import annotations
@@ -387,7 +387,8 @@ atexit.register(_close_all)
 
 
 def connect(url: str, **options: Any) -> Client:
-    """Connects, and waits until it is live; Refused when the server says no. The options are those of roomwire.aio."""
+    """Connects, and waits until it is live; Refused when the server says no. The options are the fields of
+    roomwire.aio.Settings."""
     client = Client(aio.connect(url, **options), options.get("on_error"))
     try:
         client._connect()

@@ -18,10 +18,10 @@ class Backoff(NamedTuple):
     def delay(self, attempt: int, code: int = 0, retry_after_ms: float = 0) -> float:
         """Full jitter, in ms. ``attempt`` is 1 for the first one after a connection that held."""
         kind = code // 100
+        if attempt == 1 and kind in (41, 43):
+            return 0
         if attempt == 1 and retry_after_ms > 0:
             return self.random() * retry_after_ms
         # A lost connection is often back at once; a server that says "backoff" needs the time.
-        if attempt == 1 and kind in (41, 43):
-            return 0
         doublings = attempt if kind == 42 else attempt - 1
         return self.random() * min(self.max_ms, self.base_ms * 2.0 ** min(doublings, 30))

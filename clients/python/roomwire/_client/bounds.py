@@ -4,8 +4,6 @@
 WELCOME_MS = 15_000
 # For a token of the application's, and for a page of a list.
 ANSWER_MS = 15_000
-# To a sign of life after the server should have pinged.
-PING_TIMEOUT_MS = 10_000
 # However busy a connection is, the store's time is asked for after so many times pingEvery.
 PINGS_UNTOLD = 4
 # A shorter grace counts as one of this length: what is held needs time to ask whether it still is.
@@ -43,7 +41,7 @@ MESSAGE_BYTES = 65_536
 MAX_HELD_EVENTS = 10_000
 # States behind the stream, in a row, before a first join fails.
 MAX_STALE_STATES = 5
-# Events that wait for a slow handler; past it they are dropped, and 'reset' tells so.
+# Events that wait for slow handlers; past it they are dropped, and that is told.
 MAX_UNHANDLED = 65_536
 
 # One fetch for all the rooms that come into view in this time.

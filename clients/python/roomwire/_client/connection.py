@@ -56,7 +56,7 @@ class Connection:
         # The last token, for HTTP.
         self.token: Optional[str] = None
         self.last_welcome: Dict[str, Any] = {}
-        self.pulse = Pulse(settings.grace_ms, self._push, self._silent)
+        self.pulse = Pulse(settings, self._push, self._silent)
         self.pulse.on_beat = self._tell
         self._wire: Optional[Wire] = None
         self._live = False
@@ -120,14 +120,13 @@ class Connection:
         while True:
             self._set("connecting")
             self._wake.clear()
-            code, message, reaction, retry_after = await self._once()
+            code, message, reaction, least = await self._once()
             if self._live and now() - self._live_since >= HELD_MS:
                 self.attempt = self._refusals = 0
             if code == 4008 and self.attempt > 0:
                 # By a HELLO of an earlier attempt, which came late: nobody else has the session (RW-SES-5).
                 reaction = "backoff"
-            if self._goaway and retry_after == 0:
-                retry_after = self._goaway[3]
+            retry_after = self._goaway[3] if self._goaway else 0
             self._drop(code if code >= 4000 else 1000, message)
             name = close_name(code) if code else "token_unavailable"
             if reaction == "token":
@@ -139,7 +138,7 @@ class Connection:
                 self._set("refused", end)
                 return
             self.attempt += 1
-            delay = self._settings.backoff.delay(self.attempt, code, retry_after)
+            delay = max(least, self._settings.backoff.delay(self.attempt, code, retry_after))
             self.retry_at = time.time() + delay / 1000
             self._set("offline", end)
             try:
@@ -148,7 +147,7 @@ class Connection:
                 pass
 
     async def _once(self) -> Tuple[int, str, str, float]:
-        """One socket. What ended it: close code, text, what to do, and for how long at most to wait first."""
+        """One socket. What ended it: close code, text, what to do, and for how long at least to wait first."""
         self._goaway = None
         try:
             self.token = await _in_time(self._settings.ask_token(), ANSWER_MS)

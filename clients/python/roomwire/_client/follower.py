@@ -71,6 +71,7 @@ class Follower(Listener):
         self._wake = asyncio.Event()
         # The load that runs has joined: a removal from here on is meant for it.
         self._joined = False
+        # It is in it no more, whatever was known before: a join that is refused for a time leaves nothing to go on with.
         self._gone = False
         self._missed: Optional[str] = None
         self._held: Optional[List[Tuple[Any, EventInfo]]] = None
@@ -107,6 +108,7 @@ class Follower(Listener):
         self._owing = False
         self._wake.set()
         if not self.wanted:
+            self._gone = True
             return
         before = self._as_of is not None
         self._drop(problem)
@@ -148,7 +150,7 @@ class Follower(Listener):
             # A leave that was given up for late came to pass.
             self._forget()
             self._followed.left()
-        elif lost:
+        elif lost and self.wanted:
             self.reset(problem.message, ("", 0))
         elif not self._task or not self._stale or self._joined:
             # Before the join it is the end of what was left or lost earlier.
@@ -174,6 +176,7 @@ class Follower(Listener):
     def _forget(self) -> None:
         """What it has is of a stay that is over."""
         self._held = self._missed = self._as_of = None
+        self._gone = False
         self._told = -1
 
     def _start(self) -> None:
@@ -184,7 +187,7 @@ class Follower(Listener):
     async def _run(self) -> None:
         try:
             while True:
-                self._joined = self._gone = False
+                self._joined = False
                 if self._core.requests.over:
                     _refuse(self._leaves, error("disconnected"))
                     self.end(error("disconnected"))
@@ -296,7 +299,7 @@ class Follower(Listener):
 
     def _loaded(self, state: Any) -> None:
         missed, self._missed = self._missed, None
-        self._stale = False
+        self._stale = self._gone = False
         self._extra = None
         self._as_of = tuple(state["positions"][self.topic])
         if missed is not None:

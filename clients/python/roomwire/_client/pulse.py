@@ -11,8 +11,9 @@ import math
 from typing import Any, Callable, Dict, Optional, Protocol, Sequence, Set
 
 from . import codec
-from .bounds import MIN_GRACE_MS, PING_TIMEOUT_MS, PINGS_UNTOLD
+from .bounds import MIN_GRACE_MS, PINGS_UNTOLD
 from .clock import now
+from .settings import Settings
 
 
 class Belief(Protocol):
@@ -24,8 +25,9 @@ class Belief(Protocol):
 
 
 class Pulse:
-    def __init__(self, grace_ms: Optional[float], send: Callable[[bytes], None], dead: Callable[[], None]) -> None:
-        self._wish = grace_ms
+    def __init__(self, settings: Settings, send: Callable[[bytes], None], dead: Callable[[], None]) -> None:
+        self._wish = settings.grace_ms
+        self._patience = settings.ping_timeout_ms
         self._send = send
         self._dead = dead
         self.on_beat: Callable[[], None] = lambda: None
@@ -101,7 +103,7 @@ class Pulse:
             self._lead = time + (at - asked) / 2 - at
 
     def _deadline(self) -> float:
-        return self._heard + self._ping_every + PING_TIMEOUT_MS
+        return self._heard + self._ping_every + self._patience
 
     def _due(self) -> float:
         """When to ask again: after silence, for the time now and then, and often enough to go on believing."""

@@ -1,10 +1,11 @@
 /**
  * What goes wrong on demand, as one script language: a JSON object a line, such as `{"do":"cut","user":"ann"}`. The same
- * steps drive a server in tests (testing/server.ts), `roomwire serve --test` and whatever else plays a network's part.
+ * steps drive a server in tests (testing/server.ts), `roomwire serve --test` and the scripted server that checks clients
+ * (conform/scripted-server.ts).
  */
 import * as v from 'valibot';
-import { RoomwireError } from '../protocol/errors.js';
-import { checked } from '../protocol/validate.js';
+import { RoomwireError } from './errors.js';
+import { checked } from './validate.js';
 
 const User = v.optional(v.pipe(v.string(), v.minLength(1)));
 /** Ms; a year. */
