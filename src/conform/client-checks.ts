@@ -10,6 +10,9 @@ import { sessionScenes } from './session-scenes.js';
 import { silenceScenes } from './silence-scenes.js';
 import { Mismatch } from './wire.js';
 
+/** As long as for anything else it may take so often to start the driver. */
+const START_TIMES = 5;
+
 export interface ClientChecks {
   /** The program that drives the client, and its arguments; a new one for each check. */
   readonly driver: readonly string[];
@@ -29,9 +32,10 @@ export function clientChecks({ driver, timeoutMs, through = (url) => Promise.res
       const script = new Script(driver, timeoutMs);
       try {
         const url = await through(await script.server.listen());
-        if (random !== undefined) await script.done('random', { value: random });
+        const starts = START_TIMES * timeoutMs;
+        if (random !== undefined) await script.done('random', { value: random }, starts);
         // So short that no check waits for it, where it is not about that.
-        await script.done('connect', { url, token: 'token-1', backoffMs: 10, ...connect });
+        await script.done('connect', { url, token: 'token-1', backoffMs: 10, ...connect }, starts);
         await play(script);
       } catch (error) {
         if (error instanceof Mismatch) error.bytes ??= script.last;

@@ -47,15 +47,15 @@ export class Driver {
   }
 
   /** Has the client do something; returns how to get its answer. */
-  ask(command: string, parts: Line = {}): () => Promise<Line> {
+  ask(command: string, parts: Line = {}, leastMs?: number): () => Promise<Line> {
     const id = this.#commands.push(command);
     this.#child.stdin?.write(`${JSON.stringify({ id, do: command, ...parts })}\n`);
-    return () => this.#line((line) => line['id'] === id, `an answer to ${command}`);
+    return () => this.#line((line) => line['id'] === id, `an answer to ${command}`, leastMs);
   }
 
   /** Fails unless the client could. */
-  async done(command: string, parts: Line = {}): Promise<unknown> {
-    const answer = await this.ask(command, parts)();
+  async done(command: string, parts: Line = {}, leastMs?: number): Promise<unknown> {
+    const answer = await this.ask(command, parts, leastMs)();
     if (answer['error'] !== undefined) throw new Mismatch(`${command}: ${shown(answer['error'])}`);
     return answer['ok'];
   }
@@ -69,10 +69,11 @@ export class Driver {
     return this.#lines.filter((line) => isSight(line, what, parts)).length;
   }
 
-  async #line(fits: (line: Line) => boolean, what: string): Promise<Line> {
+  async #line(fits: (line: Line) => boolean, what: string, leastMs?: number): Promise<Line> {
     await this.#changes.until(
       () => this.#lines.some(fits),
       () => `the client did not tell ${what}; it told ${shown(this.#lines)}`,
+      leastMs,
     );
     return this.#lines.splice(this.#lines.findIndex(fits), 1)[0] as Line;
   }

@@ -40,8 +40,8 @@ export class Script {
     return this.#driver.ask(command, parts);
   }
 
-  done(command: string, parts?: Line): Promise<unknown> {
-    return this.#driver.done(command, parts);
+  done(command: string, parts?: Line, leastMs?: number): Promise<unknown> {
+    return this.#driver.done(command, parts, leastMs);
   }
 
   saw(what: string, parts?: Line): Promise<Line> {

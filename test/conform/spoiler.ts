@@ -17,12 +17,7 @@ export interface Spoiler {
 /** Of each connection, not of what it carries. */
 const OWN_HEADERS = new Set(['host', 'connection', 'content-length', 'transfer-encoding', 'keep-alive']);
 
-export async function spoiler(
-  target: string,
-  side: 'server' | 'client',
-  spoil: Spoil,
-  closeCode: (code: number) => number = (code) => code,
-): Promise<Spoiler> {
+export async function spoiler(target: string, side: 'server' | 'client', spoil: Spoil): Promise<Spoiler> {
   const server = createServer((request, response) => {
     const { method = 'GET', url = '', headers } = request;
     void (async () => {
@@ -82,7 +77,7 @@ export async function spoiler(
       from.on('error', () => undefined);
       from.on('close', (code, reason) => {
         if (code === 1005 || code === 1006) to.terminate();
-        else to.close(from === far ? closeCode(code) : code, reason);
+        else to.close(code, reason);
       });
     }
   };
@@ -94,10 +89,4 @@ export async function spoiler(
       server.close();
     },
   };
-}
-
-/** Changes frames of one opcode. */
-export function on(op: number, change: (frame: Frame) => Frame | undefined): Spoil {
-  return (frames) =>
-    frames.flatMap((frame) => (frame[0] === op ? [change([...frame])].filter((one) => one !== undefined) : [frame]));
 }

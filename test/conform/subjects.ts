@@ -49,9 +49,12 @@ export async function checksOfServer(
 export interface Spoilt {
   readonly side: 'server' | 'client';
   readonly spoil: Spoil;
-  readonly closeCode?: ((code: number) => number) | undefined;
   /** Which checks to begin with. */
   readonly first?: (id: string) => boolean;
+  /** Which checks are made. */
+  readonly only?: (id: string) => boolean;
+  /** For anything that is waited for. What would come is there soon: who fails by a time-out has no more to say. */
+  readonly timeoutMs?: number;
 }
 
 /** A client that does not read: the wrapper would read for it. */
@@ -60,16 +63,15 @@ const slow = new Set(
 );
 
 /** The check that a spoilt server does not pass, if any, and why. */
-export async function serverCaught({ side, spoil, closeCode, first }: Spoilt): Promise<string | undefined> {
+export async function serverCaught({ side, spoil, first, timeoutMs = 1_000 }: Spoilt): Promise<string | undefined> {
   const own = scratch();
   try {
     const through = async ({ url, host }: Subject): Promise<Subject> => {
-      const between = await spoiler(url, side, spoil, closeCode);
+      const between = await spoiler(url, side, spoil);
       own.teardown(() => between.close());
       return { url: between.url, host };
     };
-    // Those that fail by a time-out have no more to say: what would come is there at once.
-    const checks = await checksOfServer(own, { timeoutMs: 1_000, through });
+    const checks = await checksOfServer(own, { timeoutMs, through });
     const sequences = checks.filter(({ id }) => !id.includes('/') && !slow.has(id)).reverse();
     return await firstFailure(sequences, first);
   } finally {
@@ -78,7 +80,13 @@ export async function serverCaught({ side, spoil, closeCode, first }: Spoilt): P
 }
 
 /** The check that a spoilt client, the SDK behind a wrapper, does not pass. */
-export async function clientCaught({ side, spoil, first }: Spoilt): Promise<string | undefined> {
+export async function clientCaught({
+  side,
+  spoil,
+  first,
+  only = () => true,
+  timeoutMs = 2_000,
+}: Spoilt): Promise<string | undefined> {
   const own = scratch();
   try {
     const through = async (url: string): Promise<string> => {
@@ -86,8 +94,11 @@ export async function clientCaught({ side, spoil, first }: Spoilt): Promise<stri
       own.teardown(() => between.close());
       return between.url;
     };
-    const checks = clientChecks({ driver: drivers['the SDK'].command, timeoutMs: 2_000, through });
-    return await firstFailure(checks, first);
+    const checks = clientChecks({ driver: drivers['the SDK'].command, timeoutMs, through });
+    return await firstFailure(
+      checks.filter(({ id }) => only(id)),
+      first,
+    );
   } finally {
     await own.end();
   }
