@@ -11,6 +11,9 @@ import type { Fault } from '../protocol/faults.js';
 import type { Changes } from './changes.js';
 import { Peer } from './peer.js';
 
+/** For the client to answer a close. */
+const RESTART_MS = 500;
+
 /** An HTTP request that waits for its answer. */
 export interface Asked {
   readonly path: string;
@@ -109,7 +112,10 @@ export class ScriptedServer {
         const { port } = this.#http.address() as AddressInfo;
         for (const peer of open) peer.goaway(4202, 1);
         const closed = once(this.#http.close(), 'close');
+        // Whoever does not answer the close is not waited for.
+        const late = setTimeout(() => this.#cut(), RESTART_MS);
         for (const peer of open) await peer.gone();
+        clearTimeout(late);
         this.#http.closeAllConnections();
         await closed;
         this.#positions.clear();

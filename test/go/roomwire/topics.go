@@ -248,7 +248,12 @@ func (t *topic) events(first int64, frame []any) {
 		}
 		event, data, from := text(at(items(item), 0)), at(items(item), 1), text(at(items(item), 2))
 		if t.room != nil {
-			t.room.event(event, fields(data), offset)
+			if from == "" {
+				t.room.event(event, fields(data), offset)
+			} else {
+				// Anyone may publish under these names; only the server says what the room is.
+				t.room.event("", nil, offset)
+			}
 		}
 		c := t.client
 		if c.options.OnEvent != nil {
