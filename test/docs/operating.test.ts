@@ -5,6 +5,7 @@ import t from 'tap';
 import { cluster } from '../../src/cluster/index.js';
 import { settings } from '../../src/cli/settings.js';
 import { http } from '../../src/http/http.js';
+import { memoryStore } from '../../src/store/memory.js';
 import { MemoryEngine } from '../support/memory-journal.js';
 import { startServer, openContract } from '../support/server.js';
 
@@ -19,7 +20,12 @@ t.test('every metric and label that the alerts and the page name is served', asy
   const engine = new MemoryEngine();
   const secret = '0123456789abcdef0123456789abcdef';
   const node = cluster({ journal: () => engine.journal(), secret, node: 'a' });
-  const { http: hub } = await startServer(t, { contract: openContract, plugins: [http()], cluster: node });
+  const { http: hub } = await startServer(t, {
+    contract: openContract,
+    plugins: [http()],
+    cluster: node,
+    store: memoryStore(),
+  });
   const metrics = `${await metricsAt(url)}${await metricsAt(hub)}`;
   t.match(metrics, /^roomwire_node_hub\{node="a"\} 1$/m);
   const named = new Set([...`${alerts}${operating}`.matchAll(/\broomwire_[a-z_]+/g)].map(([name]) => name));
