@@ -7,7 +7,7 @@ import { HOOKS_SECRET } from '../support/backend.js';
 import { startExample, startServed, type Asked } from '../support/example.js';
 import { SECRET, tokenFor } from '../support/tokens.js';
 
-const WEBHOOK_SECRET = 'the-secret-of-the-webhook';
+export const WEBHOOK_SECRET = 'the-secret-of-the-webhook';
 export const WEBHOOK = '/webhook/incoming-message';
 export const CHAT = '65a1b2c3';
 export const sign = (text: string, secret = WEBHOOK_SECRET): string =>

@@ -39,7 +39,8 @@ export async function startExample<C extends Contract>(
   name: string,
   { args = [], env = {} }: { readonly args?: readonly string[]; readonly env?: Readonly<Record<string, string>> } = {},
 ) {
-  const isHub = [process.env['ROOMWIRE_EDGE'], env['ROOMWIRE_TEST_LINK']].some((given) => given !== undefined);
+  const elsewhere = [process.env['ROOMWIRE_EDGE'], env['ROOMWIRE_TEST_LINK'], env['ROOMWIRE_TEST_CLUSTER']];
+  const isHub = elsewhere.some((given) => given !== undefined);
   const started = startProgram(t, process.execPath, [runner, name, '--port', '0', ...args], {
     // The test runner's own hooks are not for this process.
     env: { ...process.env, NODE_OPTIONS: isHub ? `--import=${throughEdges}` : '', ...env },

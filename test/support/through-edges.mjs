@@ -1,6 +1,7 @@
 /**
  * `node --import` this, and a program's servers are hubs: ROOMWIRE_EDGE workers hold their connections, or the edges that dial
- * ROOMWIRE_TEST_LINK do so as well. The program is not changed: it gets another `@roomwire/server`.
+ * ROOMWIRE_TEST_LINK do so as well; or they are nodes of the cluster whose log is at ROOMWIRE_TEST_CLUSTER. The program is not
+ * changed: it gets another `@roomwire/server`.
  */
 import { register } from 'node:module';
 
