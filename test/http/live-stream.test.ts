@@ -71,7 +71,6 @@ t.test(
       { id: `${epoch}:3`, event: 'message', data: { offset: 3, data: 'hi', from: ann.welcome.session[0] } },
     ]);
     t.equal(server.stats().readers, 1);
-    t.equal(server.stats().sessions, 1);
   },
 );
 
@@ -144,11 +143,14 @@ t.test('one who reads nothing holds no event, hinders nobody, and is told that i
   const sent = (server as unknown as PluginHost).counts.liveBytes;
   t.ok(sent < 2 * count * LARGE.length * 0.9, `${sent} bytes were written for two readers`);
   slow.response.resume();
-  await until(() => slow.own('$reset').length > 0);
+  await until(() => slow.own('$reset').length > 0 || slow.ended !== undefined);
+  // Where the machine was busy for long, the engine has cut it: it comes back to where it was.
+  const last = slow.ended === undefined ? slow : await follow('chat:1', { 'last-event-id': slow.lastEventId });
+  await until(() => last.own('$reset').length > 0);
   await publish('after');
-  await until(() => slow.events.at(-1)?.data === 'after');
+  await until(() => last.events.at(-1)?.data === 'after');
   let next = 1;
-  for (const { event, data } of slow.blocks) {
+  for (const { event, data } of last === slow ? slow.blocks : [...slow.blocks, ...last.blocks]) {
     const { offset } = data as { readonly offset: number };
     if (event === '$reset') next = offset;
     else t.equal(offset, next);
