@@ -1,11 +1,16 @@
 /** examples/party-membership as its clients meet it: the program itself, over the SDK and over HTTP. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { WebSocket } from 'ws';
 import type { Contract, RoomInfo } from '../../examples/party-membership/contract.js';
 import type { ConnectOptions } from '../../src/client/node.js';
 import { startExample } from '../support/example.js';
+import { skipSocketPython, socketPython } from '../support/python.js';
 import { SECRET, tokenFor } from '../support/tokens.js';
 import { until } from '../support/until.js';
 
@@ -240,3 +245,50 @@ t.test('members and host survive kill -9 of the program', async (t) => {
   const info = await ask(`/get-room-info?code=${code}`, { token: await token('bob') });
   t.match(info, { status: 200, body: { host: 'ann@example.com', member_count: 2 } });
 });
+
+t.test(
+  'a phone in Python hears who comes and who goes, stays a member when it is put away, and leaves',
+  { skip: skipSocketPython },
+  async (t) => {
+    const { createRoom, guest, token, url } = await start(t);
+    const root = fileURLToPath(new URL('../..', import.meta.url));
+    const code = await createRoom();
+    const phone = async (...args: string[]) => {
+      const child = spawn(socketPython, [`${root}examples/party-membership/phone.py`, ...args], {
+        env: {
+          ...process.env,
+          ROOMWIRE_URL: url,
+          TOKEN: await token('ann'),
+          PYTHONPATH: `${root}clients/python`,
+          PYTHONDONTWRITEBYTECODE: '1',
+        },
+      });
+      const lines: string[] = [];
+      for (const stream of [child.stdout, child.stderr])
+        createInterface(stream).on('line', (line) => void lines.push(line));
+      const ended = once(child, 'close').then(([status]) => status as number);
+      t.teardown(() => child.kill('SIGKILL'));
+      return { child, lines, ended };
+    };
+    const alone = 'ann (host: ann@example.com)';
+    const both = 'ann bob (host: ann@example.com)';
+    const ann = await phone(code);
+    // What it asked for, and the update that its own coming caused.
+    await until(() => ann.lines.length === 2);
+    const bob = await guest('bob', code);
+    await until(() => ann.lines.length === 3);
+    t.same(ann.lines, [alone, alone, both]);
+    ann.child.kill('SIGINT');
+    t.equal(await ann.ended, 0);
+    t.same(emails(await bob.request()), ['ann', 'bob'], 'a phone that is put away has left nothing');
+
+    const leaves = await phone(code, '--leave');
+    t.equal(await leaves.ended, 0);
+    t.same(leaves.lines, ['left']);
+    await until(() => bob.updates.length === 2);
+    t.same(seen(bob.updates), ['ann bob (ann)', 'bob (bob)']);
+    const lost = await phone('NOSUCH');
+    t.equal(await lost.ended, 1);
+    t.same(lost.lines, ['refused (room_not_found): Room not found or access denied']);
+  },
+);
