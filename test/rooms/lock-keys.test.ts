@@ -2,7 +2,9 @@
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { Op, type Value } from '../../src/protocol/frames.js';
+import { gatedStore } from '../support/gated-store.js';
 import { startRooms } from '../support/rooms.js';
+import { testStore } from '../support/server.js';
 import { SECRET, tokenFor } from '../support/tokens.js';
 import { until } from '../support/until.js';
 import type { WireClient } from '../support/wire-client.js';
@@ -224,3 +226,22 @@ t.test(
     );
   },
 );
+
+t.test('a keyed acquire that was cancelled, and whose connection ends before its turn, is not run', async (t) => {
+  const store = gatedStore(testStore(t));
+  const s = await startRooms(t, { store });
+  const [a, b] = [await s.client({ instance: 'a' }), await s.client({ instance: 'b' })];
+  await a.call('join:room', { roomId: 'r', create: true });
+  await b.call('join:room', { roomId: 'r' });
+  store.hold();
+  const published = a.publish('room:r', 'chat:message:new', { text: 'a commit that is under way' });
+  await store.held();
+  b.send([Op.CALL, 90, 'lock:acquire', { roomId: 'r', target: 'x' }, { key: 'k' }], [Op.CANCEL, 90]);
+  await b.barrier();
+  b.cut();
+  await until(() => s.server.stats().connections === 1);
+  store.release();
+  await published;
+  await a.call('lock:acquire', { roomId: 'r', target: 'x' });
+  t.strictSame(s.log.errors, []);
+});

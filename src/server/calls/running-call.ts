@@ -165,7 +165,8 @@ export class RunningCall implements PendingRequest {
   }
 
   cancel(reason: RoomwireError): void {
-    this.#cancelled = reason;
+    // One that is not wanted any more, and then disconnects, is not wanted again.
+    if (!this.unwanted) this.#cancelled = reason;
     this.#abort?.abort(reason);
     if (!this.#outlives(reason)) this.failed(reason);
     // Of one that disconnected the call may still be done, until its deadline.
