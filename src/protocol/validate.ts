@@ -6,10 +6,8 @@ import { RoomwireError } from './errors.js';
 /** More would only fill the reply. */
 const ISSUES = 10;
 
-interface Issue {
-  readonly path: string;
-  readonly message: string;
-}
+// A type, not an interface: it goes into details, which any value may be.
+type Issue = { readonly path: string; readonly message: string };
 
 /** The value checked against a contract's schema. Throws invalid_data; `details.issues` has the paths. */
 export function checked<S extends v.GenericSchema>(schema: S, data: unknown): v.InferOutput<S> {
@@ -20,7 +18,9 @@ export function checked<S extends v.GenericSchema>(schema: S, data: unknown): v.
 
 /** The refusal of what a schema found. */
 export function unfit(found: readonly v.BaseIssue<unknown>[]): RoomwireError {
-  return invalid(found.slice(0, ISSUES).map(issueOf));
+  const issues = found.slice(0, ISSUES).map(issueOf);
+  const [first] = issues;
+  return invalid(first === undefined ? 'invalid' : sentence(first), issues);
 }
 
 /** What a schema found, for a person: the same words wherever it came in. */
@@ -40,11 +40,12 @@ function issueOf(found: v.BaseIssue<unknown>): Issue {
 }
 
 /** The path goes before it, unless the contract's own message names the field. */
-function sentence({ path, message }: Issue): string {
+function sentence(issue: Issue): string {
+  const { path, message } = issue;
   const field = path.split('.').findLast((part) => !/^\d+$/.test(part)) ?? '';
   // The library's messages name no field, but quote what was given.
   const names = !message.startsWith('Invalid ') && message.split(/[^\w$]+/).includes(field);
-  return path === '' || names ? message : `${path}: ${message}`;
+  return names ? message : after(issue);
 }
 
 /**
@@ -63,13 +64,15 @@ export function requireCarriable(value: unknown, options: EncodeOptions): void {
 export function uncarriable(error: EncodeError, name?: string): RoomwireError {
   const { path, message } = error;
   const seen = name !== undefined && path.startsWith(name) ? path.slice(name.length).replace(/^\./, '') : path;
-  return invalid([{ path: seen, message: message.slice(path.length + 1) }], error);
+  const issue = { path: seen, message: message.slice(path.length + 1) };
+  // The encoder's words name no field, whatever it is called.
+  return invalid(after(issue), [issue], error);
 }
 
-function invalid(issues: readonly Issue[], cause?: unknown): RoomwireError {
-  const [first] = issues;
-  return new RoomwireError('invalid_data', first === undefined ? 'invalid' : sentence(first), {
-    details: { issues: issues as { path: string; message: string }[] },
-    cause,
-  });
+function after({ path, message }: Issue): string {
+  return path === '' ? message : `${path}: ${message}`;
+}
+
+function invalid(text: string, issues: Issue[], cause?: unknown): RoomwireError {
+  return new RoomwireError('invalid_data', text, { details: { issues }, cause });
 }
