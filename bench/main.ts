@@ -24,6 +24,7 @@ import { connects, joins } from './works/joins.js';
 import { latency } from './works/latency.js';
 import { locks } from './works/locks.js';
 import { memory } from './works/memory.js';
+import { python } from './works/python.js';
 import { reconnects } from './works/reconnects.js';
 import { rooms } from './works/rooms.js';
 import { sessions } from './works/sessions.js';
@@ -48,6 +49,7 @@ const works: Readonly<Record<Work, (suite: Suite) => Promise<Row[]>>> = {
   memory,
   edges,
   decode,
+  python,
   size,
 };
 

@@ -19,6 +19,7 @@ export const WORKS = [
   'memory',
   'edges',
   'decode',
+  'python',
   'size',
 ] as const;
 /** Variants of the work `attacks`. */

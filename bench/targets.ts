@@ -259,6 +259,15 @@ export const targets: readonly Target[] = [
     of: figure({ work: 'attacks', variant }, 'timesQuiet'),
   })),
   { name: 'SDK decode, w=256', least: 2e6, unit: 'events/s', of: (rows) => rate(rows, { work: 'decode', w: 256 }) },
+  {
+    name: 'Python client, w=256',
+    least: 100_000,
+    unit: "events/s of the client's CPU",
+    of(rows) {
+      const nanoseconds = find(rows, { work: 'python', w: 256 })?.cpuNanoseconds ?? null;
+      return nanoseconds === null ? null : 1e9 / nanoseconds;
+    },
+  },
   { name: 'SDK, min + gzip', most: 14_336, unit: 'bytes', of: figure({ work: 'size' }, 'minGzipBytes') },
 ];
 

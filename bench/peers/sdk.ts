@@ -3,14 +3,14 @@
  * connect needs and then hands it messages made before, as a server's EVENTS come. Handlers count.
  */
 import { loadClient, loadCodec, loadFrames } from '../dist.js';
+import { eventsMessage, type Payload } from '../load/premade.js';
 import type { Value } from '../../src/protocol/frames.js';
 import { event, topicName } from './names.js';
-import { payloadOf } from './peer.js';
 
 export interface SdkCell {
   /** Events in a message. */
   readonly w: number;
-  readonly data: keyof typeof payloads;
+  readonly data: Payload;
   readonly seconds: number;
 }
 export interface SdkResult {
@@ -20,21 +20,13 @@ export interface SdkResult {
   readonly cpuMicroseconds: number;
 }
 
-/** Of 64 bytes. */
-const payloads = {
-  map: { x: 0.125, y: -2.718281828459045, z: 3.141592653589793, text: 'aaaaaaaaaaaaaaaaaaaaaaaa' },
-  bin: payloadOf(64),
-} satisfies Record<string, Value>;
-
 /** Messages that are made before, and used in turn. */
 const MESSAGES = 64;
-/** Bytes of an offset that is always written as a uint32. */
-const OFFSET = { marker: 0xce, size: 5 };
 /** Between looks at the clock, and at what else there is to do. */
 const TURN_MS = 5;
 
 const { connect } = await loadClient();
-const { encode, decodeAll, concat } = await loadCodec();
+const { encode, decodeAll } = await loadCodec();
 const { Op } = await loadFrames();
 const topic = topicName(0);
 
@@ -82,16 +74,6 @@ const welcome = {
   topics: {},
 };
 
-/** `[EVENTS, topic, offset, ...items]` with room for any offset, and where that stands. */
-function messageOf(w: number, data: Value): { readonly bytes: Uint8Array<ArrayBuffer>; readonly at: number } {
-  const item = encode([event, data, null]);
-  const head = encode([Op.EVENTS, topic, 0, ...Array.from({ length: w }, () => null)]).subarray(0, -w - 1);
-  const items = Array.from({ length: w }, () => item);
-  const bytes = Uint8Array.from(concat([head, new Uint8Array(OFFSET.size), ...items]));
-  bytes[head.length] = OFFSET.marker;
-  return { bytes, at: head.length + 1 };
-}
-
 async function measure({ w, data, seconds }: SdkCell): Promise<SdkResult> {
   const client = connect('ws://fake', { WebSocket: FakeSocket, instance: `${w}`, onError: fail });
   const subscription = client.subscribe(topic);
@@ -100,8 +82,8 @@ async function measure({ w, data, seconds }: SdkCell): Promise<SdkResult> {
   await subscription.ready;
   const socket = FakeSocket.latest;
   if (socket === undefined) throw new Error('the SDK made no WebSocket');
-  const messages = Array.from({ length: MESSAGES }, () => messageOf(w, payloads[data]));
-  const views = messages.map(({ bytes, at }) => new DataView(bytes.buffer, at));
+  const messages = Array.from({ length: MESSAGES }, () => eventsMessage(topic, w, data));
+  const views = messages.map(({ bytes, offsetAt }) => new DataView(bytes.buffer, offsetAt));
   const datas = messages.map(({ bytes }) => ({ data: bytes.buffer }));
   let sent = 0;
   const run = async (ms: number): Promise<number> => {
