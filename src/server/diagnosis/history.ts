@@ -30,16 +30,15 @@ async function read(
 ): Promise<LoggedEvent[]> {
   const events: LoggedEvent[] = [];
   const ring = hub.topic(name)?.ring;
-  let chunks;
   try {
-    chunks = await hub.fanOut.read(name, from, MAX_BYTES);
+    for (const { first, frame } of await hub.fanOut.read(name, from, MAX_BYTES)) {
+      // The store may be ahead of what was told so far.
+      events.push(...loggedEvents({ first, frame, at: ring?.find(first)?.at }, from, head));
+      if (events.length >= most) break;
+    }
   } catch (error) {
+    // Away, or damaged.
     throw new RoomwireError('store_unavailable', undefined, { cause: error });
-  }
-  for (const { first, frame } of chunks) {
-    // The store may be ahead of what was told so far.
-    events.push(...loggedEvents({ first, frame, at: ring?.find(first)?.at }, from, head));
-    if (events.length >= most) break;
   }
   return events.slice(0, most);
 }

@@ -218,8 +218,13 @@ export class Reader implements StreamedBody, SocketEvents, Follower {
   #fromStore(chunks: readonly LogChunk[]): Part {
     const [first] = chunks;
     if (first === undefined || first.first > this.#next || this.#epoch !== this.followed.epoch) return this.#reset();
-    // The store may be ahead of what was told so far.
-    return this.#encode(chunks.filter((chunk) => chunk.first <= this.followed.head));
+    try {
+      // The store may be ahead of what was told so far.
+      return this.#encode(chunks.filter((chunk) => chunk.first <= this.followed.head));
+    } catch {
+      // A file that was damaged.
+      return this.#reset();
+    }
   }
 
   #encode(chunks: readonly LogChunk[]): Part {
