@@ -40,6 +40,8 @@ export interface EdgeLinkOwner {
   failed(error: unknown): void;
 }
 
+const NOBODY: SocketEvents = { message: () => undefined, drained: () => undefined, closed: () => undefined };
+
 interface Asked {
   head: AnswerHead | undefined;
   answer(response: HttpResponse): void;
@@ -296,9 +298,10 @@ export class EdgeLink {
       // A copy: the view would keep its whole piece.
       filler: new Uint8Array(filler),
       open: (socket) => {
-        // The hub may have gone meanwhile.
-        if (!this.#asked.delete(id)) socket.terminate();
-        return this.#open(Op.STREAM, number(id), socket);
+        if (this.#asked.delete(id)) return this.#open(Op.STREAM, number(id), socket);
+        // Its reader, or the hub, has gone meanwhile: the link would end over an exchange that is over.
+        socket.terminate();
+        return NOBODY;
       },
     };
   }
