@@ -25,7 +25,7 @@ export const WORKS = [
 /** Variants of the work `attacks`. */
 export const ATTACKS = ['bad tokens', 'half-open', 'frame flood', 'publish flood', 'subscribe flood'] as const;
 /** HTTP that events pass through an edge beside: variants of the work `edges`. */
-export const BESIDE = ['64 MiB bodies', 'slow readers', '1,000 GETs'] as const;
+export const BESIDE = ['a 64 MiB body', 'a slow reader', '1,000 GETs'] as const;
 /** Variants of the work `sessions`. */
 export const STEPS = ['upgrade', 'HELLO', 'subscribe 3 topics', 'resume, 3 topics', 'create and join', 'join'] as const;
 export type Step = (typeof STEPS)[number];

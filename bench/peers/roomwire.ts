@@ -27,6 +27,7 @@ servePeer(async ({ bytes, store, secret, edges = 0 }) => {
     contract,
     plugins: edges === 0 ? [rooms()] : [rooms(), (await loadHttp()).http({ page: false })],
     bodyBytes: BODY_BYTES,
+    admission: secret === undefined ? { requestsPerSecondPerAddress: 0 } : {},
     engine: 'auto',
     transport: edges === 0 ? undefined : (await loadWorkers()).workers({ count: edges }),
     store: store === 'memory' ? undefined : (await loadLmdb()).lmdbStore({ path: store }),

@@ -1,8 +1,8 @@
 /**
  * Events through one edge beside HTTP through the same edge: from a client's publish to its own delivery (a bystander's,
- * one at a time), while bodies of 64 MiB come in one after the other, while answers of 16 MiB are read slowly, and while
- * 1,000 GETs are under way. timesQuiet is their p99 over the quiet one's in the same round. Edge, hub and their load share
- * two cores: what is done for the requests is in the figures.
+ * one at a time), while a body of 64 MiB comes in, while an answer of 16 MiB is read slowly, and while 1,000 GETs are asked
+ * at once; bodies and GETs each second anew. timesQuiet is their p99 over the quiet one's in the same round. Edge, hub and
+ * their load share two cores: what is done for the requests is in the figures.
  */
 import { setMaxListeners } from 'node:events';
 import { Agent, request } from 'node:http';
@@ -12,31 +12,29 @@ import { Bystander } from '../load/bystander.js';
 import { BODY_BYTES } from '../peers/names.js';
 import { BESIDE, type Row } from '../result.js';
 
-const READERS = 20;
 const READ_EVERY_MS = 50;
 const GETS = 1_000;
+const AGAIN_MS = 1_000;
 
 type Load = (port: number, over: AbortSignal) => Promise<unknown>;
 
 const loads: Readonly<Record<(typeof BESIDE)[number], Load>> = {
-  '64 MiB bodies': async (port, over) => {
+  'a 64 MiB body': async (port, over) => {
     const body = Buffer.alloc(BODY_BYTES);
-    while (!over.aborted) await ask(port, { method: 'POST', path: '/bench/body', body, over });
+    while (!over.aborted) {
+      await ask(port, { method: 'POST', path: '/bench/body', body, over });
+      await pause(AGAIN_MS, over);
+    }
   },
-  'slow readers': (port, over) =>
-    Promise.all(
-      Array.from({ length: READERS }, async () => {
-        while (!over.aborted) await ask(port, { path: '/bench/answer', pauseMs: READ_EVERY_MS, over });
-      }),
-    ),
+  'a slow reader': async (port, over) => {
+    while (!over.aborted) await ask(port, { path: '/bench/answer', pauseMs: READ_EVERY_MS, over });
+  },
   '1,000 GETs': async (port, over) => {
     const agent = new Agent({ keepAlive: true, maxSockets: GETS });
-    // Every one of them listens.
-    setMaxListeners(0, over);
-    const one = async (): Promise<void> => {
-      while (!over.aborted) await ask(port, { path: '/health/ready', agent, over });
-    };
-    await Promise.all(Array.from({ length: GETS }, one));
+    while (!over.aborted) {
+      await Promise.all(Array.from({ length: GETS }, () => ask(port, { path: '/health/ready', agent, over })));
+      await pause(AGAIN_MS, over);
+    }
     agent.destroy();
   },
 };
@@ -55,6 +53,8 @@ export async function besideHttp(suite: Suite, bytes: number): Promise<Row[]> {
       const bystander = await Bystander.start(server.port, { asks: 'event', bytes });
       const watch = async (load?: Load): Promise<Awaited<ReturnType<Bystander['end']>>> => {
         const over = new AbortController();
+        // Every request of a load listens.
+        setMaxListeners(0, over.signal);
         const done = load?.(server.port, over.signal);
         // A load that breaks off is none: the figure would be of quiet.
         done?.catch(() => undefined);
@@ -96,6 +96,10 @@ export async function besideHttp(suite: Suite, bytes: number): Promise<Row[]> {
       }
     },
   });
+}
+
+async function pause(ms: number, over: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal: over }).catch(() => undefined);
 }
 
 interface Asked {
