@@ -93,6 +93,26 @@ export function sampleOf(windows: Windows, cpuMilliseconds: number): Sample {
   };
 }
 
+/** Of a program that takes events as fast as it can: one has no latency, and there is no load beside it. */
+export function sampleOfTaker(taken: {
+  readonly events: number;
+  readonly windows: number;
+  readonly seconds: number;
+  readonly cpuMicroseconds: number;
+}): Sample {
+  const { events, windows, seconds, cpuMicroseconds } = taken;
+  return {
+    perSecond: events / seconds,
+    cpuNanoseconds: (cpuMicroseconds * 1000) / events,
+    p50Ms: null,
+    p99Ms: null,
+    windows,
+    deliveries: events,
+    wireBytes: null,
+    load: null,
+  };
+}
+
 export function rowOf(cell: Cell, contestant: Contestant, samples: readonly Sample[], uws: readonly Sample[]): Row {
   const middle = (of: (sample: Sample) => number | null): number | null => medianOf(samples.map(of));
   const rates = samples.map(({ perSecond }) => perSecond).filter((rate) => rate !== null);

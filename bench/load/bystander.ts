@@ -5,7 +5,7 @@
  */
 import { once } from 'node:events';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { quantile } from '../result.js';
+import { quantile, type Sample } from '../result.js';
 import { Callers, type Exchange } from './caller.js';
 import { echoOf, roomOf } from './requests.js';
 
@@ -28,6 +28,20 @@ export interface Seen {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly longestMs: number;
+}
+
+/** Of a stretch of so many seconds. */
+export function sampleOfSeen({ calls, p50Ms, p99Ms }: Seen, seconds: number): Sample {
+  return {
+    perSecond: calls / seconds,
+    cpuNanoseconds: null,
+    p50Ms,
+    p99Ms,
+    windows: calls,
+    deliveries: calls,
+    wireBytes: null,
+    load: null,
+  };
 }
 
 export class Bystander {

@@ -7,12 +7,12 @@ import { once, setMaxListeners } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SignJWT } from 'jose';
-import { Bystander, type Seen } from '../load/bystander.js';
+import { Bystander, sampleOfSeen, type Seen } from '../load/bystander.js';
 import { loadCodec, loadFrames } from '../dist.js';
 import { among, compete, fits, type Suite } from '../contest.js';
 import { event, topicName } from '../peers/names.js';
 import { clientMessage, upgradeRequest } from '../load/websocket.js';
-import type { ATTACKS, Row, Sample } from '../result.js';
+import type { ATTACKS, Row } from '../result.js';
 
 const { concat, encode } = await loadCodec();
 const { Op, SUBPROTOCOL } = await loadFrames();
@@ -88,30 +88,17 @@ export async function attacked(suite: Suite): Promise<Row[]> {
       try {
         await watch();
         const quiet = await watch();
-        sample({ work: 'attacks', n: 0, w: 1, bytes: 0, variant: 'quiet' }, figures(quiet, seconds));
+        sample({ work: 'attacks', n: 0, w: 1, bytes: 0, variant: 'quiet' }, sampleOfSeen(quiet, seconds));
         for (const [variant, { n, strike }] of Object.entries(attacks)) {
           const seen = await watch(strike);
           const more = { timesQuiet: seen.p99Ms / quiet.p99Ms, longestMs: seen.longestMs, serverBusy: seen.busy };
-          sample({ work: 'attacks', n, w: 1, bytes: 0, variant }, { ...figures(seen, seconds), more });
+          sample({ work: 'attacks', n, w: 1, bytes: 0, variant }, { ...sampleOfSeen(seen, seconds), more });
         }
       } finally {
         await bystander.close();
       }
     },
   });
-}
-
-function figures({ calls, p50Ms, p99Ms }: Seen, seconds: number): Sample {
-  return {
-    perSecond: calls / seconds,
-    cpuNanoseconds: null,
-    p50Ms,
-    p99Ms,
-    windows: calls,
-    deliveries: calls,
-    wireBytes: null,
-    load: null,
-  };
 }
 
 /** Twenty at a time come with a token that is no good, are closed or told to wait, and come again. */

@@ -8,7 +8,7 @@ import { setMaxListeners } from 'node:events';
 import { Agent, request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { compete, fits, type Suite } from '../contest.js';
-import { Bystander } from '../load/bystander.js';
+import { Bystander, sampleOfSeen, type Seen } from '../load/bystander.js';
 import { BODY_BYTES } from '../peers/names.js';
 import { BESIDE, type Row } from '../result.js';
 
@@ -51,7 +51,7 @@ export async function besideHttp(suite: Suite, bytes: number): Promise<Row[]> {
     seconds: (BESIDE.length + 2) * (1.2 * seconds + 0.3),
     async turn({ server, sample }) {
       const bystander = await Bystander.start(server.port, { asks: 'event', bytes });
-      const watch = async (load?: Load): Promise<Awaited<ReturnType<Bystander['end']>>> => {
+      const watch = async (load?: Load): Promise<Seen> => {
         const over = new AbortController();
         // Every request of a load listens.
         setMaxListeners(0, over.signal);
@@ -68,20 +68,10 @@ export async function besideHttp(suite: Suite, bytes: number): Promise<Row[]> {
         await server.rest();
         return seen;
       };
-      const add = (variant: string, seen: Awaited<ReturnType<typeof watch>>, more?: Record<string, number>): void =>
+      const add = (variant: string, seen: Seen, more?: Record<string, number>): void =>
         sample(
           { work: 'edges', n: 1, w: 1, bytes, variant },
-          {
-            perSecond: seen.calls / seconds,
-            cpuNanoseconds: null,
-            p50Ms: seen.p50Ms,
-            p99Ms: seen.p99Ms,
-            windows: seen.calls,
-            deliveries: seen.calls,
-            wireBytes: null,
-            load: null,
-            ...(more === undefined ? {} : { more }),
-          },
+          { ...sampleOfSeen(seen, seconds), ...(more === undefined ? {} : { more }) },
         );
       try {
         await watch();

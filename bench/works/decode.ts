@@ -7,7 +7,7 @@ import { keyOf } from '../contestants.js';
 import type { Suite } from '../contest.js';
 import { runScript } from '../peer-process.js';
 import type { SdkCell, SdkResult } from '../peers/sdk.js';
-import { rowOf, type Cell, type Row, type Sample } from '../result.js';
+import { rowOf, sampleOfTaker, type Cell, type Row, type Sample } from '../result.js';
 
 const cells = (['map', 'bin'] as const).flatMap((data) => [1, 256].map((w) => ({ data, w })));
 const contestant = { peer: 'roomwire', store: 'none' } as const;
@@ -33,16 +33,7 @@ export async function decode(suite: Suite): Promise<Row[]> {
     const results = await runScript<SdkResult[]>('./peers/sdk.js', asked, { profile: suite.profile });
     for (const [i, cell] of cells.entries()) {
       const { events, messages, seconds, cpuMicroseconds } = results[i] as SdkResult;
-      const sample: Sample = {
-        perSecond: events / seconds,
-        cpuNanoseconds: (cpuMicroseconds * 1000) / events,
-        p50Ms: null,
-        p99Ms: null,
-        windows: messages,
-        deliveries: events,
-        wireBytes: null,
-        load: null,
-      };
+      const sample = sampleOfTaker({ events, windows: messages, seconds, cpuMicroseconds });
       samples[i]?.push(sample);
       suite.progress.sample(round, cellOf(cell), contestant, sample);
     }

@@ -15,7 +15,7 @@ import { loadCodec, loadFrames } from '../dist.js';
 import { eventsMessage, type Payload } from '../load/premade.js';
 import { pinned } from '../machine.js';
 import { event } from '../peers/names.js';
-import { rowOf, type Cell, type Row, type Sample } from '../result.js';
+import { rowOf, sampleOfTaker, type Cell, type Row, type Sample } from '../result.js';
 
 const cells = (['map', 'bin'] as const).flatMap((data) => [1, 256].map((w) => ({ data, w })));
 const contestant = { peer: 'roomwire', store: 'none' } as const;
@@ -49,16 +49,7 @@ export async function python(suite: Suite): Promise<Row[]> {
     suite.progress.step(`round ${round}/${suite.rounds}  python ${keyOf(contestant)}`);
     for (const [i, cell] of cells.entries()) {
       const { events, seconds, cpuMicroseconds } = await measure(program, cell, suite.seconds);
-      const sample: Sample = {
-        perSecond: events / seconds,
-        cpuNanoseconds: (cpuMicroseconds * 1000) / events,
-        p50Ms: null,
-        p99Ms: null,
-        windows: events / cell.w,
-        deliveries: events,
-        wireBytes: null,
-        load: null,
-      };
+      const sample = sampleOfTaker({ events, windows: events / cell.w, seconds, cpuMicroseconds });
       samples[i]?.push(sample);
       suite.progress.sample(round, cellOf(cell), contestant, sample);
     }

@@ -62,9 +62,7 @@ export function healthRoutes(server: PluginHost): Route[] {
   ];
 }
 
-const SINGLE: ClusterReport = {
-  ...{ role: 'single', node: '', term: 0, hub: '', lag: 0, lastBeatMs: null, logMs: null },
-};
+const SINGLE: ClusterReport = { role: 'single', node: '', term: 0, hub: '', lag: 0, lastBeatMs: null, logMs: null };
 
 function nodeAnswer(report: ClusterReport): HttpResponse {
   return json(report.problem === undefined ? 200 : 503, report);

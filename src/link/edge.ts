@@ -29,9 +29,7 @@ const POLL_MS = 20;
 /** A hub is told where this edge listens before it is given those who waited. */
 const SETTLE_MS = 50;
 
-const ALIVE: HttpResponse = {
-  ...{ status: 200, headers: { 'content-type': 'application/json' }, body: '{"status":"ok"}' },
-};
+const ALIVE: HttpResponse = { status: 200, headers: { 'content-type': 'application/json' }, body: '{"status":"ok"}' };
 
 export interface EdgeOptions {
   readonly name: string;

@@ -179,42 +179,31 @@ const ofServers: readonly Operator[] = [
   { name: 'are from somebody else', ops: ['LATEST'], change: element(5, (from) => (from === null ? 'sid' : null)) },
 ];
 
+const CLIENTS_OPS: readonly (keyof typeof Op)[] = [
+  'HELLO',
+  'PING',
+  'PONG',
+  'AUTH',
+  'CALL',
+  'ACK',
+  'NACK',
+  'CANCEL',
+  'SUBSCRIBE',
+  'UNSUBSCRIBE',
+  'PUBLISH',
+  'VOLATILE',
+];
+
 /** Of a client's frames. */
 const ofClients: readonly Operator[] = [
   {
     name: 'are forgotten',
-    ops: [
-      'HELLO',
-      'PING',
-      'PONG',
-      'AUTH',
-      'CALL',
-      'ACK',
-      'NACK',
-      'CANCEL',
-      'SUBSCRIBE',
-      'UNSUBSCRIBE',
-      'PUBLISH',
-      'VOLATILE',
-    ],
+    ops: CLIENTS_OPS,
     change: drop,
   },
   {
     name: 'come twice',
-    ops: [
-      'HELLO',
-      'PING',
-      'PONG',
-      'AUTH',
-      'CALL',
-      'ACK',
-      'NACK',
-      'CANCEL',
-      'SUBSCRIBE',
-      'UNSUBSCRIBE',
-      'PUBLISH',
-      'VOLATILE',
-    ],
+    ops: CLIENTS_OPS,
     change: double,
   },
   {
