@@ -123,7 +123,8 @@ export class Writer {
   }
 
   writeBin(view: ArrayBufferView): void {
-    const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    // Asked for its `buffer`, V8 moves a short array out of its heap, which costs more than to copy it.
+    const bytes = view instanceof Uint8Array ? view : new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
     this.#reserve(HEADER);
     this.#pos = this.#sized(this.#pos, bytes.length, 0xc4);
     this.writeRaw(bytes);
