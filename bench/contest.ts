@@ -12,6 +12,7 @@ import { openFiles } from './machine.js';
 import type { Measured } from './options.js';
 import { PeerProcess } from './peer-process.js';
 import type { Plan } from './plan.js';
+import { clock, profileOf, sharesOf, type Stretch } from './profile.js';
 import type { Progress } from './progress.js';
 import { rowOf, sampleOf, type Cell, type Row, type Sample, type Work } from './result.js';
 
@@ -136,6 +137,7 @@ async function take(
   process.once('exit', remove);
   let server: PeerProcess | undefined;
   let load: Generator | undefined;
+  const measurements: Measurement[] = [];
   try {
     server = await PeerProcess.start(
       peer,
@@ -143,20 +145,40 @@ async function take(
       { profile: suite.profile, flags, dist: store === BEFORE ? suite.against : undefined },
     );
     load = new Generator(server);
-    await turn(turnOf(suite, { contestant, server, load, sample }));
+    await turn(turnOf(suite, { contestant, server, load, sample }, measurements));
   } finally {
     load?.close();
     await server?.stop();
     process.off('exit', remove);
     remove();
   }
+  const profile = suite.profile === undefined ? undefined : profileOf(suite.profile, server.pid);
+  if (profile === undefined) return;
+  for (const { cell, stretch } of measurements) suite.progress.profile(cell, contestant, sharesOf(profile, stretch));
 }
 
-function turnOf(suite: Suite, parts: Pick<Turn, 'contestant' | 'server' | 'load' | 'sample'>): Turn {
-  const { server, load, sample } = parts;
+/** A stretch of a turn, and what it was a sample of. */
+interface Measurement {
+  readonly cell: Cell;
+  readonly stretch: Stretch;
+}
+
+function turnOf(
+  suite: Suite,
+  parts: Pick<Turn, 'contestant' | 'server' | 'load' | 'sample'>,
+  measurements: Measurement[],
+): Turn {
+  const { server, load } = parts;
+  let stretch: Stretch | undefined;
+  const sample: Turn['sample'] = (cell, figures) => {
+    parts.sample(cell, figures);
+    if (stretch !== undefined) measurements.push({ cell, stretch });
+  };
   const timeOnce: Turn['timeOnce'] = async (run) => {
     const before = await server.usage({ collect: false });
+    const from = clock();
     const measured = await run();
+    stretch = { from, to: clock() };
     const after = await server.usage({ collect: false });
     const sample = sampleOf(measured, (after.cpuMicroseconds - before.cpuMicroseconds) / 1000);
     if (after.edgeMicroseconds === undefined) return sample;
@@ -169,6 +191,7 @@ function turnOf(suite: Suite, parts: Pick<Turn, 'contestant' | 'server' | 'load'
   };
   return {
     ...parts,
+    sample,
     time,
     timeOnce,
     async measure(cell, windows) {

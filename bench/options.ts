@@ -23,7 +23,8 @@ Measures roomwire beside its peers, in interleaved rounds; prints progress to st
   --json FILE      writes the results there (a whole run: default ${RESULTS})
   --gate           fan-out, small rooms and joins, quick, against uws and Socket.IO on it alone; exit code 1 when
                    roomwire fell far behind, in each of three tries
-  --profile DIR    writes a CPU profile of every server process there; the figures then say less
+  --profile DIR    writes a CPU profile of every server process there, and says what each sample's time went into;
+                   the figures then say less
   --help           this text
 
 For closer looks: --n and --w (lists), --bytes (lists), --clients N, --seconds S.

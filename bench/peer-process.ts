@@ -100,6 +100,10 @@ export class PeerProcess {
     this.failure.catch(() => undefined);
   }
 
+  get pid(): number {
+    return this.#child.pid as number;
+  }
+
   send(command: Command): void {
     this.#child.send(command);
   }

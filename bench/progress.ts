@@ -21,22 +21,18 @@ export class Progress {
   }
 
   sample(round: number, cell: Cell, contestant: Contestant, sample: Sample): void {
-    const { work, variant, n, w, bytes } = cell;
-    const name = [
-      work,
-      ...(variant === undefined ? [] : [variant]),
-      ...(n === 0 ? [] : [`n=${n}`]),
-      ...(w === 0 ? [] : [`w=${w}`]),
-      ...(bytes === 0 ? [] : [`${bytes} B`]),
-      keyOf(contestant),
-    ].join(' ');
     const figures = [
       ...(sample.perSecond === null ? [] : [`${count(sample.perSecond)}/s`]),
       ...(sample.cpuNanoseconds === null ? [] : [`${sample.cpuNanoseconds.toFixed(1)} ns`]),
       ...(sample.p50Ms === null ? [] : [`p50 ${milliseconds(sample.p50Ms)} ms`]),
       ...Object.entries(sample.more ?? {}).map(([what, value]) => `${what} ${count(value)}`),
     ];
-    this.say(`round ${round}  ${name}  ${figures.join('  ')}`);
+    this.say(`round ${round}  ${nameOf(cell, contestant)}  ${figures.join('  ')}`);
+  }
+
+  /** Where the server's time went in such a sample. */
+  profile(cell: Cell, contestant: Contestant, shares: string): void {
+    this.say(`profile  ${nameOf(cell, contestant)}  ${shares}`);
   }
 
   clear(): void {
@@ -50,4 +46,15 @@ export class Progress {
       `\r\x1b[K${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}  ${this.#doing}`,
     );
   }
+}
+
+function nameOf({ work, variant, n, w, bytes }: Cell, contestant: Contestant): string {
+  return [
+    work,
+    ...(variant === undefined ? [] : [variant]),
+    ...(n === 0 ? [] : [`n=${n}`]),
+    ...(w === 0 ? [] : [`w=${w}`]),
+    ...(bytes === 0 ? [] : [`${bytes} B`]),
+    keyOf(contestant),
+  ].join(' ');
 }
