@@ -33,6 +33,8 @@ export interface Turn {
   readonly sample: (cell: Cell, sample: Sample) => void;
   /** Warms up, then measures what `run` does for so many seconds: the suite's, unless said. */
   readonly time: (run: (seconds: number) => Promise<Windows>, seconds?: number) => Promise<Sample>;
+  /** Does this again and again for the suite's `warmSeconds`, at least once; then the server is at rest. */
+  readonly warmUp: (run: () => Promise<unknown>) => Promise<void>;
   /** Measures this once, as it is. */
   readonly timeOnce: (run: () => Promise<Windows>) => Promise<Sample>;
   /** Times windows in a closed loop, and adds that as a sample. */
@@ -189,10 +191,17 @@ function turnOf(
     await run(seconds / 4);
     return timeOnce(() => run(seconds));
   };
+  const warmUp: Turn['warmUp'] = async (run) => {
+    const until = performance.now() + suite.warmSeconds * 1000;
+    do await run();
+    while (performance.now() < until);
+    await server.rest();
+  };
   return {
     ...parts,
     sample,
     time,
+    warmUp,
     timeOnce,
     async measure(cell, windows) {
       const result = await time((seconds) => load.run(windows, seconds));

@@ -14,6 +14,7 @@ export const loadCodec = () => load<typeof import('../src/protocol/codec.js')>('
 export const loadLmdb = () => load<typeof import('../src/store/lmdb.js')>('store/lmdb.js');
 export const loadUwsLoader = () =>
   load<typeof import('../src/server/transport/uws-load.js')>('server/transport/uws-load.js');
+export const loadChoose = () => load<typeof import('../src/server/transport/choose.js')>('server/transport/choose.js');
 export const loadFrames = () => load<typeof import('../src/protocol/frames.js')>('protocol/frames.js');
 export const loadRooms = () => load<typeof import('../src/rooms/rooms.js')>('rooms/rooms.js');
 export const loadHttp = () => load<typeof import('../src/http/http.js')>('http/http.js');

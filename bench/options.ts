@@ -25,6 +25,7 @@ Measures roomwire beside its peers, in interleaved rounds; prints progress to st
                    roomwire fell far behind, in each of three tries
   --profile DIR    writes a CPU profile of every server process there, and says what each sample's time went into;
                    the figures then say less
+  --soak S         memory alone: its sessions are measured again after S seconds in which others come and go
   --help           this text
 
 For closer looks: --n and --w (lists), --bytes (lists), --clients N, --seconds S.
@@ -48,6 +49,10 @@ export interface Measured {
   readonly seconds: number;
   /** For works whose percentiles need many samples. */
   readonly leastSeconds: number;
+  /** How long works of connections, joins and locks warm up; 0: each thing once. */
+  readonly warmSeconds: number;
+  /** Of the memory work: how long its sessions stay. */
+  readonly soakSeconds: number;
   /** A directory for CPU profiles. */
   readonly profile: string | undefined;
 }
@@ -85,8 +90,10 @@ export function parseOptions(args: readonly string[]): Options {
     bytes: counts('--bytes', values.bytes, quick ? [64] : [64, 1024]),
     clients: counts('--clients', values.clients, [quick ? 1_000 : 10_000])[0] as number,
     rounds: counts('--rounds', values.rounds, [quick ? 2 : 3])[0] as number,
-    seconds: seconds(values.seconds, 0.6),
+    seconds: seconds('--seconds', values.seconds, 0.6),
     leastSeconds: quick || values.seconds !== undefined ? 0 : 1.5,
+    warmSeconds: quick || values.seconds !== undefined ? 0 : 3,
+    soakSeconds: seconds('--soak', values.soak, 0),
     json: values.json ?? (whole ? RESULTS : undefined),
     gate,
     whole,
@@ -116,6 +123,7 @@ function parse(args: readonly string[]) {
         n: text,
         w: text,
         seconds: text,
+        soak: text,
       },
     }).values;
   } catch (error) {
@@ -148,9 +156,9 @@ function counts(flag: string, text: string | undefined, preset: readonly number[
   return numbers;
 }
 
-function seconds(text: string | undefined, preset: number): number {
+function seconds(flag: string, text: string | undefined, preset: number): number {
   if (text === undefined) return preset;
   const number = Number(text);
-  if (!(number > 0 && number <= 3600)) throw new BadOption(`--seconds: '${text}' must be a number from 0 to 3600`);
+  if (!(number > 0 && number <= 3600)) throw new BadOption(`${flag}: '${text}' must be a number from 0 to 3600`);
   return number;
 }

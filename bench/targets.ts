@@ -253,10 +253,10 @@ export const targets: readonly Target[] = [
     of: figure({ work: 'edges', variant: `events, ${load}` }, 'timesQuiet'),
   })),
   ...ATTACKS.map((variant): Target => ({
-    name: `calls beside ${variant}, p99`,
+    name: `calls beside ${variant}, inside the server, p99`,
     most: 3,
     unit: '× quiet',
-    of: figure({ work: 'attacks', variant }, 'timesQuiet'),
+    of: figure({ work: 'attacks', variant }, 'insideTimesQuiet'),
   })),
   { name: 'SDK decode, w=256', least: 2e6, unit: 'events/s', of: (rows) => rate(rows, { work: 'decode', w: 256 }) },
   {

@@ -13,6 +13,14 @@ export interface PeerServer {
   usage?(): Usage;
   /** CPU time of the processes that hold its connections, microseconds. */
   edgeCpu?(): number;
+  /** Since it was asked last. */
+  answered?(): Answered | undefined;
+}
+
+/** Inside the server: ms from when a request of the bystander's was read to when its answer was written. */
+export interface Answered {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
 }
 
 export interface PublishOrder {
@@ -34,7 +42,9 @@ export interface Usage {
   readonly rss: number;
   readonly heap: number;
   /** Of the processes that hold its connections; what is above is without them. */
-  readonly edgeMicroseconds?: number;
+  readonly edgeMicroseconds?: number | undefined;
+  /** Since the last time this was told; undefined: nobody asked anything, or it is not measured. */
+  readonly answered?: Answered | undefined;
 }
 /** To the parent. */
 export type Report = { readonly port: number } | Usage | { readonly error: string };
@@ -67,7 +77,7 @@ export function servePeer(start: (options: PeerOptions) => Promise<PeerServer>):
       if ('publish' in command) void carryOut(server, command).catch(failed);
       else {
         const usage = server.usage?.() ?? ownUsage(command.collect);
-        report(server.edgeCpu === undefined ? usage : { ...usage, edgeMicroseconds: server.edgeCpu() });
+        report({ ...usage, edgeMicroseconds: server.edgeCpu?.(), answered: server.answered?.() });
       }
     });
     report({ port: server.port });

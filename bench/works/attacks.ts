@@ -1,7 +1,9 @@
 /**
  * Attacks: what the calls of a legitimate client take (a bystander's, in a thread of its own) while others attack,
  * beside the same in quiet before. Rate and latency are of those calls; timesQuiet is their p99 over the quiet one's in
- * the same round; serverBusy is the share of the time that the server's process ran. The server has its default rates, unlike in the other works. `n` connections attack.
+ * the same round; inside… is the same from when a call was read to when its answer was written, as the server's own process
+ * has it (peers/answer-times.ts); serverBusy is the share of the time that the server's process ran. The server has its
+ * default rates, unlike in the other works. `n` connections attack.
  */
 import { once, setMaxListeners } from 'node:events';
 import { connect, type Socket } from 'node:net';
@@ -10,6 +12,7 @@ import { SignJWT } from 'jose';
 import { Bystander, sampleOfSeen, type Seen } from '../load/bystander.js';
 import { loadCodec, loadFrames } from '../dist.js';
 import { among, compete, fits, type Suite } from '../contest.js';
+import type { Answered } from '../peers/peer.js';
 import { event, topicName } from '../peers/names.js';
 import { clientMessage, upgradeRequest } from '../load/websocket.js';
 import type { ATTACKS, Row } from '../result.js';
@@ -53,6 +56,11 @@ const attacks: Readonly<Record<(typeof ATTACKS)[number], { readonly n: number; r
   'subscribe flood': { n: 1, strike: flood((i) => [Op.SUBSCRIBE, i + 1, topicName(i + 1), null]) },
 };
 
+interface Watched extends Seen {
+  readonly busy: number;
+  readonly inside: Answered;
+}
+
 export async function attacked(suite: Suite): Promise<Row[]> {
   if (!fits(suite, 'attacks', 2 * HALF_OPEN)) return [];
   const seconds = Math.max(suite.seconds, suite.leastSeconds);
@@ -65,7 +73,7 @@ export async function attacked(suite: Suite): Promise<Row[]> {
     secret: SECRET,
     async turn({ server, sample }) {
       const bystander = await Bystander.start(server.port, { token });
-      const watch = async (strike?: Attack): Promise<Seen & { readonly busy: number }> => {
+      const watch = async (strike?: Attack): Promise<Watched> => {
         const over = new AbortController();
         // Every connection of an attack listens.
         setMaxListeners(0, over.signal);
@@ -78,21 +86,31 @@ export async function attacked(suite: Suite): Promise<Row[]> {
         bystander.begin();
         await delay(seconds * 1_000);
         const seen = await bystander.end();
-        const { cpuMicroseconds } = await server.usage({ collect: false });
+        const { cpuMicroseconds, answered } = await server.usage({ collect: false });
         const busy = (cpuMicroseconds - before.cpuMicroseconds) / 1_000 / (performance.now() - began);
         over.abort();
         await done;
         await server.rest();
-        return { ...seen, busy };
+        if (answered === undefined) throw new Error('the server saw none of the calls');
+        return { ...seen, busy, inside: answered };
       };
       try {
         await watch();
         const quiet = await watch();
-        sample({ work: 'attacks', n: 0, w: 1, bytes: 0, variant: 'quiet' }, sampleOfSeen(quiet, seconds));
+        const add = (variant: string, n: number, seen: Watched, more: Readonly<Record<string, number>> = {}): void => {
+          const inside = { insideP50Ms: seen.inside.p50Ms, insideP99Ms: seen.inside.p99Ms };
+          const timed = sampleOfSeen(seen, seconds);
+          sample({ work: 'attacks', n, w: 1, bytes: 0, variant }, { ...timed, more: { ...inside, ...more } });
+        };
+        add('quiet', 0, quiet);
         for (const [variant, { n, strike }] of Object.entries(attacks)) {
           const seen = await watch(strike);
-          const more = { timesQuiet: seen.p99Ms / quiet.p99Ms, longestMs: seen.longestMs, serverBusy: seen.busy };
-          sample({ work: 'attacks', n, w: 1, bytes: 0, variant }, { ...sampleOfSeen(seen, seconds), more });
+          add(variant, n, seen, {
+            insideTimesQuiet: seen.inside.p99Ms / quiet.inside.p99Ms,
+            timesQuiet: seen.p99Ms / quiet.p99Ms,
+            longestMs: seen.longestMs,
+            serverBusy: seen.busy,
+          });
         }
       } finally {
         await bystander.close();

@@ -73,7 +73,7 @@ export async function edges(suite: Suite): Promise<Row[]> {
         label: `edges, sessions, ${how}`,
         flags: ['--expose-gc'],
         seconds: 1 + n / 2500,
-        turn: idle(n, { work: 'edges', n, w: 0, bytes: 0, variant: `sessions, ${how}` }),
+        turn: idle({ n }, { work: 'edges', n, w: 0, bytes: 0, variant: `sessions, ${how}` }),
       })),
     );
   }

@@ -3,7 +3,7 @@
  * each connects and subscribes a plain topic, the same for every peer. `joins`: each connects and
  * joins a room; it is told who is in it, and they are told of it. What has no members of its own has the handler
  * that its users write (peers/members.ts). Rate and CPU are of clients; latency is from the storm's
- * start to a client's answer. A quarter as many came to others before, to warm up, and left.
+ * start to a client's answer. A quarter as many come to others before, to warm up, and leave, in storms one after the other.
  */
 import { among, compete, fits, type Suite } from '../contest.js';
 import { Generator, storm } from '../load/generator.js';
@@ -48,8 +48,8 @@ async function storms(suite: Suite, { work, peers, wire, lists }: Storm): Promis
     contestants: among(suite, peers),
     bytes: 0,
     label: `${work} n=${n}`,
-    seconds: 0.5 + n / 2500,
-    async turn({ contestant: { peer }, server, load, timeOnce, sample }) {
+    seconds: 0.5 + n / 2500 + suite.warmSeconds,
+    async turn({ contestant: { peer }, server, load, warmUp, timeOnce, sample }) {
       /** How many each room had at most. */
       const members = new Float64Array(topics);
       const wires = await Promise.all(
@@ -57,13 +57,18 @@ async function storms(suite: Suite, { work, peers, wire, lists }: Storm): Promis
           wire(peer, topic, (count) => (members[topic % topics] = Math.max(count, members[topic % topics] as number))),
         ),
       );
-      const warm = new Generator(server);
-      try {
-        await warm.connect(Math.ceil(n / 4), (i) => wires[topics + Math.floor(i / MEMBERS)] as Wire);
-      } finally {
-        warm.close();
-      }
-      await server.rest();
+      await warmUp(async () => {
+        const others = new Generator(server);
+        try {
+          await others.connect(Math.ceil(n / 4), (i) => wires[topics + Math.floor(i / MEMBERS)] as Wire, {
+            storm: true,
+          });
+        } finally {
+          others.close();
+        }
+        // What their going costs is not to be part of the next storm.
+        await server.rest();
+      });
       members.fill(0);
       const timed = await timeOnce(() =>
         storm((done) => load.connect(n, (i) => wires[Math.floor(i / MEMBERS)] as Wire, { storm: true, ready: done })),

@@ -1,7 +1,7 @@
 /**
  * Locks: n sessions, each in a room of its own, take and release a lock there in a closed loop.
  * Rate, CPU and latency are those of a pair: from the send of acquire to the answer of release. Each
- * half is told to the room by an event, which must have come, too.
+ * half is told to the room by an event, which must have come, too. The same pairs warm the server up.
  */
 import { among, compete, fits, type Suite } from '../contest.js';
 import { loadCodec, loadFrames } from '../dist.js';
@@ -24,13 +24,14 @@ export async function locks(suite: Suite): Promise<Row[]> {
     contestants: among(suite, ['roomwire']),
     bytes: 0,
     label: `locks n=${n}`,
-    seconds: 1.25 * suite.seconds,
-    async turn({ server, time, sample }) {
+    seconds: 1.25 * suite.seconds + suite.warmSeconds,
+    async turn({ server, warmUp, timeOnce, sample }) {
       const lockers = await Promise.all(Array.from({ length: n }, (_, i) => Locker.make(i)));
       const callers = new Callers(server);
       try {
         await callers.connect(n, (i) => (lockers[i] as Locker).exchange);
-        const timed = await time((seconds) => callers.run(seconds));
+        await warmUp(() => callers.run(suite.seconds / 4));
+        const timed = await timeOnce(() => callers.run(suite.seconds));
         // What was told of the last pair may come after its answer.
         await server.rest();
         for (const locker of lockers) locker.check();

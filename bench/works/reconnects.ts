@@ -2,7 +2,8 @@
  * A reconnect storm: n subscribed clients are cut at once, ten events are published while they are
  * away, then all come back at once with their sessions. Rate and CPU are of recoveries (the session
  * resumed, exactly those ten events); latency is from the storm's start to a client's last missed
- * event. calls…: what a bystander's calls took meanwhile. refused: no resume; resets: events lost.
+ * event. calls…: what a bystander's calls took meanwhile. refused: no resume; resets: events lost. To warm up, a quarter of
+ * them is cut and comes back before, and then the next.
  */
 import type { Position, SessionTicket, Welcome } from '../../src/protocol/frames.js';
 import { among, compete, fits, type Suite, type Turn } from '../contest.js';
@@ -27,14 +28,18 @@ export async function reconnects(suite: Suite): Promise<Row[]> {
     contestants: among(suite, ['roomwire']),
     bytes,
     label: `reconnects n=${n}`,
-    seconds: 2 + n / 1000,
-    async turn({ server, load, timeOnce, sample }) {
+    seconds: 2 + n / 1000 + suite.warmSeconds,
+    async turn({ server, load, warmUp, timeOnce, sample }) {
       const counts: Counts = { recovered: 0, refused: 0, resets: 0 };
       const greeting = await roomwireGreeting([]);
-      const clients = Array.from({ length: n }, (_, i) => new Returning(i, greeting, counts));
+      let clients = Array.from({ length: n }, (_, i) => new Returning(i, greeting, counts));
       await load.connect(n, (i) => (clients[i] as Returning).wire);
-      // A quarter of them first, to warm up.
-      await comeBack({ server, load }, clients.slice(0, Math.ceil(n / 4)), (run) => run());
+      await warmUp(async () => {
+        const some = clients.slice(0, Math.ceil(n / 4));
+        await comeBack({ server, load }, some, (run) => run());
+        // As the generator has them: those who came back last are its last.
+        clients = [...clients.slice(some.length), ...some];
+      });
       Object.assign(counts, { recovered: 0, refused: 0, resets: 0 });
       const bystander = await Bystander.start(server.port, {});
       try {

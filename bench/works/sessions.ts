@@ -3,13 +3,14 @@
  * the WebSocket itself (latency from the first one's start). "HELLO": a new session, its WELCOME.
  * "subscribe 3 topics": in one message, topics of a hundred. "resume, 3 topics": HELLO of a session
  * that was cut, in these topics, with nothing missed. "create and join", then "join": half the
- * clients each make a room, into which one of the others comes. Figures are of one client's step.
+ * clients each make a room, into which one of the others comes. Figures are of one client's step. To warm up, a quarter as
+ * many go through all of it before, again and again, and end their sessions.
  */
 import type { Position, SessionTicket, TopicStatus, Welcome } from '../../src/protocol/frames.js';
 import { among, compete, fits, type Suite, type Turn } from '../contest.js';
 import { loadCodec, loadFrames } from '../dist.js';
 import { askEach } from '../load/ask.js';
-import { storm, Generator } from '../load/generator.js';
+import { Generator, storm } from '../load/generator.js';
 import { join } from '../load/requests.js';
 import { clientMessage } from '../load/websocket.js';
 import { openWire, roomwireGreeting, type Greeting, type Wire } from '../load/wires.js';
@@ -31,15 +32,22 @@ export async function sessions(suite: Suite): Promise<Row[]> {
     contestants: among(suite, ['roomwire']),
     bytes: 0,
     label: `sessions n=${n}`,
-    seconds: 2 + n / 1000,
-    async turn({ server, load, timeOnce, sample }) {
-      const warm = new Generator(server);
-      try {
-        await life({ server, load: warm }, warming, async (_step, run) => void (await run()));
-      } finally {
-        warm.close();
-      }
-      await life({ server, load }, n, async (step, run) => {
+    seconds: 2 + n / 1000 + suite.warmSeconds,
+    async turn({ server, load, warmUp, timeOnce, sample }) {
+      // Each life has rooms of its own, which it is to make.
+      let room = 0;
+      await warmUp(async () => {
+        const others = new Generator(server);
+        try {
+          await life({ server, load: others }, { n: warming, room }, async (_step, run) => void (await run()));
+          room += warming / 2;
+          for (const client of others.subscribers) client.send(bye);
+          await server.rest();
+        } finally {
+          others.close();
+        }
+      });
+      await life({ server, load }, { n, room }, async (step, run) => {
         await server.rest();
         sample({ work: 'sessions', n, w: 1, bytes: 0, variant: step }, await timeOnce(run));
       });
@@ -49,7 +57,17 @@ export async function sessions(suite: Suite): Promise<Row[]> {
 
 type Measure = (step: Step, run: () => ReturnType<typeof storm>) => Promise<void>;
 
-async function life({ server, load }: Pick<Turn, 'server' | 'load'>, n: number, measure: Measure): Promise<void> {
+interface Crowd {
+  readonly n: number;
+  /** The first of its rooms. */
+  readonly room: number;
+}
+
+async function life(
+  { server, load }: Pick<Turn, 'server' | 'load'>,
+  { n, room }: Crowd,
+  measure: Measure,
+): Promise<void> {
   const greeting = await roomwireGreeting([]);
   const clients = Array.from({ length: n }, (_, index) => new Client(index, greeting));
   const all = clients.map((_, index) => index);
@@ -65,12 +83,13 @@ async function life({ server, load }: Pick<Turn, 'server' | 'load'>, n: number, 
   await upgrade();
   await measure(`resume, ${TOPICS} topics`, () => each((client) => client.hello()));
   const half = n / 2;
-  await measure('create and join', () => each((client) => client.join(half), all.slice(0, half)));
-  await measure('join', () => each((client) => client.join(half), all.slice(half)));
+  await measure('create and join', () => each((client) => client.join(room, half), all.slice(0, half)));
+  await measure('join', () => each((client) => client.join(room, half), all.slice(half)));
 }
 
 const { encode, decodeAll } = await loadCodec();
 const { Op } = await loadFrames();
+const bye = clientMessage(encode([Op.BYE]));
 
 class Client {
   readonly wire: Wire;
@@ -100,8 +119,8 @@ class Client {
     return this.#ask(this.#topics.map((topic, i) => [Op.SUBSCRIBE, i + 1, topic, null]));
   }
 
-  join(rooms: number): Buffer {
-    return this.#ask([join(this.#index % rooms)(1)]);
+  join(first: number, rooms: number): Buffer {
+    return this.#ask([join(first + (this.#index % rooms))(1)]);
   }
 
   #ask(frames: readonly unknown[]): Buffer {

@@ -67,6 +67,7 @@ t.test('a bad flag gets one line and exit code 2', async (t) => {
     ['--bytes', '-1'],
     ['--clients', '2.5'],
     ['--seconds', 'x'],
+    ['--soak', '-1'],
   ];
   for (const flags of bad) {
     const { code, out, err } = await bench(...flags);
