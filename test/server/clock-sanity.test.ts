@@ -71,7 +71,12 @@ t.test('a start with a clock years ahead is refused, writes no time, and holds n
 
 t.test('a version past 2^53 is refused, never given twice', (t) => {
   const last = Number.MAX_SAFE_INTEGER;
-  const stage = new Stage(memoryStore(), undefined as never, meta(NOW, last - 2), new DecodedDocuments());
+  const stage = new Stage(
+    memoryStore(),
+    undefined as never,
+    meta(NOW, last - 2),
+    new DecodedDocuments(() => undefined),
+  );
   const tx = new HubTransaction(stage, { now: NOW } as TransactionOptions);
   t.strictSame([tx.nextVersion(), tx.nextVersion()], [last - 1, last]);
   for (let i = 0; i < 3; i++) t.throws(() => tx.nextVersion(), { name: 'store_unavailable', message: /used up/ });

@@ -1,5 +1,7 @@
 /** Documents that are kept decoded: what one reader does to them, no other sees, and the truth changes by a commit alone. */
 import t from 'tap';
+import { encode } from '../../src/protocol/codec.js';
+import { DecodedDocuments } from '../../src/server/hub/documents.js';
 import { Lately } from '../../src/server/hub/lately.js';
 import type { Transaction } from '../../src/server/api.js';
 import { random } from '../random.js';
@@ -167,6 +169,23 @@ t.test('what was used lately is kept, and of all else no more than the bound', a
   for (let i = 0; i < 100_000; i++) if (lately.delete('docs', `k${i}`)) kept++;
   t.ok(kept * size <= 4 * 1024 * 1024 + size, `${kept} of 100000 were kept`);
   t.ok(kept >= 1_000);
+});
+
+t.test('what nobody reads for a minute is not kept, and what is read stays', async (t) => {
+  const timers: (() => void)[] = [];
+  const documents = new DecodedDocuments((_ms, fn) => void timers.push(fn));
+  for (const key of ['read', 'left']) documents.decoded('docs', key, encode(key));
+  documents.decodedRows('docs', 'a\0', [['a\0k', encode(1)]]);
+  for (let turn = 0; turn < 3; turn++) {
+    t.equal(timers.length, 1, 'one timer at a time');
+    timers.pop()?.();
+    t.same(documents.known('docs', 'read'), { value: 'read' });
+    if (turn === 0) continue;
+    t.equal(documents.known('docs', 'left'), undefined);
+    t.equal(documents.knownRows('docs', 'a\0'), undefined);
+  }
+  for (let turn = 0; turn < 2; turn++) timers.pop()?.();
+  t.strictSame(timers, [], 'and none where nothing is kept');
 });
 
 t.test('the metadata that a program is given is its own, and an access rule’s is frozen', async (t) => {

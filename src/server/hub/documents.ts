@@ -22,6 +22,8 @@ export interface Rows {
   readonly values: readonly Value[];
 }
 
+/** Ms after which what nobody reads is let go, and twice as many at most. */
+const TURN_MS = 30_000;
 /** What each takes beside its contents, and how much larger these are than their encoding. */
 const ENTRY_BYTES = 150;
 const ROW_BYTES = 24;
@@ -32,15 +34,38 @@ export class DecodedDocuments {
   /** By prefix, which ends with a NUL: so a key tells which lists it is in. */
   readonly #lists = new Lately<Rows>();
 
+  readonly #after: (ms: number, fn: () => void) => void;
+  #turning = false;
+
+  constructor(after: (ms: number, fn: () => void) => void) {
+    this.#after = after;
+  }
+
+  /** Rooms in which nothing happens are to take no more than their members do. */
+  #keeps(): void {
+    if (this.#turning) return;
+    this.#turning = true;
+    this.#after(TURN_MS, () => {
+      this.#turning = false;
+      const some = this.#documents.turn();
+      if (this.#lists.turn() || some) this.#keeps();
+    });
+  }
+
   /** Undefined: it is not known, and to be read from the store. */
   known(table: string, key: string): Document | undefined {
     return this.#documents.get(table, key);
   }
 
   /** What the store has of it, shared and frozen; undefined: nothing. */
-  decoded(table: string, key: string, bytes: Uint8Array | undefined): Value | undefined {
-    const value = bytes === undefined ? undefined : decodeScanned(bytes, 0);
+  decoded(
+    table: string,
+    key: string,
+    bytes: Uint8Array | undefined,
+    value = bytes === undefined ? undefined : decodeScanned(bytes, 0),
+  ): Value | undefined {
     if (value === undefined || freeze(value)) {
+      this.#keeps();
       this.#documents.set(table, key, { value }, ENTRY_BYTES + key.length + (bytes?.length ?? 0) * DECODED);
     }
     return value;
@@ -63,17 +88,20 @@ export class DecodedDocuments {
   }
 
   #keepRows(table: string, prefix: string, rows: Rows, bytes: number): void {
+    this.#keeps();
     this.#lists.set(table, prefix, rows, ENTRY_BYTES + rows.keys.length * ROW_BYTES + bytes);
   }
 
-  /** A commit has written it; null: deleted. What was read lately will be again, and stays decoded. */
-  committed(table: string, key: string, bytes: Uint8Array | null): void {
-    let value: Value | undefined;
+  /**
+   * A commit has written it; null: deleted. What was read lately will be again, and stays decoded: `value`, where its batch
+   * has read it, too.
+   */
+  committed(table: string, key: string, bytes: Uint8Array | null, value?: Value): void {
     const before = this.#documents.get(table, key);
     if (before !== undefined) {
       this.#documents.delete(table, key);
       // A new one is mostly not asked for soon.
-      if (before.value !== undefined) value = this.decoded(table, key, bytes ?? undefined);
+      if (before.value !== undefined) value = this.decoded(table, key, bytes ?? undefined, value);
     }
     if (!this.#lists.has(table)) return;
     for (let end = key.indexOf('\0'); end !== -1; end = key.indexOf('\0', end + 1)) {

@@ -65,7 +65,7 @@ export class Hub {
   readonly #rings: Rings;
   readonly #topics: TopicTable;
   readonly #committer: Committer;
-  readonly #documents = new DecodedDocuments();
+  readonly #documents = new DecodedDocuments((ms, fn) => this.#options.after(ms, fn));
   readonly #queue = new EntryQueue();
   #scheduled = false;
   readonly #atEnd = (): void => this.#tick();

@@ -1,4 +1,4 @@
-/** What was used lately, by table and key, within a bound of estimated bytes. */
+/** What was used lately, by table and key, within a bound of estimated bytes, and of time where its owner ends turns. */
 
 /** Of the turn that goes on; those of the last one are as many again. */
 const KEPT_BYTES = 2 * 1024 * 1024;
@@ -28,15 +28,19 @@ export class Lately<T> {
 
   set(table: string, key: string, value: T, bytes: number): void {
     this.delete(table, key);
-    if (this.#bytes + bytes > KEPT_BYTES) {
-      this.#last = this.#current;
-      this.#current = new Map();
-      this.#bytes = 0;
-    }
+    if (this.#bytes + bytes > KEPT_BYTES) this.turn();
     let documents = this.#current.get(table);
     if (documents === undefined) this.#current.set(table, (documents = new Map<string, Kept<T>>()));
     documents.set(key, { value, bytes });
     this.#bytes += bytes;
+  }
+
+  /** The turn is over. False: nothing is left. */
+  turn(): boolean {
+    this.#last = this.#current;
+    this.#current = new Map();
+    this.#bytes = 0;
+    return this.#last.size > 0;
   }
 
   /** Whether there may be any of the table. */
