@@ -128,7 +128,7 @@ export class FanOut implements OutboxOwner {
   detach(outbox: Outbox, session: Subscriber | undefined, why = 'disconnected'): void {
     outbox.close();
     const at = this.#options.now();
-    for (const cursor of outbox.cursors.values()) {
+    for (const cursor of outbox.cursors.all()) {
       if (session !== undefined) this.attendance.ended(cursor, session, { end: cursor.next - 1, why, at });
       cursor.topic.remove(cursor);
       this.#options.topics.settle(cursor.topic);

@@ -6,6 +6,7 @@
  */
 import { isPromise } from '../../store/promise.js';
 import { concat } from '../../protocol/codec.js';
+import { Cursors } from './cursors.js';
 import { FRAME_BYTES, sliceChunk } from './events-frame.js';
 import type { Counters } from '../watch/counters.js';
 import type { Cursor, Slot } from './topic.js';
@@ -61,8 +62,8 @@ export class Outbox {
   readonly #socket: Socket;
   readonly #owner: OutboxOwner;
   readonly #limit: OutboxLimit;
-  /** Subscriptions of this connection by topic name. */
-  readonly cursors = new Map<string, Cursor>();
+  /** Subscriptions of this connection. */
+  readonly cursors = new Cursors();
   /** Topics that WELCOME gave as not recovered: the first SUBSCRIBE with a position may take each back (RW-SUB-4). */
   unrecovered: Set<string> | undefined;
   #entries: Entry[] = [];

@@ -178,15 +178,18 @@ export class HubTransaction implements Transaction {
     if (sessions.ended(session)) throw new RoomwireError('disconnected', 'the session has ended');
     const { maxTopics } = this.#options;
     const topics = sessions.topics(session);
-    if (!topics.has(topic) && topics.size >= maxTopics) {
+    const isNew = !topics.has(topic);
+    if (isNew && topics.size >= maxTopics) {
       throw new RoomwireError('limit_reached', `a session takes ${maxTopics} topics`);
     }
     const { topic: loaded } = this.#live.topic(topic);
     const status = this.standing(topic, from);
     const { epoch, offset, recovered } = status;
     sessions.enter(session, topic);
-    // What was never written has no record that would keep its epoch over a restart.
-    this.#live.set('subscriptions', `${session.sid}\0${topic}`, loaded.head === 0 ? encode(epoch) : TRUE);
+    // What was never written has no record that would keep its epoch over a restart. Who resumes is in the store already.
+    const unwritten = loaded.head === 0;
+    if (isNew || unwritten)
+      this.#live.set('subscriptions', `${session.sid}\0${topic}`, unwritten ? encode(epoch) : TRUE);
     const via = from === null ? 'subscribed' : recovered ? 'resumed' : 'reset';
     const begin = { start: offset, since: this.now, via } as const;
     this.effects.push(() => subscribeNow(session, loaded, begin, asking));
@@ -258,7 +261,7 @@ function subscribeNow(session: Subscriber, topic: Topic, begin: Begin, asking?: 
   }
   if (connection !== asking) outbox.push(writeSubscribed(topic.name, topic.epoch, begin.start));
   const cursor = new Cursor(topic, outbox, begin);
-  outbox.cursors.set(topic.name, cursor);
+  outbox.cursors.set(cursor);
   topic.add(cursor);
   if (cursor.behind) outbox.lag(cursor);
 }

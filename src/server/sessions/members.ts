@@ -5,6 +5,8 @@
 interface InTopic<S> {
   readonly sessions: Set<S>;
   epoch: string | undefined;
+  /** The topics of who is in this one alone: a set that they share. */
+  readonly alone: ReadonlySet<string>;
 }
 
 export class Members<S> {
@@ -19,11 +21,14 @@ export class Members<S> {
     return this.#byTopic.get(topic)?.epoch;
   }
 
-  entered(session: S, topic: string, epoch: string | undefined): void {
+  /** Returns the topics of one that is in no other. */
+  entered(session: S, topic: string, epoch: string | undefined): ReadonlySet<string> {
     let found = this.#byTopic.get(topic);
-    if (found === undefined) this.#byTopic.set(topic, (found = { sessions: new Set(), epoch }));
+    if (found === undefined)
+      this.#byTopic.set(topic, (found = { sessions: new Set(), epoch, alone: new Set([topic]) }));
     found.epoch ??= epoch;
     found.sessions.add(session);
+    return found.alone;
   }
 
   left(session: S, topic: string): void {

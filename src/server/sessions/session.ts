@@ -100,11 +100,12 @@ export interface Account extends Spender {
   ends: number;
 }
 
+const NONE: ReadonlySet<string> = new Set();
+
 export class ServerSession implements Subscriber, Spender {
   readonly sid: string;
   buckets: number[] | undefined;
-  /** The truth of its membership; changed through `enter` and `leave` alone. */
-  readonly topics = new Set<string>();
+  #topics: ReadonlySet<string> = NONE;
   /** Why it is no longer in a topic that it did not leave itself: it may not have heard, and asks for it at a resume. */
   removals: Map<string, number> | undefined;
   readonly #members: Members<ServerSession>;
@@ -131,6 +132,11 @@ export class ServerSession implements Subscriber, Spender {
     return (this.#sidBytes ??= encode(this.sid));
   }
 
+  /** The truth of its membership; changed through `enter` and `leave` alone. */
+  get topics(): ReadonlySet<string> {
+    return this.#topics;
+  }
+
   get user(): User {
     return this.record.user;
   }
@@ -141,14 +147,19 @@ export class ServerSession implements Subscriber, Spender {
 
   /** `epoch`: the topic's, where it is known. */
   enter(topic: string, epoch: string | undefined): void {
-    this.topics.add(topic);
     this.removals?.delete(topic);
-    this.#members.entered(this, topic, epoch);
+    const alone = this.#members.entered(this, topic, epoch);
+    // A set of one may be shared; of more it is the session's own.
+    if (this.#topics.size === 0) this.#topics = alone;
+    else if (this.#topics.size > 1) (this.#topics as Set<string>).add(topic);
+    else if (!this.#topics.has(topic)) this.#topics = new Set([...this.#topics, topic]);
   }
 
   /** `code`: why, where it is not its own doing. False when it was not there. */
   leave(topic: string, code = 0): boolean {
-    if (!this.topics.delete(topic)) return false;
+    if (!this.#topics.has(topic)) return false;
+    if (this.#topics.size === 1) this.#topics = NONE;
+    else (this.#topics as Set<string>).delete(topic);
     this.#members.left(this, topic);
     if (code !== 0) this.#noteRemoval(topic, code);
     return true;

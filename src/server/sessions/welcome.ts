@@ -167,7 +167,12 @@ export class Welcomer {
   ): Promise<ReadonlyMap<string, number>> {
     const { policy, log } = this.#options;
     // As whom the token names now: what it no longer grants, a resume does not bring back (RW-SES-7).
-    const asker = { sid: session.sid, user, connected: true, ended: false, topics: session.topics };
+    const asker = {
+      ...{ sid: session.sid, user, connected: true, ended: false },
+      get topics() {
+        return session.topics;
+      },
+    };
     const refused = new Map<string, number>();
     const ask = async (topic: string): Promise<void> => {
       let isKept = false;
