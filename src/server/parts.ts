@@ -130,7 +130,7 @@ export function build(
     hub: hub.fanOut,
     counters,
     limits,
-    backlogs: new Backlogs(defer),
+    backlogs: new Backlogs(defer, () => hub.fanOut.flush()),
     pingEvery,
     pingTimeout,
     isDraining,

@@ -42,11 +42,13 @@ export interface Sliced {
 /** Gives each a slice, one after the other, a turn of the loop apart. */
 export class Backlogs {
   readonly #defer: (fn: () => void) => void;
+  readonly #answer: () => void;
   readonly #waiting = new Set<Sliced>();
 
-  /** `defer`: to the next turn, after what came in meanwhile. */
-  constructor(defer: (fn: () => void) => void) {
+  /** `defer`: to the next turn, after what came in meanwhile. `answer`: writes the replies that are ready. */
+  constructor(defer: (fn: () => void) => void, answer: () => void) {
     this.#defer = defer;
+    this.#answer = answer;
   }
 
   /** Its turn comes, and again until it has worked off all. */
@@ -58,6 +60,8 @@ export class Backlogs {
 
   /** One slice a turn in all: with many that flood, each waits the longer, and nobody else. */
   #turn(): void {
+    // What others were answered with is not to wait for a slice of somebody else's.
+    this.#answer();
     for (const sliced of this.#waiting) {
       this.#waiting.delete(sliced);
       if (!sliced.workOff()) this.#waiting.add(sliced);

@@ -200,7 +200,9 @@ export class Connection implements SocketEvents, OutboxLimit, SessionConnection,
     counters.framesIn += frames;
     if (this.state === 'live') {
       this.confirmSecret?.();
-      const next = this.#backlog === undefined ? this.#dispatch(bytes, starts, 0, frames) : 0;
+      // Of many none is worked off here: what else the engine has read in this turn would wait for it.
+      const atOnce = this.#backlog === undefined && frames <= SLICE_FRAMES;
+      const next = atOnce ? this.#dispatch(bytes, starts, 0, frames) : 0;
       if (next < frames && this.open) this.#keep(restOf(bytes, starts, { next, frames, protoKey }));
       return;
     }

@@ -30,6 +30,8 @@ interface Staged {
   readonly entry: Entry;
 }
 
+/** Entries of a batch that is long. */
+const MANY = 32;
 /** Ms after a refused commit until the store is asked again, if nothing else asks it. */
 const ASK_MS = 1_000;
 /** A commit under way for so long is none that is confirmed. */
@@ -205,6 +207,8 @@ export class Hub {
   #tick(): void {
     this.#scheduled = false;
     try {
+      // A long batch would hold up replies that have nothing to do with it.
+      if (this.#queue.length > MANY) this.fanOut.flush();
       if (!this.#busy && this.#queue.length > 0) this.#runBatch();
       if (!this.#busy) this.fanOut.flushVolatile();
     } catch (error) {
