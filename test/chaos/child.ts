@@ -21,6 +21,10 @@ export interface ServeOptions {
   readonly engine: EngineName;
   /** 0: any free one. */
   readonly port: number;
+  /** Default: loopback. */
+  readonly host?: string;
+  /** Before its command line, where it runs on another machine. */
+  readonly command?: readonly string[];
   /** Where edges dial. Default: there are none. */
   readonly link?: number;
   readonly limits?: Partial<Limits>;
@@ -101,9 +105,10 @@ export class Child implements Host {
   /** Resolves with the port when it listens; a node of a cluster, when it has begun. */
   async start(): Promise<number> {
     const program = new URL('./serve-child.ts', import.meta.url);
+    const [command = '', ...args] = [...(this.#options.command ?? []), process.execPath];
     const child = spawn(
-      process.execPath,
-      ['--expose-gc', ...programArgs(program), JSON.stringify(this.#options)],
+      command,
+      [...args, '--expose-gc', ...programArgs(program), JSON.stringify(this.#options)],
       // The test runner's own hooks are not for this process.
       { stdio: ['ignore', 'pipe', 'inherit', 'ipc'], env: { ...process.env, NODE_OPTIONS: '' } },
     );

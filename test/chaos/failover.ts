@@ -7,6 +7,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { random as seeded } from '../random.js';
+import type { Machines } from '../support/machine.js';
 import { unrated } from '../support/unrated.js';
 import { runChain } from './chain.js';
 import type { EngineName } from './child.js';
@@ -26,6 +27,8 @@ export interface FailoverOptions {
   readonly failovers: number;
   /** Other than each in its turn, shuffled. */
   readonly endings?: readonly Ending[];
+  /** Each node runs on one of its own. */
+  readonly machines?: Machines;
   readonly progress?: (line: string) => void;
 }
 
@@ -66,7 +69,7 @@ export async function runFailovers(options: FailoverOptions): Promise<FailoverRe
     ...{ lockMinMs: 100, lockWaiters: 4 },
   };
   const apiKey = API_KEY.slice(API_KEY.indexOf('=') + 1);
-  const nodes = new Nodes({ log, engine, path, random, apiKey: API_KEY, limits });
+  const nodes = new Nodes({ log, engine, path, random, apiKey: API_KEY, limits, machines: options.machines });
   const done = { chain: 0, handles: 0, raw: 0 };
   let isOver = false;
   const share = (name: keyof typeof done, pauseMs: number): Shared => ({

@@ -6,7 +6,8 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Random } from '../random.js';
-import { startProxy, type Proxy } from '../journal/proxy.js';
+import { startProxy, type Place, type Proxy } from '../journal/proxy.js';
+import type { Machine, Machines } from '../support/machine.js';
 import { within } from '../support/until.js';
 import { Child, DEPOSED, fixedPort, type EngineName, type Host, type ServeOptions } from './child.js';
 import type { LogEngine } from './log.js';
@@ -16,7 +17,8 @@ import type { LogEngine } from './log.js';
  * engine are no end of the hub, if all goes well: it waits.
  */
 export const endings = ['kill', 'stop', 'cut', 'term', 'engine killed', 'engine stopped'] as const;
-export type Ending = (typeof endings)[number];
+/** `pull`: the cable of its machine, with its clients; plugged in when another is the hub. */
+export type Ending = (typeof endings)[number] | 'pull';
 
 export interface NodesOptions {
   /** Of the log: its port is that of a server on this machine. */
@@ -26,6 +28,8 @@ export interface NodesOptions {
   readonly random: Random;
   readonly apiKey: string;
   readonly limits: ServeOptions['limits'];
+  /** Each node runs on one of its own. Default: they are all here. */
+  readonly machines?: Machines | undefined;
   readonly count?: number;
 }
 
@@ -35,10 +39,14 @@ const ASK_MS = 2_000;
 /** Small, so that nodes take snapshots, and are killed while they do. */
 const SNAPSHOT_BYTES = 256 * 1024;
 
+const LOOPBACK = '127.0.0.1';
+
 interface Node {
   readonly name: string;
   readonly path: string;
-  readonly port: number;
+  /** Of its own port. */
+  readonly at: Place;
+  readonly machine: Machine<'all'> | undefined;
   readonly child: Child;
   readonly toLog: Proxy;
   readonly link: Proxy;
@@ -76,8 +84,9 @@ export class Nodes implements Host {
 
   /** Resolves when one of them is the hub, and all can reach it. */
   async start(): Promise<void> {
-    this.#balancer = await startProxy(() => this.#next().port);
-    for (let i = 0; i < (this.#options.count ?? 3); i++) this.#nodes.push(await this.#node(`n${i}`));
+    this.#balancer = await startProxy(() => this.#next().at);
+    for (let i = 0; i < (this.#options.count ?? 3); i++)
+      this.#nodes.push(await this.#node(`n${i}`, this.#options.machines?.all[i]));
     await Promise.all(this.#nodes.map((node) => this.#begin(node)));
     await this.#hubAfter(0);
   }
@@ -89,22 +98,26 @@ export class Nodes implements Host {
     return all[++this.#turn % all.length] as Node;
   }
 
-  async #node(name: string): Promise<Node> {
-    const { log, engine, limits, apiKey } = this.#options;
+  async #node(name: string, machine: Machine<'all'> | undefined): Promise<Node> {
+    const { log, engine, limits, apiKey, machines } = this.#options;
     const [port, linkPort] = [await fixedPort(), await fixedPort()];
+    const host = machine?.cables.all.there ?? LOOPBACK;
+    // Where all nodes reach this machine, and each other through it.
+    const home = machines?.home ?? LOOPBACK;
     const url = new URL(log.url);
-    const [toLog, link] = [await startProxy(Number(url.port)), await startProxy(linkPort)];
-    url.port = `${toLog.port}`;
+    const toLog = await startProxy(Number(url.port), home);
+    const link = await startProxy(() => ({ host, port: linkPort }), home);
+    url.host = `${home}:${toLog.port}`;
     const path = join(this.#options.path, name);
-    const at = '127.0.0.1';
     const cluster = {
-      ...{ journal: url.href, node: name, advertise: `${at}:${link.port}`, link: `${at}:${linkPort}` },
+      ...{ journal: url.href, node: name, advertise: `${home}:${link.port}`, link: `${host}:${linkPort}` },
       snapshotBytes: SNAPSHOT_BYTES,
     };
     const common = { engine, limits, apiKey, cluster, path, port, ringBytes: 256 * 1024 };
+    const far = machine === undefined ? {} : { command: machine.command, host, pingEvery: 500, pingTimeout: 2_000 };
     // One keeps nothing: it begins with an empty disk each time.
-    const child = new Child({ ...common, store: name === 'n2' ? 'memory' : 'lmdb' });
-    return { name, path, port, child, toLog, link, isUp: false, isEnding: false };
+    const child = new Child({ ...common, ...far, store: name === 'n2' ? 'memory' : 'lmdb' });
+    return { name, path, at: { host, port }, machine, child, toLog, link, isUp: false, isEnding: false };
   }
 
   async #begin(node: Node): Promise<void> {
@@ -133,7 +146,7 @@ export class Nodes implements Host {
   async #untilReady(node: Node): Promise<void> {
     const deadline = performance.now() + PATIENCE_MS;
     while (!this.#isOver && !node.isEnding) {
-      if ((await ask(node.port, '/health/ready'))?.ok === true) {
+      if ((await ask(node.at, '/health/ready'))?.ok === true) {
         node.isUp = true;
         return;
       }
@@ -146,8 +159,8 @@ export class Nodes implements Host {
   async #hubAfter(term: number): Promise<Hub> {
     const deadline = performance.now() + PATIENCE_MS;
     for (;;) {
-      for (const { port, isUp } of this.#nodes) {
-        const response = isUp ? await ask(port, '/health') : undefined;
+      for (const { at, isUp } of this.#nodes) {
+        const response = isUp ? await ask(at, '/health') : undefined;
         const body = (await response?.json().catch(() => undefined)) as { readonly cluster?: Hub } | undefined;
         const found = body?.cluster;
         if (response?.ok === true && found !== undefined && found.term > term) return found;
@@ -185,13 +198,15 @@ export class Nodes implements Host {
     node.isEnding = true;
     const ended = node.child.ended();
     if (ending === 'cut') for (const proxy of [node.toLog, node.link]) proxy.hold();
+    else if (ending === 'pull') node.machine?.cables.all.pull();
     else node.child.signal(ending === 'kill' ? 'SIGKILL' : ending === 'stop' ? 'SIGSTOP' : 'SIGTERM');
     await this.#hubAfter(term);
     const ms = performance.now() - began;
     // Woken at once, or when the others have done much.
-    if (ending === 'stop' || ending === 'cut') await pause(random.below(1_500));
+    if (ending === 'stop' || ending === 'cut' || ending === 'pull') await pause(random.below(1_500));
     if (ending === 'stop') node.child.signal('SIGCONT');
     if (ending === 'cut') for (const proxy of [node.toLog, node.link]) proxy.heal();
+    if (ending === 'pull') node.machine?.cables.all.plug();
     const [code, signal] = await within(ended, `the end of ${hub} after ${ending}`, PATIENCE_MS);
     const expected = ending === 'kill' ? 'SIGKILL' : ending === 'term' ? 0 : DEPOSED;
     // The others may have taken over just before.
@@ -214,9 +229,9 @@ export class Nodes implements Host {
   }
 }
 
-function ask(port: number, path: string): Promise<Response | undefined> {
+function ask({ host, port }: Place, path: string): Promise<Response | undefined> {
   const options = { signal: AbortSignal.timeout(ASK_MS) };
-  return fetch(`http://127.0.0.1:${port}${path}`, options).catch(() => undefined);
+  return fetch(`http://${host}:${port}${path}`, options).catch(() => undefined);
 }
 
 function pause(ms: number): Promise<void> {

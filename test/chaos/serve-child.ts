@@ -25,6 +25,7 @@ const {
   store,
   engine,
   port,
+  host,
   link,
   limits,
   ringBytes,
@@ -98,13 +99,13 @@ function openFiles(): number {
 
 process.on('disconnect', () => process.exit(0));
 if (cluster === undefined) {
-  const listening = await server.listen({ port });
+  const listening = await server.listen({ port, ...(host === undefined ? {} : { host }) });
   process.stdout.write(`${listening.port}\n`);
 } else {
   process.once('SIGTERM', () => void server.close({ spreadMs: 100 }).then(() => process.exit(0)));
   process.stdout.write(`${port}\n`);
   // The log is not what this node knew: it begins anew.
-  await server.listen({ port }).catch((error: unknown) => {
+  await server.listen({ port, ...(host === undefined ? {} : { host }) }).catch((error: unknown) => {
     if (!(error instanceof StoreError)) throw error;
     console.error('the node ends:', error.message);
     process.exit(DEPOSED);

@@ -2,69 +2,34 @@
  * An edge on what is another machine to the kernel: a network namespace that only two cables lead to, one for the link and
  * one for clients. It takes root, and `ip` of iproute2.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import t from 'tap';
 import { main, startCli } from '../support/cli.js';
 import { startExample } from '../support/example.js';
+import { noMachines, startMachine } from '../support/machine.js';
 import { SECRET, tokenFor } from '../support/tokens.js';
 import { until } from '../support/until.js';
 import { WireClient } from '../support/wire-client.js';
 
 t.setTimeout(180_000);
 
-const skip =
-  process.platform !== 'linux' || process.getuid?.() !== 0
-    ? 'needs root on Linux'
-    : !existsSync('/usr/sbin/ip') && !existsSync('/sbin/ip')
-      ? 'needs ip'
-      : !existsSync(main)
-        ? 'needs a build'
-        : false;
+const skip = noMachines !== false ? noMachines : existsSync(main) ? false : 'needs a build';
 const secret = 'a secret of the link that is long enough';
 const env = { ROOMWIRE_LINK_SECRET: secret, ROOMWIRE_JWT_SECRET: SECRET, ROOMWIRE_API_KEYS: 'an-api-key-of-the-test' };
 const engine = process.env['ROOMWIRE_ENGINE'] ?? 'auto';
-const ip = (...args: string[]): string => execFileSync('ip', args, { encoding: 'utf8', stdio: 'pipe' });
 
-/** Two cables: `link` from .1 to .2, `clients` from .5 to .6. */
+/** Two cables: one for the link, one for clients. */
 function machine(t: { teardown(fn: () => void): void }, net: number) {
-  const [name, base] = [`rw${process.pid % 10_000}n${net}`, `10.213.${net}`];
-  const cable = (to: string): string => `${to}${process.pid % 10_000}n${net}`;
-  ip('netns', 'add', name);
-  t.teardown(() => ip('netns', 'del', name));
-  for (const [to, here, there] of [
-    ['l', 1, 2],
-    ['c', 5, 6],
-  ] as const) {
-    ip('link', 'add', cable(to), 'type', 'veth', 'peer', 'name', 'eth', 'netns', name);
-    // The namespace may keep it for a moment after its own end.
-    t.teardown(() => void spawn('ip', ['link', 'del', cable(to)], { stdio: 'ignore' }));
-    ip('-n', name, 'link', 'set', 'eth', 'name', `eth-${to}`);
-    ip('addr', 'add', `${base}.${here}/30`, 'dev', cable(to));
-    ip('-n', name, 'addr', 'add', `${base}.${there}/30`, 'dev', `eth-${to}`);
-    ip('link', 'set', cable(to), 'up');
-    ip('-n', name, 'link', 'set', `eth-${to}`, 'up');
-  }
-  ip('-n', name, 'link', 'set', 'lo', 'up');
+  const { cables, command } = startMachine(t, net, ['link', 'clients']);
   return {
-    link: `${base}.1`,
-    http: `http://${base}.6:8420`,
-    /** Of the link. */
-    cable: (state: 'up' | 'down') => void ip('link', 'set', cable('l'), state),
+    cable: cables.link,
+    link: cables.link.here,
+    http: `http://${cables.clients.there}:8420`,
     edge() {
-      const args = [
-        'netns',
-        'exec',
-        name,
-        process.execPath,
-        main,
-        'edge',
-        '--hub',
-        `${base}.1:8421`,
-        '--engine',
-        engine,
-      ];
-      const child = spawn('ip', [...args, '--host', '0.0.0.0', '--port', '8420', '--name', 'far'], {
+      const [program = '', ...args] = [...command, process.execPath, main, 'edge', '--engine', engine];
+      const at = ['--hub', `${cables.link.here}:8421`, '--host', '0.0.0.0', '--port', '8420', '--name', 'far'];
+      const child = spawn(program, [...args, ...at], {
         env: { ...process.env, ...env },
         stdio: ['ignore', 'pipe', 'inherit'],
       });
@@ -114,12 +79,12 @@ t.test(
     await ann.call('join:room', { roomId: 'r' });
     const { epoch, offset } = await bob.publish('room:r', 'chat:message:new', 'before');
     await ann.event('room:r', 'chat:message:new');
-    far.cable('down');
+    far.cable.pull();
     t.equal((await ann.closed).code, 4202, 'the edge tells its clients');
     await untilStatus(`${far.http}/health/ready`, 503);
     t.equal(await status(`${far.http}/health/live`), 200);
     await bob.publish('room:r', 'chat:message:new', 'meanwhile');
-    far.cable('up');
+    far.cable.plug();
     await untilStatus(`${far.http}/health/ready`, 200);
     const back = new WireClient(far.http.replace('http', 'ws'));
     t.teardown(() => back.cut());

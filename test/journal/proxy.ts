@@ -2,9 +2,14 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
+export interface Place {
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface Proxy {
   readonly port: number;
-  /** Where new connections lead. */
+  /** Where new connections lead: a port of this machine. */
   target: number;
   /** What a request holds whose answer is lost, with its connection. Once. */
   losing: string | undefined;
@@ -16,13 +21,13 @@ export interface Proxy {
   close(): void;
 }
 
-/** `target`: where new connections lead, or who says so for each. */
-export async function startProxy(target: number | (() => number)): Promise<Proxy> {
+/** `target`: the port of this machine where new connections lead, or who says where for each. `host`: where it listens. */
+export async function startProxy(target: number | (() => Place), host = '127.0.0.1'): Promise<Proxy> {
   const sockets = new Set<Socket>();
   let [isCut, isHeld] = [false, false];
   const server = createServer((down) => {
     if (isCut) return void down.destroy();
-    const up = connect(typeof target === 'function' ? target() : proxy.target, '127.0.0.1');
+    const up = connect(typeof target === 'function' ? target() : { host: '127.0.0.1', port: proxy.target });
     let isLosing = false;
     for (const [from, to] of [
       [down, up],
@@ -52,7 +57,7 @@ export async function startProxy(target: number | (() => number)): Promise<Proxy
   const end = (): void => {
     for (const socket of sockets) socket.destroy();
   };
-  server.listen(0, '127.0.0.1');
+  server.listen(0, host);
   await once(server, 'listening');
   const proxy: Proxy = {
     port: (server.address() as AddressInfo).port,
