@@ -12,7 +12,15 @@ import { journalAt } from '../journal/open.js';
 import { replicatedStore, type ReplicatedStore } from '../journal/replicated.js';
 import { reportOf } from '../journal/status.js';
 import type { View } from '../journal/view.js';
-import { checkSecurity, dial, readAddress, type Address, type Security } from '../link/address.js';
+import {
+  addressText,
+  checkSecurity,
+  dial,
+  listenAt,
+  readAddress,
+  type Address,
+  type Security,
+} from '../link/address.js';
 import { runEdge, type Edge } from '../link/edge.js';
 import { linkTransport } from '../link/hub.js';
 import type { HubTransportOptions } from '../server/gate/doors.js';
@@ -83,7 +91,7 @@ class Node implements Cluster {
     if (typeof options.journal === 'string') journalAt(options.journal);
     this.#options = options;
     this.#security = security ?? { secret };
-    if (advertise !== undefined) readAddress(advertise);
+    if (advertise !== undefined) checkAdvertised(advertise);
     this.#at = link === undefined ? [] : [readAddress(link)];
     checkSecurity(this.#at, this.#security);
   }
@@ -147,6 +155,7 @@ class Node implements Cluster {
   async start({ host, port, tls }: Parameters<Cluster['start']>[0]): Promise<number> {
     const { engine = 'auto' } = this.#options;
     const node = this.#node as ClusterNode;
+    await this.#tryLink();
     const edge = runEdge({
       name: this.#name.replace(/[^\w.-]/g, '-').slice(0, 64),
       ...{ hubs: [], host, port, engine, tls, waitMs: WAIT_MS },
@@ -158,6 +167,17 @@ class Node implements Cluster {
     if (hub !== undefined) edge.meet({ ...hub, text: hub.node, dial: () => this.#dial(hub) });
     this.#looking = setInterval(() => this.#look(), LOOK_MS).unref();
     return edge.listening;
+  }
+
+  /** Where the others are to reach this node it listens as the hub only: what stands in the way is better known now. */
+  async #tryLink(): Promise<void> {
+    for (const address of this.#at) {
+      const at = { taken: (socket: Duplex) => void socket.destroy(), failed: () => undefined };
+      const { server } = await listenAt(address, this.#security, at).catch((error: unknown) => {
+        throw new Error(`cannot wait for other nodes at ${addressText(address)}: ${(error as Error).message}`);
+      });
+      await new Promise((resolve) => server.close(resolve));
+    }
   }
 
   reloadTls(): void {
@@ -208,4 +228,14 @@ class Node implements Cluster {
     await this.#leaving;
     if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
   }
+}
+
+/** Throws a TypeError for what leads other machines nowhere, or each to itself. */
+function checkAdvertised(text: string): void {
+  const address = readAddress(text);
+  if ('path' in address || (address.port !== 0 && !['0.0.0.0', '::', '::0'].includes(address.host))) return;
+  throw new TypeError(
+    `other nodes cannot reach '${text}': advertise a name or an address of this machine, with a port; where it listens may ` +
+      'be another (--link)',
+  );
 }

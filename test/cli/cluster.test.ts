@@ -231,6 +231,16 @@ void t.test('settings of a cluster that cannot work are told in a line', { skip 
     [['--cluster', url], {}, /--cluster needs --cluster-secret/],
     [['--cluster', url], { ROOMWIRE_CLUSTER_SECRET: 'short' }, /32 characters or more/],
     [['--cluster', 'redis://x'], { ROOMWIRE_CLUSTER_SECRET: secret }, /the log is at postgres:\/\//],
+    [
+      ['--cluster', url, '--advertise', '0.0.0.0:8421'],
+      { ROOMWIRE_CLUSTER_SECRET: secret },
+      /advertise a name or an addr/,
+    ],
+    [
+      ['--cluster', url, '--advertise', `127.0.0.1:${new URL(url).port}`],
+      { ROOMWIRE_CLUSTER_SECRET: secret },
+      /cannot wait for other nodes at 127\.0\.0\.1:\d+: listen EADDRINUSE/,
+    ],
     [['--cluster', url, '--workers', '2'], { ROOMWIRE_CLUSTER_SECRET: secret }, /takes no --workers/],
   ];
   for (const [args, env, message] of cases) {
