@@ -40,14 +40,20 @@ export class Appender {
         return { type: 'added', end: { seq: seq + 1, hash: hashOf(record) } };
       } catch (error) {
         if (!(error instanceof StoreError) || error instanceof BrokenLog || error.kind === 'refused') throw error;
-        if (error.kind === 'unusable') return await this.#look({ seq, hash }, id, error);
+        if (error.kind === 'unusable') return await this.#look({ seq, hash }, id, { error, isWanted });
         if (!isWanted()) throw error;
         await new Promise((resolve) => setTimeout(resolve, retryMs));
       }
     }
   }
 
-  async #look(after: End, id: string, error: StoreError): Promise<Outcome> {
+  async #look(
+    after: End,
+    id: string,
+    { error, isWanted }: { readonly error: StoreError; readonly isWanted: () => boolean },
+  ): Promise<Outcome> {
+    // What the engine refuses for good, as for want of rights, is followed by nobody's record: it must not be waited for.
+    if ((await this.#head(isWanted)) <= after.seq) throw error;
     const record = await firstAfter(this.journal, after.seq).catch((broken: unknown) => {
       throw broken instanceof BrokenLog && broken.reason === 'truncated' ? error : broken;
     });
@@ -56,6 +62,18 @@ export class Appender {
     }
     const end = { seq: record.seq, hash: record.hash };
     return record.id === id ? { type: 'added', end } : { type: 'taken', record: readRecord(record.bytes), end };
+  }
+
+  /** As soon as the log says so. */
+  async #head(isWanted: () => boolean): Promise<number> {
+    for (;;) {
+      try {
+        return (await this.journal.answers()).head;
+      } catch (error) {
+        if (!(error instanceof StoreError && error.kind === 'refused') || !isWanted()) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS[1]));
+      }
+    }
   }
 }
 

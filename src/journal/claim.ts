@@ -31,6 +31,7 @@ export async function claim({ journal, settled, end, isMeant }: Claim): Promise<
       if (type === 'added') return;
     } catch (error) {
       if (error instanceof BrokenLog) return;
+      await pause(AGAIN_MS);
     }
     await pause(1);
   }

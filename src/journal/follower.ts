@@ -14,9 +14,13 @@ import { Snapshots } from './snapshots.js';
 import { newGeneration, startOf } from './start.js';
 import type { Won } from './term.js';
 import { Fold, NO_VIEW, type View } from './view.js';
+import { pause } from './wait.js';
 
 /** Ms between two questions to the log whether it has anything new. */
 const ASK_MS = 250;
+/** Records that were read and wait for the store of this node, which may be slow, at most. */
+const QUEUED = 256;
+const AGAIN_MS = 500;
 /** Others wait so long for the one who asked the hub to yield. */
 const CLAIM_MS = 2_000;
 
@@ -47,6 +51,8 @@ export class Follower {
   #isClosed = false;
   #claimedAt: number | undefined;
   #answered: number | undefined;
+  /** Why this node could not begin: it tries again and again. */
+  #toldWhy = '';
   problem: string | undefined;
   #won!: (won: Won) => void;
   #failed!: (error: unknown) => void;
@@ -104,7 +110,7 @@ export class Follower {
     try {
       const journal = (this.#journal = this.#openJournal());
       const state = await journal.open();
-      await this.#catchUp(journal, state, found);
+      await this.#insist(() => this.#catchUp(journal, state, found));
     } catch (error) {
       if (!(error instanceof NewerRecord)) {
         this.#stop();
@@ -113,6 +119,19 @@ export class Follower {
       this.#stuck(error);
     }
     return won;
+  }
+
+  /** The engine may go away at any time: what it has not answered is asked again, from the start. */
+  async #insist(work: () => Promise<void>): Promise<void> {
+    for (let isTold = false; ; isTold = true) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof StoreError && error.kind === 'refused') || this.#isClosed) throw error;
+        if (!isTold) this.#options.tell(`cannot read the log yet, trying on: ${error.message}`);
+        await pause(AGAIN_MS);
+      }
+    }
   }
 
   async #catchUp(journal: Journal, state: JournalState, found: Found): Promise<void> {
@@ -148,6 +167,7 @@ export class Follower {
           .then(() => this.#take(record))
           .catch((error: unknown) => this.#stuck(error))
           .finally(() => this.#queued--);
+        return this.#queued < QUEUED ? undefined : this.#applying;
       },
       (error) => void this.#broken(error),
     );
@@ -298,7 +318,9 @@ export class Follower {
       }
     } catch (error) {
       if (error instanceof BrokenLog) return void this.#broken(error);
-      this.#options.tell(`cannot become the hub: ${(error as Error).message}`);
+      const why = `cannot become the hub: ${(error as Error).message}`;
+      if (why !== this.#toldWhy) this.#options.tell(why);
+      this.#toldWhy = why;
     }
     this.#isBeginning = false;
     this.#silence.unknown();

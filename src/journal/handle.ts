@@ -3,7 +3,7 @@
  * and finding out what became of an append. An engine adds one record if what it follows is there and nothing else is,
  * reads pages, and says how far the log goes.
  */
-import { StoreError } from '../store/store.js';
+import { StoreError, type MaybePromise } from '../store/store.js';
 import { checkHeld, checkNext, lostAfter, outcome, replaced, truncatedAfter, type Point } from './end.js';
 import {
   BrokenLog,
@@ -34,17 +34,20 @@ const AWAY_MS = 250;
 export abstract class Handle implements Journal {
   abstract readonly maxBytes: number;
   protected isClosed = false;
+  protected readonly tell: (line: string) => void;
   readonly #pollMs: number | undefined;
   #log: string | undefined;
   #end: Point | undefined;
   #broken: BrokenLog | undefined;
+  #isGone = false;
   /** Counts what made followers look: what came while one was looking makes it look again. */
   #wakes = 0;
   readonly #waiting = new Set<() => void>();
 
   /** `pollMs`: between two looks for new records; undefined: only `wake` makes it look. */
-  protected constructor(pollMs?: number) {
+  protected constructor({ pollMs, tell }: { readonly pollMs?: number; readonly tell?: (line: string) => void } = {}) {
     this.#pollMs = pollMs;
+    this.tell = tell ?? (() => undefined);
   }
 
   // ---- what an engine does; each rejects with a StoreError -----------------------------------------
@@ -68,10 +71,17 @@ export abstract class Handle implements Journal {
 
   async open(): Promise<JournalState> {
     await this.connect();
-    if (this.isClosed) throw new StoreError('unusable', 'the log is closed');
-    const state = await this.state();
-    this.#log = state.id;
-    return state;
+    for (;;) {
+      if (this.isClosed) throw new StoreError('unusable', 'the log is closed');
+      try {
+        const state = await this.state();
+        this.#log = state.id;
+        return state;
+      } catch (error) {
+        if (!(error instanceof StoreError && error.kind === 'refused')) throw error;
+        await this.pause(AWAY_MS);
+      }
+    }
   }
 
   async append(after: number, id: string, bytes: Uint8Array): Promise<number> {
@@ -100,7 +110,11 @@ export abstract class Handle implements Journal {
     throw new StoreError('unknown', 'the log did not take the record: try again');
   }
 
-  follow(after: number, each: (record: JournalRecord) => void, broken: (error: BrokenLog) => void): { stop(): void } {
+  follow(
+    after: number,
+    each: (record: JournalRecord) => MaybePromise<void>,
+    broken: (error: BrokenLog) => void,
+  ): { stop(): void } {
     let isStopped = false;
     const isOver = (): boolean => isStopped || this.isClosed;
     let point: { readonly seq: number; readonly hash?: Uint8Array } =
@@ -117,7 +131,8 @@ export abstract class Handle implements Journal {
         checkNext(point, record);
         point = record;
         this.#know(record);
-        each(record);
+        const waits = each(record);
+        if (waits !== undefined) await waits;
       }
       return records.length;
     };
@@ -146,6 +161,7 @@ export abstract class Handle implements Journal {
     this.check();
     const known = this.#end?.seq ?? 0;
     const state = await this.state();
+    this.#isGone = false;
     this.#judge(known, state);
     return { head: state.head };
   }
@@ -167,6 +183,17 @@ export abstract class Handle implements Journal {
   protected check(): void {
     if (this.isClosed || this.#log === undefined) throw new StoreError('unusable', 'the log is not open');
     if (this.#broken !== undefined) throw this.#broken;
+  }
+
+  /**
+   * For an engine that answers and has the log no more, which is told once. It may be put back; nothing takes its place while
+   * nodes run, for that would forget all that they have.
+   */
+  protected gone(where: string): StoreError {
+    const line = `the log is gone (${where}): nothing is written until it is put back. A node that is started makes a new one`;
+    if (!this.#isGone) this.tell(line);
+    this.#isGone = true;
+    return new StoreError('refused', line);
   }
 
   /** Whoever follows looks now. */

@@ -5,7 +5,7 @@
  * knew that end. Who calls it: replicatedStore, and `roomwire cluster check`. Behind it: PostgreSQL, NATS; in tests, memory.
  */
 import { createHash } from 'node:crypto';
-import { StoreError } from '../store/store.js';
+import { StoreError, type MaybePromise } from '../store/store.js';
 
 export interface JournalRecord {
   /** 1 for the first record of a log; then consecutive. */
@@ -94,9 +94,13 @@ export interface Journal {
   /**
    * Calls `each` with every record after number `after`, in order and without a gap, those of this handle too.
    * Calls `broken` once, then nothing more, if that cannot be kept. While the engine is away it waits. `each` must not
-   * throw. No call after `stop`.
+   * throw; where it answers a promise, no more is read until that resolves. No call after `stop`.
    */
-  follow(after: number, each: (record: JournalRecord) => void, broken: (error: BrokenLog) => void): { stop(): void };
+  follow(
+    after: number,
+    each: (record: JournalRecord) => MaybePromise<void>,
+    broken: (error: BrokenLog) => void,
+  ): { stop(): void };
   /** The newest number, as the engine's leader has it now. Rejects when it does not answer. */
   answers(): Promise<{ readonly head: number }>;
   /**

@@ -32,6 +32,8 @@ const ANSWER_MS = 5_000;
 const TRY_AGAIN_MS = 1_000;
 const PAGE = 32;
 const HEADER_BYTES = 1_024;
+/** Larger batches go in parts, and would be ever so many. */
+const LEAST_PAYLOAD = 65_536;
 const FORMAT = 1;
 /** Error codes of JetStream. */
 const NO_STREAM = 10_059;
@@ -48,7 +50,6 @@ export class NatsJournal extends Handle {
   readonly #url: string;
   readonly #options: NatsOptions;
   readonly #name: string;
-  readonly #tell: (line: string) => void;
   #connection: NatsConnection | undefined;
   #modules: Modules | undefined;
   #streams: JetStreamManager | undefined;
@@ -61,11 +62,10 @@ export class NatsJournal extends Handle {
   #roll: Roll | undefined;
 
   constructor(url: string, options: NatsOptions) {
-    super(options.pollMs ?? 20);
+    super({ pollMs: options.pollMs ?? 20, tell: options.tell });
     this.#url = url;
     this.#options = options;
     this.#name = checkedName(options.name);
-    this.#tell = options.tell ?? (() => undefined);
   }
 
   get maxBytes(): number {
@@ -90,13 +90,13 @@ export class NatsJournal extends Handle {
     while (!this.isClosed) {
       try {
         await this.#prepare(this.#modules);
-        if (isAway) this.#tell('NATS answers now');
+        if (isAway) this.tell('NATS answers now');
         return;
       } catch (error) {
         await this.#connection?.close();
         this.#connection = undefined;
         if (error instanceof StoreError && error.kind === 'unusable') throw error;
-        if (!isAway) this.#tell(`NATS does not answer, trying on: ${messageOf(error)}`);
+        if (!isAway) this.tell(`NATS does not answer, trying on: ${messageOf(error)}`);
         isAway = true;
         await this.pause(TRY_AGAIN_MS);
       }
@@ -125,9 +125,14 @@ export class NatsJournal extends Handle {
     this.#roll = new Roll(transport, connection, `${this.#name}.nodes`);
     const { info } = connection;
     if (info === undefined) throw new Error('the server does not say what it is');
+    if (info.max_payload < LEAST_PAYLOAD)
+      throw new StoreError(
+        'unusable',
+        `NATS takes ${info.max_payload} bytes at once: set its max_payload to 64 KB or more`,
+      );
     this.#maxBytes = Math.min(1_048_576, info.max_payload) - HEADER_BYTES;
     if (checkVersion(info.version) === 'old')
-      this.#tell(`NATS ${info.version} can keep the log; 2.12 or newer is advised: it repaired losses of JetStream`);
+      this.tell(`NATS ${info.version} can keep the log; 2.12 or newer is advised: it repaired losses of JetStream`);
     if (info.jetstream !== true && info.cluster === undefined)
       throw new StoreError('unusable', 'NATS runs without JetStream: start nats-server with -js');
     this.#streams = await jetstream.jetstreamManager(connection, { checkAPI: false, timeout: ANSWER_MS });
@@ -154,6 +159,8 @@ export class NatsJournal extends Handle {
       discard: DiscardPolicy.New,
       max_age: 0,
       max_msgs: -1,
+      // Either would forget records without a word, or answer none.
+      ...{ max_msgs_per_subject: -1, max_msg_size: -1, no_ack: false, sealed: false, deny_purge: false },
     };
     const found = await streams.info(own.name).catch((error: unknown) => {
       if (codeOf(error) === NO_STREAM) return undefined;
@@ -170,7 +177,7 @@ export class NatsJournal extends Handle {
     }
     const { config } = await streams.info(own.name);
     const differs = Object.entries(fixed).find(
-      ([key, value]) => JSON.stringify(config[key as keyof StreamConfig]) !== JSON.stringify(value),
+      ([key, value]) => JSON.stringify(config[key as keyof StreamConfig] ?? false) !== JSON.stringify(value),
     );
     const format = described(config)?.[1];
     const why =
@@ -190,10 +197,10 @@ export class NatsJournal extends Handle {
 
   async #watch(connection: NatsConnection): Promise<void> {
     for await (const { type } of connection.status()) {
-      if (type === 'disconnect') this.#tell('NATS does not answer, trying on');
+      if (type === 'disconnect') this.tell('NATS does not answer, trying on');
       if (type !== 'reconnect') continue;
       this.#isDoubtful = true;
-      this.#tell('NATS answers again');
+      this.tell('NATS answers again');
       this.wake();
     }
   }
@@ -201,7 +208,11 @@ export class NatsJournal extends Handle {
   // ---- records -------------------------------------------------------------------------------------
 
   protected async state(): Promise<JournalState> {
-    const { config, state } = await this.#ask((streams) => streams.streams.info(this.#name));
+    const { config, state } = await this.#ask((streams) =>
+      streams.streams.info(this.#name).catch((error: unknown) => {
+        throw codeOf(error) === NO_STREAM ? this.gone(`the stream ${this.#name}`) : error;
+      }),
+    );
     const id = described(config)?.[2];
     if (id === undefined) throw new StoreError('unusable', `the stream ${this.#name} is no longer ours`);
     return { id, first: Math.max(1, state.first_seq), head: state.last_seq };
@@ -255,6 +266,8 @@ export class NatsJournal extends Handle {
       if (codeOf(error) === WRONG_LAST || codeOf(error) === WRONG_LAST_ID) return 'not';
       if (codeOf(error) === STORE_FAILED && /maximum|exceeded/.test(messageOf(error))) return 'full';
       if (error instanceof StoreError && error.kind === 'unusable') throw error;
+      // Nobody takes it: there may be no stream any more.
+      if ((error as Error).name === 'JetStreamNotEnabled') await this.state().catch(() => undefined);
       throw new StoreError('unknown', `the record may be in the log: ${messageOf(error)}`, error);
     }
   }

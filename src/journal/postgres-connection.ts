@@ -3,10 +3,13 @@
  * after five seconds, keeps no state in the session, and lets its owner look at the server first whenever it is a new one.
  */
 import { Socket } from 'node:net';
-import type { Client, ClientConfig } from 'pg';
+import type { Client, ClientConfig, QueryResult } from 'pg';
 import { StoreError } from '../store/store.js';
 
 const ANSWER_MS = 5_000;
+const SAY_AGAIN_MS = 60_000;
+/** It became a standby, was one behind a pooler, or is set to take no writes, as where its disk is full. */
+const READ_ONLY = '25006';
 
 export type Row = Record<string, unknown>;
 export type Ask = (text: string, values?: readonly unknown[]) => Promise<readonly Row[]>;
@@ -41,6 +44,9 @@ export class Connection {
   #turn: Promise<unknown> = Promise.resolve();
   #isClosed = false;
   #isAway = false;
+  #hasConnected = false;
+  /** When it was last said that the server takes no writes. */
+  #saidReadOnly = -Infinity;
   #tries = 0;
 
   constructor(pg: typeof import('pg'), options: ConnectionOptions) {
@@ -63,17 +69,21 @@ export class Connection {
   }
 
   async #ask(text: string, values?: readonly unknown[]): Promise<readonly Row[]> {
+    let isConnected = this.#client !== undefined;
     try {
       this.#client ??= await this.#connect();
+      isConnected = this.#hasConnected = true;
       const rows = await rowsOf(this.#client.client, text, values);
       if (this.#isAway) this.#options.tell('PostgreSQL answers again');
       this.#isAway = false;
       return rows;
     } catch (error) {
-      // 25006: it became a standby, or was one behind a pooler.
       const code = stateOf(error);
-      if (code === undefined || code === '25006' || code.startsWith('57P')) this.#drop();
-      if (code === undefined && !(error instanceof StoreError && error.kind === 'unusable')) this.#noteAway(error);
+      if (code === undefined || code === READ_ONLY || code.startsWith('57P')) this.#drop();
+      const isOurs = error instanceof StoreError && error.kind === 'unusable';
+      // Whoever connects for the first time says himself why he cannot.
+      if (code === undefined ? !isOurs : !isConnected && this.#hasConnected) this.#noteAway(error);
+      if (code === READ_ONLY) this.#noteReadOnly(error);
       throw error;
     }
   }
@@ -113,6 +123,13 @@ export class Connection {
   #drop(): void {
     this.#client?.socket.destroy();
     this.#client = undefined;
+  }
+
+  /** Reads go on, so nothing says when it is over. */
+  #noteReadOnly(error: unknown): void {
+    if (performance.now() - this.#saidReadOnly < SAY_AGAIN_MS) return;
+    this.#saidReadOnly = performance.now();
+    this.#options.tell(`PostgreSQL takes no writes, trying on: ${messageOf(error)}`);
   }
 
   #noteAway(error: unknown): void {
@@ -157,8 +174,11 @@ function hostsOf(url: string): readonly string[] {
   return hosts.split(',').map((host) => `${before}${host}${after}`);
 }
 
-/** Unnamed, and done in one round trip: it works behind poolers. Without values it may be several statements. */
+/** Unnamed, and done in one round trip: it works behind poolers. Without values it may be several statements: the rows are the last one's. */
 async function rowsOf(client: Client, text: string, values?: readonly unknown[]): Promise<readonly Row[]> {
-  const { rows } = await client.query<Row>(values === undefined ? { text } : { text, values: [...values] });
-  return rows;
+  const query = values === undefined ? { text } : { text, values: [...values] };
+  const result = (await client.query<Row>(query)) as QueryResult<Row> | readonly QueryResult<Row>[];
+  return (
+    (Array.isArray(result) ? (result as readonly QueryResult<Row>[]).at(-1) : (result as QueryResult<Row>))?.rows ?? []
+  );
 }

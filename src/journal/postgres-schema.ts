@@ -64,6 +64,34 @@ export function makeSnapshot(schema: string, id: string): string {
   return `create table ${tablesOf(schema).snapshot(id)} (part int primary key, hash bytea not null, bytes bytea not null)`;
 }
 
+/**
+ * Makes one count, and answers the one before. Both this and a sweep hold the log's row before they look: else a snapshot whose last
+ * part has just come could be dropped by another node, and count.
+ */
+export function keepSnapshot(
+  schema: string,
+  { id, at, count }: { readonly id: string; readonly at: number; readonly count: number },
+): string {
+  const { journal, snapshot } = tablesOf(schema);
+  return `
+    select from ${journal} for update;
+    update ${journal} set snapshot_before = snapshot, snapshot = '${id}', snapshot_at = ${at}, snapshot_parts = ${count}
+    where snapshot_at <= ${at} and to_regclass('${snapshot(id)}') is not null returning snapshot_before`;
+}
+
+/** Drops all but the two that count. */
+export function sweepSnapshots(schema: string): string {
+  return `
+    do $$ declare name text; begin
+      perform set_config('lock_timeout', '1000', true);
+      perform from ${tablesOf(schema).journal} for update;
+      for name in select relname from pg_class where relkind = 'r' and relnamespace = '"${schema}"'::regnamespace
+        and relname ~ '^snapshot_[0-9a-f]+$' and not exists (
+          select from ${tablesOf(schema).journal} where substr(relname::text, 10) in (snapshot, snapshot_before))
+      loop execute format('drop table if exists "${schema}".%I', name); end loop;
+    end $$`;
+}
+
 /** How each node stands. Unlogged: a row a second waits for no disk and no standby, and a crash may forget it. */
 export function makeNodes(schema: string): string {
   const columns = 'node text primary key, bytes bytea not null, at timestamptz not null';

@@ -6,7 +6,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { StoreError } from '../store/store.js';
 import type { JournalSnapshot } from './journal.js';
 import type { Ask } from './postgres-connection.js';
-import { dropTable, makeSnapshot, tablesOf } from './postgres-schema.js';
+import { dropTable, keepSnapshot, makeSnapshot, sweepSnapshots, tablesOf } from './postgres-schema.js';
 
 export class Snapshots {
   readonly #schema: string;
@@ -20,24 +20,21 @@ export class Snapshots {
 
   async save(at: number, parts: AsyncIterable<Uint8Array>): Promise<void> {
     const id = randomBytes(8).toString('hex');
-    const { journal, snapshot } = tablesOf(this.#schema);
-    const table = snapshot(id);
+    const table = tablesOf(this.#schema).snapshot(id);
     await this.#ask(makeSnapshot(this.#schema, id));
     try {
       let count = 0;
       for await (const part of parts)
         await this.#ask(`insert into ${table} (part, hash, bytes) values ($1, $2, $3)`, [count++, hashOf(part), part]);
-      const [kept] = await this.#ask(
-        `update ${journal} set snapshot_before = snapshot, snapshot = $1, snapshot_at = $2, snapshot_parts = $3
-         where snapshot_at <= $2 returning snapshot_before`,
-        [id, at, count],
-      );
+      const [kept] = await this.#ask(keepSnapshot(this.#schema, { id, at, count }));
+      // Or it was swept away by who kept one meanwhile.
       if (kept === undefined) throw new StoreError('refused', 'a snapshot of a later record is there');
     } catch (error) {
       await this.#ask(dropTable(table)).catch(() => undefined);
       throw error;
     }
-    await this.#sweep();
+    // Who reads an old one, such as a backup, may hold that up: the next does it.
+    await this.#ask(sweepSnapshots(this.#schema)).catch(() => undefined);
   }
 
   async load(): Promise<JournalSnapshot | undefined> {
@@ -58,17 +55,6 @@ export class Snapshots {
       for (let part = 0; part < count; part++) yield await read(part);
     }
     return { at: row['at'] as number, parts: parts(row['parts'] as number) };
-  }
-
-  /** Drops snapshots that no longer count, and what is left of some that were never whole. */
-  async #sweep(): Promise<void> {
-    const { journal, snapshot } = tablesOf(this.#schema);
-    const rows = await this.#ask(
-      `select substr(relname::text, 10) as id from pg_class join pg_namespace n on n.oid = relnamespace
-       where nspname = '${this.#schema}' and relkind = 'r' and relname ~ '^snapshot_[0-9a-f]+$' and not exists (
-         select from ${journal} where substr(relname::text, 10) in (snapshot, snapshot_before))`,
-    );
-    for (const { id } of rows) await this.#ask(dropTable(snapshot(id as string)));
   }
 }
 

@@ -56,6 +56,7 @@ const TRY_AGAIN_MS = 1_000;
 /** Rejected tables and rights, wrong passwords, no such database: waiting helps none of them. */
 const PERMANENT = /^(28|3D|42|3F|0A)/;
 const NO_TABLE = '42P01';
+const NO_SCHEMA = '3F000';
 
 interface Facts extends JournalState {
   readonly segment: number;
@@ -74,7 +75,6 @@ export class PostgresJournal extends Handle {
   readonly #options: PostgresOptions;
   readonly #schema: string;
   readonly #tables: Tables;
-  readonly #tell: (line: string) => void;
   /** Of the log, once it is known: part of where each record stands. */
   #segment = 1;
   #server: Server | undefined;
@@ -85,12 +85,11 @@ export class PostgresJournal extends Handle {
   readonly #read: Ask = (text, values) => (this.#reader as Connection).ask(text, values);
 
   constructor(url: string, options: PostgresOptions) {
-    super(options.pollMs ?? 50);
+    super({ pollMs: options.pollMs ?? 50, tell: options.tell });
     this.#url = url;
     this.#options = options;
     this.#schema = checkedName(options.name);
     this.#tables = tablesOf(this.#schema);
-    this.#tell = options.tell ?? (() => undefined);
     this.#snapshots = new Snapshots(this.#schema, (text, values) => this.ask(text, values));
   }
 
@@ -113,16 +112,22 @@ export class PostgresJournal extends Handle {
 
   protected async connect(): Promise<void> {
     const pg = await loadPg();
-    const options = { url: this.#url, tell: this.#tell, look: (ask: Ask) => this.#look(ask) };
+    const options = { url: this.#url, tell: this.tell, look: (ask: Ask) => this.#look(ask) };
     this.#writer = new Connection(pg, options);
     this.#reader = new Connection(pg, options);
+    let isTold = false;
     while (!this.isClosed) {
       try {
         return await this.#prepare();
       } catch (error) {
         if (error instanceof StoreError && error.kind === 'unusable') throw error;
-        if (PERMANENT.test(stateOf(error) ?? '') && !isRace(error))
+        const code = stateOf(error);
+        if (PERMANENT.test(code ?? '') && !isRace(error))
           throw new StoreError('unusable', `PostgreSQL refuses the log: ${messageOf(error)}`, error);
+        // It answers, as one does that has yet to start, or has no connection left.
+        const isNew: boolean = code !== undefined && !isRace(error) && !isTold;
+        if (isNew) this.tell(`PostgreSQL cannot keep the log yet, trying on: ${messageOf(error)}`);
+        isTold ||= isNew;
         await this.pause(isRace(error) ? 10 : TRY_AGAIN_MS);
       }
     }
@@ -167,7 +172,7 @@ export class PostgresJournal extends Handle {
     await this.recognise({ page: (after) => this.#pageBy(ask, after), state: () => this.#facts(ask) });
     if (known === undefined || (known.system === server.system && known.timeline === server.timeline)) return;
     const what = known.system === server.system ? 'failed over' : 'was replaced by another server';
-    this.#tell(
+    this.tell(
       `PostgreSQL ${what} (timeline ${known.timeline ?? '?'} → ${server.timeline ?? '?'}): the log's end is as it was`,
     );
   }
@@ -178,7 +183,8 @@ export class PostgresJournal extends Handle {
     try {
       return await this.#facts(this.#read);
     } catch (error) {
-      throw refusal(error);
+      const code = stateOf(error);
+      throw code === NO_TABLE || code === NO_SCHEMA ? this.gone(`the schema ${this.#schema}`) : refusal(error);
     }
   }
 
@@ -265,7 +271,7 @@ export class PostgresJournal extends Handle {
     } catch (error) {
       const code = stateOf(error) ?? '';
       // Its table is not there, nor what it follows.
-      if (code === NO_TABLE || code === '3F000') return 'not';
+      if (code === NO_TABLE || code === NO_SCHEMA) return 'not';
       if (code === '53100') return 'full';
       if (error instanceof StoreError && error.kind === 'unusable' && !this.isClosed) throw error;
       if (/^(42|22|54|0A)/.test(code))

@@ -148,13 +148,13 @@ export function journalConformance(
     await b.open();
     for (const after of [0, 1, 17, 39, 40]) {
       const got: number[] = [];
-      const { stop } = b.follow(after, ({ seq }) => got.push(seq), fail);
+      const { stop } = b.follow(after, ({ seq }) => void got.push(seq), fail);
       await until(() => got.length === 40 - after, `what follows ${after}`);
       stop();
       t.strictSame(got, numbers(after + 1, 40));
     }
     const got: JournalRecord[] = [];
-    const { stop } = b.follow(38, (record) => got.push(record), fail);
+    const { stop } = b.follow(38, (record) => void got.push(record), fail);
     await until(() => got.length === 2);
     await a.append(40, 'id-41', bytes(41));
     await until(() => got.length === 3, 'the record that came');
@@ -196,7 +196,7 @@ export function journalConformance(
     const broken: BrokenLog[] = [];
     b.follow(
       0,
-      ({ seq }) => got.push(seq),
+      ({ seq }) => void got.push(seq),
       (error) => broken.push(error),
     );
     await until(() => got.length === 10);
@@ -221,7 +221,7 @@ export function journalConformance(
     const broken: BrokenLog[] = [];
     b.follow(
       0,
-      ({ seq }) => got.push(seq),
+      ({ seq }) => void got.push(seq),
       (error) => broken.push(error),
     );
     await until(() => got.length === 10);

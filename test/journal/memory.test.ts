@@ -67,7 +67,7 @@ t.test('a handle that is cut off neither reads nor writes, and goes on when it i
   const [a, b] = [engine.journal(), engine.journal()];
   await Promise.all([a.open(), b.open()]);
   const got: number[] = [];
-  b.follow(0, ({ seq }) => got.push(seq), t.fail.bind(t));
+  b.follow(0, ({ seq }) => void got.push(seq), t.fail.bind(t));
   b.cut = true;
   await a.append(0, 'one', bytes(1));
   t.equal(await kind(b.append(1, 'two', bytes(2))), 'unknown');

@@ -2,7 +2,9 @@
 import t from 'tap';
 import { nodesIn } from '../../src/journal/nodes.js';
 import { append, bytes, put } from '../store/writer.js';
+import { MemoryEngine } from '../support/memory-journal.js';
 import { Nodes, turns } from '../support/nodes.js';
+import { until } from '../support/until.js';
 
 void t.test('each node tells how it stands, and the hub knows all, also one that was cut off', async (t) => {
   const nodes = new Nodes();
@@ -57,6 +59,77 @@ void t.test('what a standby has yet to apply is its lag', async (t) => {
   t.equal(b.opened, undefined);
   go();
   await nodes.until(() => b.store.status().applied === a.store.status().applied);
+});
+
+void t.test('a standby reads no more of the log than its store takes in', async (t) => {
+  const nodes = new Nodes();
+  t.teardown(() => nodes.close());
+  const a = nodes.start('a');
+  await nodes.hub(a);
+  const b = nodes.start('b');
+  await nodes.until(() => b.store.status().applied === a.store.status().applied);
+  let go = (): void => undefined;
+  const waits = new Promise<void>((resolve) => (go = resolve));
+  const { commit } = b.local;
+  Object.assign(b.local, { commit: async (batch: never) => (await waits, commit.call(b.local, batch)) });
+  let read = 0;
+  const page = nodes.engine.page.bind(nodes.engine);
+  nodes.engine.page = (after) => ((read = Math.max(read, after)), page(after));
+  for (let i = 1; i <= 1_000; i++) await a.commit(append('t', i));
+  await nodes.pass(1_000);
+  t.ok(read < 500, `the log was read up to ${read}`);
+  go();
+  await nodes.until(() => b.store.status().applied === a.store.status().applied);
+  t.equal((await b.local.topic('t'))?.head, 1_000);
+});
+
+void t.test('a log that goes away while a node reads where it is to begin is waited for', async (t) => {
+  for (let request = 1; request <= 8; request++) {
+    let isCounting = false;
+    let left = request;
+    const nodes: Nodes = new Nodes(
+      new MemoryEngine({
+        delay: () => {
+          if (isCounting && --left === 0) nodes.engine.away = true;
+          return Promise.resolve();
+        },
+      }),
+    );
+    const a = nodes.start('a', { snapshotBytes: 1_000 });
+    await nodes.hub(a);
+    for (let i = 1; i <= 5; i++) await a.commit(append('t', i), put('d', `${i}`, 'x'.repeat(500)));
+    await a.store.close();
+    isCounting = true;
+    const b = nodes.start('b');
+    await nodes.until(() => nodes.engine.away);
+    isCounting = false;
+    await turns();
+    t.equal(b.failed, undefined, `request ${request}`);
+    nodes.engine.away = false;
+    // It asks again by the true clock.
+    await until(() => b.store.status().view.generation !== '' || b.failed !== undefined, 'it has read the log');
+    await nodes.hub(b);
+    t.equal((await b.local.topic('t'))?.head, 5);
+    await nodes.close();
+  }
+});
+
+void t.test('nodes that lack the right to write say so once, and serve when they have it', async (t) => {
+  const nodes = new Nodes();
+  t.teardown(() => nodes.close());
+  const a = nodes.start('a');
+  await nodes.hub(a);
+  const b = nodes.start('b');
+  await nodes.until(() => b.store.status().view.isHeld);
+  const { nextFault } = nodes.engine;
+  nodes.engine.nextFault = () => 'denied';
+  await t.rejects(a.commit(append('t', 1)), { kind: 'unusable', message: /permission denied/ });
+  t.match(a.lost, { message: /permission denied/ }, 'the hub ends');
+  await nodes.until(() => b.lines.length > 0, [a]);
+  await nodes.pass(5_000, [a]);
+  t.strictSame(b.lines, ['cannot become the hub: the log refuses records: permission denied']);
+  nodes.engine.nextFault = nextFault;
+  await nodes.hub(b, [a]);
 });
 
 void t.test('a record of a later format: the node stays a standby and says so', async (t) => {

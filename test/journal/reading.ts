@@ -10,7 +10,7 @@ export function bytes(n: number): Uint8Array {
 /** The `count` records after a number. */
 export async function read(journal: Journal, after: number, count: number): Promise<JournalRecord[]> {
   const records: JournalRecord[] = [];
-  const { stop } = journal.follow(after, (record) => records.push(record), fail);
+  const { stop } = journal.follow(after, (record) => void records.push(record), fail);
   await until(() => records.length >= count, `${count} records after ${after}`);
   stop();
   return records;

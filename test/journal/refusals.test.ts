@@ -1,6 +1,7 @@
 /** What each engine refuses to keep a log in, with what to do, and that one which is away is waited for. */
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
+import { Client } from 'pg';
 import t from 'tap';
 import { natsJournal } from '../../src/journal/nats.js';
 import { checkVersion as checkNats } from '../../src/journal/nats-server.js';
@@ -97,6 +98,43 @@ void t.test('PostgreSQL that is away at the start is waited for', { skip: noPost
   });
 });
 
+void t.test(
+  'a database that takes no writes, or no connection more, is told and waited for',
+  { skip: noPostgres },
+  async (t) => {
+    const postgres = await startPostgres(t, {
+      settings: { max_connections: '4', superuser_reserved_connections: '0' },
+    });
+    await postgres.sql('alter database postgres set default_transaction_read_only = on');
+    await waitsFor(t as Test, (options) => postgresJournal(postgres.url, options), {
+      start: async () => {
+        const may = new Client({
+          connectionString: `${postgres.url}?options=-c%20default_transaction_read_only%3Doff`,
+        });
+        await may.connect();
+        await may.query('alter database postgres reset default_transaction_read_only');
+        await may.end();
+      },
+      line: /^PostgreSQL (takes no writes|cannot keep the log yet), trying on: cannot execute CREATE SCHEMA in a read-only tr/,
+    });
+    const others = Array.from({ length: 4 }, () => new Client({ connectionString: postgres.url }));
+    const free = async (): Promise<void> => void (await Promise.all(others.map((other) => other.end())));
+    const taken = await Promise.allSettled(others.map((other) => other.connect()));
+    t.ok(
+      taken.some(({ status }) => status === 'rejected'),
+      'there are no more',
+    );
+    const lines: string[] = [];
+    const journal = postgresJournal(postgres.url, { name: 'later', tell: (line) => lines.push(line) });
+    t.teardown(() => journal.close());
+    const opening = journal.open();
+    await until(() => lines.length > 0, 'it says that there is no connection');
+    t.match(lines, [/^PostgreSQL cannot keep the log yet, trying on: .*too many clients/]);
+    await free();
+    t.equal((await opening).head, 0);
+  },
+);
+
 void t.test('NATS', { skip: noNats }, async (t) => {
   const [server] = await startNats(t);
   const url = `nats://127.0.0.1:${server?.port}`;
@@ -127,6 +165,11 @@ void t.test('NATS', { skip: noNats }, async (t) => {
     kind: 'unusable',
     message: /it has format 2, and this version reads 1/,
   });
+
+  await streams.add({ ...config, name: 'quiet', subjects: ['quiet.log'], no_ack: true });
+  t.match(await whyNot(make, { name: 'quiet' }), { kind: 'unusable', message: /its no_ack must be false/ });
+  await streams.add({ ...config, name: 'short', subjects: ['short.log'], max_msgs_per_subject: 5 });
+  t.match(await whyNot(make, { name: 'short' }), { kind: 'unusable', message: /its max_msgs_per_subject must be -1/ });
 
   t.throws(() => checkNats('2.8.4'), {
     kind: 'unusable',

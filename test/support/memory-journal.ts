@@ -19,6 +19,8 @@ import {
 export type Fault =
   /** Not added, and the caller is told. */
   | 'refused'
+  /** Not added, and never will be: the caller lacks a right. */
+  | 'denied'
   /** Not added, and nobody is told. */
   | 'lost-request'
   /** Added, and nobody is told. */
@@ -259,6 +261,7 @@ export class MemoryJournal extends Handle {
     const kept = { ...record, bytes: record.bytes.slice() };
     const fault = this.#engine.nextFault();
     if (fault === 'refused') throw new StoreError('refused', 'the log refuses it');
+    if (fault === 'denied') throw new StoreError('unusable', 'the log refuses records: permission denied');
     await this.#engine.delay();
     const lost = new StoreError('unknown', 'no answer: the record may be in the log');
     if (this.#isAway || fault === 'lost-request') throw lost;
