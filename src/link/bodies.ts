@@ -3,6 +3,7 @@
  * all, so that no download holds up an event. Both ends have one of these.
  */
 import { Gathered } from '../server/transport/gathered.js';
+import { isPaced, pace } from '../server/transport/pace.js';
 import { LinkError, number, Op, readNumber } from './frames.js';
 import type { Channel } from './channel.js';
 
@@ -20,6 +21,9 @@ interface Going {
 interface Coming {
   readonly length: number;
   readonly gathered: Gathered;
+  /** Bytes that the other end has no credit for yet. */
+  owed: number;
+  isWaiting: boolean;
   readonly done: (body: Buffer) => void;
 }
 
@@ -51,7 +55,7 @@ export class Bodies {
   /** `done` gets the body when it is whole; at once where it is empty. */
   await(id: number, length: number, done: (body: Buffer) => void): void {
     if (length === 0) return done(Buffer.alloc(0));
-    this.#coming.set(id, { length, gathered: new Gathered(length), done });
+    this.#coming.set(id, { length, gathered: new Gathered(length), owed: 0, isWaiting: false, done });
   }
 
   part(id: number, payload: Buffer): void {
@@ -63,10 +67,27 @@ export class Bodies {
       throw new LinkError('sent more of a body than it had said');
     }
     gathered.add(payload);
-    this.#channel.send(Op.CREDIT, id, number(payload.length));
+    coming.owed += payload.length;
+    if (gathered.length < length && isPaced(gathered.length)) return this.#wait(id, coming);
+    this.#tell(id, coming);
     if (gathered.length < length) return;
     this.#coming.delete(id);
     done(gathered.take());
+  }
+
+  #wait(id: number, coming: Coming): void {
+    if (coming.isWaiting) return;
+    coming.isWaiting = true;
+    pace.wait(() => this.#tell(id, coming));
+  }
+
+  /** That it may send more. */
+  #tell(id: number, coming: Coming): number {
+    const { owed } = coming;
+    coming.owed = 0;
+    coming.isWaiting = false;
+    if (owed > 0) this.#channel.send(Op.CREDIT, id, number(owed));
+    return owed;
   }
 
   credit(id: number, payload: Buffer): void {

@@ -49,6 +49,9 @@ export interface UwsResponse {
   onAborted(fn: () => void): unknown;
   /** The chunk dies with the callback. A request without a body gets one empty last chunk. */
   onData(fn: (chunk: ArrayBuffer, last: boolean) => void): unknown;
+  /** Reads no more of the body. */
+  pause(): unknown;
+  resume(): unknown;
   getRemoteAddressAsText(): ArrayBuffer;
   /** Calls `open` before it returns. */
   upgrade(data: object, key: string, subprotocol: string, extensions: string, context: unknown): void;

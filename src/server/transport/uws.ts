@@ -10,6 +10,7 @@ import { peerAddress } from './addresses.js';
 import { type Answer, ask, badUpgrade, check, isStreamed, offeredSubprotocols, unclear } from './http-answer.js';
 import { quietly } from '../watch/log.js';
 import { Gathered } from './gathered.js';
+import { Inflow } from './pace.js';
 import { readTls, type TlsFiles } from './tls.js';
 import type { HttpRequest, ListenAt, Transport, TransportOptions, UpgradeInfo } from './transport.js';
 import type { UwsApp, UwsBuild, UwsModule, UwsRequest, UwsResponse } from './uws-load.js';
@@ -217,8 +218,13 @@ function serve(
     left?.();
   });
   const gone = (fn: () => void): void => void (left = fn);
+  const inflow = new Inflow(
+    () => response.pause(),
+    () => aborted || response.resume(),
+  );
   const answer = async (rest: Pick<HttpRequest, 'body' | 'bodyTooLarge'>) => {
     asked = true;
+    inflow.goOn();
     // A second request in the same packet ends the connection as soon as this callback returns, and then
     // nobody can be answered: what was not begun by then is not done.
     await new Promise((resolve) => setImmediate(resolve));
@@ -249,7 +255,8 @@ function serve(
       return tooLarge();
     }
     gathered.add(new Uint8Array(chunk));
-    if (last) void answer({ body: gathered.take(), bodyTooLarge: false }).catch(failed);
+    if (last) return void answer({ body: gathered.take(), bodyTooLarge: false }).catch(failed);
+    inflow.came(chunk.byteLength, gathered.length);
   });
 }
 

@@ -19,6 +19,7 @@ import { type Answer, ask, badUpgrade, check, isStreamed, offeredSubprotocols, u
 import { HttpStream } from './http-stream.js';
 import { quietly } from '../watch/log.js';
 import { Gathered } from './gathered.js';
+import { Inflow } from './pace.js';
 import { manifestOf } from './manifest.js';
 import { Sink } from './sink.js';
 import { readTls } from './tls.js';
@@ -286,11 +287,18 @@ function serve(
   response.on('error', () => undefined);
   const announced = Number(headers['content-length'] ?? 0);
   const gathered = new Gathered(announced);
+  const inflow = new Inflow(
+    () => request.pause(),
+    () => request.resume(),
+  );
   request.on('data', (chunk: Buffer) => {
     if (asked) return;
-    if (gathered.length + chunk.length <= options.bodyBytes) return gathered.add(chunk);
-    gathered.take();
-    tooLarge();
+    if (gathered.length + chunk.length > options.bodyBytes) {
+      gathered.take();
+      return tooLarge();
+    }
+    gathered.add(chunk);
+    inflow.came(chunk.length, gathered.length);
   });
   request.on('end', () => {
     if (!asked) void answer({ body: gathered.take(), bodyTooLarge: false }).catch(failed);
