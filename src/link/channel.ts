@@ -190,7 +190,11 @@ export class Channel {
     this.#lookedAt = now;
     if (wasAway) this.#heardAt = Math.max(this.#heardAt, now - DEAD_MS + 2 * PING_MS);
     const isSilent = now - this.#heardAt > DEAD_MS && this.#options.isPatient !== true;
-    if (isSilent) return this.close(`silent for ${DEAD_MS / 1_000} s`);
+    if (isSilent) {
+      this.close(`silent for ${DEAD_MS / 1_000} s`);
+      // Nobody is there to take what is queued.
+      return void this.#options.stream.destroy();
+    }
     this.#options.second();
     this.send(Op.PING, 0);
   }

@@ -15,7 +15,7 @@ import { Bodies } from './bodies.js';
 import { Channel } from './channel.js';
 import { ending, LinkError, number, Op, pack, readEnding, unpack } from './frames.js';
 import { InFlight } from './in-flight.js';
-import type { AnswerHead, Gauges, Join, Refused, Settings } from './messages.js';
+import { ASKS, type AnswerHead, type Gauges, type Join, type Refused, type Settings } from './messages.js';
 import { inTurns } from './turns.js';
 
 /** A hub is believed: this bounds what a broken one can do. */
@@ -25,8 +25,6 @@ const FRAME_BYTES = 64 * 1024 * 1024;
  * many clients while the hub is busy for a moment, is held here, in the edge; the hub reads as it can.
  */
 const INBOUND = 64 * 1024 * 1024;
-/** Requests that wait for the hub at once. */
-const ASKS = 10_000;
 const LAST_CONNECTION = 0xffff_ffff;
 
 export interface EdgeLinkOwner {

@@ -3,11 +3,12 @@ import type { Duplex } from 'node:stream';
 import type { EdgeReport } from '../protocol/http-answers.js';
 import { type Answer, ask, isStreamed } from '../server/transport/http-answer.js';
 import type { HubTransportOptions } from '../server/gate/doors.js';
-import type { SocketEvents, StreamedBody, UpgradeInfo } from '../server/transport/transport.js';
+import type { SocketEvents, StreamedBody } from '../server/transport/transport.js';
 import { Bodies } from './bodies.js';
-import { Channel } from './channel.js';
+import { Channel, WINDOW } from './channel.js';
 import { LinkError, Op, pack, readEnding, readNumber, Stop, unpack, VERSIONS } from './frames.js';
-import type { AnswerHead, Ask, Gauges, Join, Refused, Settings } from './messages.js';
+import { readGauges, readJoin, readUpgrade } from './messages.js';
+import { ASKS, type AnswerHead, type Ask, type Gauges, type Join, type Refused, type Settings } from './messages.js';
 import { LinkSocket, type SocketOwner } from './socket.js';
 import { inTurns } from './turns.js';
 
@@ -15,6 +16,10 @@ import { inTurns } from './turns.js';
 const HEAD_BYTES = 256 * 1024;
 /** What one who reads an answer in parts may leave lying: the edge says only after a while that its engine holds back. */
 const STREAM_BYTES = 256 * 1024;
+/** Until it says who it is. */
+const STRANGER_MS = 5_000;
+/** Answers and ends go beyond the window. Whoever takes none of them, and goes on, is no edge. */
+const UNTAKEN = 4 * WINDOW;
 
 export interface HubLinkOwner {
   readonly options: HubTransportOptions;
@@ -59,7 +64,7 @@ export class HubLink implements SocketOwner {
       stream,
       frame: (op, a, payload) => this.#frame(op, a, payload),
       taken: () => this.#wake(),
-      second: () => owner.second(this),
+      second: () => this.#second(),
       closed: (why) => this.#closed(why),
       // The hub sends in one callback a tick: all of it leaves as soon as that is over.
       later: (write) => queueMicrotask(write),
@@ -115,11 +120,18 @@ export class HubLink implements SocketOwner {
     };
   }
 
+  #second(): void {
+    if (this.joined !== undefined) return this.#owner.second(this);
+    // Also one that says it byte by byte, and would hold an edge's place for as long as it likes.
+    if (performance.now() - this.#since > STRANGER_MS) this.channel.close('did not say in time who it is');
+  }
+
   #frame(op: number, a: number, payload: Buffer): void {
     if (this.joined === undefined) return this.#join(op, payload);
+    if (this.channel.inFlight > UNTAKEN) throw new LinkError('takes nothing of what it asks for');
     switch (op) {
       case Op.OPEN:
-        return this.#open(a, unpack<UpgradeInfo>(payload));
+        return this.#open(a, payload);
       // Of one that ended here meanwhile: nobody's.
       case Op.MESSAGE:
         return this.#sockets.get(a)?.sink.message(payload, true);
@@ -144,7 +156,7 @@ export class HubLink implements SocketOwner {
       case Op.REFUSED:
         return this.#refused(unpack<Refused>(payload));
       case Op.GAUGES:
-        this.#gauges = unpack<Gauges>(payload);
+        this.#gauges = readGauges(payload);
         return;
       case Op.LISTENING:
         return this.#owner.listening(this, a, payload.toString());
@@ -155,14 +167,12 @@ export class HubLink implements SocketOwner {
 
   #join(op: number, payload: Buffer): void {
     if (op !== Op.JOIN) throw new LinkError('is no edge of roomwire: it does not say who it is');
-    const join = unpack<Join>(payload);
-    const { versions, name, host } = join;
-    const isSound = Array.isArray(versions) && typeof host === 'string' && /^[\w.-]{1,64}$/.test(String(name));
-    const [least, most] = isSound ? versions : [0, 0];
-    const version = Math.min(most, VERSIONS[1]);
+    const join = readJoin(payload);
+    const [least, most] = join.versions;
     const [low, high] = VERSIONS;
+    const version = Math.min(most, high);
     const settings =
-      isSound && version >= Math.max(least, low)
+      version >= Math.max(least, low)
         ? this.#owner.join(this, join)
         : new Error(`speaks versions ${least} to ${most} of the link, and the hub ${low} to ${high}`);
     if (settings instanceof Error) {
@@ -176,7 +186,8 @@ export class HubLink implements SocketOwner {
     this.channel.send(Op.SETTINGS, 0, pack({ ...settings, version }));
   }
 
-  #open(id: number, info: UpgradeInfo): void {
+  #open(id: number, payload: Buffer): void {
+    const info = readUpgrade(payload);
     const { options } = this.#owner;
     const { maxBufferedBytes } = options;
     options.doors.upgraded();
@@ -222,6 +233,7 @@ export class HubLink implements SocketOwner {
     if (!Number.isSafeInteger(bodyBytes) || bodyBytes < 0 || bodyBytes > options.bodyBytes) {
       throw new LinkError('announced a body that is larger than may be');
     }
+    if (this.#asks.size >= ASKS) throw new LinkError(`asked more than ${ASKS} things at once`);
     this.#lastAsk = id;
     this.#asks.set(id, undefined);
     const gone = (fn: () => void): void => {

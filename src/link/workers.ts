@@ -37,6 +37,8 @@ const MOST = 128;
 /** Ms until one that died is started anew; more for one that dies at once. */
 const RESTART_MS = [50, 5_000] as const;
 const END_MS = 5_000;
+/** For one that lost its link. One that hangs would keep its share of the port, and clients would wait there for an answer. */
+const LOST_MS = 2_000;
 /** A pipe's place among what a worker inherits. */
 export const LINK_FD = 4;
 
@@ -120,7 +122,12 @@ class Workers implements OwnedEdges {
       execArgv: process.execArgv.filter((arg) => !arg.startsWith('--inspect')),
     });
     this.#children.set(name, child);
-    how.accept(child.stdio[LINK_FD] as Duplex);
+    const stream = child.stdio[LINK_FD] as Duplex;
+    how.accept(stream);
+    let late: NodeJS.Timeout | undefined;
+    stream.on('close', () => {
+      if (!this.#isStopping) late = setTimeout(() => child.kill('SIGKILL'), LOST_MS).unref();
+    });
     return new Promise((resolve, reject) => {
       let wasUp = false;
       child.on('message', (told) => {
@@ -133,6 +140,7 @@ class Workers implements OwnedEdges {
       // `exit` follows, or there never was a process.
       child.on('error', (error) => reject(error));
       child.on('exit', (code, signal) => {
+        clearTimeout(late);
         this.#up = this.#up.filter((other) => other !== child);
         this.#children.delete(name);
         reject(new Error(`${name} ended (${signal ?? code}) before it took connections`));

@@ -134,6 +134,22 @@ t.test('kill -9 of the hub: its workers tell their clients, end, and nobody keep
   await untilFree(hub.http);
 });
 
+t.test(
+  'a worker that hangs is ended and replaced: nobody waits for an answer at its share of the port',
+  { skip },
+  async (t) => {
+    const hub = await serve(t, '--workers', '2', '--memory');
+    await until(() => hub.workers().length === 2);
+    const hanging = hub.workers()[0] as number;
+    process.kill(hanging, 'SIGSTOP');
+    await until(() => /edge lost: silent for 5 s/.test(hub.said()), 'it is given up');
+    await until(() => /worker-\d ended \(SIGKILL\)/.test(hub.said()), 'it is ended');
+    t.notOk(isAlive(hanging));
+    await until(() => hub.workers().length === 2, 'another is there');
+    for (let i = 0; i < 20; i++) t.equal((await fetch(`${hub.http}/health/live`)).status, 200);
+  },
+);
+
 t.test('a port that is in use is told as ever, and nothing is left running', { skip }, async (t) => {
   const port = await freePort();
   const first = await served(

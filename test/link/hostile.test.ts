@@ -7,6 +7,7 @@ import { frame, number, Op, pack, VERSIONS } from '../../src/link/frames.js';
 import { linkTransport } from '../../src/link/hub.js';
 import { workers } from '../../src/link/workers.js';
 import { http } from '../../src/http/http.js';
+import type { PluginHost } from '../../src/server/api.js';
 import { startEdge, startHub, type Line } from '../support/hub.js';
 import { SECRET } from '../support/tokens.js';
 import { until } from '../support/until.js';
@@ -27,6 +28,9 @@ const info = {
   forwardedFor: undefined,
   subprotocols: ['roomwire.v1'],
 };
+
+/** Of whose body nothing comes. */
+const asksForTen = { method: 'POST', path: '/', query: '', headers: {}, address: '', bodyBytes: 10 };
 
 const warned = (lines: readonly Line[], wanted: RegExp): boolean => lines.some(({ message }) => wanted.test(message));
 
@@ -52,7 +56,8 @@ t.test(
       [zeros, /is no edge of roomwire/],
       [frame(Op.JOIN, 0, Buffer.from([0x93, 1])), /cannot be read/],
       [frame(Op.JOIN, 0, pack('edge')), /structure that is none/],
-      [frame(Op.JOIN, 0, pack({ ...join, name: '../etc' })), /was refused|speaks versions/],
+      [frame(Op.JOIN, 0, pack({ ...join, name: '../etc' })), /cannot be used/],
+      [frame(Op.JOIN, 0, pack({ ...join, engine: undefined })), /cannot be used/],
       [frame(Op.OPEN, 1, pack(info)), /does not say who it is/],
     ] as const) {
       const before = hub.lines.length;
@@ -89,6 +94,10 @@ t.test(
       [[frame(Op.OPEN, 1, pack(info)), frame(Op.STALL, 1, Buffer.alloc(3))], /number that is none/],
       [[frame(Op.OPEN, 1, Buffer.from([0x93, 1]))], /cannot be read/],
       [[frame(Op.OPEN, 1, pack(info)), frame(Op.CLOSED, 1, Buffer.alloc(1))], /end without a code/],
+      [[frame(Op.OPEN, 1, pack({ ...info, subprotocols: undefined }))], /does not say whose/],
+      [[frame(Op.OPEN, 1, pack({ ...info, address: 7 }))], /does not say whose/],
+      [[frame(Op.GAUGES, 0, pack({ connections: 1, cpuSeconds: 'much', rssBytes: 1 }))], /gauges that are none/],
+      [Array.from({ length: 10_001 }, (_, i) => frame(Op.ASK, i + 1, pack(asksForTen))), /more than 10000 things/],
     ];
     for (const [frames, why] of lies) {
       const { socket, ended } = await stranger(hub.address);
@@ -110,6 +119,43 @@ t.test(
     socket.destroy();
   },
 );
+
+t.test('one who says who he is byte by byte, or pings for ever, keeps no place of an edge', async (t) => {
+  const hub = await startHub(t, { at: PLAIN });
+  const says = frame(Op.JOIN, 0, pack(join));
+  const slow = await stranger(hub.address);
+  const pings = await stranger(hub.address);
+  let at = 0;
+  const timer = setInterval(() => {
+    slow.socket.write(says.subarray(at, ++at));
+    pings.socket.write(frame(Op.PING, 0));
+  }, 200);
+  await Promise.all([slow.ended, pings.ended]);
+  clearInterval(timer);
+  t.equal(hub.lines.filter(({ message }) => message.includes('did not say in time who it is')).length, 2);
+});
+
+t.test('an edge that asks and asks, and takes no answer, costs the hub four windows at most', async (t) => {
+  const headers = { 'x-large': 'x'.repeat(200_000) };
+  const large = {
+    name: 'large',
+    setup: (host: PluginHost) => host.onRequest(() => Promise.resolve({ status: 200, headers, body: '' })),
+  };
+  const hub = await startHub(t, { at: PLAIN, plugins: [large] });
+  const { socket, ended } = await stranger(hub.address);
+  socket.pause();
+  socket.write(frame(Op.JOIN, 0, pack(join)));
+  await until(() => hub.server.edges().length === 1);
+  const asks = { ...asksForTen, bodyBytes: 0 };
+  for (let id = 1; hub.server.edges().length === 1; id++) {
+    if (!socket.destroyed) socket.write(frame(Op.ASK, id, pack(asks)));
+    await new Promise((resolve) => setImmediate(resolve));
+    if (id > 1_000) throw new Error('it holds all of it');
+  }
+  await until(() => warned(hub.lines, /takes nothing of what it asks for/));
+  socket.destroy();
+  await ended;
+});
 
 t.test('a version of the link that only one end speaks is refused, and both ends say so', async (t) => {
   const hub = await startHub(t, { at: PLAIN });
