@@ -31,7 +31,7 @@ export interface Turn {
   readonly load: Generator;
   /** Adds a sample of a cell. */
   readonly sample: (cell: Cell, sample: Sample) => void;
-  /** Warms up, then measures what `run` does for so many seconds: the suite's, unless said. */
+  /** Warms up, longer the first time, then measures what `run` does for so many seconds: the suite's, unless said. */
   readonly time: (run: (seconds: number) => Promise<Windows>, seconds?: number) => Promise<Sample>;
   /** Does this again and again for the suite's `warmSeconds`, at least once; then the server is at rest. */
   readonly warmUp: (run: () => Promise<unknown>) => Promise<void>;
@@ -80,9 +80,10 @@ export function among({ peers, stores }: Pick<Suite, 'peers' | 'stores'>, some: 
 }
 
 export async function compete(suite: Suite, contest: Contest): Promise<Row[]> {
-  const { contestants, label, seconds } = contest;
+  const { contestants, label } = contest;
+  const turnSeconds = contest.seconds + suite.warmSeconds / 2;
   if (suite.planning) {
-    suite.plan.add(contestants.length * suite.rounds, seconds);
+    suite.plan.add(contestants.length * suite.rounds, turnSeconds);
     return [];
   }
   const cells = new Map<string, Cell>();
@@ -108,7 +109,7 @@ export async function compete(suite: Suite, contest: Contest): Promise<Row[]> {
       } catch (error) {
         throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
       }
-      suite.plan.did(seconds);
+      suite.plan.did(turnSeconds);
     }
   }
   return [...cells].flatMap(([id, cell]) =>
@@ -187,8 +188,11 @@ function turnOf(
     const ofEdges = (after.edgeMicroseconds - (before.edgeMicroseconds ?? 0)) * 1e3;
     return { ...sample, more: { ...sample.more, 'edges CPU ns': ofEdges / measured.deliveries } };
   };
+  let warm = false;
   const time: Turn['time'] = async (run, seconds = suite.seconds) => {
-    await run(seconds / 4);
+    // A process of less than a second or two is still being compiled.
+    await run(Math.max(seconds / 4, warm ? 0 : suite.warmSeconds / 2));
+    warm = true;
     return timeOnce(() => run(seconds));
   };
   const warmUp: Turn['warmUp'] = async (run) => {

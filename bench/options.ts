@@ -49,7 +49,7 @@ export interface Measured {
   readonly seconds: number;
   /** For works whose percentiles need many samples. */
   readonly leastSeconds: number;
-  /** How long works of connections, joins and locks warm up; 0: each thing once. */
+  /** How long works of connections, joins and locks warm up, and others half as long; 0: no longer than they must. */
   readonly warmSeconds: number;
   /** Of the memory work: how long its sessions stay. */
   readonly soakSeconds: number;
