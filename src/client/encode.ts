@@ -15,8 +15,8 @@ const textEncoder = new TextEncoder();
  */
 export function encodeFrame(parts: readonly unknown[], most = Infinity): Uint8Array {
   const bytes: number[] = [];
-  /** From the root to the value being written. */
-  const path: (string | number)[] = ['data'];
+  /** From the frame to the value being written. */
+  const path: (string | number)[] = [];
 
   /** `type + power`, then the value in 2 ** power bytes. */
   const putNumber = (type: number, value: number, power: number): void => {
@@ -32,15 +32,11 @@ export function encodeFrame(parts: readonly unknown[], most = Infinity): Uint8Ar
   const putBytes = (more: Uint8Array): void => {
     for (const byte of more) bytes.push(byte);
   };
-  const putArray = (items: readonly unknown[], putItem: (item: unknown, i: number) => void): void => {
-    putSize(items.length, 0x90, 16, 0xdb);
-    // Holes, too.
-    for (let i = 0; i < items.length; i++) putItem(items[i], i);
-  };
   /** `depth`: how much of the path leads to the value. */
   const putValue = (value: unknown, depth: number): void => {
     const refuse = (problem: string): never => {
-      throw new EncodeError(path.slice(0, depth), problem);
+      // Whichever part it is, its sender calls it data.
+      throw new EncodeError(['data', ...path.slice(1, depth)], problem);
     };
     const putMember = (member: unknown, step: string | number): void => {
       path[depth] = step;
@@ -67,8 +63,12 @@ export function encodeFrame(parts: readonly unknown[], most = Infinity): Uint8Ar
       putBytes(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
     } else if (typeof value !== 'object' || !(Array.isArray(value) || isPlain(value))) refuse(notPlain(value));
     else if (depth >= MAX_DEPTH) refuse(`is deeper than ${MAX_DEPTH - 1} levels`);
-    else if (Array.isArray(value)) putArray(value, putMember);
-    else {
+    else if (Array.isArray(value)) {
+      // Holes, too.
+      const items = [...(value as unknown[])];
+      putSize(items.length, 0x90, 16, 0xdb);
+      items.forEach(putMember);
+    } else {
       // Each member is read once: a getter may answer differently the second time.
       const members = Object.entries(value).filter(([, member]) => member !== undefined);
       putSize(members.length, 0x80, 16, 0xdd);
@@ -79,7 +79,7 @@ export function encodeFrame(parts: readonly unknown[], most = Infinity): Uint8Ar
     }
   };
 
-  putArray(parts, (part) => putValue(part, 1));
+  putValue(parts, 0);
   if (bytes.length > most) throw new RoomwireError('too_large');
   return new Uint8Array(bytes);
 }
