@@ -70,7 +70,6 @@ async function ask(context: Context, room: LockHost, target: string, options: Lo
         // At once: the lock:update of this acquisition may be in the same message.
         onAck: (data, late) => {
           const lease = data as unknown as Lease;
-          if (connection.welcome === welcome) pulse.answered(asked);
           held = new HeldLock(context, room, ttl, lease);
           // The lease began when the waiting ended; the server counts that from after we asked.
           held.extend(lease, asked + (lease.waited ?? 0));
@@ -99,15 +98,18 @@ export class HeldLock implements Lock, Belief {
   readonly #ttl: number;
   readonly #controller = new AbortController();
   readonly signal = this.#controller.signal;
-  #expiresAt = 0;
+  expiresAt = 0;
+  /** Takes it from what its client gives up when it closes. */
+  disown: () => void = () => undefined;
   /** Own clock: from here on the lease may be over, whatever the session. */
   #until = 0;
   /** The lock:update of our own acquisition went by; before it, updates are of earlier holders. */
   #seen = false;
   #over = false;
   #refreshing: Promise<void> | undefined;
-  #refreshTimer: unknown;
-  #expiryTimer: unknown;
+  /** Own clock; Infinity while it is being refreshed. */
+  #refreshAt = Infinity;
+  #timer: unknown;
 
   constructor(context: Context, room: LockHost, ttl: number, { target, token }: Lease) {
     this.target = target;
@@ -117,10 +119,6 @@ export class HeldLock implements Lock, Belief {
     this.#ttl = ttl;
     room.locks.add(this);
     context.connection.pulse.add(this);
-  }
-
-  get expiresAt(): number {
-    return this.#expiresAt;
   }
 
   refresh(): Promise<void> {
@@ -148,7 +146,7 @@ export class HeldLock implements Lock, Belief {
 
   /** The server's word about this target: null, or who has it now. */
   heard(lock: LockInfo | null, ownSid: string | undefined): void {
-    if (lock !== null && lock.sid === ownSid && lock.expiresAt >= this.#expiresAt) this.#seen = true;
+    if (lock !== null && lock.sid === ownSid && lock.expiresAt >= this.expiresAt) this.#seen = true;
     else if (this.#seen && lock?.sid !== ownSid) this.lose('another has the lock');
   }
 
@@ -170,12 +168,15 @@ export class HeldLock implements Lock, Belief {
     this.giveUp('the page was left');
   }
 
-  /** Ends it when its time is over. */
+  /** Ends it when its time is over, and renews it in time. */
   expire(): void {
-    this.#timers.clearTimeout(this.#expiryTimer);
+    const timers = this.#timers;
+    timers.clearTimeout(this.#timer);
     const left = this.#left();
-    if (left <= 0) this.giveUp('the lease ended');
-    else this.#expiryTimer = this.#timers.setTimeout(() => this.expire(), left);
+    if (left <= 0) return this.giveUp('the lease ended');
+    const now = timers.now();
+    if (now >= this.#refreshAt) this.check();
+    this.#timer = timers.setTimeout(() => this.expire(), Math.min(left, this.#refreshAt - now));
   }
 
   /** For as long as the server may hold it, or it waits for a connection in vain. */
@@ -186,18 +187,16 @@ export class HeldLock implements Lock, Belief {
 
   /** Events were missed: ask at once whether the lock is still ours. */
   check(): void {
+    this.#refreshAt = Infinity;
     this.refresh().catch(() => undefined);
   }
 
   async #renew(name: string, input: object): Promise<void> {
     if (this.#over) throw new RoomwireError('lock_lost');
     const asked = this.#timers.now();
-    const { connection } = this.#context;
-    const { welcome } = connection;
     try {
       // Past the lease's end an answer means nothing.
       const lease = await this.#call(name, input, this.#left());
-      if (connection.welcome === welcome) connection.pulse.answered(asked);
       if (!this.#over) this.extend(lease as unknown as Lease, asked, name === 'lock:refresh');
     } catch (error) {
       if (isGone(error)) this.lose(error.message);
@@ -213,26 +212,24 @@ export class HeldLock implements Lock, Belief {
 
   extend({ expiresAt }: Lease, asked: number, renewed = true): void {
     const left = expiresAt - this.#context.connection.pulse.storeNow();
-    this.#expiresAt = expiresAt;
+    this.expiresAt = expiresAt;
     // A message does not lengthen the lease beyond what expiresAt says; our request's ttl neither.
     this.#until = Math.min(renewed ? asked + this.#ttl : this.#until, this.#timers.now() + left);
     this.#refreshLater();
-    this.expire();
   }
 
   #refreshLater(): void {
-    if (this.#over) return;
-    this.#timers.clearTimeout(this.#refreshTimer);
-    const left = this.#until - this.#timers.now();
-    this.#refreshTimer = this.#timers.setTimeout(() => this.check(), Math.max(MIN_REFRESH_MS, left / 3));
+    const now = this.#timers.now();
+    this.#refreshAt = now + Math.max(MIN_REFRESH_MS, (this.#until - now) / 3);
+    this.expire();
   }
 
   #end(): void {
     this.#over = true;
     this.#room.locks.delete(this);
+    this.disown();
     this.#context.connection.pulse.beliefs.delete(this);
-    this.#timers.clearTimeout(this.#refreshTimer);
-    this.#timers.clearTimeout(this.#expiryTimer);
+    this.#timers.clearTimeout(this.#timer);
   }
 
   get #timers() {

@@ -44,8 +44,8 @@ interface Pending {
   readonly topic: string | undefined;
   resend: boolean;
   flies: boolean;
-  /** It left, on this connection or an earlier one. */
-  sent: boolean;
+  /** Own time when it left last, on this connection or an earlier one. */
+  at: number;
   /** Nobody waits for it any more. */
   late: boolean;
   /** Ends the wait. */
@@ -108,16 +108,23 @@ export class Requests {
       const pending: Pending = {
         id,
         bytes,
-        lane: this.#laneOf(op),
+        lane:
+          op === Op.CALL
+            ? this.#callLane
+            : op === Op.PUBLISH
+              ? this.#publishLane
+              : op === Op.AUTH
+                ? this.#otherLane
+                : this.#joinLane,
         topic: op === Op.PUBLISH ? (parts[0] as string) : undefined,
         resend,
         flies: false,
-        sent: false,
+        at: -Infinity,
         late: false,
         stop: (error) => {
           const waits = this.#waiting.has(pending);
           pending.answer(error);
-          if (waits ? !(giveBack && pending.sent) : !(giveBack || this.live)) return;
+          if (waits ? !(giveBack && pending.at > -Infinity) : !(giveBack || this.live)) return;
           pending.late = true;
           pending.resend = giveBack;
           this.#pending.set(id, pending);
@@ -167,6 +174,8 @@ export class Requests {
    */
   answer([op, id, first, message, details]: readonly Value[]): boolean {
     const pending = this.#pending.get(id as number);
+    // Whatever it says, the server had this session then.
+    if (pending) this.#carrier.connection.pulse.answered(pending.at);
     const error = op === Op.NACK ? new RoomwireError(first as number, message as string, { details }) : undefined;
     if (error && id === 0) this.#carrier.settings.report(error);
     else pending?.answer(error, first);
@@ -245,7 +254,7 @@ export class Requests {
     }
     this.#fly(pending);
     lane.spend(now);
-    pending.sent = true;
+    pending.at = now;
     this.#carrier.connection.send(bytes);
     // In the same message, so that it is not done now if it was not.
     if (pending.late) this.#carrier.connection.send(encodeFrame([Op.CANCEL, pending.id]));
@@ -287,16 +296,6 @@ export class Requests {
 
   get #timers(): Timers {
     return this.#carrier.settings.timers;
-  }
-
-  #laneOf(op: number): Lane {
-    return op === Op.CALL
-      ? this.#callLane
-      : op === Op.PUBLISH
-        ? this.#publishLane
-        : op === Op.AUTH
-          ? this.#otherLane
-          : this.#joinLane;
   }
 
   #freeId(): number {

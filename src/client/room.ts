@@ -27,7 +27,6 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
   readonly #follower: Follower<JoinReply>;
   /** Of the clients that share it, those that asked to join. */
   readonly #joiners = new Set<Owner>();
-  readonly #owners = new WeakMap<HeldLock, Owner>();
 
   constructor(context: Context, id: string) {
     super(context, `room:${id}`);
@@ -65,14 +64,12 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
 
   async lock(owner: Owner, target: string, options?: LockOptions): Promise<HeldLock> {
     const lock = await acquireLock(this.context, this, target, options);
-    this.#owners.set(lock, owner);
-    if (owner.closed) this.release(owner);
+    lock.disown = owner.until(() => void lock.release().catch(() => undefined));
     return lock;
   }
 
-  /** A client that shares it is closed: its locks go, and the room where it alone had joined it. */
+  /** A client that shares it is closed: the room goes where it alone had joined it. */
   release(owner: Owner): void {
-    for (const lock of this.locks) if (this.#owners.get(lock) === owner) lock.release().catch(() => undefined);
     if (this.#joiners.delete(owner) && this.#joiners.size === 0) this.leave().catch(() => undefined);
   }
 
