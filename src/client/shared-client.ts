@@ -43,11 +43,11 @@ export class SharedClient {
   }
 
   subscribe(topic: string, { from }: { readonly from?: Position | undefined } = {}): TopicSubscription {
-    return this.#stream(topic, true, from);
+    return new TopicSubscription(this.#open(), topic, { owner: this.#owner, direct: true, from });
   }
 
   listen(topic: string): TopicSubscription {
-    return this.#stream(topic, false);
+    return new TopicSubscription(this.#open(), topic, { owner: this.#owner, direct: false });
   }
 
   async publish(topic: string, event: string, data: unknown, options?: CallOptions): Promise<Published> {
@@ -74,13 +74,6 @@ export class SharedClient {
     this.#release();
     this.#owner.close();
     this.state.merge({ status: 'closed', reason: undefined, retryAt: undefined });
-  }
-
-  #stream(topic: string, direct: boolean, from?: Position): TopicSubscription {
-    let forget = (): void => undefined;
-    const subscription = new TopicSubscription(this.#open(), topic, { direct, from, ended: () => forget() });
-    forget = this.#owner.until(() => subscription.unsubscribe());
-    return subscription;
   }
 
   #open(): Core {

@@ -3,6 +3,7 @@ import type { RoomwireError } from '../protocol/errors.js';
 import type { Position } from '../protocol/frames.js';
 import type { Context } from './context.js';
 import { isError } from './error-kinds.js';
+import type { Owner } from './owned.js';
 import { Stream } from './stream.js';
 import type { TopicListener } from './topics.js';
 import type { EventInfo, ResetInfo } from './types.js';
@@ -17,16 +18,15 @@ export interface SubscriptionOptions {
   /** Not so: a call, or the server by itself, subscribes. */
   readonly direct: boolean;
   readonly from?: Position | undefined;
-  /** Nothing is left to undo. */
-  readonly ended: () => void;
+  /** Ends with it. */
+  readonly owner: Owner;
 }
 
 export class TopicSubscription extends Stream implements TopicListener {
   declare readonly direct: boolean;
   declare from: Position | undefined;
   declare readonly ready: Promise<Ready | undefined>;
-  readonly #ended: () => void;
-  readonly #unlisten: () => void;
+  declare readonly unsubscribe: () => void;
   /** The server, or this handle, wants it no more. */
   #over = false;
   /** What comes before is of an earlier subscription. */
@@ -34,11 +34,10 @@ export class TopicSubscription extends Stream implements TopicListener {
   #resolve!: (ready?: Ready) => void;
   #reject!: (error: RoomwireError) => void;
 
-  constructor(context: Context, topic: string, { direct, from, ended }: SubscriptionOptions) {
+  constructor(context: Context, topic: string, { direct, from, owner }: SubscriptionOptions) {
     super(context, topic);
     this.direct = direct;
     this.from = from;
-    this.#ended = ended;
     this.#begun = !direct;
     this.ready = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -49,18 +48,15 @@ export class TopicSubscription extends Stream implements TopicListener {
     this.ready.catch((error: unknown) => {
       if (!isError(error, 'disconnected')) context.settings.report(error);
     });
-    this.#unlisten = context.topics.listen(topic, this);
+    const unlisten = context.topics.listen(topic, this);
+    this.unsubscribe = owner.until(() => {
+      this.#over = true;
+      unlisten();
+    });
   }
 
   get position(): Position | null {
     return (!this.#over && this.context.topics.get(this.topic)?.position) || null;
-  }
-
-  unsubscribe(): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#unlisten();
-    this.#ended();
   }
 
   begin(position: Position, recovered: boolean | undefined): void {
