@@ -3,7 +3,7 @@
  * each end what its close code asks for. The owner hears WELCOME first, then every other frame.
  */
 import { closeName, closes } from '../protocol/codes.js';
-import { type GoawayFrame, type Position, type SessionTicket, type Value, type Welcome } from '../protocol/frames.js';
+import { type GoawayFrame, type Positions, type SessionTicket, type Value, type Welcome } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
 
 import { reactionTo, retryDelay, type Reaction } from './backoff.js';
@@ -19,9 +19,9 @@ import { Wire } from './wire.js';
 
 export interface ConnectionHooks {
   /** The positions to resume from, as many as `bytes` hold, the most wanted first. */
-  resume(bytes: number): [topic: string, Position][];
-  /** `resumed`: the topics whose positions HELLO had. */
-  welcome(welcome: Welcome, resumed: ReadonlySet<string>): void;
+  resume(bytes: number): Positions;
+  /** `resumed`: what HELLO had of them. */
+  welcome(welcome: Welcome, resumed: Positions): void;
   /** True: what was made to wait for this frame goes on before the next one is looked at. */
   frame(frame: Value[]): boolean;
   /** No answer can come any more. `final`: and there will be no reconnect. */
@@ -37,8 +37,8 @@ export class Connection {
   readonly #hooks: ConnectionHooks;
   #wire: Wire | undefined;
   #live = false;
-  /** The topics whose positions HELLO had. */
-  #resumed: ReadonlySet<string> = new Set();
+  /** The positions that HELLO had. */
+  #resumed!: Positions;
   #ticket: SessionTicket | undefined;
   #goaway: GoawayFrame | undefined;
   #attempt = 0;
@@ -151,7 +151,7 @@ export class Connection {
   #hello(): Uint8Array {
     const { instance, grace, agent } = this.#settings;
     this.#greeted = this.#now();
-    const hello = (resume: readonly [topic: string, Position][]): Uint8Array =>
+    const hello = (resume: Positions): Uint8Array =>
       encodeFrame([
         Op.HELLO,
         // Its id; those of other requests start above it.
@@ -162,15 +162,14 @@ export class Connection {
           instance,
           grace,
           agent,
-          resume: Object.fromEntries(resume),
+          resume,
           features: ['positions'],
         },
       ]);
     // What finds no room here is subscribed from its position after WELCOME. A map's header has up to 4 bytes more.
-    const room = (this.welcome?.limits.helloBytes ?? HELLO_BYTES) - hello([]).length - 4;
-    const resume = this.#hooks.resume(room);
-    this.#resumed = new Set(resume.map(([topic]) => topic));
-    return hello(resume);
+    const room = (this.welcome?.limits.helloBytes ?? HELLO_BYTES) - hello({}).length - 4;
+    this.#resumed = this.#hooks.resume(room);
+    return hello(this.#resumed);
   }
 
   #frame(frame: Value[]): boolean {
@@ -212,12 +211,8 @@ export class Connection {
   #tell(): void {
     if (!this.#news || !this.welcome?.features.length) return;
     this.#news = false;
-    this.send(
-      encodeFrame([
-        Op.POSITION,
-        Object.fromEntries(this.#hooks.resume((this.welcome.limits.helloBytes ?? HELLO_BYTES) - POSITION_BYTES)),
-      ]),
-    );
+    const room = (this.welcome.limits.helloBytes ?? HELLO_BYTES) - POSITION_BYTES;
+    this.send(encodeFrame([Op.POSITION, this.#hooks.resume(room)]));
   }
 
   #ended(code: number, message: string, reaction: Reaction = reactionTo(code)): void {

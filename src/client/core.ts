@@ -3,7 +3,7 @@
  * for them: answers to requests, calls to handlers, the rest to topics.
  */
 import { RoomwireError } from '../protocol/errors.js';
-import type { Position, Value, Welcome } from '../protocol/frames.js';
+import type { Positions, Value, Welcome } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
 import { Connection, type ConnectionHooks } from './connection.js';
 import type { Context } from './context.js';
@@ -45,7 +45,7 @@ export class Core implements Context, Carrier, ConnectionHooks {
   }
 
   isJoining(topic: string): boolean {
-    return this.topics.beginning(topic) || (this.#rooms.get(topic)?.joining ?? false);
+    return this.topics.beginning(topic) || !!this.#rooms.get(topic)?.joining;
   }
 
   /** One of the clients that share it goes, with what it alone was in. */
@@ -63,11 +63,11 @@ export class Core implements Context, Carrier, ConnectionHooks {
     this.connection.close();
   }
 
-  resume(bytes: number): [topic: string, Position][] {
+  resume(bytes: number): Positions {
     return this.topics.positions(bytes);
   }
 
-  welcome(welcome: Welcome, resumed: ReadonlySet<string>): void {
+  welcome(welcome: Welcome, resumed: Positions): void {
     this.#renewal.schedule(welcome.expiresAt);
     // Rooms that must be joined again go first; what waited for the connection may need them.
     this.requests.welcome(welcome.limits);

@@ -12,6 +12,7 @@ import {
   type EventsFrame,
   type LatestFrame,
   type Position,
+  type Positions,
   type TopicStatus,
   type Value,
   type Welcome,
@@ -93,26 +94,27 @@ export class Topics {
   }
 
   /** As many as `bytes` hold. Topics of calls come first: to join them anew costs more than to subscribe. */
-  positions(bytes: number): [topic: string, Position][] {
-    return [...this.#topics.values()]
-      .sort((a, b) => +isWanted(a) - +isWanted(b))
-      .flatMap((topic) => {
-        // Also where SUBSCRIBE's answer was lost: the session may be in the topic, and would go on from its end.
-        const at = topic.position ?? fromOf(topic);
-        if (!at || !(topic.live || isWanted(topic)) || isLeft(topic)) return [];
-        bytes -= entryBytes(topic.name, at);
-        return bytes < 0 ? [] : [[topic.name, at] as [string, Position]];
-      });
+  positions(bytes: number): Positions {
+    // Without a prototype: a topic may be called `__proto__`.
+    const positions = Object.create(null) as Record<string, Position>;
+    for (const topic of [...this.#topics.values()].sort((a, b) => +isWanted(a) - +isWanted(b))) {
+      // Also where SUBSCRIBE's answer was lost: the session may be in the topic, and would go on from its end.
+      const at = topic.position ?? fromOf(topic);
+      if (!at || !(topic.live || isWanted(topic)) || isLeft(topic)) continue;
+      bytes -= entryBytes(topic.name, at);
+      if (bytes >= 0) positions[topic.name] = at;
+    }
+    return positions;
   }
 
-  /** `resumed`: the topics whose positions HELLO had. */
-  welcome({ topics }: Welcome, resumed: ReadonlySet<string>): void {
+  /** `resumed`: the positions that HELLO had. */
+  welcome({ topics }: Welcome, resumed: Positions): void {
     for (const [name, { code, epoch, offset, recovered }] of Object.entries(topics)) {
       if (code) continue;
       const topic = this.#topic(name);
       topic.live = true;
       topic.position ??= fromOf(topic);
-      topic.behind = !recovered && !!topic.position && !resumed.has(name) && !isLeft(topic);
+      topic.behind = !recovered && !!topic.position && !(name in resumed) && !isLeft(topic);
       if (!topic.behind) this.#subscribed(topic, [epoch, offset], recovered, true);
     }
     for (const topic of [...this.#topics.values()]) {
@@ -150,7 +152,10 @@ export class Topics {
         if (isHeard) this.#events(topic, frame as unknown as EventsFrame);
         break;
       case Op.LATEST:
-        if (topic?.live) latest(topic, frame as unknown as LatestFrame);
+        if (topic?.live) {
+          const [, name, event, slot, data, from] = frame as unknown as LatestFrame;
+          tell(topic, data, { topic: name, event, from, offset: null, slot });
+        }
         break;
       case Op.RESET:
         if (isHeard) this.#reset(topic, at, frame[4] as string);
@@ -353,8 +358,4 @@ function tell(topic: Topic, data: Value, info: EventInfo): void {
     // One that an earlier one took away hears no more of it.
     if (topic.listeners === listeners || topic.listeners.includes(listener)) listener.event(data, info);
   }
-}
-
-function latest(topic: Topic, [, name, event, slot, data, from]: LatestFrame): void {
-  tell(topic, data, { topic: name, event, from, offset: null, slot });
 }

@@ -139,7 +139,7 @@ t.test('a connection that is closed by whoever hears its WELCOME is not said to 
   const timers = new FakeTimers();
   const downs: boolean[] = [];
   const connection = new Connection(settingsOf(server.url, { WebSocket, timers }), {
-    resume: () => [],
+    resume: () => ({}),
     welcome: () => connection.close(),
     frame: () => false,
     down: (final) => downs.push(final),

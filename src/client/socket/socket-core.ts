@@ -2,7 +2,7 @@
  * The connection of a socket: it hears every topic that the session is in, whoever put it there, and hands over the
  * server's calls. WELCOME and SUBSCRIBED say which topics these are, REMOVED when one is over.
  */
-import type { Value, Welcome } from '../../protocol/frames.js';
+import type { Positions, Value, Welcome } from '../../protocol/frames.js';
 import * as Op from '../../protocol/opcodes.js';
 import { Core } from '../core.js';
 import type { Settings } from '../settings.js';
@@ -27,7 +27,7 @@ export class SocketCore extends Core {
     this.#hearer = hearer;
   }
 
-  override welcome(welcome: Welcome, resumed: ReadonlySet<string>): void {
+  override welcome(welcome: Welcome, resumed: Positions): void {
     const topics = Object.entries(welcome.topics);
     this.#hearer.recovered(welcome.resumed && topics.every(([, { recovered }]) => recovered));
     for (const [topic, { code }] of topics) if (code === undefined) this.#hear(topic);
