@@ -17,15 +17,15 @@ export class RoomsHandle {
   }
 
   get(id?: string): unknown {
-    return this.#overview.get(id);
+    return id === undefined ? this.list() : this.#overview.get(id);
   }
 
   list(): readonly RoomMetadata[] {
-    return this.#overview.list();
+    return this.#overview.list.get();
   }
 
   subscribe(listener: (rooms: readonly RoomMetadata[]) => void): () => void {
-    return this.#owner.until(this.#overview.subscribe(listener));
+    return this.#owner.until(this.#overview.list.subscribe(listener));
   }
 
   setRoom(id: string, metadata: RoomMetadata): void {

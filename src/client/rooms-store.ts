@@ -9,25 +9,18 @@ import { Observed } from './observable.js';
 export type Changes = Readonly<Record<string, unknown>> & { readonly version?: number };
 
 export class RoomTable {
-  readonly #list: Observed<readonly RoomMetadata[]>;
+  /** The same immutable array until something changes. */
+  declare readonly list: Observed<readonly RoomMetadata[]>;
   readonly #rooms = new Map<string, RoomMetadata>();
   /** The version at which a room was deleted: nothing up to it brings the room back. */
   readonly #deleted = new Map<string, number>();
 
   constructor(report: (error: unknown) => void) {
-    this.#list = new Observed<readonly RoomMetadata[]>([], report);
+    this.list = new Observed<readonly RoomMetadata[]>([], report);
   }
 
-  get(id?: string): unknown {
-    return id === undefined ? this.list() : this.#rooms.get(id);
-  }
-
-  list(): readonly RoomMetadata[] {
-    return this.#list.get();
-  }
-
-  subscribe(listener: (rooms: readonly RoomMetadata[]) => void): () => void {
-    return this.#list.subscribe(listener);
+  get(id: string): RoomMetadata | undefined {
+    return this.#rooms.get(id);
   }
 
   setRoom(id: string, metadata: RoomMetadata): void {
@@ -86,6 +79,6 @@ export class RoomTable {
   }
 
   #changed(): void {
-    this.#list.set([...this.#rooms.values()]);
+    this.list.set([...this.#rooms.values()]);
   }
 }
