@@ -219,22 +219,22 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     this.#leaves = [];
     this.#owing = false;
     try {
-      await call(this.#context, `leave:${name}`, input, { resend: true }).catch((error: unknown) => {
-        if (!isError(error, 'not_member', 'not_subscribed', 'room_not_found')) throw error;
-      });
+      await call(this.#context, `leave:${name}`, input, { resend: true });
     } catch (error) {
-      refuse(leaves, error);
-      if (this.wanted || this.#context.requests.over) return;
-      if (isTemporary(error)) {
-        // Who left is told that it is not so yet; it is tried again all the same.
-        this.#owing = true;
-        await this.#pause(1);
-      } else {
+      // Not in it is as good as out of it.
+      if (!isError(error, 'not_member', 'not_subscribed', 'room_not_found')) {
+        refuse(leaves, error);
+        if (this.wanted || this.#context.requests.over) return;
+        if (isTemporary(error)) {
+          // Who left is told that it is not so yet; it is tried again all the same.
+          this.#owing = true;
+          return this.#pause(1);
+        }
         // It may not leave, and goes on to be in it.
         this.wanted = !!this.#asOf;
         if (this.wanted) this.#followed.kept?.();
+        return;
       }
-      return;
     }
     this.#forget();
     this.#followed.left();
@@ -339,10 +339,9 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   }
 
   #handOver(data: Value, info: EventInfo): void {
-    const { offset } = info;
-    if (offset === null) this.#followed.event(data, info, false);
+    const at = info.offset ?? Infinity;
     // The state may be ahead of the stream.
-    else if (offset > this.#told) this.#followed.event(data, info, offset <= (this.#asOf?.[1] ?? -1));
+    if (at > this.#told) this.#followed.event(data, info, at <= (this.#asOf?.[1] ?? -1));
   }
 }
 

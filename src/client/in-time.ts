@@ -3,13 +3,15 @@ import { RoomwireError } from '../protocol/errors.js';
 import type { Timers } from './types.js';
 
 /** Rejects with `deadline` after `ms`. */
-export function inTime<T>(timers: Timers, ms: number, what: string, run: () => T | Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const late = (): void => reject(new RoomwireError('deadline', `${what} took more than ${ms / 1_000} s`));
-    const timer = timers.setTimeout(late, ms);
-    const end = (): void => timers.clearTimeout(timer);
-    const done = new Promise<T>((settle) => settle(run()));
-    done.then(resolve, reject);
-    done.then(end, end);
+export async function inTime<T>(timers: Timers, ms: number, what: string, run: () => T | Promise<T>): Promise<T> {
+  let timer: unknown;
+  const late = new Promise<never>((_, reject) => {
+    const end = (): void => reject(new RoomwireError('deadline', `${what} took more than ${ms / 1_000} s`));
+    timer = timers.setTimeout(end, ms);
   });
+  try {
+    return await Promise.race([late, run()]);
+  } finally {
+    timers.clearTimeout(timer);
+  }
 }

@@ -37,19 +37,17 @@ export class Renewal {
   async #renew(): Promise<void> {
     const { settings, connection, requests } = this.#context;
     const timer = this.#timer;
-    let signedOut = false;
+    let asked = false;
     try {
-      const token = await askToken(settings).catch((error: unknown) => {
-        signedOut = isError(error, 'unauthenticated');
-        throw error;
-      });
+      const token = await askToken(settings);
+      asked = true;
       if (timer !== this.#timer) return;
       const reply = await requests.request(Op.AUTH, [token], { timeoutMs: settings.callTimeoutMs });
       connection.token = token;
       if (timer === this.#timer) this.schedule((reply as { expiresAt: number | null }).expiresAt);
     } catch (error) {
       // Signed out: what the old token gives ends with it.
-      if (signedOut) return;
+      if (!asked && isError(error, 'unauthenticated')) return;
       settings.report(error);
       // At the end of the old token the server closes, and the reconnect asks again.
       if (timer === this.#timer) this.#in(RENEWAL_RETRY_MS);
