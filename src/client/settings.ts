@@ -31,41 +31,27 @@ export function settingsOf(address: string, options: ConnectOptions): Settings {
   const url = new URL(address, globalThis.location?.href);
   url.protocol = url.protocol.replace('http', 'ws');
   if (!/^wss?:$/.test(url.protocol)) throw new TypeError(`not a ws: or wss: URL: ${url.protocol}`);
-  const {
-    token,
-    grace,
-    instance = pageInstance,
-    WebSocket = globalThis.WebSocket,
-    fetch = (...request) => globalThis.fetch(...request),
-    httpUrl = url.origin.replace('ws', 'http') + url.pathname,
-    backoff: { baseMs = 500, maxMs = 20_000 } = {},
-    callTimeoutMs = 10_000,
-    pingTimeout = 10_000,
-    agent = 'roomwire-js',
-    random = Math.random,
-    timers = systemTimers,
-    onError,
-  } = options;
+  const WebSocket = options.WebSocket ?? globalThis.WebSocket;
   if (!WebSocket) throw new TypeError('pass a WebSocket in options');
-  if (!['undefined', 'string', 'function'].includes(typeof token)) {
+  if (!['undefined', 'string', 'function'].includes(typeof options.token)) {
     throw new TypeError('token: must be a string or a function');
   }
   return {
     url: url.href,
-    httpUrl: httpUrl.replace(/\/$/, ''),
-    token,
-    grace,
-    instance,
+    httpUrl: (options.httpUrl ?? url.origin.replace('ws', 'http') + url.pathname).replace(/\/$/, ''),
+    token: options.token,
+    grace: options.grace,
+    instance: options.instance ?? pageInstance,
     WebSocket,
-    fetch,
-    baseMs,
-    maxMs,
-    callTimeoutMs,
-    pingTimeout,
-    agent,
-    random,
-    timers: clockOf(timers),
-    report: reporter(onError),
+    fetch: options.fetch ?? ((...request) => fetch(...request)),
+    baseMs: options.backoff?.baseMs ?? 500,
+    maxMs: options.backoff?.maxMs ?? 20_000,
+    callTimeoutMs: options.callTimeoutMs ?? 10_000,
+    pingTimeout: options.pingTimeout ?? 10_000,
+    agent: options.agent ?? 'roomwire-js',
+    random: options.random ?? Math.random,
+    timers: clockOf(options.timers ?? systemTimers),
+    report: reporter(options.onError),
   };
 }
 
