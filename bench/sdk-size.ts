@@ -1,4 +1,8 @@
-/** What a browser loads of the SDK: bundled with its codec, minified and gzipped (level 9, as files that are compressed once). */
+/**
+ * What a browser loads of the SDK: bundled with its codec, minified and gzipped (level 9, as files that are compressed once).
+ * As it is published, with short names for its own properties (scripts/pack.mjs).
+ */
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build, type StdinOptions } from 'esbuild';
@@ -14,6 +18,10 @@ const reactEntry = fileURLToPath(new URL('../src/react/index.ts', import.meta.ur
 /** What `@roomwire/client/socket` adds to it. */
 export const SOCKET_BUDGET_BYTES = 2 * 1024;
 const socketEntry = fileURLToPath(new URL('../src/client/socket/index.ts', import.meta.url));
+
+const ownNames = JSON.parse(
+  readFileSync(fileURLToPath(new URL('../scripts/own-names.json', import.meta.url)), 'utf8'),
+) as readonly string[];
 
 export interface SdkBundle {
   readonly code: string;
@@ -48,6 +56,7 @@ async function bundle(entry: string | StdinOptions, external: string[]): Promise
     platform: 'browser',
     format: 'esm',
     target: 'es2022',
+    mangleProps: new RegExp(`^(?:${ownNames.join('|')})$`),
     write: false,
     metafile: true,
   });

@@ -1,7 +1,8 @@
 /**
  * `npm run pack [-- DIR]`: makes the tarballs of both packages from dist/, in DIR or here. The client's package gets its
  * parts of dist/, the server's the rest, in which imports of the client's parts lead to the client's package: in a process
- * that uses both, each class is there once.
+ * that uses both, each class is there once. Properties that only the client's own modules name (own-names.json) get short
+ * names, which an application's minifier could not give them; source maps lead to the source.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, posix, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
+import { buildSync } from 'esbuild';
 import ts from 'typescript';
 import { client, root, server } from './packages.mjs';
 
@@ -40,12 +42,31 @@ export function pack(directory) {
 
 function stageClient(folder, files) {
   for (const file of files.filter(isClients)) put(folder, file, readFileSync(join(dist, file)));
+  shorten(join(folder, 'dist', 'client'));
   const exports = { ...client.manifest.exports, [INTERNAL]: './dist/*' };
   return finish(folder, { ...client.manifest, exports, files: ['dist', 'CHANGELOG.md'] }, [
     [client.folder, 'README.md'],
     ['.', 'CHANGELOG.md'],
     ['.', 'LICENSE'],
   ]);
+}
+
+/** Gives the client's own properties short names, the same in all its files. */
+function shorten(folder) {
+  const names = JSON.parse(readFileSync(new URL('scripts/own-names.json', root), 'utf8'));
+  const options = {
+    mangleProps: new RegExp(`^(?:${names.join('|')})$`),
+    format: 'esm',
+    platform: 'node',
+    target: 'es2022',
+    outdir: folder,
+  };
+  const modules = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.js'));
+  const entryPoints = modules.map((file) => join(folder, file));
+  // The names are chosen for all together, then given to each.
+  const whole = { entryPoints, bundle: true, packages: 'external', write: false, mangleCache: {} };
+  const { mangleCache } = buildSync({ ...options, ...whole });
+  buildSync({ ...options, entryPoints, outbase: folder, mangleCache, sourcemap: 'linked', allowOverwrite: true });
 }
 
 function stageServer(folder, files) {

@@ -8,16 +8,10 @@ import * as Op from '../protocol/opcodes.js';
 import { ANSWER_TURNS, MESSAGE_BYTES } from './bounds.js';
 
 /** What browsers and the ws package have in common. */
-interface Socket {
-  binaryType: string;
-  readonly bufferedAmount: number;
-  onopen: (() => void) | null;
-  onmessage: ((message: { readonly data: ArrayBuffer | string }) => void) | null;
-  onclose: ((close: { readonly code: number; readonly reason: string }) => void) | null;
-  onerror: (() => void) | null;
-  send(bytes: Uint8Array): void;
-  close(code?: number, reason?: string): void;
-}
+type Socket = Pick<
+  globalThis.WebSocket,
+  'binaryType' | 'bufferedAmount' | 'onopen' | 'onmessage' | 'onclose' | 'onerror' | 'send' | 'close'
+>;
 
 export interface WireHooks {
   onOpen(): void;

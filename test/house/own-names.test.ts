@@ -1,0 +1,69 @@
+/** The names that the client's package shortens (scripts/own-names.json): nobody else may have a property of such a name. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import ts from 'typescript';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const names = JSON.parse(readFileSync(`${root}scripts/own-names.json`, 'utf8')) as readonly string[];
+const entries = ['client/index.ts', 'client/node.ts', 'client/socket/node.ts', 'react/index.ts', 'protocol/index.ts'];
+/** What is declared here is for applications. */
+const forAll = /client\/(?:socket\/)?(?:types|index|node|socket|listeners)\.ts$/;
+
+/** Where each property in the client, its hooks and the protocol is named whose declaration is not the client's own. */
+function namesOfOthers(): ReadonlyMap<string, string> {
+  const { config } = ts.readConfigFile(`${root}tsconfig.json`, (path) => ts.sys.readFile(path)) as { config: unknown };
+  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root);
+  const files = entries.map((entry) => `${root}src/${entry}`);
+  const program = ts.createProgram(files, { ...options, noEmit: true });
+  const checker = program.getTypeChecker();
+  const others = new Map<string, string>();
+  const isOwn = (symbol: ts.Symbol | undefined): boolean =>
+    symbol?.declarations?.every((declaration) => {
+      const { fileName } = declaration.getSourceFile();
+      return fileName.startsWith(`${root}src/client/`) && !forAll.test(fileName);
+    }) ?? false;
+  const member = (type: ts.Type | undefined, name: string): ts.Symbol | undefined =>
+    type && checker.getPropertyOfType(type, name);
+
+  const look = (node: ts.Node): void => {
+    const { text: name, symbol } = named(node) ?? {};
+    if (name !== undefined && !isOwn(symbol)) others.set(name, node.getSourceFile().fileName.slice(root.length));
+    ts.forEachChild(node, look);
+  };
+  const named = (node: ts.Node): { text: string; symbol: ts.Symbol | undefined } | undefined => {
+    if (ts.isPropertyAccessExpression(node) && ts.isIdentifier(node.name)) {
+      const symbol = checker.getSymbolAtLocation(node.name);
+      // Of an imported module, not of an object.
+      if (symbol && symbol.flags & (ts.SymbolFlags.Alias | ts.SymbolFlags.Variable)) return undefined;
+      return { text: node.name.text, symbol };
+    }
+    if (ts.isElementAccessExpression(node) && ts.isStringLiteralLike(node.argumentExpression)) {
+      return { text: node.argumentExpression.text, symbol: undefined };
+    }
+    if (ts.isBindingElement(node) && ts.isObjectBindingPattern(node.parent) && !node.dotDotDotToken) {
+      const text = (node.propertyName ?? node.name).getText();
+      return { text, symbol: member(checker.getTypeAtLocation(node.parent), text) };
+    }
+    if (!(ts.isClassElement(node) || ts.isTypeElement(node) || ts.isObjectLiteralElementLike(node))) return undefined;
+    if (!node.name || !(ts.isIdentifier(node.name) || ts.isStringLiteralLike(node.name))) return undefined;
+    const { text } = node.name;
+    if (!ts.isObjectLiteralExpression(node.parent)) return { text, symbol: checker.getSymbolAtLocation(node.name) };
+    return { text, symbol: member(checker.getContextualType(node.parent), text) };
+  };
+
+  for (const file of program.getSourceFiles()) if (file.fileName.startsWith(`${root}src/`)) look(file);
+  return others;
+}
+
+t.test(
+  'what the published client shortens is its own: no user, server, browser or hook has a property of that name',
+  async (t) => {
+    const others = namesOfOthers();
+    t.ok(
+      ['token', 'members', 'onopen', 'graceMs', 'released'].every((name) => others.has(name)),
+      'others are seen',
+    );
+    for (const name of names) t.equal(others.get(name), undefined, name);
+  },
+);
