@@ -10,7 +10,7 @@ import { build, type StdinOptions } from 'esbuild';
 /** What it is to be, gzipped. */
 export const SDK_BUDGET_BYTES = 14 * 1024;
 /** What it may be until it is: it does not grow meanwhile. */
-export const SDK_CEILING_BYTES = 15_400;
+export const SDK_CEILING_BYTES = 14_850;
 export const sdkEntry = fileURLToPath(new URL('../src/client/index.ts', import.meta.url));
 /** The same for what `@roomwire/client/react` adds to it. */
 export const REACT_BUDGET_BYTES = 3.5 * 1024;
@@ -22,6 +22,7 @@ const socketEntry = fileURLToPath(new URL('../src/client/socket/index.ts', impor
 const ownNames = JSON.parse(
   readFileSync(fileURLToPath(new URL('../scripts/own-names.json', import.meta.url)), 'utf8'),
 ) as readonly string[];
+const shortened = { mangleProps: new RegExp(`^(?:${ownNames.join('|')})$`) };
 
 export interface SdkBundle {
   readonly code: string;
@@ -56,7 +57,8 @@ async function bundle(entry: string | StdinOptions, external: string[]): Promise
     platform: 'browser',
     format: 'esm',
     target: 'es2022',
-    mangleProps: new RegExp(`^(?:${ownNames.join('|')})$`),
+    // The hooks' own properties keep their names.
+    ...(entry === reactEntry ? {} : shortened),
     write: false,
     metafile: true,
   });

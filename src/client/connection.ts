@@ -198,9 +198,9 @@ export class Connection {
     this.welcome = welcome;
     this.#ticket = welcome.session;
     this.#live = true;
-    if (this.#wire) this.#wire.messageBytes = Math.min(MESSAGE_BYTES, welcome.limits.messageBytes ?? Infinity);
+    if (this.#wire) this.#wire.largest = Math.min(MESSAGE_BYTES, welcome.limits.messageBytes ?? Infinity);
     this.#liveSince = this.#now();
-    this.#settings.timers.clearTimeout(this.#timer);
+    this.#settings.clock.clearTimeout(this.#timer);
     this.pulse.begin(welcome, this.#greeted);
     this.#hooks.welcome(welcome, this.#resumed);
     if (this.#live)
@@ -246,7 +246,7 @@ export class Connection {
   #drop(code: number, reason: string): void {
     this.#turn++;
     this.#ending = undefined;
-    this.#settings.timers.clearTimeout(this.#timer);
+    this.#settings.clock.clearTimeout(this.#timer);
     this.pulse.end();
     this.#wire?.close(code, reason);
     this.#wire = undefined;
@@ -255,11 +255,11 @@ export class Connection {
   }
 
   #after(ms: number, run: () => void): void {
-    this.#settings.timers.clearTimeout(this.#timer);
-    this.#timer = this.#settings.timers.setTimeout(run, ms);
+    this.#settings.clock.clearTimeout(this.#timer);
+    this.#timer = this.#settings.clock.setTimeout(run, ms);
   }
 
   #now(): number {
-    return this.#settings.timers.now();
+    return this.#settings.clock.now();
   }
 }

@@ -20,7 +20,7 @@ export function call(
   input: unknown,
   options: RequestOptions & CallOptions = {},
 ): Promise<Value> {
-  const { key, timeoutMs = settings.callTimeoutMs, resend = key !== undefined } = options;
+  const { key, timeoutMs = settings.callMs, resend = key !== undefined } = options;
   return requests.request(Op.CALL, [name, input, { key, timeoutMs }], { ...options, timeoutMs, resend });
 }
 
@@ -29,7 +29,7 @@ export function publish(
   topic: string,
   event: string,
   data: unknown,
-  { key, signal, timeoutMs = settings.callTimeoutMs }: CallOptions = {},
+  { key, signal, timeoutMs = settings.callMs }: CallOptions = {},
 ): Promise<Published> {
   const parts = [topic, event, key ?? null, data];
   const published = requests.request(Op.PUBLISH, parts, { timeoutMs, signal, resend: key !== undefined });

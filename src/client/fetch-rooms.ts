@@ -2,7 +2,7 @@
 import { RoomwireError } from '../protocol/errors.js';
 import type { Positions } from '../protocol/frames.js';
 import type { RoomMetadata } from '../protocol/rooms-model.js';
-import { ANSWER_MS, ROOMS_PER_PAGE } from './bounds.js';
+import { ROOMS_PER_PAGE } from './bounds.js';
 import { abortWith } from './abort-with.js';
 import type { Context } from './context.js';
 import { inTime } from './in-time.js';
@@ -26,7 +26,7 @@ export async function fetchRooms(
   for (let positions: Positions | undefined; ;) {
     const { token } = connection;
     const abort = abortWith(signal);
-    const page = await inTime(settings.timers, ANSWER_MS, PATH, async () => {
+    const page = await inTime(settings.clock, PATH, async () => {
       const response = await settings.fetch(`${settings.httpUrl}${PATH}?${query}`, {
         signal: abort.signal,
         headers: token === undefined ? {} : { authorization: `Bearer ${token}` },

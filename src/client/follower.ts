@@ -30,7 +30,7 @@ export interface Followed<T> {
   /** `included`: the state held this event already. */
   event(data: Value, info: EventInfo, included: boolean): void;
   /** `missing`: what it has is no longer whole. */
-  loading(missing: boolean): void;
+  reading(missing: boolean): void;
   /** It goes on with what it has, though it was to be left or read again: the server did neither. */
   kept?(): void;
   /** As it was asked to. */
@@ -246,7 +246,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   async #load(): Promise<void> {
     const { signal } = (this.#abort = new AbortController());
     this.#held ??= [];
-    this.#followed.loading(this.#missed !== undefined);
+    this.#followed.reading(this.#missed !== undefined);
     for (let attempt = 1; !signal.aborted; attempt++) {
       const extra = this.#extra;
       const { welcome } = this.#context.connection;
@@ -322,9 +322,9 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   #pause(attempt: number): Promise<void> {
     const { settings } = this.#context;
     return new Promise((resolve) => {
-      const timer = settings.timers.setTimeout(resolve, retryDelay(settings, { attempt }));
+      const timer = settings.clock.setTimeout(resolve, retryDelay(settings, { attempt }));
       this.#wake = () => {
-        settings.timers.clearTimeout(timer);
+        settings.clock.clearTimeout(timer);
         resolve();
       };
     });

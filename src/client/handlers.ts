@@ -37,20 +37,19 @@ export class Handlers {
 
   async #answer(id: number, name: string, input: Value, controller: AbortController): Promise<Uint8Array> {
     const { requests, settings } = this.#context;
-    const encode = (parts: readonly unknown[]): Uint8Array => encodeFrame(parts, requests.messageBytes);
+    const encode = (parts: readonly unknown[]): Uint8Array => encodeFrame(parts, requests.largest);
     try {
       const handler = this.#handlers.get(name);
       if (!handler) throw new RoomwireError('unknown_call', `no handler for ${name}`);
       return encode([Op.ACK, id, await handler(input as never, controller)]);
     } catch (error) {
-      if (error instanceof RoomwireError) {
-        try {
-          return encode([Op.NACK, id, error.code, error.message, error.details]);
-        } catch (unfit) {
-          settings.report(unfit);
-        }
-      } else settings.report(error);
-      return encodeFrame([Op.NACK, id, errors.handler_failed, 'the handler failed']);
+      try {
+        if (!(error instanceof RoomwireError)) throw error;
+        return encode([Op.NACK, id, error.code, error.message, error.details]);
+      } catch (unfit) {
+        settings.report(unfit);
+        return encodeFrame([Op.NACK, id, errors.handler_failed, 'the handler failed']);
+      }
     }
   }
 

@@ -1,13 +1,14 @@
 /** What the application or the network may never answer has an end all the same. */
 import { RoomwireError } from '../protocol/errors.js';
+import { ANSWER_MS } from './bounds.js';
 import type { Timers } from './types.js';
 
-/** Rejects with `deadline` after `ms`. */
-export async function inTime<T>(timers: Timers, ms: number, what: string, run: () => T | Promise<T>): Promise<T> {
+/** Rejects with `deadline` after ANSWER_MS. */
+export async function inTime<T>(timers: Timers, what: string, run: () => T | Promise<T>): Promise<T> {
   let timer: unknown;
   const late = new Promise<never>((_, reject) => {
-    const end = (): void => reject(new RoomwireError('deadline', `${what} took more than ${ms / 1_000} s`));
-    timer = timers.setTimeout(end, ms);
+    const end = (): void => reject(new RoomwireError('deadline', `${what} took more than ${ANSWER_MS / 1_000} s`));
+    timer = timers.setTimeout(end, ANSWER_MS);
   });
   try {
     return await Promise.race([late, run()]);

@@ -16,7 +16,7 @@ import type { Lock, LockOptions } from './types.js';
 
 export interface LockHost {
   readonly id: string;
-  readonly locks: Set<HeldLock>;
+  readonly held: Set<HeldLock>;
 }
 
 /**
@@ -29,15 +29,15 @@ export async function acquireLock(
   target: string,
   options: LockOptions = {},
 ): Promise<HeldLock> {
-  const { timers, callTimeoutMs } = context.settings;
-  const { wait = 0, timeoutMs = wait + callTimeoutMs } = options;
-  const began = timers.now();
+  const { clock, callMs } = context.settings;
+  const { wait = 0, timeoutMs = wait + callMs } = options;
+  const began = clock.now();
   for (let left: number | undefined = options.wait; ;) {
-    const asked = timers.now();
+    const asked = clock.now();
     try {
       return await ask(context, room, target, { ...options, wait: left, timeoutMs: began + timeoutMs - asked });
     } catch (error) {
-      const now = timers.now();
+      const now = clock.now();
       left = Math.max(0, began + wait - now);
       // The server lets nobody wait for longer than callMaxMs; and the key was of a session that is gone.
       const { callMaxMs = Infinity } = context.connection.welcome?.limits ?? {};
@@ -52,7 +52,7 @@ async function ask(context: Context, room: LockHost, target: string, options: Lo
   const { ttl = DEFAULT_LEASE_MS, msg, wait, timeoutMs } = options;
   const { connection, settings } = context;
   const { pulse, welcome } = connection;
-  const asked = settings.timers.now();
+  const asked = settings.clock.now();
   const abort = abortWith(options.signal);
   const waits = { leave: () => abort.abort() };
   pulse.add(waits);
@@ -117,7 +117,7 @@ export class HeldLock implements Lock, Belief {
     this.#context = context;
     this.#room = room;
     this.#ttl = ttl;
-    room.locks.add(this);
+    room.held.add(this);
     context.connection.pulse.add(this);
   }
 
@@ -170,19 +170,19 @@ export class HeldLock implements Lock, Belief {
 
   /** Ends it when its time is over, and renews it in time. */
   expire(): void {
-    const timers = this.#timers;
-    timers.clearTimeout(this.#timer);
+    const clock = this.#clock;
+    clock.clearTimeout(this.#timer);
     const left = this.#left();
     if (left <= 0) return this.giveUp('the lease ended');
-    const now = timers.now();
+    const now = clock.now();
     if (now >= this.#refreshAt) this.check();
-    this.#timer = timers.setTimeout(() => this.expire(), Math.min(left, this.#refreshAt - now));
+    this.#timer = clock.setTimeout(() => this.expire(), Math.min(left, this.#refreshAt - now));
   }
 
   /** For as long as the server may hold it, or it waits for a connection in vain. */
   #giveBack(): void {
-    const { callTimeoutMs } = this.#context.settings;
-    this.#call('lock:release', {}, Math.max(callTimeoutMs, this.#until - this.#timers.now())).catch(() => undefined);
+    const { callMs } = this.#context.settings;
+    this.#call('lock:release', {}, Math.max(callMs, this.#until - this.#clock.now())).catch(() => undefined);
   }
 
   /** Events were missed: ask at once whether the lock is still ours. */
@@ -193,7 +193,7 @@ export class HeldLock implements Lock, Belief {
 
   async #renew(name: string, input: object): Promise<void> {
     if (this.#over) throw new RoomwireError('lock_lost');
-    const asked = this.#timers.now();
+    const asked = this.#clock.now();
     try {
       // Past the lease's end an answer means nothing.
       const lease = await this.#call(name, input, this.#left());
@@ -214,31 +214,31 @@ export class HeldLock implements Lock, Belief {
     const left = expiresAt - this.#context.connection.pulse.storeNow();
     this.expiresAt = expiresAt;
     // A message does not lengthen the lease beyond what expiresAt says; our request's ttl neither.
-    this.#until = Math.min(renewed ? asked + this.#ttl : this.#until, this.#timers.now() + left);
+    this.#until = Math.min(renewed ? asked + this.#ttl : this.#until, this.#clock.now() + left);
     this.#refreshLater();
   }
 
   #refreshLater(): void {
-    const now = this.#timers.now();
+    const now = this.#clock.now();
     this.#refreshAt = now + Math.max(MIN_REFRESH_MS, (this.#until - now) / 3);
     this.expire();
   }
 
   #end(): void {
     this.#over = true;
-    this.#room.locks.delete(this);
+    this.#room.held.delete(this);
     this.disown();
     this.#context.connection.pulse.beliefs.delete(this);
-    this.#timers.clearTimeout(this.#timer);
+    this.#clock.clearTimeout(this.#timer);
   }
 
-  get #timers() {
-    return this.#context.settings.timers;
+  get #clock() {
+    return this.#context.settings.clock;
   }
 
   /** Ms that it lasts for sure: the lease, and the session, which ends when its grace does. */
   #left(): number {
-    return Math.min(this.#until, this.#context.connection.pulse.believedUntil) - this.#timers.now();
+    return Math.min(this.#until, this.#context.connection.pulse.believedUntil) - this.#clock.now();
   }
 }
 

@@ -80,7 +80,7 @@ export class Overview extends RoomTable {
       input: { group },
       heard: false,
       read: (_reply, signal) => fetchRooms(this.#context, group, signal),
-      loading: () => watched() && this.status.merge({ loading: true }),
+      reading: () => watched() && this.status.merge({ loading: true }),
       apply: ({ rooms }) => {
         if (watched()) this.replace(rooms);
         kept();
@@ -104,7 +104,7 @@ export class Overview extends RoomTable {
     else if (created) this.setRoom(roomId, { ...changes, id: roomId } as RoomMetadata);
     // A room that came into view: only the list has all of it.
     else if (!this.updateRoom(roomId, changes)) {
-      this.#reload ??= this.#context.settings.timers.setTimeout(() => {
+      this.#reload ??= this.#context.settings.clock.setTimeout(() => {
         this.#reload = undefined;
         this.#watched?.again('gap');
       }, RELOAD_MS);
@@ -112,7 +112,7 @@ export class Overview extends RoomTable {
   }
 
   #stop(): void {
-    this.#context.settings.timers.clearTimeout(this.#reload);
+    this.#context.settings.clock.clearTimeout(this.#reload);
     this.#reload = undefined;
     this.status.merge({ watching: false, loading: false });
   }

@@ -100,7 +100,7 @@ export class Pulse {
   end(): void {
     this.#live = false;
     this.#held = [];
-    this.#settings.timers.clearTimeout(this.#timer);
+    this.#settings.clock.clearTimeout(this.#timer);
   }
 
   /** A message came. */
@@ -131,7 +131,7 @@ export class Pulse {
   }
 
   #now(): number {
-    return this.#settings.timers.now();
+    return this.#settings.clock.now();
   }
 
   #ping(): void {
@@ -156,8 +156,8 @@ export class Pulse {
   }
 
   #schedule(): void {
-    const { timers } = this.#settings;
-    timers.clearTimeout(this.#timer);
+    const { clock } = this.#settings;
+    clock.clearTimeout(this.#timer);
     if (!this.#live) return;
     const next = this.#doubt > 0 ? this.#deadline : Math.min(this.#due(), this.#deadline);
     const tick = (): void => {
@@ -169,7 +169,7 @@ export class Pulse {
       }
       this.#schedule();
     };
-    this.#timer = timers.setTimeout(tick, Math.max(0, next - this.#now()));
+    this.#timer = clock.setTimeout(tick, Math.max(0, next - this.#now()));
   }
 
   /** The server told the time, after what was asked then. */
@@ -190,15 +190,15 @@ export class Pulse {
 
   /** Whether a sleep is suspected. */
   #doubts(): boolean {
-    const { timers } = this.#settings;
+    const { clock } = this.#settings;
     if (this.#doubt > 0) return true;
-    this.#doubt = timers.ahead();
+    this.#doubt = clock.ahead();
     if (this.#doubt === 0) return false;
     this.#doubtedAt = this.#now();
     this.#deadline = Infinity;
     this.#ask();
     const since = this.#doubtedAt;
-    timers.setTimeout(() => {
+    clock.setTimeout(() => {
       if (this.#doubt === 0 || since !== this.#doubtedAt) return;
       this.#each((belief) => belief.giveUp?.('the machine slept'));
       this.#settle(this.#doubt);
@@ -208,7 +208,7 @@ export class Pulse {
 
   /** It slept so long. Who held what is over then knows it before anything is sent. */
   #settle(slept: number): void {
-    this.#settings.timers.slept(slept);
+    this.#settings.clock.slept(slept);
     this.#doubt = 0;
     this.heard();
     this.#each((belief) => belief.expire?.());

@@ -23,12 +23,12 @@ export class Renewal {
   }
 
   stop(): void {
-    this.#context.settings.timers.clearTimeout(this.#timer);
+    this.#context.settings.clock.clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
   #in(ms: number): void {
-    this.#timer = this.#context.settings.timers.setTimeout(
+    this.#timer = this.#context.settings.clock.setTimeout(
       () => void this.#renew(),
       Math.min(MAX_TIMEOUT_MS, Math.max(MIN_RENEWAL_MS, ms)),
     );
@@ -42,7 +42,7 @@ export class Renewal {
       const token = await askToken(settings);
       asked = true;
       if (timer !== this.#timer) return;
-      const reply = await requests.request(Op.AUTH, [token], { timeoutMs: settings.callTimeoutMs });
+      const reply = await requests.request(Op.AUTH, [token], { timeoutMs: settings.callMs });
       connection.token = token;
       if (timer === this.#timer) this.schedule((reply as { expiresAt: number | null }).expiresAt);
     } catch (error) {

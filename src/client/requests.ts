@@ -62,7 +62,7 @@ export class Requests {
   /** Since WELCOME, until the connection ends. */
   live = false;
   /** The largest message the server takes. */
-  messageBytes = Infinity;
+  largest = Infinity;
   readonly #carrier: Carrier;
   readonly #pending = new Map<number, Pending>();
   /** Those not sent yet, in the order in which they were made. */
@@ -93,18 +93,18 @@ export class Requests {
     { timeoutMs, signal, resend = false, giveBack = false, onAck }: RequestOptions = {},
   ): Promise<Value> {
     const { connection, settings } = this.#carrier;
-    const { timers } = settings;
+    const { clock } = settings;
     return new Promise((resolve, reject) => {
       const cancelled = (): RoomwireError => new RoomwireError('cancelled', undefined, { cause: signal?.reason });
       if (signal?.aborted) throw cancelled();
       if (this.over) throw new RoomwireError('disconnected');
       if (this.#pending.size >= MAX_PENDING) throw new RoomwireError('too_many');
       const id = this.#freeId();
-      const bytes = encodeFrame([op, id, ...parts], this.messageBytes);
+      const bytes = encodeFrame([op, id, ...parts], this.largest);
 
       const abort = (): void => pending.stop(cancelled());
       const timer =
-        timeoutMs !== undefined && timers.setTimeout(() => pending.stop(new RoomwireError('deadline')), timeoutMs);
+        timeoutMs !== undefined && clock.setTimeout(() => pending.stop(new RoomwireError('deadline')), timeoutMs);
       const pending: Pending = {
         id,
         bytes,
@@ -136,7 +136,7 @@ export class Requests {
         answer: (error, data = null) => {
           this.#pending.delete(id);
           this.#land(pending);
-          timers.clearTimeout(timer);
+          clock.clearTimeout(timer);
           signal?.removeEventListener('abort', abort);
           if (error) return reject(error);
           onAck?.(data, pending.late);
@@ -154,7 +154,7 @@ export class Requests {
 
   /** The newest value of a slot, dropped without a connection. Throws EncodeError and too_large. */
   volatile(topic: string, event: string, slot: string, data: unknown): void {
-    const bytes = encodeFrame([Op.VOLATILE, topic, event, slot, data], this.live ? this.messageBytes : Infinity);
+    const bytes = encodeFrame([Op.VOLATILE, topic, event, slot, data], this.live ? this.largest : Infinity);
     if (!this.live) return;
     const key = JSON.stringify([topic, event, slot]);
     this.#latest.set(key, { topic, bytes });
@@ -185,7 +185,7 @@ export class Requests {
 
   /** From here on requests leave at once; those that waited follow with `flush`. */
   welcome(limits: Limits): void {
-    this.messageBytes = limits['messageBytes'] ?? Infinity;
+    this.largest = limits['messageBytes'] ?? Infinity;
     this.#calls.most = limits['pendingCalls'] ?? Infinity;
     this.#frames.most = limits['pendingFrames'] ?? Infinity;
     this.#callLane.rate(limits['callsPerSecond'], limits['userCallsPerSecond']);
@@ -199,8 +199,8 @@ export class Requests {
   /** Sends what waited and may leave now. */
   flush(): void {
     if (!this.live) return;
-    const timers = this.#timers;
-    timers.clearTimeout(this.#timer);
+    const clock = this.#clock;
+    clock.clearTimeout(this.#timer);
     const held = (this.#held = new Set<unknown>());
     let next = Infinity;
     let open = this.#waiting.size;
@@ -210,18 +210,18 @@ export class Requests {
       if (held.has(lane) || held.has(topic) || this.#leave(pending)) continue;
       if (!held.has(lane)) continue;
       // Its time may have come since it was held.
-      next = Math.min(next, Math.max(0, lane.wait(timers.now())));
+      next = Math.min(next, Math.max(0, lane.wait(clock.now())));
       open -= lane.waiting;
     }
     next = Math.min(next, this.#flushLatest());
-    if (next < Infinity) this.#timer = timers.setTimeout(() => this.flush(), next);
+    if (next < Infinity) this.#timer = clock.setTimeout(() => this.flush(), next);
   }
 
   down(final: boolean): void {
     this.over = final;
     this.live = false;
     this.#latest.clear();
-    this.#timers.clearTimeout(this.#timer);
+    this.#clock.clearTimeout(this.#timer);
     for (const pending of [...this.#pending.values()]) {
       const over = new RoomwireError('disconnected');
       if (pending.late ? !pending.resend : final || !(pending.resend || this.#waiting.has(pending))) pending.stop(over);
@@ -241,14 +241,14 @@ export class Requests {
       this.#held.add(topic);
       return false;
     }
-    const now = this.#timers.now();
+    const now = this.#clock.now();
     if (lane.wait(now) > 0) {
       this.#held.add(lane);
       return false;
     }
     this.#land(pending);
     // Made before this server said how much it takes.
-    if (bytes.length > this.messageBytes) {
+    if (bytes.length > this.largest) {
       pending.answer(new RoomwireError('too_large'));
       return true;
     }
@@ -264,7 +264,7 @@ export class Requests {
   /** Ms until more may leave. */
   #flushLatest(): number {
     const { connection } = this.#carrier;
-    const now = this.#timers.now();
+    const now = this.#clock.now();
     for (const [key, { topic, bytes }] of this.#latest) {
       if (connection.buffered > UPLINK_BYTES) return UPLINK_POLL_MS;
       const wait = this.#publishLane.wait(now);
@@ -294,8 +294,8 @@ export class Requests {
     pending.flies = false;
   }
 
-  get #timers(): Timers {
-    return this.#carrier.settings.timers;
+  get #clock(): Timers {
+    return this.#carrier.settings.clock;
   }
 
   #freeId(): number {

@@ -23,7 +23,7 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
   readonly name = 'room';
   declare readonly input: { readonly roomId: string };
   declare readonly state: Observed<RoomState>;
-  readonly locks = new Set<HeldLock>();
+  readonly held = new Set<HeldLock>();
   readonly #follower: Follower<JoinReply>;
   /** Of the clients that share it, those that asked to join. */
   readonly #joiners = new Set<Owner>();
@@ -77,7 +77,7 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
     this.#follower.end(error);
   }
 
-  loading(missing: boolean): void {
+  reading(missing: boolean): void {
     // A second join of a room that misses nothing leaves it as it is.
     if (missing || this.state.get().status !== 'joined') this.state.merge({ status: 'joining' });
   }
@@ -89,7 +89,7 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
   apply(reply: JoinReply, position: Position, missed: string | undefined): void {
     this.state.set(joinedRoom(this.state.get(), reply, missed !== undefined));
     if (missed === undefined) return;
-    for (const lock of this.locks) lock.check();
+    for (const lock of this.held) lock.check();
     this.tell('reset', { reason: missed, position });
   }
 
@@ -122,13 +122,13 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
   #lockUpdate(data: Value): void {
     const { target } = data as { target: string };
     const { sid } = this.context.connection.state.get();
-    for (const lock of this.locks) {
+    for (const lock of this.held) {
       if (lock.target === target) lock.heard(this.state.get().locks[target] ?? null, sid);
     }
   }
 
   #ended(status: 'left' | 'deleted' | 'removed'): void {
-    for (const lock of this.locks) lock.lose('the room was left');
+    for (const lock of this.held) lock.lose('the room was left');
     this.state.merge({ status });
   }
 }

@@ -15,11 +15,11 @@ export interface Settings {
   readonly fetch: typeof fetch;
   readonly baseMs: number;
   readonly maxMs: number;
-  readonly callTimeoutMs: number;
+  readonly callMs: number;
   readonly pingTimeout: number;
   readonly agent: string;
   readonly random: () => number;
-  readonly timers: Clock;
+  readonly clock: Clock;
   readonly report: (error: unknown) => void;
 }
 
@@ -46,11 +46,11 @@ export function settingsOf(address: string, options: ConnectOptions): Settings {
     fetch: options.fetch ?? ((...request) => fetch(...request)),
     baseMs: options.backoff?.baseMs ?? 500,
     maxMs: options.backoff?.maxMs ?? 20_000,
-    callTimeoutMs: options.callTimeoutMs ?? 10_000,
+    callMs: options.callTimeoutMs ?? 10_000,
     pingTimeout: options.pingTimeout ?? 10_000,
     agent: options.agent ?? 'roomwire-js',
     random: options.random ?? Math.random,
-    timers: clockOf(options.timers ?? systemTimers),
+    clock: clockOf(options.timers ?? systemTimers),
     report: reporter(options.onError),
   };
 }

@@ -42,7 +42,7 @@ export interface TopicListener {
 export interface Topic {
   readonly name: string;
   /** Replaced, never changed: a handler may come and go during an event. */
-  listeners: readonly TopicListener[];
+  listening: readonly TopicListener[];
   /** The server may have it by our SUBSCRIBE, so that UNSUBSCRIBE ends it; otherwise a call did it, or nobody. */
   ours?: boolean | undefined;
   /** The server sends its events. */
@@ -79,10 +79,10 @@ export class Topics {
   /** Returns how to stop. */
   listen(name: string, listener: TopicListener): () => void {
     const topic = this.#topic(name);
-    topic.listeners = [...topic.listeners, listener];
+    topic.listening = [...topic.listening, listener];
     this.#settle(topic);
     return () => {
-      topic.listeners = topic.listeners.filter((other) => other !== listener);
+      topic.listening = topic.listening.filter((other) => other !== listener);
       this.#settle(topic);
     };
   }
@@ -189,7 +189,7 @@ export class Topics {
     } else if (topic.live && topic.position) {
       // Who comes while it runs begins here.
       begin(topic, undefined);
-    } else if (topic.listeners.length === 0) {
+    } else if (topic.listening.length === 0) {
       this.#topics.delete(topic.name);
     }
   }
@@ -264,7 +264,7 @@ export class Topics {
             topic.asking = false;
             this.#settle(topic);
           };
-          settings.timers.setTimeout(again, retryDelay(settings, { attempt: ++topic.attempt }));
+          settings.clock.setTimeout(again, retryDelay(settings, { attempt: ++topic.attempt }));
           return;
         }
         answered();
@@ -311,31 +311,31 @@ export class Topics {
 
   #tellReset(topic: Topic, reason: string): void {
     const position = topic.position as Position;
-    for (const listener of topic.listeners) listener.reset({ reason, position });
+    for (const listener of topic.listening) listener.reset({ reason, position });
   }
 
   #removed(topic: Topic, error: RoomwireError, lost = false): void {
-    const { listeners } = topic;
+    const { listening } = topic;
     // Others stay: a room may be joined again.
-    topic.listeners = listeners.filter(({ direct }) => !direct);
+    topic.listening = listening.filter(({ direct }) => !direct);
     topic.live = topic.behind = topic.ours = false;
     topic.position = topic.since = undefined;
-    for (const listener of listeners) listener.removed(error, lost);
+    for (const listener of listening) listener.removed(error, lost);
     this.#settle(topic);
   }
 
   #topic(name: string): Topic {
     let topic = this.#topics.get(name);
     if (!topic) {
-      topic = { name, listeners: [], attempt: 0 };
+      topic = { name, listening: [], attempt: 0 };
       this.#topics.set(name, topic);
     }
     return topic;
   }
 }
 
-function isWanted({ listeners }: Topic): boolean {
-  return listeners.some(({ direct }) => direct);
+function isWanted({ listening }: Topic): boolean {
+  return listening.some(({ direct }) => direct);
 }
 
 /** Subscribed by SUBSCRIBE, and nobody wants it any more. */
@@ -344,18 +344,18 @@ function isLeft(topic: Topic): boolean {
 }
 
 /** Where the first handle wants to begin. */
-function fromOf({ listeners }: Topic): Position | undefined {
-  return listeners.find(({ from }) => from)?.from;
+function fromOf({ listening }: Topic): Position | undefined {
+  return listening.find(({ from }) => from)?.from;
 }
 
-function begin({ listeners, position }: Topic, recovered: boolean | undefined): void {
-  for (const listener of listeners) listener.begin?.(position as Position, recovered);
+function begin({ listening, position }: Topic, recovered: boolean | undefined): void {
+  for (const listener of listening) listener.begin?.(position as Position, recovered);
 }
 
 function tell(topic: Topic, data: Value, info: EventInfo): void {
-  const { listeners } = topic;
-  for (const listener of listeners) {
+  const { listening } = topic;
+  for (const listener of listening) {
     // One that an earlier one took away hears no more of it.
-    if (topic.listeners === listeners || topic.listeners.includes(listener)) listener.event(data, info);
+    if (topic.listening === listening || topic.listening.includes(listener)) listener.event(data, info);
   }
 }

@@ -28,7 +28,7 @@ export interface WireHooks {
 
 export class Wire {
   /** A message holds no more, unless it is one frame. */
-  messageBytes = MESSAGE_BYTES;
+  largest = MESSAGE_BYTES;
   readonly #socket: Socket;
   readonly #hooks: WireHooks;
   #waiting: Uint8Array[] = [];
@@ -78,7 +78,7 @@ export class Wire {
       bytes.set(frame, to);
       to += frame.length;
       const next = frames[i + 1]?.length ?? Infinity;
-      if (to - from + next <= this.messageBytes) return;
+      if (to - from + next <= this.largest) return;
       this.#socket.send(bytes.subarray(from, to));
       from = to;
     });
@@ -103,15 +103,11 @@ export class Wire {
         }
       }
     } catch (error) {
-      this.#fail(error);
+      // The server broke the protocol.
+      if (!this.#open) return;
+      this.close(4000, 'bad frame');
+      this.#hooks.onEnd(1002, String(error));
     }
-  }
-
-  /** The server broke the protocol. */
-  #fail(error: unknown): void {
-    if (!this.#open) return;
-    this.close(4000, 'bad frame');
-    this.#hooks.onEnd(1002, String(error));
   }
 
   #end(code: number, reason: string): void {

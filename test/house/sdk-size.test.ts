@@ -12,7 +12,7 @@ import {
 } from '../../bench/sdk-size.js';
 
 t.test(
-  'the bundled SDK is at most 15,400 bytes gzipped, without eval and without modules of Node',
+  'the SDK as it is published, bundled, is at most 14,850 bytes gzipped, without eval and without modules of Node',
   { skip: !existsSync(sdkEntry) && 'there is no src/client/index.ts yet' },
   async (t) => {
     const { code, minBytes, minGzipBytes, files } = await bundleSdk();

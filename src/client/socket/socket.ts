@@ -207,14 +207,14 @@ export class Socket<
     if (OWN.includes(name)) throw new TypeError(`"${name}" is a reserved event name`);
     const input = args.length > 1 ? args : args.length > 0 ? args[0] : {};
     const { timeoutMs, volatile } = flags;
-    const { timers } = this.#settings;
-    const begun = timers.now();
+    const { clock } = this.#settings;
+    const begun = clock.now();
     const leave = (): Promise<Value> => {
       const core = this.#core as SocketCore;
       const most = Math.min(EMIT_MS, core.connection.welcome?.limits['keyTtlMs'] ?? EMIT_MS);
       return call(core, name, input, {
         key: volatile ? undefined : newId(),
-        timeoutMs: timeoutMs === undefined ? most : Math.max(1, timeoutMs - (timers.now() - begun)),
+        timeoutMs: timeoutMs === undefined ? most : Math.max(1, timeoutMs - (clock.now() - begun)),
         ...options,
       });
     };
@@ -223,7 +223,7 @@ export class Socket<
       if (volatile) throw new RoomwireError('disconnected');
       if (this.#waiting.size >= MAX_PENDING) throw new RoomwireError('too_many');
       const send = (): void => {
-        timers.clearTimeout(timer);
+        clock.clearTimeout(timer);
         resolve(leave());
       };
       const late = (): void => {
@@ -231,7 +231,7 @@ export class Socket<
         reject(new RoomwireError('deadline'));
       };
       const wait = options?.timeoutMs ?? timeoutMs;
-      const timer = wait !== undefined && timers.setTimeout(late, wait);
+      const timer = wait !== undefined && clock.setTimeout(late, wait);
       this.#waiting.add(send);
     });
   }
