@@ -44,7 +44,7 @@ export class Wire {
     this.#hooks = hooks;
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => this.#open && hooks.onOpen();
-    socket.onmessage = ({ data }) => this.#open && void this.#message(data);
+    socket.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => this.#open && void this.#message(data);
     socket.onclose = ({ code, reason }) => this.#end(code, reason);
     // A close event follows. The handler stays to the end: in Node an error nobody handles is thrown.
     socket.onerror = () => undefined;
