@@ -96,6 +96,7 @@ export class Rates {
     const perSession = this.#session[index] as number;
     const perUser = this.#user[index] as number;
     const namespaces = this.#namespaces[kind].length === 0 ? NONE : this.#namespacesOf(kind, name);
+    if (perSession === 0 && perUser === 0 && namespaces.length === 0) return;
     const mine = (session.buckets ??= new Array<number>(this.#size).fill(0));
     const ours = (user.buckets ??= new Array<number>(STRAYS + 1).fill(0));
     let wait = perSession > 0 ? waitFor(mine[index] as number, now, perSession) : 0;

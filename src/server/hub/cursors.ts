@@ -19,8 +19,9 @@ export class Cursors {
   set(cursor: Cursor): void {
     const { name } = cursor.topic;
     if (this.#many !== undefined) return void this.#many.set(name, cursor);
-    // Not `push`: a list that grew has room for many more.
-    this.#few = [...this.#few.filter(({ topic }) => topic.name !== name), cursor];
+    // Neither `push` nor a spread: a list that grew has room for many more.
+    if (this.#few.length === 0) this.#few = [cursor];
+    else this.#few = this.#few.filter(({ topic }) => topic.name !== name).concat(cursor);
     if (this.#few.length <= FEW) return;
     this.#many = new Map(this.#few.map((each) => [each.topic.name, each]));
     this.#few = NONE;
