@@ -31,7 +31,7 @@ interface Staged {
 }
 
 /** Entries of a batch that is long. */
-const MANY = 32;
+const MANY = 16;
 /** Ms after a refused commit until the store is asked again, if nothing else asks it. */
 const ASK_MS = 1_000;
 /** A commit under way for so long is none that is confirmed. */
