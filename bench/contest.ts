@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { BEFORE, contestantsOf, keyOf, type Contestant, type Peer } from './contestants.js';
+import { BEFORE, contestantsOf, keyOf, LOGS, type Contestant, type LogName, type Peer } from './contestants.js';
 import { Generator, type Window, type Windows } from './load/generator.js';
 import { openFiles } from './machine.js';
 import type { Measured } from './options.js';
@@ -55,6 +55,8 @@ export interface Contest {
   readonly secret?: string;
   /** Processes that hold the server's connections. */
   readonly edges?: number;
+  /** Where the engines are of contestants with a log: each turn has one of its own. */
+  readonly logs?: ReadonlyMap<LogName, string>;
   readonly turn: (turn: Turn) => Promise<void>;
 }
 
@@ -125,14 +127,19 @@ export function left({ plan }: Pick<Suite, 'plan'>): string {
   return `about ${Math.ceil(plan.minutesLeft)} min left`;
 }
 
+let turns = 0;
+
 async function take(
   suite: Suite,
-  { bytes, flags = [], secret, edges, turn }: Contest,
+  { bytes, flags = [], secret, edges, logs, turn }: Contest,
   contestant: Contestant,
   sample: Turn['sample'],
 ): Promise<void> {
   const { peer, store } = contestant;
-  const directory = store === 'lmdb' ? mkdtempSync(join(tmpdir(), 'roomwire-bench-')) : undefined;
+  const url = logs?.get(store as LogName);
+  const log = url === undefined ? undefined : { url, name: `turn_${++turns}` };
+  const isOnDisk = store === 'lmdb' || LOGS.includes(store as LogName);
+  const directory = isOnDisk ? mkdtempSync(join(tmpdir(), 'roomwire-bench-')) : undefined;
   const remove = (): void => {
     if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
   };
@@ -144,7 +151,7 @@ async function take(
   try {
     server = await PeerProcess.start(
       peer,
-      { bytes, store: directory ?? 'memory', secret, edges },
+      { bytes, store: directory ?? 'memory', secret, edges, log },
       { profile: suite.profile, flags, dist: store === BEFORE ? suite.against : undefined },
     );
     load = new Generator(server);

@@ -6,12 +6,15 @@ export const PEERS = ['roomwire', 'uws', 'ws', 'socket.io', 'socket.io-uws', 'na
 export type Peer = (typeof PEERS)[number];
 export const STORES = ['memory', 'lmdb'] as const;
 export type StoreName = (typeof STORES)[number];
+/** Roomwire as a hub on LMDB, whose log is there: one server, or three with three replicas. */
+export const LOGS = ['postgres', 'nats', 'nats-r3'] as const;
+export type LogName = (typeof LOGS)[number];
 /** The roomwire of another checkout, on the memory store: how it was before. */
 export const BEFORE = 'before';
 
 export interface Contestant {
   readonly peer: Peer;
-  readonly store: StoreName | typeof BEFORE | 'none';
+  readonly store: StoreName | LogName | typeof BEFORE | 'none';
 }
 
 export const keyOf = ({ peer, store }: Contestant): string => (store === 'none' ? peer : `${peer}/${store}`);

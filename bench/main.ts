@@ -16,9 +16,11 @@ import { table } from './table.js';
 import { gate, judge, targets, verdicts, type Target } from './targets.js';
 import { attacked as attacks } from './works/attacks.js';
 import { calls } from './works/calls.js';
+import { cluster } from './works/cluster.js';
 import { decode } from './works/decode.js';
 import { dual } from './works/dual.js';
 import { edges } from './works/edges.js';
+import { failover } from './works/failover.js';
 import { fanout } from './works/fanout.js';
 import { connects, joins } from './works/joins.js';
 import { latency } from './works/latency.js';
@@ -48,6 +50,8 @@ const works: Readonly<Record<Work, (suite: Suite) => Promise<Row[]>>> = {
   attacks,
   memory,
   edges,
+  cluster,
+  failover,
   decode,
   python,
   size,

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { BEFORE, PEERS, STORES, type Peer, type StoreName } from './contestants.js';
+import { BEFORE, LOGS, PEERS, STORES, type LogName, type Peer, type StoreName } from './contestants.js';
 import { QUIET } from './machine.js';
 import { WORKS, type Work } from './result.js';
 
@@ -18,6 +18,8 @@ Measures roomwire beside its peers, in interleaved rounds; prints progress to st
   --only WORKS     of ${WORKS.join(', ')}
   --peers PEERS    of ${PEERS.join(', ')}
   --store STORES   of ${STORES.join(', ')}: what roomwire runs on (default both; memory with --quick)
+  --logs LOGS      of ${LOGS.join(', ')}: engines for the log of a cluster (default all; postgres with --quick);
+                   one that is not installed is skipped
   --against DIR    measures the roomwire of another checkout, built, beside this one: the store 'before' (on memory)
   --rounds N       rounds of each (default 3; 2 with --quick)
   --json FILE      writes the results there (a whole run: default ${RESULTS})
@@ -37,6 +39,8 @@ export interface Measured {
   readonly peers: readonly Peer[];
   /** Of roomwire. */
   readonly stores: readonly (StoreName | typeof BEFORE)[];
+  /** Of a cluster's log. */
+  readonly logs: readonly LogName[];
   /** The checkout of what is called `before`. */
   readonly against: string | undefined;
   readonly n: readonly number[];
@@ -84,6 +88,7 @@ export function parseOptions(args: readonly string[]): Options {
       ...chosen('--store', values.store, STORES, quick ? ['memory'] : STORES),
       ...(values.against === undefined ? [] : ([BEFORE] as const)),
     ],
+    logs: chosen('--logs', values.logs, LOGS, quick ? ['postgres'] : LOGS),
     against: built(values.against),
     n: counts('--n', values.n, quick ? [1000] : [100, 1000, 10_000]),
     w: counts('--w', values.w, quick ? [1, 256] : [1, 32, 256]),
@@ -114,6 +119,7 @@ function parse(args: readonly string[]) {
         only: text,
         peers: text,
         store: text,
+        logs: text,
         rounds: text,
         json: text,
         bytes: text,

@@ -131,6 +131,14 @@ export class PeerProcess {
     }
   }
 
+  /** Ends it as an operator would, or a crash. Resolves when it is gone. */
+  async end(signal: NodeJS.Signals): Promise<void> {
+    this.#stopping = true;
+    const exit = once(this.#child, 'exit');
+    this.#child.kill(signal);
+    await exit;
+  }
+
   async stop(): Promise<void> {
     if (!running.has(this.#child)) return;
     this.#stopping = true;

@@ -18,6 +18,8 @@ export const WORKS = [
   'attacks',
   'memory',
   'edges',
+  'cluster',
+  'failover',
   'decode',
   'python',
   'size',

@@ -4,7 +4,7 @@
  * path gets there, not a busy machine. Where the machine itself is the limit, the goal is a share of
  * that: of the raw echo for a call, of the C floor for a broadcast.
  */
-import type { Peer, StoreName } from './contestants.js';
+import { LOGS, type LogName, type Peer, type StoreName } from './contestants.js';
 import { ATTACKS, BESIDE, COMMON_RATE, SEVENTY, type Row, type Step, type Work } from './result.js';
 
 export interface Target {
@@ -28,7 +28,7 @@ export interface Verdict {
 interface Query {
   readonly work: Work;
   readonly peer?: Peer;
-  readonly store?: StoreName;
+  readonly store?: StoreName | LogName;
   readonly n?: number;
   readonly w?: number;
   readonly bytes?: number;
@@ -103,6 +103,10 @@ const toBest =
     return own === undefined || theirs.length === 0 ? null : over(of(own), best(...theirs));
   };
 const toBestRate = (query: Query) => toBest(query, ({ perSecond }) => perSecond, Math.max);
+
+/** On whichever engine it was measured. */
+const failover = (rows: readonly Row[], n: number, variant: string): Row | undefined =>
+  rows.find((row) => row.work === 'failover' && row.n === n && row.variant === variant);
 
 const fanout = (n: number, w: number) => ({ work: 'fanout', n, w, bytes: 64 }) as const;
 const one = fanout(1000, 1);
@@ -252,6 +256,56 @@ export const targets: readonly Target[] = [
     unit: '× quiet',
     of: figure({ work: 'edges', variant: `events, ${load}` }, 'timesQuiet'),
   })),
+  ...LOGS.flatMap((store): Target[] => {
+    const of = (variant: string, n: number): Query => ({ work: 'cluster', store, n, variant });
+    const rows = { append: of('append', 1), one: of('publish', 1), many: of('publish', 64) };
+    const fan = { work: 'cluster', n: 1000, w: 256, variant: 'fan-out' } as const;
+    const least: Target =
+      store === 'postgres'
+        ? {
+            name: 'publish on postgres, p50',
+            most: 1.5,
+            unit: '× fsync and round trip',
+            of(all) {
+              const { 'round trip ms': trip = 0, 'fdatasync ms': sync = 0 } = find(all, rows.append)?.more ?? {};
+              return over(find(all, rows.one)?.p50Ms, trip + sync);
+            },
+          }
+        : {
+            name: `publish on ${store}, p50`,
+            most: store === 'nats' ? 0.5 : 1.5,
+            unit: 'ms',
+            of: (all) => find(all, rows.one)?.p50Ms ?? null,
+          };
+    return [
+      least,
+      { name: `publishes on ${store}, 64 at once`, least: 10_000, unit: '/s', of: (all) => rate(all, rows.many) },
+      {
+        name: `fan-out on ${store}, w=256`,
+        least: 0.8,
+        unit: '× LMDB',
+        of: times({ ...fan, store }, { store: 'lmdb' }),
+      },
+    ];
+  }),
+  {
+    name: 'failover of 1,000 sessions, p50',
+    most: 3_000,
+    unit: 'ms',
+    of: (all) => failover(all, 1_000, 'killed')?.p50Ms ?? null,
+  },
+  {
+    name: 'failover of 10,000 sessions, p99',
+    most: 5_000,
+    unit: 'ms',
+    of: (all) => failover(all, 10_000, 'killed')?.p99Ms ?? null,
+  },
+  {
+    name: 'handover, last ack to first ack',
+    most: 500,
+    unit: 'ms',
+    of: (all) => failover(all, 1_000, 'told to stop')?.more?.['ack gap ms'] ?? null,
+  },
   ...ATTACKS.map((variant): Target => ({
     name: `calls beside ${variant}, inside the server, p99`,
     most: 3,

@@ -52,6 +52,16 @@ export async function echoOf(peer: Peer, bytes: number): Promise<Exchange> {
   }
 }
 
+/** A call of roomwire's that publishes so many bytes, and is answered when the event is in the log. */
+export async function publishCallOf(bytes: number): Promise<Exchange> {
+  const { encode } = await loadCodec();
+  const { Op } = await loadFrames();
+  return {
+    wire: repliesWire(await roomwireGreeting([]), encode([Op.ACK, ID, null])),
+    request: clientMessage(encode([Op.CALL, ID, 'publish', payloadOf(bytes)])),
+  };
+}
+
 /** A room of that topic in which a member publishes events of that many bytes, without an answer of its own. */
 export async function roomOf(peer: Peer, bytes: number, topic: number): Promise<Room> {
   const payload = payloadOf(bytes);

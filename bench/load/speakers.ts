@@ -53,7 +53,9 @@ export class Speakers {
   async saturate(underWay: number, seconds: number): Promise<Windows> {
     const end = performance.now() + seconds * 1000;
     return this.#run((now) => {
-      while (now < end && this.#published - this.#complete < underWay) this.#publish(now, now);
+      // One at least, however long this process was kept waiting.
+      const isOn = (): boolean => now < end || this.#published === 0;
+      while (isOn() && this.#published - this.#complete < underWay) this.#publish(now, now);
       return now < end;
     });
   }

@@ -60,6 +60,24 @@ export interface PeerOptions {
   readonly secret?: string | undefined;
   /** Processes that hold its connections; of roomwire alone. Default: it does so itself. */
   readonly edges?: number | undefined;
+  /** The log that it is the hub of, or a node; of roomwire alone. */
+  readonly log?: Log | undefined;
+}
+
+export interface Log {
+  readonly url: string;
+  readonly name: string;
+  /** One of several nodes; undefined: a hub without any other. */
+  readonly node?: NodePlace;
+}
+
+export interface NodePlace {
+  readonly name: string;
+  /** For clients, and for the other nodes. */
+  readonly port: number;
+  readonly linkPort: number;
+  /** It begins as the hub, and is there when it is. */
+  readonly isFirst: boolean;
 }
 
 const report = (message: Report): void => void process.send?.(message);

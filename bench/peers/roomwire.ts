@@ -3,10 +3,23 @@ import * as v from 'valibot';
 import { readFileSync } from 'node:fs';
 import type { HttpApi } from '../../src/http/router.js';
 import type { HttpResponse } from '../../src/server/api.js';
-import { loadContract, loadHttp, loadLmdb, loadRooms, loadServer, loadWorkers } from '../dist.js';
+import type { Journal } from '../../src/journal/journal.js';
+import type { Cluster } from '../../src/server/options.js';
+import type { Store } from '../../src/store/store.js';
+import {
+  loadCluster,
+  loadContract,
+  loadHttp,
+  loadJournal,
+  loadLmdb,
+  loadReplicated,
+  loadRooms,
+  loadServer,
+  loadWorkers,
+} from '../dist.js';
 import { AnswerTimes } from './answer-times.js';
 import { ANSWER_BYTES, BODY_BYTES, event, topicName } from './names.js';
-import { payloadOf, servePeer } from './peer.js';
+import { payloadOf, servePeer, type PeerOptions } from './peer.js';
 import { processorTime } from './processor-time.js';
 
 const { createServer } = await loadServer();
@@ -18,11 +31,31 @@ const unrated = {
   ...{ straysPerSecond: 0, userStraysPerSecond: 0 },
 };
 
-servePeer(async ({ bytes, store, secret, edges = 0 }) => {
+/** At a stop, as `roomwire serve` has it. */
+const SPREAD_MS = 2_000;
+
+async function storeOf({ store, log }: PeerOptions): Promise<Store | undefined> {
+  if (store === 'memory') return undefined;
+  const local = (await loadLmdb()).lmdbStore({ path: store });
+  if (log === undefined || log.node !== undefined) return local;
+  const [{ replicatedStore }, { journalAt }] = [await loadReplicated(), await loadJournal()];
+  return replicatedStore(local, () => journalAt(log.url, { name: log.name }), { node: 'bench' });
+}
+
+async function clusterOf({ log }: PeerOptions): Promise<Cluster | undefined> {
+  if (log?.node === undefined) return undefined;
+  const { name, linkPort } = log.node;
+  const [{ cluster }, { journalAt }] = [await loadCluster(), await loadJournal()];
+  const journal = (): Journal => journalAt(log.url, { name: log.name });
+  return cluster({ journal, node: name, advertise: `127.0.0.1:${linkPort}`, secret: 'bench'.repeat(8) });
+}
+
+servePeer(async (options) => {
+  const { bytes, secret, edges = 0, log } = options;
   const contract = defineContract({
     use: [roomsContract()],
     topics: { 'bench:{id}': { events: { [event]: { schema: v.unknown(), publish: 'subscribers' } } } },
-    calls: { echo: { input: v.unknown() } },
+    calls: { echo: { input: v.unknown() }, publish: { input: v.unknown() } },
   });
   // Of attacks alone: elsewhere even an engine's callback that is only handed on would be in the figures.
   const answers = secret === undefined ? undefined : await AnswerTimes.load();
@@ -33,7 +66,8 @@ servePeer(async ({ bytes, store, secret, edges = 0 }) => {
     admission: secret === undefined ? { requestsPerSecondPerAddress: 0 } : {},
     engine: 'auto',
     transport: edges === 0 ? answers?.transport : (await loadWorkers()).workers({ count: edges }),
-    store: store === 'memory' ? undefined : (await loadLmdb()).lmdbStore({ path: store }),
+    store: await storeOf(options),
+    cluster: await clusterOf(options),
     // The clients only count: they would not answer a PING.
     pingEvery: 3_600_000,
     // Rates would measure themselves.
@@ -46,13 +80,27 @@ servePeer(async ({ bytes, store, secret, edges = 0 }) => {
   });
   server.handle('echo', ({ input }) => input);
   if ('http' in server.plugins) serveLarge(server.plugins.http);
-  const { port } = await server.listen({ port: 0 });
+  // Its answer is always the same: that the event is in the log.
+  server.handle('publish', async ({ input }) => {
+    await server.publish(topicName(1) as `bench:${string}`, event, input);
+    return null;
+  });
+  const node = log?.node;
+  const listening = server.listen({ port: node?.port ?? 0 });
+  if (node !== undefined)
+    process.once('SIGTERM', () => void server.close({ spreadMs: SPREAD_MS }).then(() => process.exit()));
+  // A standby listens until it is the hub.
+  const { port } = node?.isFirst === false ? node : await listening;
   const open = (): number => server.edges().filter(({ state }) => state === 'open').length;
   while (edges > 0 && open() < edges) await new Promise(setImmediate);
   const payload = payloadOf(bytes);
   return {
     port,
-    publish: (topic) => server.publish(topicName(topic) as `bench:${string}`, event, payload),
+    // All nodes are told to, and the hub does.
+    publish: (topic) =>
+      node !== undefined && server.role !== 'hub'
+        ? undefined
+        : server.publish(topicName(topic) as `bench:${string}`, event, payload),
     ...(edges === 0 ? {} : { edgeCpu: childrenCpu }),
     ...(answers === undefined ? {} : { answered: () => answers.take() }),
   };

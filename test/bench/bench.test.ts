@@ -62,6 +62,7 @@ t.test('a bad flag gets one line and exit code 2', async (t) => {
     ['--peers', 'pigeon'],
     ['--only', 'fanout,fanin'],
     ['--store', 'redis'],
+    ['--logs', 'redis'],
     ['--rounds', '0'],
     ['--n', '10,x'],
     ['--bytes', '-1'],

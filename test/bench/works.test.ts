@@ -1,12 +1,19 @@
 /** Every work of the benchmark runs with every peer that can do it, and counts exactly. It needs a build (`npm run build`). */
 import t from 'tap';
 import { ATTACKS, COMMON_RATE, REACHED, SHARES, STEPS, WORKS } from '../../bench/result.js';
+import { noPostgres } from '../support/postgres.js';
 import { skipSocketPython } from '../support/python.js';
 import { bench, results, type Row } from './run.js';
 
 t.test('every other work runs, and its counts are exact', async (t) => {
-  const works = WORKS.filter((work) => work !== 'fanout' && (work !== 'python' || skipSocketPython === false));
-  const flags = ['--only', works.join(','), '--n', '20', '--clients', '40', '--rounds', '1', '--seconds', '0.05'];
+  const missing: readonly string[] = [
+    'fanout',
+    ...(skipSocketPython === false ? [] : ['python']),
+    ...(noPostgres === false ? [] : ['cluster', 'failover']),
+  ];
+  const works = WORKS.filter((work) => !missing.includes(work));
+  const small = ['--n', '20', '--clients', '40', '--rounds', '1', '--seconds', '0.05', '--logs', 'postgres'];
+  const flags = ['--only', works.join(','), ...small];
   const { results: rows, able, tables } = await results(t, ...flags);
   t.strictSame([...new Set(rows.map(({ work }) => work))], works);
   t.equal(tables.length, works.length, 'a table each');
@@ -29,6 +36,10 @@ t.test('every other work runs, and its counts are exact', async (t) => {
   for (const work of ['locks', 'sessions', 'reconnects', 'stalled', 'attacks'])
     t.strictSame(contestants(work), both, work);
   if (process.platform === 'linux') t.strictSame(contestants('edges'), ['roomwire memory']);
+  if (noPostgres === false) {
+    t.strictSame(contestants('cluster'), ['roomwire postgres', 'roomwire lmdb']);
+    t.strictSame(contestants('failover'), ['roomwire postgres']);
+  }
   t.strictSame(contestants('memory'), ['roomwire memory', ...uws, ...talkers]);
   for (const work of works.filter((work) => ['decode', 'python', 'size'].includes(work)))
     t.strictSame(contestants(work), ['roomwire none'], work);
@@ -47,6 +58,8 @@ t.test('every other work runs, and its counts are exact', async (t) => {
     sessions: ({ variant }) => (variant?.endsWith('join') === true ? 20 : 40),
     reconnects: () => 40,
     stalled: ({ n, w }) => n * w,
+    cluster: ({ variant, n, w }) => (variant === 'fan-out' ? n * w : 1),
+    failover: () => 40,
     decode: ({ w }) => w,
     python: ({ w }) => w,
   };
@@ -92,6 +105,7 @@ t.test('every other work runs, and its counts are exact', async (t) => {
     t.match(more, { insideP50Ms: Number, insideP99Ms: Number });
     for (const times of ['timesQuiet', 'insideTimesQuiet']) t.equal(more?.[times] !== undefined, variant !== 'quiet');
   }
+  for (const { more } of of('failover')) t.ok((more?.['ack gap ms'] as number) > 0);
   for (const row of of('memory')) {
     t.match(row, { n: 40, perSecond: null, more: { rssPerSessionBytes: Number, heapPerSessionBytes: Number } });
   }
