@@ -38,7 +38,9 @@ export async function startOf(start: Start): Promise<Started> {
   if (found.type === 'foreign') return { position: await seed(start, found), lost: undefined };
   const known = found.type === 'empty' ? undefined : found.position;
   const isThere = known !== undefined && (await fits(journal, state, known));
-  const position = found.type === 'position' && isThere ? found.position : await fill(start);
+  // What follows a position may be in the snapshot only, after so long.
+  const isFollowed = isThere && found.type === 'position' && known.seq + 1 >= state.first;
+  const position = isFollowed ? found.position : await fill(start);
   return { position, lost: isThere ? undefined : known };
 }
 

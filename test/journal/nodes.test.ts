@@ -2,6 +2,7 @@
 import t from 'tap';
 import { nodesIn } from '../../src/journal/nodes.js';
 import { append, bytes, put } from '../store/writer.js';
+import { keptStore } from '../support/kept-store.js';
 import { MemoryEngine } from '../support/memory-journal.js';
 import { Nodes, turns } from '../support/nodes.js';
 import { until } from '../support/until.js';
@@ -81,6 +82,29 @@ void t.test('a standby reads no more of the log than its store takes in', async 
   go();
   await nodes.until(() => b.store.status().applied === a.store.status().applied);
   t.equal((await b.local.topic('t'))?.head, 1_000);
+});
+
+void t.test('a node that was away for so long that the log no longer has what it lacks is filled anew', async (t) => {
+  const nodes = new Nodes();
+  t.teardown(() => nodes.close());
+  const disk = keptStore();
+  const [a, b] = [nodes.start('a', { snapshotBytes: 5_000 }), nodes.start('b', { local: disk })];
+  const { generation } = await nodes.hub(a);
+  await a.commit(append('t', 1));
+  await nodes.until(() => b.store.status().applied === a.store.status().applied);
+  await b.store.close();
+  const { applied } = b.store.status();
+  for (let i = 2; i <= 40; i++) {
+    await a.commit(append('t', i), put('d', `${i}`, 'x'.repeat(1_000)));
+    await turns(2);
+  }
+  t.ok(nodes.engine.state.first > applied + 1, 'the log begins later');
+  const again = nodes.start('b', { local: disk });
+  await nodes.until(() => again.store.status().applied === a.store.status().applied || again.failed !== undefined);
+  t.equal(again.failed, undefined);
+  await a.store.close();
+  t.equal((await nodes.hub(again)).generation, generation, 'nothing was lost');
+  t.strictSame(await disk.topic('t'), { epoch: 'e1', head: 40, tail: 1 });
 });
 
 void t.test('a log that goes away while a node reads where it is to begin is waited for', async (t) => {
