@@ -145,6 +145,7 @@ export class Follower {
     if (this.view.generation !== '') this.#checkSecret();
     if (this.view.isSeeded) await new Snapshots({ journal, replica, logBytes: 0 }, this.#options).takeFirst();
     this.#live = (await journal.answers()).head;
+    if (this.#end.seq >= this.#live) this.#meetHub();
     this.#follow(journal);
     if (lost === undefined) return;
     this.#options.tell(
@@ -198,7 +199,8 @@ export class Follower {
       await this.#replica.forget(this.position);
     }
     this.#heard(read, record.seq > this.#live);
-    if (this.view.term !== before.term) this.#hubBegan(read);
+    // Hubs that came and went before this node listened are nobody's any more.
+    if (record.seq === this.#live || (record.seq > this.#live && this.view.term !== before.term)) this.#meetHub();
     if (read.kind === 'genesis') this.#checkSecret();
   }
 
@@ -218,14 +220,16 @@ export class Follower {
     else if ('time' in record) this.#followed.heard(record.time);
   }
 
-  #hubBegan(record: Record): void {
-    const own = this.#options.digest();
-    if (record.kind === 'begin' && record.node !== this.#options.node && record.digest !== own) {
+  /** As it is now, whatever said so: its `begin` may be in a snapshot, or in what this node had applied when it was started. */
+  #meetHub(): void {
+    const { view } = this;
+    if (!view.isHeld) return;
+    if (view.node !== this.#options.node && view.digest !== this.#options.digest()) {
       this.#options.tell(
-        `the contract, policy or limits of this node are not those of ${record.node}, which is the hub: give all nodes the same`,
+        `the contract, policy or limits of this node are not those of ${view.node}, which is the hub: give all nodes the same`,
       );
     }
-    for (const told of this.#hubs) told(this.view);
+    for (const told of this.#hubs) told(view);
   }
 
   #checkSecret(): void {

@@ -110,8 +110,7 @@ export class HubLog {
     try {
       await this.#won.replica.apply(operations, this.#position);
     } catch (error) {
-      const why = `the log has a batch that this node's store does not take: ${(error as Error).message}`;
-      this.#lose(new StoreError('unusable', why, error));
+      this.#lose(error as StoreError);
       // It is in the log, so it must not be refused; and nobody may be told either, for this node cannot say what it did.
       await new Promise(() => undefined);
     }

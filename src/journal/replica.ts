@@ -75,7 +75,7 @@ export class Replica {
     return bytes === undefined ? undefined : (decodeScanned(bytes, 0) as unknown as Document);
   }
 
-  /** In one commit. Rejects with what the store threw: the log is the truth, so this node cannot go on. */
+  /** In one commit. Rejects with `unusable`: the log is the truth, so this node cannot go on. */
   async apply(operations: readonly Operation[], position: Position): Promise<void> {
     const document: Document = { ...position, local: this.#local };
     const value = encode(document, { name: 'position' });
@@ -90,7 +90,10 @@ export class Replica {
         this.applied = position.seq;
         return;
       } catch (error) {
-        if (!(error instanceof StoreError && error.kind === 'unknown')) throw error;
+        if (error instanceof StoreError && error.kind === 'unknown') continue;
+        const { file = 'the store of this node' } = this.#store;
+        const why = `${file} does not take what the log has: ${(error as Error).message}. Make room on its disk, or move it away`;
+        throw new StoreError('unusable', why, error);
       }
     }
   }

@@ -84,6 +84,37 @@ void t.test('a standby reads no more of the log than its store takes in', async 
   t.equal((await b.local.topic('t'))?.head, 1_000);
 });
 
+void t.test('a node that is started anew hears of the hub of the time, once, and of none before', async (t) => {
+  const nodes = new Nodes();
+  t.teardown(() => nodes.close());
+  const [diskA, diskB] = [keptStore(), keptStore()];
+  let hub = nodes.start('a', { local: diskA, snapshotBytes: 5_000 });
+  await nodes.hub(hub);
+  for (let i = 1; i <= 3; i++) {
+    await hub.store.close();
+    hub = nodes.start('a', { local: diskA, snapshotBytes: 5_000 });
+    await nodes.hub(hub);
+  }
+  const met = async (name: string, local: ReturnType<typeof keptStore>): Promise<readonly number[]> => {
+    const node = nodes.start(name, { local });
+    const terms: number[] = [];
+    node.store.onHub(({ term }) => terms.push(term));
+    // Nothing but beats follow.
+    await nodes.until(() => node.store.status().lastBeatMs !== undefined && node.store.status().view.isHeld);
+    await nodes.pass(1_000);
+    await node.store.close();
+    return terms;
+  };
+  t.strictSame(await met('b', diskB), [4], 'of four terms in the log');
+  t.strictSame(await met('b', diskB), [4], 'its begin is in what the node had applied');
+  for (let i = 1; i <= 40; i++) {
+    await hub.commit(append('t', i), put('d', `${i}`, 'x'.repeat(1_000)));
+    await turns(2);
+  }
+  t.ok(nodes.engine.state.first > 4);
+  t.strictSame(await met('c', keptStore()), [4], 'it is in the snapshot');
+});
+
 void t.test('a node that was away for so long that the log no longer has what it lacks is filled anew', async (t) => {
   const nodes = new Nodes();
   t.teardown(() => nodes.close());
