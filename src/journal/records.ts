@@ -112,13 +112,15 @@ export function writeRecord(record: Record): Uint8Array {
     case 'part':
       to.text(record.batch).raw(record.bytes);
       break;
-    case 'batch': {
-      const { time, counter, incarnation } = record.meta;
-      to.text(record.batch).number(record.parts).number(time).number(counter).number(incarnation).raw(record.bytes);
+    case 'batch':
+      writeBatchHead(to, record).raw(record.bytes);
       break;
-    }
   }
   return to.take();
+}
+
+function writeBatchHead(to: ByteWriter, { batch, parts, meta }: Omit<BatchRecord, 'kind' | 'bytes'>): ByteWriter {
+  return to.text(batch).number(parts).number(meta.time).number(meta.counter).number(meta.incarnation);
 }
 
 /** Throws `unusable` for one of a newer version, and for what is none. */
@@ -166,9 +168,13 @@ const HEADER_BYTES = 128;
 
 /** The records of one batch, in order; `name` tells it from all others. None of them is longer than `maxBytes`. */
 export function writeBatch({ operations, meta }: Batch, name: string, maxBytes: number): Uint8Array[] {
-  const to = new ByteWriter();
+  // As one record, which it nearly always is: its bytes are written where they are to stand.
+  const to = new ByteWriter().byte(FORMAT).byte(KINDS.indexOf('batch'));
+  writeBatchHead(to, { batch: name, parts: 0, meta });
+  const head = to.length;
   for (const operation of operations) writeOperation(to, operation);
-  const bytes = to.take();
+  if (to.length <= maxBytes) return [to.take()];
+  const bytes = to.take().subarray(head);
   const room = maxBytes - HEADER_BYTES;
   const records: Uint8Array[] = [];
   let at = 0;
