@@ -174,8 +174,8 @@ export class Requests {
    */
   answer([op, id, first, message, details]: readonly Value[]): boolean {
     const pending = this.#pending.get(id as number);
-    // Whatever it says, the server had this session then.
-    if (pending) this.#carrier.connection.pulse.answered(pending.at);
+    // Done for this session, which was there then.
+    if (pending && op === Op.ACK) this.#carrier.connection.pulse.answered(pending.at);
     const error = op === Op.NACK ? new RoomwireError(first as number, message as string, { details }) : undefined;
     if (error && id === 0) this.#carrier.settings.report(error);
     else pending?.answer(error, first);

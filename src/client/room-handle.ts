@@ -22,9 +22,9 @@ export class RoomHandle {
     this.topic = room.topic;
     this.state = new Owned(room.state, owner);
     this.presenter = {
-      take: () => room.ask('presenter:take'),
-      release: () => room.ask('presenter:release'),
-      give: (sid) => room.ask('presenter:give', sid),
+      take: async () => this.#open.ask('presenter:take'),
+      release: async () => this.#open.ask('presenter:release'),
+      give: async (sid) => this.#open.ask('presenter:give', sid),
     };
     this.#room = room;
     this.#owner = owner;

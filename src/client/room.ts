@@ -64,7 +64,9 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
 
   async lock(owner: Owner, target: string, options?: LockOptions): Promise<HeldLock> {
     const lock = await acquireLock(this.context, this, target, options);
-    lock.disown = owner.until(() => void lock.release().catch(() => undefined));
+    lock.disown = owner.until(() => lock.giveUp('this client is closed'));
+    // It was closed meanwhile.
+    lock.signal.throwIfAborted();
     return lock;
   }
 

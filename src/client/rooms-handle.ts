@@ -29,24 +29,27 @@ export class RoomsHandle {
   }
 
   setRoom(id: string, metadata: RoomMetadata): void {
-    this.#overview.setRoom(id, metadata);
+    this.#open.setRoom(id, metadata);
   }
 
   updateRoom(id: string, changes: Changes): void {
-    this.#overview.updateRoom(id, changes);
+    this.#open.updateRoom(id, changes);
   }
 
   removeRoom(id: string): void {
-    this.#overview.removeRoom(id);
+    this.#open.removeRoom(id);
   }
 
   async watch({ group }: { readonly group?: string | undefined } = {}): Promise<void> {
-    this.#owner.insist();
-    await this.#overview.watch(this.#owner, group);
+    await this.#open.watch(this.#owner, group);
   }
 
   async unwatch(): Promise<void> {
+    await this.#open.unwatch();
+  }
+
+  get #open(): Overview {
     this.#owner.insist();
-    await this.#overview.unwatch();
+    return this.#overview;
   }
 }

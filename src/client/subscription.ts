@@ -35,7 +35,7 @@ export class TopicSubscription extends Stream implements TopicListener {
   #reject!: (error: RoomwireError) => void;
 
   constructor(context: Context, topic: string, { direct, from, owner }: SubscriptionOptions) {
-    super(context, topic);
+    super(context, topic, owner);
     this.direct = direct;
     this.from = from;
     this.#begun = !direct;

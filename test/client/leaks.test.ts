@@ -5,7 +5,7 @@ import t from 'tap';
 import { Op } from '../../src/protocol/frames.js';
 import type { Client } from '../../src/client/types.js';
 import { client, fakeServer, live, until, type Peer } from './fake-server.js';
-import { joinFrames, letIn } from './room-replies.js';
+import { joinFrames, letIn, metadata } from './room-replies.js';
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
@@ -194,7 +194,7 @@ t.test(
     const lock = first.room('both').lock('meta');
     const { id } = await peer.call('lock:acquire');
     peer.send([Op.ACK, id, { target: 'meta', token: 7, expiresAt: 1_030_000 }]);
-    await lock;
+    const { signal } = await lock;
     const watching = first.rooms.watch();
     const overview = await peer.call('join:overview');
     peer.send([Op.SUBSCRIBED, 'overview:public', 'e', 0, true]);
@@ -205,6 +205,7 @@ t.test(
     t.match((await peer.call('leave:room')).input, { roomId: 'alone' });
     await peer.call('leave:overview');
     t.match((await peer.call('lock:release')).input, { token: 7 });
+    t.match(signal.reason, { name: 'lock_lost' }, 'whoever works under the lock is told');
     await settled(peer);
     t.same(peer.frames, [], 'and no more');
     t.equal(second.room('both').state.get().status, 'joined');
@@ -239,7 +240,7 @@ t.test(
     const asked = await peer.call('lock:acquire');
     first.close();
     peer.send([Op.ACK, asked.id, { target: 'late', token: 9, expiresAt: 1_030_000 }]);
-    await late.catch(() => undefined);
+    await t.rejects(late, { name: 'lock_lost' }, 'and never taken for held');
     t.match((await peer.call('lock:release')).input, { token: 9 });
     await settled(peer);
     t.same(peer.frames, [], 'and no more');
@@ -247,3 +248,60 @@ t.test(
     t.equal(second.rooms.status.get().watching, true);
   },
 );
+
+t.test("a lock in a room that a plain call joined was still believed in after its client's close", async (t) => {
+  const server = await fakeServer(t);
+  const roomwire = client(t, server);
+  const peer = await server.peer();
+  await live(roomwire);
+  const lock = roomwire.room('a').lock('meta');
+  const { id } = await peer.call('lock:acquire');
+  peer.send([Op.ACK, id, { target: 'meta', token: 7, expiresAt: 1_030_000 }]);
+  const { signal } = await lock;
+  roomwire.close();
+  t.match(signal.reason, { name: 'lock_lost' });
+});
+
+t.test('what a closed client had handed out does nothing on the connection that another still shares', async (t) => {
+  const server = await fakeServer(t);
+  const [first, second] = [client(t, server), client(t, server)];
+  const peer = await server.peer();
+  await live(first);
+  await live(second);
+  const subscription = first.listen('news');
+  const room = first.room('a');
+  first.close();
+  const calls: Record<string, () => unknown> = {
+    call: () => first.call('x', null),
+    publish: () => first.publish('news', 'x', 1),
+    volatile: () => first.volatile('news', 'x', 's', 1),
+    subscribe: () => first.subscribe('news'),
+    listen: () => first.listen('news'),
+    handle: () => first.handle('x', () => null),
+    room: () => first.room('a'),
+    reconnect: () => first.reconnect(),
+    'subscription.publish': () => subscription.publish('x', 1),
+    'subscription.volatile': () => subscription.volatile('x', 's', 1),
+    'room.publish': () => room.publish('x', 1),
+    'room.volatile': () => room.volatile('x', 's', 1),
+    'room.on': () => room.on('x', () => undefined),
+    'room.join': () => room.join(),
+    'room.leave': () => room.leave(),
+    'room.lock': () => room.lock('meta'),
+    'room.withLock': () => room.withLock('meta', {}, () => undefined),
+    'room.presenter.take': () => room.presenter.take(),
+    'room.presenter.release': () => room.presenter.release(),
+    'room.presenter.give': () => room.presenter.give('s2'),
+    'rooms.setRoom': () => first.rooms.setRoom('a', metadata('a', 1)),
+    'rooms.updateRoom': () => first.rooms.updateRoom('a', { locked: true }),
+    'rooms.removeRoom': () => first.rooms.removeRoom('a'),
+    'rooms.watch': () => first.rooms.watch(),
+    'rooms.unwatch': () => first.rooms.unwatch(),
+  };
+  for (const [name, call] of Object.entries(calls)) {
+    await t.rejects(async () => call(), { name: 'disconnected' }, name);
+  }
+  await settled(peer);
+  t.same(peer.frames, [], 'nothing was sent');
+  t.same(second.rooms.list(), []);
+});
