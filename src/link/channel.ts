@@ -3,7 +3,8 @@
  * yet; and the heartbeat. Both sides use it: hub-link.ts and edge.ts.
  */
 import type { Duplex } from 'node:stream';
-import { deliveryHead, frame, FrameReader, HEADER, LinkError, Op } from './frames.js';
+import { FrameReader, HEADER, LinkError, Op } from './frames.js';
+import { Outgoing } from './outgoing.js';
 
 /** Bytes under way in one direction. What must not wait (an end, an answer's head) may go beyond it. */
 export const WINDOW = 8 * 1024 * 1024;
@@ -37,8 +38,7 @@ export class Channel {
   readonly #options: ChannelOptions;
   readonly #reader: FrameReader;
   readonly #timer: NodeJS.Timeout;
-  #parts: Uint8Array[] = [];
-  #partBytes = 0;
+  readonly #outgoing: Outgoing;
   #isScheduled = false;
   /** Connections that get the same bytes, one after the other. */
   #group: number[] = [];
@@ -56,6 +56,7 @@ export class Channel {
   constructor(options: ChannelOptions) {
     this.#options = options;
     const { stream } = options;
+    this.#outgoing = new Outgoing(stream);
     this.#reader = new FrameReader(STRANGER_BYTES, (op, a, payload) => this.#take(op, a, payload));
     stream.on('data', (piece: Buffer) => this.#read(piece));
     stream.on('error', (error) => (this.#problem ||= error.message));
@@ -94,9 +95,8 @@ export class Channel {
   send(op: number, a: number, payload?: Uint8Array): void {
     if (!this.#isOpen) return;
     this.#closeGroup();
-    const bytes = frame(op, a, payload);
-    this.#sent += bytes.length;
-    this.#push(bytes);
+    this.#sent += this.#outgoing.frame(op, a, payload);
+    this.#schedule();
   }
 
   /**
@@ -122,44 +122,26 @@ export class Channel {
     const bytes = this.#groupBytes;
     if (bytes === undefined) return;
     this.#groupBytes = undefined;
-    const head = deliveryHead(this.#group, bytes.length);
-    this.#parts.push(head, bytes);
-    this.#partBytes += head.length + bytes.length;
+    this.#outgoing.delivery(this.#group, bytes);
     this.#group = [];
-  }
-
-  #push(bytes: Uint8Array): void {
-    this.#parts.push(bytes);
-    this.#partBytes += bytes.length;
-    this.#schedule();
   }
 
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    this.#options.later(() => this.#write());
+    this.#options.later(this.#write);
   }
 
-  #write(): void {
+  readonly #write = (): void => {
     this.#isScheduled = false;
     if (!this.#isOpen) return;
     this.#closeGroup();
     if (this.#untold > 0) {
-      const told = frame(Op.TAKEN, this.#untold);
+      this.#sent += this.#outgoing.frame(Op.TAKEN, this.#untold, undefined);
       this.#untold = 0;
-      this.#sent += told.length;
-      this.#parts.push(told);
-      this.#partBytes += told.length;
     }
-    this.#isScheduled = false;
-    const parts = this.#parts;
-    if (parts.length === 0) return;
-    // Of the exact size: a large buffer that is filled in part costs several times as much.
-    const bytes = parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts, this.#partBytes);
-    this.#parts = [];
-    this.#partBytes = 0;
-    this.#options.stream.write(bytes);
-  }
+    this.#outgoing.write();
+  };
 
   #read(piece: Buffer): void {
     if (!this.#isOpen) return;

@@ -108,29 +108,19 @@ export function unpack<T>(bytes: Uint8Array): T {
 /** A frame, with a copy of its payload. */
 export function frame(op: number, a: number, payload: Uint8Array = EMPTY): Buffer {
   const bytes = Buffer.allocUnsafe(HEADER + payload.length);
-  writeHeader(bytes, op, a, payload.length);
+  writeHeader(bytes, 0, { op, a, length: payload.length });
   bytes.set(payload, HEADER);
   return bytes;
 }
 
-function writeHeader(bytes: Buffer, op: number, a: number, length: number): void {
-  bytes[0] = op;
-  bytes.writeUInt32LE(a, 1);
-  bytes.writeUInt32LE(length, 5);
-}
-
-/** The head of a frame that brings the same `length` bytes to these connections: SEND for one, MULTI for more. */
-export function deliveryHead(connections: readonly number[], length: number): Buffer {
-  const count = connections.length;
-  if (count === 1) {
-    const bytes = Buffer.allocUnsafe(HEADER);
-    writeHeader(bytes, Op.SEND, connections[0] as number, length);
-    return bytes;
-  }
-  const bytes = Buffer.allocUnsafe(HEADER + 4 * count);
-  writeHeader(bytes, Op.MULTI, count, 4 * count + length);
-  for (let i = 0; i < count; i++) bytes.writeUInt32LE(connections[i] as number, HEADER + 4 * i);
-  return bytes;
+export function writeHeader(
+  bytes: Buffer,
+  at: number,
+  { op, a, length }: { readonly op: number; readonly a: number; readonly length: number },
+): void {
+  bytes[at] = op;
+  bytes.writeUInt32LE(a, at + 1);
+  bytes.writeUInt32LE(length, at + 5);
 }
 
 /** The payload of CLOSED and END. */

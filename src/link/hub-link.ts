@@ -16,6 +16,8 @@ import { inTurns } from './turns.js';
 const HEAD_BYTES = 256 * 1024;
 /** What one who reads an answer in parts may leave lying: the edge says only after a while that its engine holds back. */
 const STREAM_BYTES = 256 * 1024;
+/** A reaction to it runs as soon as the callback is over; `queueMicrotask` makes a resource for each. */
+const NOW = Promise.resolve();
 /** Until it says who it is. */
 const STRANGER_MS = 5_000;
 /** Answers and ends go beyond the window. Whoever takes none of them, and goes on, is no edge. */
@@ -67,7 +69,7 @@ export class HubLink implements SocketOwner {
       second: () => this.#second(),
       closed: (why) => this.#closed(why),
       // The hub sends in one callback a tick: all of it leaves as soon as that is over.
-      later: (write) => queueMicrotask(write),
+      later: (write) => void NOW.then(write),
       failed: (error) => this.failed(error),
     });
     this.bodies = new Bodies(this.channel);

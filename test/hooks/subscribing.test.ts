@@ -107,6 +107,8 @@ t.test('a session that ended meanwhile is put nowhere, and nothing is published'
   // Another of the user's waits for the same, and learns what became of it.
   const other = await s.client('ann');
   const answer = other.call('join_room', { room: '7' }, { key: 'k' });
+  // Its calls are taken in order: the first is there.
+  await t.rejects(other.call('nobody_has_this', {}));
   go();
   await t.rejects(answer, { code: 204 });
   t.equal((await s.server.inspect('chat:7')).head, 0);

@@ -1,8 +1,8 @@
 /** The frames of the link: whole whatever pieces the stream comes in, bounded whatever a peer says. */
+import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import t from 'tap';
 import {
-  deliveryHead,
   ending,
   frame,
   FrameReader,
@@ -13,6 +13,7 @@ import {
   readNumber,
   unpack,
 } from '../../src/link/frames.js';
+import { Outgoing } from '../../src/link/outgoing.js';
 
 const MOST = 4_096;
 type Read = readonly [op: number, a: number, payload: string];
@@ -82,9 +83,15 @@ t.test('garbage is read as frames or refused: nothing else comes of it', async (
 
 t.test('the same bytes for many connections stand in the frame once', async (t) => {
   const bytes = Buffer.from('the event');
-  const [one, many] = [deliveryHead([5], bytes.length), deliveryHead([5, 6, 9], bytes.length)];
-  t.strictSame(readAll(Buffer.concat([one, bytes]), [3]), [[Op.SEND, 5, bytes.toString('hex')]]);
-  const [[op, count, payload] = [0, 0, '']] = readAll(Buffer.concat([many, bytes]), [HEADER + 2]);
+  const written = (connections: readonly number[]): Buffer => {
+    const stream = new PassThrough();
+    const outgoing = new Outgoing(stream);
+    outgoing.delivery(connections, bytes);
+    outgoing.write();
+    return stream.read() as Buffer;
+  };
+  t.strictSame(readAll(written([5]), [3]), [[Op.SEND, 5, bytes.toString('hex')]]);
+  const [[op, count, payload] = [0, 0, '']] = readAll(written([5, 6, 9]), [HEADER + 2]);
   t.strictSame([op, count], [Op.MULTI, 3]);
   const read = Buffer.from(payload, 'hex');
   t.strictSame(
