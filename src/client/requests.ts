@@ -177,6 +177,8 @@ export class Requests {
     // Done for this session, which was there then.
     if (pending && op === Op.ACK) this.#carrier.connection.pulse.answered(pending.at);
     const error = op === Op.NACK ? new RoomwireError(first as number, message as string, { details }) : undefined;
+    // A server that stops says so of a repeat, too, whose first was done: the next server knows. It is sent there with the rest.
+    if (error?.name === 'draining' && pending?.resend) return false;
     if (error && id === 0) this.#carrier.settings.report(error);
     else pending?.answer(error, first);
     if (pending && this.#held.size > 0) this.flush();

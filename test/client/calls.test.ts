@@ -66,6 +66,36 @@ t.test('a disconnect rejects at once, and a keyed call is sent again with its ke
   );
 });
 
+t.test(
+  'what has a key and is refused by a server that stops is asked of the next one: it may have been done before',
+  async (t) => {
+    const server = await fakeServer(t);
+    const timers = new FakeTimers();
+    const roomwire = client(t, server, { timers });
+    const peer = await server.peer();
+    await live(roomwire);
+    const published = roomwire.publish('x', 'e', 1, { key: 'k1' });
+    await peer.take(Op.PUBLISH);
+    peer.cut();
+    await until(roomwire.state, ({ status }) => status === 'offline');
+    timers.advance(0);
+    const stopping = await server.peer(1);
+    const plain = roomwire.call('plain', null);
+    const refuse = (id: unknown): void => stopping.send([Op.NACK, id, 206, 'the server stops']);
+    refuse((await stopping.take(Op.PUBLISH))[1]);
+    refuse((await stopping.call('plain')).id);
+    await t.rejects(plain, { name: 'draining' }, 'without a key it was not done');
+    stopping.close(4202);
+    await until(roomwire.state, ({ status }) => status === 'offline');
+    timers.advance(5_000);
+    const next = await server.peer(2);
+    const [, id, , , key] = await next.take(Op.PUBLISH);
+    t.equal(key, 'k1');
+    next.send([Op.ACK, id, { epoch: 'e', offset: 1, matched: 0 }]);
+    t.match(await published, { offset: 1 });
+  },
+);
+
 t.test('a call ends at its deadline, with a connection or without', async (t) => {
   const server = await fakeServer(t);
   const timers = new FakeTimers();
