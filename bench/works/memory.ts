@@ -49,7 +49,7 @@ export function idle({ n, soak = 0 }: { readonly n: number; readonly soak?: numb
     );
     const none = await settled(server);
     // What rooms keep of comings and goings is theirs, not the sessions'.
-    if (soak > 0) await comeAndGo(server, others, WARM_SECONDS);
+    if (soak > 0) await comeAndGo(server, others, (times) => times < FILLING);
     await load.connect(first, (i) => wires[Math.floor(i / MEMBERS)] as Wire);
     const before = await settled(server);
     await load.connect(n, (i) => wires[Math.floor((first + i) / MEMBERS)] as Wire);
@@ -61,19 +61,28 @@ export function idle({ n, soak = 0 }: { readonly n: number; readonly soak?: numb
     const more = {
       ...grown(FIGURES, after),
       rssOverNoneBytes: (after.rss - none.rss) / (first + n),
-      ...(soak > 0 ? grown(SOAKED, await comeAndGo(server, others, soak)) : {}),
+      ...(soak > 0 ? grown(SOAKED, await soaked(server, others, soak)) : {}),
     };
     const nothing = { perSecond: null, cpuNanoseconds: null, p50Ms: null, p99Ms: null, wireBytes: null, load: null };
     sample(cell, { ...nothing, windows: 0, deliveries: n, more });
   };
 }
 
-const WARM_SECONDS = 3;
+/** So often others come and go before: then rooms hold as many events, and diagnosis and rates know as many users, as they ever do. */
+const FILLING = 125;
 
-/** Others join and leave for so many seconds; what the process then has without them. */
-async function comeAndGo(server: PeerProcess, wires: readonly Wire[], seconds: number): Promise<Usage> {
+async function soaked(server: PeerProcess, others: readonly Wire[], seconds: number): Promise<Usage> {
   const until = performance.now() + seconds * 1000;
-  do {
+  return comeAndGo(server, others, () => performance.now() < until);
+}
+
+/** Others join and leave for as long as `goesOn`; what the process then has without them. */
+async function comeAndGo(
+  server: PeerProcess,
+  wires: readonly Wire[],
+  goesOn: (times: number) => boolean,
+): Promise<Usage> {
+  for (let times = 0; goesOn(times); times++) {
     const load = new Generator(server);
     try {
       await load.connect(OTHERS, (i) => wires[Math.floor(i / MEMBERS)] as Wire, { storm: true });
@@ -81,7 +90,7 @@ async function comeAndGo(server: PeerProcess, wires: readonly Wire[], seconds: n
       load.close();
     }
     await server.rest();
-  } while (performance.now() < until);
+  }
   return settled(server);
 }
 

@@ -211,7 +211,8 @@ class Table {
 
 /**
  * The keys of a map in the order of their UTF-8 bytes. Writes only take notes; the next page pays:
- * little for a few new keys, one sort after many. A deleted key stays as a gap until gaps are half.
+ * little for a few new keys, one sort after many. A deleted key stays as a gap until gaps are half, whether or not there is
+ * ever a page: most tables have none.
  */
 class SortedKeys {
   readonly #live: { has(key: string): boolean };
@@ -229,6 +230,11 @@ class SortedKeys {
 
   delete(key: string): void {
     this.#gaps.add(key);
+    if (this.#gaps.size * 2 <= this.#sorted.length + this.#added.length) return;
+    const isLive = (each: string): boolean => this.#live.has(each);
+    this.#sorted = this.#sorted.filter(isLive);
+    this.#added = this.#added.filter(isLive);
+    this.#gaps.clear();
   }
 
   clear(): void {
@@ -270,10 +276,6 @@ class SortedKeys {
         // The built-in sort finds the run that is sorted already and merges: near linear.
         this.#sorted = this.#sorted.concat(added.sort(compareKeys)).sort(compareKeys);
       }
-    }
-    if (this.#gaps.size * 2 > this.#sorted.length) {
-      this.#sorted = this.#sorted.filter((key) => this.#live.has(key));
-      this.#gaps.clear();
     }
   }
 }
