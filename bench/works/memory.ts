@@ -49,7 +49,7 @@ export function idle({ n, soak = 0 }: { readonly n: number; readonly soak?: numb
     );
     const none = await settled(server);
     // What rooms keep of comings and goings is theirs, not the sessions'.
-    if (soak > 0) await comeAndGo(server, others, (times) => times < FILLING);
+    if (soak > 0) await comeAndGo(server, others, { seconds: soak / 4, most: FILLING });
     await load.connect(first, (i) => wires[Math.floor(i / MEMBERS)] as Wire);
     const before = await settled(server);
     await load.connect(n, (i) => wires[Math.floor((first + i) / MEMBERS)] as Wire);
@@ -61,7 +61,7 @@ export function idle({ n, soak = 0 }: { readonly n: number; readonly soak?: numb
     const more = {
       ...grown(FIGURES, after),
       rssOverNoneBytes: (after.rss - none.rss) / (first + n),
-      ...(soak > 0 ? grown(SOAKED, await soaked(server, others, soak)) : {}),
+      ...(soak > 0 ? grown(SOAKED, await comeAndGo(server, others, { seconds: soak })) : {}),
     };
     const nothing = { perSecond: null, cpuNanoseconds: null, p50Ms: null, p99Ms: null, wireBytes: null, load: null };
     sample(cell, { ...nothing, windows: 0, deliveries: n, more });
@@ -71,18 +71,14 @@ export function idle({ n, soak = 0 }: { readonly n: number; readonly soak?: numb
 /** So often others come and go before: then rooms hold as many events, and diagnosis and rates know as many users, as they ever do. */
 const FILLING = 125;
 
-async function soaked(server: PeerProcess, others: readonly Wire[], seconds: number): Promise<Usage> {
-  const until = performance.now() + seconds * 1000;
-  return comeAndGo(server, others, () => performance.now() < until);
-}
-
-/** Others join and leave for as long as `goesOn`; what the process then has without them. */
+/** Others join and leave for so many seconds, or so often; what the process then has without them. */
 async function comeAndGo(
   server: PeerProcess,
   wires: readonly Wire[],
-  goesOn: (times: number) => boolean,
+  { seconds, most = Infinity }: { readonly seconds: number; readonly most?: number },
 ): Promise<Usage> {
-  for (let times = 0; goesOn(times); times++) {
+  const until = performance.now() + seconds * 1000;
+  for (let times = 0; times < most && performance.now() < until; times++) {
     const load = new Generator(server);
     try {
       await load.connect(OTHERS, (i) => wires[Math.floor(i / MEMBERS)] as Wire, { storm: true });
