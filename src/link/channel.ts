@@ -27,6 +27,8 @@ export interface ChannelOptions {
   readonly second: () => void;
   /** The other end is known to live as long as the stream is open: it is not given up for its silence. */
   readonly isPatient?: boolean;
+  /** Ms the other end may take to begin: its process is still to start. */
+  readonly startMs?: number;
   /** Exactly once. */
   readonly closed: (why: string) => void;
   /** Runs `write` when this turn's frames are together. */
@@ -62,6 +64,7 @@ export class Channel {
     stream.on('error', (error) => (this.#problem ||= error.message));
     stream.on('end', () => this.close('the other end closed it'));
     stream.on('close', () => this.close('the connection was lost'));
+    this.#heardAt += Math.max(0, (this.#options.startMs ?? 0) - DEAD_MS);
     this.#timer = setInterval(() => this.#second(), PING_MS).unref();
   }
 

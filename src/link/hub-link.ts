@@ -18,8 +18,9 @@ const HEAD_BYTES = 256 * 1024;
 const STREAM_BYTES = 256 * 1024;
 /** A reaction to it runs as soon as the callback is over; `queueMicrotask` makes a resource for each. */
 const NOW = Promise.resolve();
-/** Until it says who it is. */
+/** Until it says who it is: one that dialled, and one whose process this hub has just started. */
 const STRANGER_MS = 5_000;
+const START_MS = 60_000;
 /** Answers and ends go beyond the window. Whoever takes none of them, and goes on, is no edge. */
 const UNTAKEN = 4 * WINDOW;
 
@@ -64,6 +65,7 @@ export class HubLink implements SocketOwner {
     this.isOwned = from.isOwned;
     this.channel = new Channel({
       stream,
+      ...(this.isOwned ? { startMs: START_MS } : {}),
       frame: (op, a, payload) => this.#frame(op, a, payload),
       taken: () => this.#wake(),
       second: () => this.#second(),
@@ -125,7 +127,8 @@ export class HubLink implements SocketOwner {
   #second(): void {
     if (this.joined !== undefined) return this.#owner.second(this);
     // Also one that says it byte by byte, and would hold an edge's place for as long as it likes.
-    if (performance.now() - this.#since > STRANGER_MS) this.channel.close('did not say in time who it is');
+    if (performance.now() - this.#since > (this.isOwned ? START_MS : STRANGER_MS))
+      this.channel.close('did not say in time who it is');
   }
 
   #frame(op: number, a: number, payload: Buffer): void {
