@@ -53,6 +53,8 @@ export class ScriptedServer {
   constructor(changes: Changes) {
     this.#changes = changes;
     this.#http.on('upgrade', (request, socket, head) => {
+      // Node leaves it alone from here on: one that is reset while it is refused would end the kit.
+      socket.on('error', () => undefined);
       const status = this.refusing ? 503 : this.refusals.shift();
       if (status === undefined) {
         this.#upgrades.handleUpgrade(request, socket, head, (opened) => {

@@ -38,6 +38,7 @@ export async function spoiler(target: string, side: 'server' | 'client', spoil: 
   const upgrades = new WebSocketServer({ noServer: true, handleProtocols: () => chosen || false });
   // The near side opens as the far side has: with its subprotocol, or its refusal.
   server.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => undefined);
     const { authorization, origin, 'sec-websocket-protocol': offered = '' } = request.headers;
     const far = new WebSocket(target + (request.url ?? '/'), offered.split(/, */).filter(Boolean), {
       headers: { ...(authorization && { authorization }), ...(origin && { origin }) },
