@@ -66,12 +66,12 @@ export class Appender {
 
   /** As soon as the log says so. */
   async #head(isWanted: () => boolean): Promise<number> {
-    for (;;) {
+    for (let retryMs: number = RETRY_MS[0]; ; retryMs = Math.min(2 * retryMs, RETRY_MS[1])) {
       try {
         return (await this.journal.answers()).head;
       } catch (error) {
         if (!(error instanceof StoreError && error.kind === 'refused') || !isWanted()) throw error;
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS[1]));
+        await new Promise((resolve) => setTimeout(resolve, retryMs));
       }
     }
   }

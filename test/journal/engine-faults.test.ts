@@ -59,6 +59,8 @@ async function play(random: Random): Promise<{ readonly acked: number; readonly 
     if (head < acked || head > acked + 1) problems.push(`${acked} batches were acknowledged, and ${head} are there`);
     await b.commit(append('t', head + 1));
     a.cut(false);
+    // By the true clock, as above.
+    await last.catch(() => undefined);
     await nodes.until(() => a.lost !== undefined);
     return { acked, problems };
   } finally {

@@ -9,6 +9,8 @@ import { shown } from './until.js';
 
 const STEP_MS = 50;
 const STEPS = 4_000;
+/** What is tried again by the true clock gets as many steps more, with so many true ms each. */
+const TRUE_MS = 5;
 const TURNS = 12;
 
 export interface Node {
@@ -95,7 +97,8 @@ export class Nodes {
   /** Lets time pass until something is so. */
   async until(condition: () => boolean, except: readonly Node[] = []): Promise<void> {
     for (let i = 0; !condition(); i++) {
-      if (i === STEPS) throw new Error(`not within ${STEPS * STEP_MS} ms: ${shown(condition)}`);
+      if (i === 2 * STEPS) throw new Error(`not within ${2 * STEPS * STEP_MS} ms: ${shown(condition)}`);
+      if (i >= STEPS) await new Promise((resolve) => setTimeout(resolve, TRUE_MS));
       await this.pass(STEP_MS, except);
     }
   }
