@@ -13,7 +13,7 @@ import { roomsContract } from '../../src/protocol/rooms-contract.js';
 import { rooms } from '../../src/rooms/rooms.js';
 import type { Plugin } from '../../src/server/api.js';
 import { ManualTime } from '../support/manual-time.js';
-import { startServer, type Test } from '../support/server.js';
+import { startServer, storeName, type Test } from '../support/server.js';
 import { unrated } from '../support/unrated.js';
 import { WireClient } from '../support/wire-client.js';
 
@@ -149,10 +149,13 @@ export interface Flood {
   readonly run: (s: Started, n: number) => Promise<void>;
 }
 
+/** The log of `replicated` is in this process, with the snapshots of what was there meanwhile. */
+const skip = storeName === 'replicated' && 'the heap holds the log, too';
+
 /** Registers a test of each. */
 export function testFloods(floods: readonly Flood[]): void {
   for (const { name, run } of floods) {
-    t.test(`${name}: the heap is at its baseline afterwards`, { timeout: 600_000 }, async (t) => {
+    t.test(`${name}: the heap is at its baseline afterwards`, { skip, timeout: 600_000 }, async (t) => {
       const s = await start(t);
       await run(s, 0);
       await s.settle();
