@@ -61,7 +61,7 @@ export interface ServerOptions<C extends Contract, U extends User, P extends rea
   readonly node?: string;
   /** Bytes of all rings in memory. Default 64 MiB. */
   readonly ringBytes?: number;
-  /** Largest HTTP body, bytes. Default 1 MiB. The rest of a larger one comes at 128 MiB a second, so that events pass between. */
+  /** Largest HTTP body, bytes. Default 1 MiB. The rest of a larger one comes at 32 MiB a second, so that events pass between. */
   readonly bodyBytes?: number;
   /** The path that a proxy serves this under, such as `/rt`, passed on as it came: of HTTP, the page and documents. Default: none. */
   readonly basePath?: string | undefined;

@@ -11,7 +11,7 @@ const MIB = 1024 * 1024;
 
 t.test('so many bytes a millisecond at most, in the order in which they wait', async (t) => {
   const pace = new Pace();
-  const [count, part, bytesPerMs] = [80, 64 * 1024, 128 * 1024];
+  const [count, part, bytesPerMs] = [20, 64 * 1024, 32 * 1024];
   const order: number[] = [];
   const began = performance.now();
   await new Promise<void>((resolve) => {

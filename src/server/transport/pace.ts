@@ -5,9 +5,9 @@
 
 /** Of each body. */
 const AT_ONCE = 1024 * 1024;
-const BYTES_PER_MS = 128 * 1024;
+const BYTES_PER_MS = 32 * 1024;
 /** An engine is stopped after so many: a body may come in pieces of any size. */
-const STEP = 64 * 1024;
+const STEP = 32 * 1024;
 /** A turn that comes late makes up for so much. */
 const LATE_MS = 2;
 
