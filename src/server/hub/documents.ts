@@ -58,12 +58,8 @@ export class DecodedDocuments {
   }
 
   /** What the store has of it, shared and frozen; undefined: nothing. */
-  decoded(
-    table: string,
-    key: string,
-    bytes: Uint8Array | undefined,
-    value = bytes === undefined ? undefined : decodeScanned(bytes, 0),
-  ): Value | undefined {
+  decoded(table: string, key: string, bytes: Uint8Array | undefined): Value | undefined {
+    const value = bytes === undefined ? undefined : decodeScanned(bytes, 0);
     if (value === undefined || freeze(value)) {
       this.#keeps();
       this.#documents.set(table, key, { value }, ENTRY_BYTES + key.length + (bytes?.length ?? 0) * DECODED);
@@ -92,16 +88,14 @@ export class DecodedDocuments {
     this.#lists.set(table, prefix, rows, ENTRY_BYTES + rows.keys.length * ROW_BYTES + bytes);
   }
 
-  /**
-   * A commit has written it; null: deleted. What was read lately will be again, and stays decoded: `value`, where its batch
-   * has read it, too.
-   */
-  committed(table: string, key: string, bytes: Uint8Array | null, value?: Value): void {
+  /** A commit has written it; null: deleted. What was read lately will be again, and stays decoded. */
+  committed(table: string, key: string, bytes: Uint8Array | null): void {
+    let value: Value | undefined;
     const before = this.#documents.get(table, key);
     if (before !== undefined) {
       this.#documents.delete(table, key);
       // A new one is mostly not asked for soon.
-      if (before.value !== undefined) value = this.decoded(table, key, bytes ?? undefined, value);
+      if (before.value !== undefined) value = this.decoded(table, key, bytes ?? undefined);
     }
     if (!this.#lists.has(table)) return;
     for (let end = key.indexOf('\0'); end !== -1; end = key.indexOf('\0', end + 1)) {

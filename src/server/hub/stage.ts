@@ -266,8 +266,7 @@ export class Stage {
   committed(): void {
     if (this.#documents === undefined) return;
     for (const [table, documents] of this.#documents) {
-      for (const [key, value] of documents.entries())
-        this.#committed.committed(table, key, value, documents.known(key));
+      for (const [key, value] of documents.entries()) this.#committed.committed(table, key, value);
     }
   }
 

@@ -23,11 +23,6 @@ export class StagedTable {
     return this.#rows.get(key);
   }
 
-  /** What was written, if it was read since; shared and frozen. */
-  known(key: string): Value | undefined {
-    return this.#read.get(key);
-  }
-
   /** What was written, which is there; shared and frozen. */
   read(key: string, written: Uint8Array): Value {
     const known = this.#read.get(key);
