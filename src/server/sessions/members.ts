@@ -5,8 +5,8 @@
 interface InTopic<S> {
   readonly sessions: Set<S>;
   epoch: string | undefined;
-  /** The topics of who is in this one alone: a set that they share. */
-  readonly alone: ReadonlySet<string>;
+  /** The topics of who is in this one alone: a set that they share. Made for the first. */
+  alone: ReadonlySet<string> | undefined;
 }
 
 export class Members<S> {
@@ -21,14 +21,17 @@ export class Members<S> {
     return this.#byTopic.get(topic)?.epoch;
   }
 
-  /** Returns the topics of one that is in no other. */
-  entered(session: S, topic: string, epoch: string | undefined): ReadonlySet<string> {
+  entered(session: S, topic: string, epoch: string | undefined): void {
     let found = this.#byTopic.get(topic);
-    if (found === undefined)
-      this.#byTopic.set(topic, (found = { sessions: new Set(), epoch, alone: new Set([topic]) }));
+    if (found === undefined) this.#byTopic.set(topic, (found = { sessions: new Set(), epoch, alone: undefined }));
     found.epoch ??= epoch;
     found.sessions.add(session);
-    return found.alone;
+  }
+
+  /** The topics of a session in this one that is in no other. */
+  alone(topic: string): ReadonlySet<string> {
+    const found = this.#byTopic.get(topic) as InTopic<S>;
+    return (found.alone ??= new Set([topic]));
   }
 
   left(session: S, topic: string): void {

@@ -148,9 +148,9 @@ export class ServerSession implements Subscriber, Spender {
   /** `epoch`: the topic's, where it is known. */
   enter(topic: string, epoch: string | undefined): void {
     this.removals?.delete(topic);
-    const alone = this.#members.entered(this, topic, epoch);
+    this.#members.entered(this, topic, epoch);
     // A set of one may be shared; of more it is the session's own.
-    if (this.#topics.size === 0) this.#topics = alone;
+    if (this.#topics.size === 0) this.#topics = this.#members.alone(topic);
     else if (this.#topics.size > 1) (this.#topics as Set<string>).add(topic);
     else if (!this.#topics.has(topic)) this.#topics = new Set([...this.#topics, topic]);
   }
