@@ -6,6 +6,7 @@
 import { StoreError } from '../store/store.js';
 import { BrokenLog, hashOf, type Journal, type JournalRecord } from './journal.js';
 import { readRecord, type Record } from './records.js';
+import { pause } from './wait.js';
 
 /** Ms until an append without an answer is repeated. */
 const RETRY_MS = [20, 1_000] as const;
@@ -42,7 +43,7 @@ export class Appender {
         if (!(error instanceof StoreError) || error instanceof BrokenLog || error.kind === 'refused') throw error;
         if (error.kind === 'unusable') return await this.#look({ seq, hash }, id, { error, isWanted });
         if (!isWanted()) throw error;
-        await new Promise((resolve) => setTimeout(resolve, retryMs));
+        await pause(retryMs);
       }
     }
   }
@@ -71,7 +72,7 @@ export class Appender {
         return (await this.journal.answers()).head;
       } catch (error) {
         if (!(error instanceof StoreError && error.kind === 'refused') || !isWanted()) throw error;
-        await new Promise((resolve) => setTimeout(resolve, retryMs));
+        await pause(retryMs);
       }
     }
   }

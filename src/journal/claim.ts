@@ -6,9 +6,8 @@ import { Appender, firstAfter, type End } from './appender.js';
 import { BrokenLog, type Journal } from './journal.js';
 import { writeRecord, type Record } from './records.js';
 import type { Settled } from './settings.js';
-import { pause } from './wait.js';
+import { AGAIN_MS, pause } from './wait.js';
 
-const AGAIN_MS = 500;
 /** How long a node tries to tell the others that the log lost something. */
 const DOUBT_MS = 5_000;
 

@@ -14,13 +14,12 @@ import { Snapshots } from './snapshots.js';
 import { newGeneration, startOf } from './start.js';
 import type { Won } from './term.js';
 import { Fold, NO_VIEW, type View } from './view.js';
-import { pause } from './wait.js';
+import { AGAIN_MS, pause } from './wait.js';
 
 /** Ms between two questions to the log whether it has anything new. */
 const ASK_MS = 250;
 /** Records that were read and wait for the store of this node, which may be slow, at most. */
 const QUEUED = 256;
-const AGAIN_MS = 500;
 /** Others wait so long for the one who asked the hub to yield. */
 const CLAIM_MS = 2_000;
 

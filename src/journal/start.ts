@@ -11,9 +11,7 @@ import { NO_META, type Foreign, type Found, type Position, type Replica } from '
 import type { Settled } from './settings.js';
 import { joined } from './snapshots.js';
 import { Fold, NO_VIEW } from './view.js';
-import { pause } from './wait.js';
-
-const AGAIN_MS = 500;
+import { AGAIN_MS, pause } from './wait.js';
 
 export interface Start {
   readonly journal: Journal;

@@ -1,5 +1,8 @@
 /** Waiting, with an end. */
 
+/** Ms until what failed is tried again. */
+export const AGAIN_MS = 500;
+
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
