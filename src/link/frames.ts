@@ -80,7 +80,6 @@ export const Stop = {
   DRAIN: 2,
 } as const;
 
-const EMPTY = Buffer.alloc(0);
 const packr = new Packr({ useRecords: false, mapsAsObjects: true });
 
 /** What is wrong with a peer: the link ends, with this line in the log. */
@@ -105,14 +104,7 @@ export function unpack<T>(bytes: Uint8Array): T {
   return value as T;
 }
 
-/** A frame, with a copy of its payload. */
-export function frame(op: number, a: number, payload: Uint8Array = EMPTY): Buffer {
-  const bytes = Buffer.allocUnsafe(HEADER + payload.length);
-  writeHeader(bytes, 0, { op, a, length: payload.length });
-  bytes.set(payload, HEADER);
-  return bytes;
-}
-
+/** The head of a frame, at that place: HEADER bytes. */
 export function writeHeader(
   bytes: Buffer,
   at: number,

@@ -3,11 +3,12 @@ import type { Socket } from 'node:net';
 import t from 'tap';
 import { dial, readAddress } from '../../src/link/address.js';
 import { PART } from '../../src/link/bodies.js';
-import { frame, FrameReader, Op, pack, VERSIONS } from '../../src/link/frames.js';
+import { FrameReader, Op, pack, VERSIONS } from '../../src/link/frames.js';
 import type { PluginHost } from '../../src/server/api.js';
 import { startEdge, startHub } from '../support/hub.js';
 import type { Test } from '../support/server.js';
 import { until } from '../support/until.js';
+import { frame } from './frame.js';
 
 const MIB = 1024 * 1024;
 

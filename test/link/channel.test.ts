@@ -3,9 +3,10 @@ import { Duplex, PassThrough } from 'node:stream';
 import t from 'tap';
 import { Bodies, PART } from '../../src/link/bodies.js';
 import { Channel, WINDOW } from '../../src/link/channel.js';
-import { frame, Op } from '../../src/link/frames.js';
+import { Op } from '../../src/link/frames.js';
 import { InFlight } from '../../src/link/in-flight.js';
 import { until } from '../support/until.js';
+import { frame } from './frame.js';
 
 interface Heard {
   readonly frames: [op: number, a: number, payload: Buffer][];

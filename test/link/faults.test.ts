@@ -1,13 +1,14 @@
 /** What a link suffers, its clients do not: faults on the way between hub and edges, an edge that stops, an edge that dies with thousands. */
 import t from 'tap';
 import { dial, readAddress } from '../../src/link/address.js';
-import { frame, Op, pack, VERSIONS } from '../../src/link/frames.js';
+import { Op, pack, VERSIONS } from '../../src/link/frames.js';
 import { environmentSeed } from '../random.js';
 import { runChain } from '../chaos/chain.js';
 import { startEdge, startHub } from '../support/hub.js';
 import { engine, storeName } from '../support/server.js';
 import { until } from '../support/until.js';
 import { WireClient } from '../support/wire-client.js';
+import { frame } from './frame.js';
 
 t.setTimeout(240_000);
 

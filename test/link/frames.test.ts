@@ -2,18 +2,9 @@
 import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import t from 'tap';
-import {
-  ending,
-  frame,
-  FrameReader,
-  HEADER,
-  LinkError,
-  Op,
-  readEnding,
-  readNumber,
-  unpack,
-} from '../../src/link/frames.js';
+import { ending, FrameReader, HEADER, LinkError, Op, readEnding, readNumber, unpack } from '../../src/link/frames.js';
 import { Outgoing } from '../../src/link/outgoing.js';
+import { frame } from './frame.js';
 
 const MOST = 4_096;
 type Read = readonly [op: number, a: number, payload: string];

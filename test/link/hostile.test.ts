@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import t from 'tap';
 import { dial, readAddress } from '../../src/link/address.js';
-import { frame, number, Op, pack, VERSIONS } from '../../src/link/frames.js';
+import { number, Op, pack, VERSIONS } from '../../src/link/frames.js';
 import { linkTransport } from '../../src/link/hub.js';
 import { workers } from '../../src/link/workers.js';
 import { http } from '../../src/http/http.js';
@@ -12,6 +12,7 @@ import { startEdge, startHub, type Line } from '../support/hub.js';
 import { SECRET } from '../support/tokens.js';
 import { until } from '../support/until.js';
 import { WireClient } from '../support/wire-client.js';
+import { frame } from './frame.js';
 
 const PLAIN = '127.0.0.1:0';
 const secret = 'a secret of the link that is long enough';

@@ -2,7 +2,8 @@
 import { Duplex, PassThrough } from 'node:stream';
 import t, { type Test } from 'tap';
 import { Channel } from '../../src/link/channel.js';
-import { frame, Op } from '../../src/link/frames.js';
+import { Op } from '../../src/link/frames.js';
+import { frame } from './frame.js';
 
 /** A channel that looks when the test says, at the time that it says. */
 function channelIn(t: Test, startMs?: number) {

@@ -2,11 +2,12 @@
 import t from 'tap';
 import { http } from '../../src/http/http.js';
 import { dial, readAddress } from '../../src/link/address.js';
-import { frame, FrameReader, Op, pack, unpack } from '../../src/link/frames.js';
+import { FrameReader, Op, pack, unpack } from '../../src/link/frames.js';
 import { readEvents } from '../support/event-reader.js';
 import { startEdge, startHub } from '../support/hub.js';
 import type { Test } from '../support/server.js';
 import { until } from '../support/until.js';
+import { frame } from './frame.js';
 
 const PATH = '/api/topics/chat:1/events?live=sse';
 

@@ -9,13 +9,14 @@ import { join } from 'node:path';
 import t from 'tap';
 import { http } from '../../src/http/http.js';
 import { dial, readAddress } from '../../src/link/address.js';
-import { frame, FrameReader, Op } from '../../src/link/frames.js';
+import { FrameReader, Op } from '../../src/link/frames.js';
 import { encode } from '../../src/protocol/codec.js';
 import { Op as FrameOp } from '../../src/protocol/frames.js';
 import { shortDir, startEdge, startHub } from '../support/hub.js';
 import type { Test } from '../support/server.js';
 import { until } from '../support/until.js';
 import { WireClient } from '../support/wire-client.js';
+import { frame } from './frame.js';
 
 interface Conversation {
   /** Frames in hex. */
