@@ -7,6 +7,16 @@ import { MemoryEngine } from '../support/memory-journal.js';
 import { Nodes, turns } from '../support/nodes.js';
 import { until } from '../support/until.js';
 
+async function hubAndStandby(t: { teardown(fn: () => unknown): void }) {
+  const nodes = new Nodes();
+  t.teardown(() => nodes.close());
+  const a = nodes.start('a');
+  await nodes.hub(a);
+  const b = nodes.start('b');
+  await nodes.until(() => b.store.status().view.isHeld);
+  return { nodes, a, b };
+}
+
 void t.test('each node tells how it stands, and the hub knows all, also one that was cut off', async (t) => {
   const nodes = new Nodes();
   t.teardown(() => nodes.close());
@@ -43,12 +53,7 @@ void t.test('each node tells how it stands, and the hub knows all, also one that
 });
 
 void t.test('what a standby has yet to apply is its lag', async (t) => {
-  const nodes = new Nodes();
-  t.teardown(() => nodes.close());
-  const a = nodes.start('a');
-  await nodes.hub(a);
-  const b = nodes.start('b');
-  await nodes.until(() => b.store.status().view.isHeld);
+  const { nodes, a, b } = await hubAndStandby(t);
   let go = (): void => undefined;
   const waits = new Promise<void>((resolve) => (go = resolve));
   const { commit } = b.local;
@@ -170,12 +175,7 @@ void t.test('a log that goes away while a node reads where it is to begin is wai
 });
 
 void t.test('nodes that lack the right to write say so once, and serve when they have it', async (t) => {
-  const nodes = new Nodes();
-  t.teardown(() => nodes.close());
-  const a = nodes.start('a');
-  await nodes.hub(a);
-  const b = nodes.start('b');
-  await nodes.until(() => b.store.status().view.isHeld);
+  const { nodes, a, b } = await hubAndStandby(t);
   const { nextFault } = nodes.engine;
   nodes.engine.nextFault = () => 'denied';
   await t.rejects(a.commit(append('t', 1)), { kind: 'unusable', message: /permission denied/ });
