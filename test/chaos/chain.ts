@@ -5,9 +5,10 @@
  */
 import type { Client, LockInfo, Member, RoomwireError } from '../../src/client/node.js';
 import { errors } from '../../src/protocol/codes.js';
+import { freePort } from '../support/free-port.js';
 import { tokenFor } from '../support/tokens.js';
 import { check } from './checker.js';
-import { fixedPort, type StoreName } from './child.js';
+import type { StoreName } from './child.js';
 import { roomOf, type At, type EntryOf } from './history.js';
 import { PythonClient } from './python-client.js';
 import { codeOf } from './recorder.js';
@@ -59,8 +60,8 @@ class Chain extends Run<ChainOptions> {
   protected override async play(): Promise<void> {
     const { engine, store, path, topics, rooms, subscribers, publishers, events } = this.options;
     const { historyEvents = 10_000_000, restarts, leaves = 0 } = this.options;
-    const port = await fixedPort();
-    const link = this.options.edges === undefined ? undefined : await fixedPort();
+    const port = await freePort();
+    const link = this.options.edges === undefined ? undefined : await freePort();
     await this.startHost(() => ({
       ...(link === undefined ? {} : { link }),
       path,

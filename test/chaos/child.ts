@@ -1,8 +1,6 @@
 /** Starts serve-child.ts on a fixed port, kills it, and starts it again on the same data. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Limits } from '../../src/protocol/limits.js';
 import type { Stats } from '../../src/server/api.js';
@@ -54,25 +52,6 @@ export interface Holdings extends Stats {
   readonly fds: number;
   /** Logged since the last look. */
   readonly errors: readonly string[];
-}
-
-/**
- * A free port below those that the system gives to outgoing connections: one of them could take it while the server
- * is away, even to connect to itself. Not from the run's seed: two programs with one seed would take the same.
- */
-export async function fixedPort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(10_000, 30_000);
-    const probe = createServer();
-    const free = await new Promise<boolean>((resolve) => {
-      probe.once('error', () => resolve(false));
-      probe.listen({ port, host: '127.0.0.1', exclusive: true }, () => resolve(true));
-    });
-    if (!free) continue;
-    probe.close();
-    await once(probe, 'close');
-    return port;
-  }
 }
 
 /** What clients are at work against: a server, or a cluster of them. */

@@ -4,8 +4,8 @@
  * and what the room's log says of it is recorded, and judged. Bounded by the number of operations.
  */
 import type { Client, Lock, RoomwireError } from '../../src/client/node.js';
+import { freePort } from '../support/free-port.js';
 import { tokenFor } from '../support/tokens.js';
-import { fixedPort } from './child.js';
 import { writeGuarded } from './guarded-write.js';
 import { lockName } from './history.js';
 import { codeOf } from './recorder.js';
@@ -46,7 +46,7 @@ class HandleRun extends Run<HandlesOptions> {
   protected override async play(): Promise<void> {
     const { engine, path, operations, actors, rooms, restarts, progress } = this.options;
     const { random } = this;
-    const port = await fixedPort();
+    const port = await freePort();
     await this.startHost(() => ({
       path,
       store: 'lmdb',

@@ -9,7 +9,8 @@ import type { Random } from '../random.js';
 import { startProxy, type Place, type Proxy } from '../journal/proxy.js';
 import type { Machine, Machines } from '../support/machine.js';
 import { within } from '../support/until.js';
-import { Child, DEPOSED, fixedPort, type EngineName, type Host, type ServeOptions } from './child.js';
+import { freePort } from '../support/free-port.js';
+import { Child, DEPOSED, type EngineName, type Host, type ServeOptions } from './child.js';
 import type { LogEngine } from './log.js';
 
 /**
@@ -100,7 +101,7 @@ export class Nodes implements Host {
 
   async #node(name: string, machine: Machine<'all'> | undefined): Promise<Node> {
     const { log, engine, limits, apiKey, machines } = this.#options;
-    const [port, linkPort] = [await fixedPort(), await fixedPort()];
+    const [port, linkPort] = [await freePort(), await freePort()];
     const host = machine?.cables.all.there ?? LOOPBACK;
     // Where all nodes reach this machine, and each other through it.
     const home = machines?.home ?? LOOPBACK;

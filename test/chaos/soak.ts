@@ -13,7 +13,8 @@ import { WebSocket } from 'ws';
 import { connect, type Client } from '../../src/client/node.js';
 import { environmentSeed, random as seeded } from '../random.js';
 import { tokenFor } from '../support/tokens.js';
-import { Child, fixedPort, type EngineName, type Holdings, type StoreName } from './child.js';
+import { freePort } from '../support/free-port.js';
+import { Child, type EngineName, type Holdings, type StoreName } from './child.js';
 import { failoverRounds } from './failover-rounds.js';
 import { FaultProxy } from './fault-proxy.js';
 import { sessionMemory } from './session-memory.js';
@@ -63,7 +64,7 @@ async function failOver(): Promise<number> {
 
 if (minutes === 0) process.exit(await failOver());
 const path = mkdtempSync(join(tmpdir(), 'roomwire-soak-'));
-const port = await fixedPort();
+const port = await freePort();
 const child = new Child({
   path,
   store: values.store as StoreName,

@@ -3,9 +3,10 @@ import t, { type Test } from 'tap';
 import type { Lock } from '../../src/client/node.js';
 import { Op } from '../../src/protocol/frames.js';
 import { lmdbStore } from '../../src/store/lmdb.js';
-import { Child, fixedPort, type StoreName } from '../chaos/child.js';
+import { Child, type StoreName } from '../chaos/child.js';
 import { FaultProxy } from '../chaos/fault-proxy.js';
 import { random } from '../random.js';
+import { freePort } from '../support/free-port.js';
 import { ManualTime } from '../support/manual-time.js';
 import { engine } from '../support/server.js';
 import { tokenFor } from '../support/tokens.js';
@@ -233,7 +234,7 @@ t.test('a restarted server with LMDB has everybody back where they were', async 
 
 /** Two people on a server of its own process and on the real clock; `strike` kills it and starts it again. */
 async function onChild(t: Test, store: StoreName) {
-  const port = await fixedPort();
+  const port = await freePort();
   const child = new Child({ path: t.testdir(), store, engine, port });
   t.teardown(() => child.kill());
   await child.start();
