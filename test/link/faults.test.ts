@@ -56,7 +56,8 @@ t.test(
         return socket;
       },
     };
-    const slow = await startEdge(t, [], { name: 'slow', hubs: [stopping] });
+    // As a worker, which does not give its hub up for a silence: how long this one lasts, the store and the machine say.
+    const slow = await startEdge(t, [], { name: 'slow', hubs: [stopping], isOwned: true });
     const quick = await startEdge(t, hub.address, { name: 'quick' });
     await until(() => hub.server.edges().filter(({ state }) => state === 'open').length === 2);
     const [stopped, reading] = [new WireClient(slow.url), new WireClient(quick.url)];
