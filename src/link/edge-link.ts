@@ -16,7 +16,7 @@ import { Channel } from './channel.js';
 import { ending, LinkError, number, Op, pack, readEnding, unpack } from './frames.js';
 import { InFlight } from './in-flight.js';
 import { ASKS, type AnswerHead, type Gauges, type Join, type Refused, type Settings } from './messages.js';
-import { inTurns } from './turns.js';
+import { inTurns } from '../server/transport/turns.js';
 
 /** A hub is believed: this bounds what a broken one can do. */
 const FRAME_BYTES = 64 * 1024 * 1024;
@@ -323,7 +323,7 @@ export class EdgeLink {
     const { code = closes.draining, bytes } = this.#farewell ?? {};
     for (const socket of sockets) socket.isOver = true;
     this.#owner.closed(this, why);
-    inTurns(sockets, ({ socket, isStream }) => {
+    void inTurns(sockets, ({ socket, isStream }) => {
       if (bytes !== undefined && !isStream) socket.send(bytes);
       socket.end(code, 'the server is restarting');
     });

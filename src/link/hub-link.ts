@@ -10,7 +10,7 @@ import { LinkError, Op, pack, readEnding, readNumber, Stop, unpack, VERSIONS } f
 import { readGauges, readJoin, readUpgrade } from './messages.js';
 import { ASKS, type AnswerHead, type Ask, type Gauges, type Join, type Refused, type Settings } from './messages.js';
 import { LinkSocket, type SocketOwner } from './socket.js';
-import { inTurns } from './turns.js';
+import { inTurns } from '../server/transport/turns.js';
 
 /** Beside a message's own bytes, or a body's part: an upgrade's or a request's headers. */
 const HEAD_BYTES = 256 * 1024;
@@ -98,7 +98,7 @@ export class HubLink implements SocketOwner {
   /** The edge gives its clients to others, at moments within `spreadMs`. */
   leave(spreadMs: number): void {
     this.state = 'draining';
-    inTurns([...this.#sockets.values()], (socket) => socket.sink.leave(spreadMs));
+    void inTurns([...this.#sockets.values()], (socket) => socket.sink.leave(spreadMs));
   }
 
   /** Takes no more connections from it. */
@@ -315,6 +315,6 @@ export class HubLink implements SocketOwner {
     this.#toStream.clear();
     this.#owner.closed(this, { why, connections });
     for (const left of asks) left?.();
-    inTurns(sockets, (socket) => socket.sink.close(1006, 'its edge was lost'));
+    void inTurns(sockets, (socket) => socket.sink.close(1006, 'its edge was lost'));
   }
 }

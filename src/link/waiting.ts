@@ -4,7 +4,7 @@
  */
 import type { Doorkeeper } from '../server/gate/doorkeeper.js';
 import type { Socket, SocketEvents, UpgradeInfo } from '../server/transport/transport.js';
-import { inTurns } from './turns.js';
+import { inTurns } from '../server/transport/turns.js';
 
 const MOST_CLIENTS = 20_000;
 /** A HELLO, which is said alone; more follows WELCOME. */
@@ -52,7 +52,7 @@ export class WaitingClients {
 
   /** A hub has come. `open`: undefined when it is gone again; then they wait on. */
   go(open: (client: Client) => SocketEvents | undefined): void {
-    inTurns([...this.#waiting], (waiting) => {
+    void inTurns([...this.#waiting], (waiting) => {
       if (!this.#waiting.has(waiting)) return;
       const to = open(waiting.client);
       if (to !== undefined) waiting.go(to);

@@ -180,7 +180,7 @@ class RoomServer extends Host {
 
   async #close({ spreadMs, settleMs, unreadyMs, drainMs }: Required<CloseOptions>): Promise<void> {
     const parts = this.#parts;
-    const { life, wheel, auth, store, probe, connections, live } = parts;
+    const { life, wheel, auth, store, probe, connections, live, sessions } = parts;
     const { cluster } = this.#options;
     cluster?.leave(spreadMs);
     // A standby would wait for its turn.
@@ -197,16 +197,17 @@ class RoomServer extends Host {
     // From here on frames are refused, so that what was taken is answered before the connections close.
     life.phase = 'closing';
     this.#transport?.stopListening();
-    live.drain(spreadMs);
+    await live.drain(spreadMs);
     await settled(parts, settleMs);
     await answered(parts, drainMs);
     await settled(parts, settleMs);
     probe.close();
-    connections.drain(spreadMs);
+    await connections.drain(spreadMs);
     for (const hook of life.closeHooks) await hook();
     await settled(parts, settleMs);
     await this.#transport?.close();
     wheel.stop();
+    sessions.stop();
     auth.close();
     // Before the store: what came in between would be taken and be nowhere.
     life.phase = 'closed';
@@ -217,11 +218,12 @@ class RoomServer extends Host {
 
   /** Of a hub that was deposed: nothing is said, and nothing run, but what lets go of this process. */
   async #abandon(): Promise<void> {
-    const { life, wheel, auth, store, probe, connections } = this.#parts;
+    const { life, wheel, auth, store, probe, connections, sessions } = this.#parts;
     probe.close();
-    connections.drain(0);
+    await connections.drain(0);
     await this.#transport?.close();
     wheel.stop();
+    sessions.stop();
     auth.close();
     life.phase = 'closed';
     await store.close();

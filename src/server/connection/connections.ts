@@ -13,6 +13,7 @@ import type { Sessions } from '../sessions/life.js';
 import type { Account } from '../sessions/session.js';
 import type { Welcomer } from '../sessions/welcome.js';
 import type { Socket, UpgradeInfo } from '../transport/transport.js';
+import { inTurns } from '../transport/turns.js';
 import { eventOfClose, eventOfError, type Audit, type Incident } from '../watch/audit.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import type { Dispatcher } from './dispatch.js';
@@ -84,9 +85,9 @@ export class Connections {
     return false;
   }
 
-  /** Says goodbye to all; their next tries are spread over `spreadMs`. */
-  drain(spreadMs: number): void {
-    for (const connection of [...this.#open]) connection.close('draining', undefined, spreadMs);
+  /** Says goodbye to all, in turns; their next tries are spread over `spreadMs`. */
+  drain(spreadMs: number): Promise<void> {
+    return inTurns([...this.#open], (connection) => connection.close('draining', undefined, spreadMs));
   }
 
   /** Looks at every connection. */

@@ -32,6 +32,8 @@ interface Staged {
 
 /** Entries of a batch that is long. */
 const MANY = 16;
+/** Ms that transactions of one batch may take together; the rest gets a batch, and a turn, of its own. */
+const STAGE_MS = 8;
 /** Ms after a refused commit until the store is asked again, if nothing else asks it. */
 const ASK_MS = 1_000;
 /** A commit under way for so long is none that is confirmed. */
@@ -233,10 +235,14 @@ export class Hub {
     else this.#commit(stage, staged);
   }
 
-  /** Stages entries in order from `index` on; a promise only when the store's answers are. */
+  /** Stages entries in order from `index` on, as far as time allows; a promise only when the store's answers are. */
   #stageFrom(stage: Stage, entries: readonly Entry[], index: number, staged: Staged[]): MaybePromise<void> {
+    const until = entries.length > 1 ? performance.now() + STAGE_MS : Infinity;
     for (let i = index; i < entries.length; i++) {
       const entry = entries[i] as Entry;
+      // Publishes are cheap, and bounded by their number.
+      if (until !== Infinity && i > index && !('item' in entry) && performance.now() >= until)
+        return this.#queue.putBack(entries.slice(i));
       try {
         staged.push('item' in entry ? stagePublish(stage, entry) : stageTransaction(stage, entry));
       } catch (error) {
@@ -331,7 +337,7 @@ export class Hub {
           topic.logBytes += chunk.frame.length;
         }
       }
-      trimmed(stage);
+      stage.trimmed();
       for (const entry of staged) this.#applyEntry(entry);
       for (const entry of topics) if (entry.items.length > 0 || entry.dropped) this.fanOut.grown(entry, grown === 1);
       for (const { topic } of topics) this.#topics.settle(topic);
@@ -389,12 +395,4 @@ function stagePublish(stage: Stage, publish: PublishEntry): Staged {
 
 function stageTransaction(stage: Stage, entry: TransactionEntry): Staged {
   return { entry, effects: stage.attempt(() => entry.stage(stage)), publish: null, topic: null, offset: 0 };
-}
-
-function trimmed(stage: Stage): void {
-  for (const { topic, before } of stage.trims) {
-    // An estimate will do: it only decides when to trim next. After a restart it counts from 0 again.
-    topic.logBytes *= (topic.head - before + 1) / (topic.head - topic.tail + 1);
-    topic.tail = before;
-  }
 }

@@ -98,7 +98,9 @@ export class Outbox {
 
   /** Subscriptions that have not been sent what is there for them. */
   get behind(): number {
-    return this.#lagging.filter((cursor) => cursor.index >= 0 && cursor.behind).length;
+    let behind = 0;
+    for (const cursor of this.#lagging) if (cursor.index >= 0 && cursor.behind) behind++;
+    return behind;
   }
 
   /** Queues a reply or notice. The hub writes it at the end of the tick. */

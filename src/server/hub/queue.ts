@@ -46,6 +46,12 @@ export class EntryQueue {
     return true;
   }
 
+  /** They come first again. */
+  putBack(entries: Entry[]): void {
+    for (const entry of entries) if ('item' in entry) this.#bytes += entry.item.length;
+    this.#entries = entries.concat(this.#entries);
+  }
+
   /** The next batch's entries. */
   take(): Entry[] {
     const entries = this.#entries;

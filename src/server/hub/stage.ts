@@ -95,7 +95,7 @@ export class Stage {
   /** Commit even when nothing changed: to learn whether the store answers. */
   mustCommit = false;
   /** Filled by `seal`. */
-  readonly trims: { readonly topic: Topic; readonly before: number }[] = [];
+  readonly #trims: { readonly topic: Topic; readonly before: number }[] = [];
   counter: number;
   incarnation: number;
 
@@ -285,7 +285,7 @@ export class Stage {
       const before = this.#trimBefore(staged, limits);
       if (before <= topic.tail) continue;
       operations.push({ type: 'trim', topic: topic.name, before });
-      this.trims.push({ topic, before });
+      this.#trims.push({ topic, before });
     }
     for (const [table, documents] of this.#documents ?? []) {
       for (const [key, value] of documents.entries()) {
@@ -307,6 +307,15 @@ export class Stage {
   #frame(staged: StagedTopic): void {
     const { topic, items } = staged;
     staged.chunks = chunksOf(topic.ring, topic.name, topic.head + 1, items);
+  }
+
+  /** The topics have grown. */
+  trimmed(): void {
+    for (const { topic, before } of this.#trims) {
+      // An estimate will do: it only decides when to trim next. After a restart it counts from 0 again.
+      topic.logBytes *= (topic.head - before + 1) / (topic.head - topic.tail + 1);
+      topic.tail = before;
+    }
   }
 
   /** Trims a quarter more than it must, so that not every tick trims. */

@@ -13,6 +13,7 @@ import type { Hub } from '../hub/hub.js';
 import type { Topic } from '../hub/topic.js';
 import type { Policy } from '../policy.js';
 import type { Timer } from '../time/wheel.js';
+import { inTurns } from '../transport/turns.js';
 import { Encoded } from './encoded.js';
 import { Followed, type Follower } from './followed.js';
 import { Places } from './places.js';
@@ -171,10 +172,10 @@ export class Live implements TopicWatcher, ReaderOwner {
     return theirs.length;
   }
 
-  /** Sends all away, to come again at moments within `spreadMs`, and lets in nobody any more. */
-  drain(spreadMs: number): void {
+  /** Sends all away, in turns, to come again at moments within `spreadMs`, and lets in nobody any more. */
+  drain(spreadMs: number): Promise<void> {
     this.#isDraining = true;
-    for (const follower of [...this.#held.keys()]) follower.end(new RoomwireError('draining'), spreadMs);
+    return inTurns([...this.#held.keys()], (follower) => follower.end(new RoomwireError('draining'), spreadMs));
   }
 
   // ---- TopicWatcher ------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ import type { Timer } from '../time/wheel.js';
 const PAGE = 1_000;
 /** Longer than any bucket of rates.ts takes to be full again. */
 const SPENT_MS = 5_000;
+/** Sessions that end by themselves at once: thousands whose edge was lost end in turns, and others' events pass between. */
+const ENDING = 64;
 /** What a second AUTH is told to wait for. */
 const RENEW_MS = 100;
 
@@ -39,6 +41,12 @@ export interface SessionsOptions {
 export class Sessions {
   readonly #options: SessionsOptions;
   readonly #endHooks: ((tx: Transaction, session: Session) => void)[] = [];
+  /** Ends under way. */
+  #ending = 0;
+  /** Whose grace is over, and whose turn has not come: the next is the last of these, … */
+  #next: ServerSession[] = [];
+  /** … then the first of those. */
+  #over: ServerSession[] = [];
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -175,7 +183,7 @@ export class Sessions {
     waits(session);
     session.graceTimer?.cancel();
     session.graceTimer = this.#options.afterAwake(ms, () => {
-      if (session.connection === undefined) void this.#endQuietly(session);
+      if (session.connection === undefined) this.#endInTurn(session);
     });
   }
 
@@ -184,6 +192,27 @@ export class Sessions {
     const { session } = connection;
     connection.close('bye');
     if (session !== undefined) void this.#endQuietly(session);
+  }
+
+  #endInTurn(session: ServerSession): void {
+    this.#over.push(session);
+    if (this.#ending < ENDING) void this.#endNext();
+  }
+
+  /** Each is followed by the next, in the turn after its commit. */
+  async #endNext(): Promise<void> {
+    this.#ending++;
+    while (this.#next.length + this.#over.length > 0) {
+      if (this.#next.length === 0) [this.#next, this.#over] = [this.#over.reverse(), []];
+      await this.#endQuietly(this.#next.pop() as ServerSession);
+    }
+    this.#ending--;
+  }
+
+  /** The server closes: those that wait for their end keep their grace for the next run. */
+  stop(): void {
+    this.#next = [];
+    this.#over = [];
   }
 
   async #endQuietly(session: ServerSession): Promise<void> {
