@@ -187,8 +187,8 @@ export class Topics {
     } else if (isLeft(topic)) {
       if (live) this.#leave(topic);
     } else if (topic.live && topic.position) {
-      // Who comes while it runs begins here.
-      begin(topic, undefined);
+      // Who comes while it runs begins here; without a connection WELCOME says whether it does.
+      if (live) begin(topic, undefined);
     } else if (topic.listening.length === 0) {
       this.#topics.delete(topic.name);
     }

@@ -34,6 +34,16 @@ t.test('a topic that is left and subscribed again in one breath is there', async
   );
 });
 
+t.test('what is subscribed anew without a connection, and then given up, never began', async (t) => {
+  await runs(
+    t,
+    asks(BOB, { do: 'subscribe', topic: 'chat:2' }),
+    new Connection(BOB, 'cut'),
+    new Again(BOB, 'chat:2'),
+    new Connection(BOB, 'renew'),
+  );
+});
+
 t.test('a HELLO that comes late takes no session from the connection in use', async (t) => {
   await runs(
     t,

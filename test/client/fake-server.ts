@@ -186,3 +186,15 @@ export async function until<T>(
 export function live(client: Pick<Client, 'state'>): Promise<unknown> {
   return until(client.state, ({ status }) => status === 'live');
 }
+
+/** Grants the subscription that the client asks for next. */
+export async function answerSubscribe(peer: Peer, topic: string, offset: number, recovered = false): Promise<void> {
+  const [, id] = await peer.take(([op, , name]) => op === Op.SUBSCRIBE && name === topic);
+  peer.send([Op.ACK, id, { epoch: 'e', offset, recovered }]);
+}
+
+/** Everything sent before has been handled. */
+export async function settled(peer: Peer): Promise<void> {
+  peer.send([Op.PING, 'settled']);
+  await peer.take(Op.PONG);
+}

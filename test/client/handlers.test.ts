@@ -2,18 +2,8 @@
 import t from 'tap';
 import { RoomwireError } from '../../src/protocol/errors.js';
 import { Op } from '../../src/protocol/frames.js';
-import { client, fakeServer, live, until, type Peer } from './fake-server.js';
+import { answerSubscribe, client, fakeServer, live, settled, until } from './fake-server.js';
 import { letIn } from './room-replies.js';
-
-async function answerSubscribe(peer: Peer, topic: string, offset: number): Promise<void> {
-  const [, id] = await peer.take(([op, , name]) => op === Op.SUBSCRIBE && name === topic);
-  peer.send([Op.ACK, id, { epoch: 'e', offset, recovered: false }]);
-}
-
-async function settled(peer: Peer): Promise<void> {
-  peer.send([Op.PING, 'settled']);
-  await peer.take(Op.PONG);
-}
 
 t.test('a handler that subscribes again before it unsubscribes hears one event once', async (t) => {
   const server = await fakeServer(t);

@@ -4,16 +4,11 @@ import { runInNewContext } from 'node:vm';
 import t from 'tap';
 import { Op } from '../../src/protocol/frames.js';
 import type { Client } from '../../src/client/types.js';
-import { client, fakeServer, live, until, type Peer } from './fake-server.js';
+import { client, fakeServer, live, settled, until, type Peer } from './fake-server.js';
 import { joinFrames, letIn, metadata } from './room-replies.js';
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
-
-async function settled(peer: Peer): Promise<void> {
-  peer.send([Op.PING, 'settled']);
-  await peer.take(Op.PONG);
-}
 
 /** Whether nobody holds any of them any more, after a few collections. */
 async function areFreed(refs: readonly WeakRef<object>[]): Promise<boolean> {

@@ -2,13 +2,8 @@
 import t from 'tap';
 import { Op } from '../../src/protocol/frames.js';
 import type { Client, Room } from '../../src/client/types.js';
-import { client, fakeServer, live, until, welcome, type FakeServer, type Peer } from './fake-server.js';
+import { client, fakeServer, live, settled, until, welcome, type FakeServer, type Peer } from './fake-server.js';
 import { joinFrames, letIn, member } from './room-replies.js';
-
-async function settled(peer: Peer): Promise<void> {
-  peer.send([Op.PING, 'settled']);
-  await peer.take(Op.PONG);
-}
 
 interface Joined {
   readonly server: FakeServer;

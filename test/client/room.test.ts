@@ -1,13 +1,8 @@
 /** A room: one reply is the state, the server's events change it, nothing is missed in between. */
 import t from 'tap';
 import { Op } from '../../src/protocol/frames.js';
-import { client, fakeServer, live, until, type Peer } from './fake-server.js';
+import { client, fakeServer, live, settled, until } from './fake-server.js';
 import { joinFrames, letIn, lockInfo, member } from './room-replies.js';
-
-async function settled(peer: Peer): Promise<void> {
-  peer.send([Op.PING, 'settled']);
-  await peer.take(Op.PONG);
-}
 
 t.test('a join gives the whole state, and handlers get the events of the same message', async (t) => {
   const server = await fakeServer(t);

@@ -4,7 +4,7 @@ import type { Test } from 'tap';
 import { Op, type Position } from '../../src/protocol/frames.js';
 import type { RoomMetadata } from '../../src/protocol/rooms-contract.js';
 import type { Client } from '../../src/client/types.js';
-import { client, fakeServer, until, welcome, type FakeServer, type Peer } from './fake-server.js';
+import { client, fakeServer, settled, until, welcome, type FakeServer, type Peer } from './fake-server.js';
 import { metadata } from './room-replies.js';
 
 const TOPIC = 'overview:public';
@@ -61,11 +61,6 @@ const update = (roomId: string, version: number, parts: object = {}): unknown[] 
   null,
 ];
 const remove = (roomId: string, version: number): unknown[] => ['room:delete', { roomId, version }, null];
-
-async function settled(peer: Peer): Promise<void> {
-  peer.send([Op.PING, 'settled']);
-  await peer.take(Op.PONG);
-}
 
 function versions(roomwire: Client): Record<string, number> {
   return Object.fromEntries(roomwire.rooms.list().map(({ id, version }) => [id, version]));

@@ -2,18 +2,7 @@
 import t, { type Test } from 'tap';
 import { Op, type Value } from '../../src/protocol/frames.js';
 import type { EventInfo } from '../../src/client/types.js';
-import { client, fakeServer, live, welcome, type Peer } from './fake-server.js';
-
-async function answerSubscribe(peer: Peer, topic: string, offset: number, recovered = false): Promise<void> {
-  const [, id] = await peer.take(([op, , name]) => op === Op.SUBSCRIBE && name === topic);
-  peer.send([Op.ACK, id, { epoch: 'e', offset, recovered }]);
-}
-
-/** Everything sent before has been handled. */
-async function settled(peer: Peer): Promise<void> {
-  peer.send([Op.PING, 'settled']);
-  await peer.take(Op.PONG);
-}
+import { answerSubscribe, client, fakeServer, live, settled, welcome, type Peer } from './fake-server.js';
 
 t.test('events of the same message as the ACK are handed over, with where they came from', async (t) => {
   const server = await fakeServer(t);
@@ -55,49 +44,6 @@ t.test('events seen before are dropped, and a gap is told before the event after
   peer.send([Op.RESET, 'news', 'e2', 100, 'overrun'], [Op.EVENTS, 'news', 101, ['a', 101, null]]);
   await settled(peer);
   t.same(heard, [1, 2, 3, ['gap', 'e', 5], 6, ['overrun', 'e2', 100], 101]);
-});
-
-t.test('a recovered topic goes on after its own position', async (t) => {
-  const server = await fakeServer(t);
-  const roomwire = client(t, server);
-  const news = roomwire.subscribe('news');
-  const heard: unknown[] = [];
-  news.on('a', (data) => heard.push(data));
-  news.on('reset', () => heard.push('reset'));
-  await answerSubscribe(await server.peer(), 'news', 0);
-  await news.ready;
-  server.onHello = (peer, { resume }, id) => {
-    t.same(resume, { news: ['e', 0] });
-    const topics = { news: { epoch: 'e', offset: 2, recovered: true } };
-    peer.send(
-      [Op.WELCOME, id, welcome({ resumed: true, topics })],
-      [Op.EVENTS, 'news', 1, ['a', 1, null], ['a', 2, null]],
-    );
-  };
-  server.peers[0]?.cut();
-  await settled(await server.peer(1));
-  t.same(heard, [1, 2]);
-});
-
-t.test('a topic that was not recovered is reset, and one the server forgot is subscribed again', async (t) => {
-  const server = await fakeServer(t);
-  const roomwire = client(t, server);
-  const heard: unknown[] = [];
-  for (const topic of ['a', 'b']) {
-    roomwire.subscribe(topic).on('reset', ({ reason, position }) => heard.push([topic, reason, ...position]));
-    await answerSubscribe(await (server.peers[0] ? server.peers[0] : server.peer()), topic, 3);
-  }
-  await roomwire.subscribe('b').ready;
-  server.onHello = (peer, _hello, id) =>
-    peer.send([Op.WELCOME, id, welcome({ topics: { a: { epoch: 'e9', offset: 7, recovered: false } } })]);
-  server.peers[0]?.cut();
-  const second = await server.peer(1);
-  await answerSubscribe(second, 'b', 50);
-  await settled(second);
-  t.same(heard, [
-    ['a', 'not recovered', 'e9', 7],
-    ['b', 'not recovered', 'e', 50],
-  ]);
 });
 
 t.test('handles of one topic share one subscription', async (t) => {
@@ -200,33 +146,6 @@ t.test('publish tells the offset and how many it matched; volatile asks for noth
   t.same(await published, { epoch: 'e', offset: 3, matched: 0 });
   roomwire.volatile('news', 'pointer', 'me', [1, 2]);
   t.same(await peer.take(Op.VOLATILE), [Op.VOLATILE, 'news', 'pointer', 'me', [1, 2]]);
-});
-
-t.test('a position whose SUBSCRIBE lost its answer is resumed from, and nothing is told as missed', async (t) => {
-  const server = await fakeServer(t);
-  const roomwire = client(t, server);
-  const news = roomwire.subscribe('news', { from: ['e', 5] });
-  const resets: unknown[] = [];
-  news.on('reset', (reset) => resets.push(reset));
-  const peer = await server.peer();
-  await peer.take(Op.SUBSCRIBE);
-  // The server has taken it, and its log has grown since.
-  server.onHello = (again, { resume }, id) => {
-    const known = resume?.['news'] !== undefined;
-    const topics = { news: { epoch: 'e', offset: known ? 5 : 9, recovered: known } };
-    again.send([Op.WELCOME, id, { ...welcome(), resumed: true, topics }]);
-  };
-  peer.cut();
-  const back = await server.peer(1);
-  t.match(await news.ready, { recovered: true });
-  await settled(back);
-  t.notOk(
-    back.frames.some(([op]) => op === Op.SUBSCRIBE),
-    'WELCOME has answered',
-  );
-  t.strictSame(server.hellos[1]?.resume, { news: ['e', 5] });
-  t.strictSame(resets, []);
-  t.strictSame(news.position, ['e', 5]);
 });
 
 t.test('a topic that is left and subscribed again in one breath outlives the REMOVED of the first time', async (t) => {

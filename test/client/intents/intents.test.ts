@@ -60,7 +60,10 @@ class World {
     subscription.on('reset', () => handle.heard.push(-1));
     subscription.on('removed', () => (handle.over = true));
     this.#expect(
-      subscription.ready.then((ready) => (handle.began = ready?.position[1])),
+      subscription.ready.then((ready) => {
+        if (this.client.state.get().status !== 'live') this.lies.push(`${topic} began without a connection`);
+        handle.began = ready?.position[1];
+      }),
       () => (handle.over = true),
     );
     this.handles.push(handle);

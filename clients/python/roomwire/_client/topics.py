@@ -205,8 +205,9 @@ class Topics:
             if live:
                 self._leave(topic)
         elif topic.live and topic.position:
-            # Who comes while it runs begins here.
-            _begin(topic, None)
+            # Who comes while it runs begins here; without a connection WELCOME says whether it does.
+            if live:
+                _begin(topic, None)
         elif not topic.listeners:
             self._topics.pop(topic.name, None)
 
