@@ -34,7 +34,8 @@ export interface EdgeLinkOwner {
   /** Take no connection any more. `how`: a Stop. */
   stop(link: EdgeLink, how: number): void;
   gauges(): Omit<Gauges, 'connections' | 'inFlightBytes'>;
-  closed(link: EdgeLink, why: string): void;
+  /** `goodbyes`: until all of its clients have been told. */
+  closed(link: EdgeLink, why: string, goodbyes: Promise<void>): void;
   failed(error: unknown): void;
 }
 
@@ -322,11 +323,11 @@ export class EdgeLink {
     this.#asked.clear();
     const { code = closes.draining, bytes } = this.#farewell ?? {};
     for (const socket of sockets) socket.isOver = true;
-    this.#owner.closed(this, why);
-    void inTurns(sockets, ({ socket, isStream }) => {
+    const goodbyes = inTurns(sockets, ({ socket, isStream }) => {
       if (bytes !== undefined && !isStream) socket.send(bytes);
       socket.end(code, 'the server is restarting');
     });
+    this.#owner.closed(this, why, goodbyes);
   }
 }
 

@@ -119,6 +119,8 @@ class RunningEdge implements Edge, EdgeLinkOwner {
   /** The highest that is known of, from a hub or from others. */
   #term = 0;
   #isClosed = false;
+  /** Until clients of the links that have ended are told so. */
+  #goodbyes: Promise<unknown> = Promise.resolve();
   #port = 0;
   #listened!: { resolve(port: number): void; reject(error: unknown): void };
   #end!: (why: string) => void;
@@ -247,8 +249,9 @@ class RunningEdge implements Edge, EdgeLinkOwner {
     return { cpuSeconds: (user + system) / 1e6, rssBytes: process.memoryUsage.rss(), loopDelay };
   }
 
-  closed(link: EdgeLink, why: string): void {
+  closed(link: EdgeLink, why: string, goodbyes: Promise<void>): void {
     this.#links.delete(link);
+    this.#goodbyes = Promise.all([this.#goodbyes, goodbyes]);
     if (link === this.#hub) this.#hub = undefined;
     const hub = this.#texts.get(link);
     if (this.#isClosed || hub === undefined) return;
@@ -378,6 +381,7 @@ class RunningEdge implements Edge, EdgeLinkOwner {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#transport?.stopListening();
     for (const link of [...this.#links]) link.channel.close('the edge ends');
+    await this.#goodbyes;
     await pause(GOODBYE_MS);
     await Promise.all(this.#transports.map((transport) => transport.close()));
     this.#end(why);
