@@ -14,21 +14,13 @@ import type { Membership } from './subscriber.js';
 import { Committer } from './committer.js';
 import { DecodedDocuments } from './documents.js';
 import { FanOut } from './fan-out.js';
-import { EntryQueue, type Entry, type PublishEntry, type TransactionEntry } from './queue.js';
+import { EntryQueue, type Entry, type PublishEntry } from './queue.js';
 import { Rings } from './ring.js';
 import { Stage, Suspended, type StagedTopic } from './stage.js';
+import { staging, withEffects, type Staged } from './staged.js';
 import type { Topic } from './topic.js';
 import { TopicTable } from './topics.js';
 import { HubTransaction, synchronous, type Effect } from './transaction.js';
-
-/** A staged entry: what to do when the commit is done, or when it failed. */
-interface Staged {
-  readonly effects: readonly Effect[] | null;
-  readonly publish: PublishEntry | null;
-  readonly topic: StagedTopic | null;
-  readonly offset: number;
-  readonly entry: Entry;
-}
 
 /** Entries of a batch that is long. */
 const MANY = 16;
@@ -244,7 +236,7 @@ export class Hub {
       if (until !== Infinity && i > index && !('item' in entry) && performance.now() >= until)
         return this.#queue.putBack(entries.slice(i));
       try {
-        staged.push('item' in entry ? stagePublish(stage, entry) : stageTransaction(stage, entry));
+        staged.push(staging(stage, entry));
       } catch (error) {
         if (error instanceof Suspended) {
           return error.until.then(
@@ -255,7 +247,10 @@ export class Hub {
             },
           );
         }
-        this.#refuse(entry, error);
+        const refusal = (): void => this.#refuse(entry, error);
+        // Rule 6: it rests on what was read, so it is told when that is confirmed.
+        if (this.#committer.confirms) staged.push(withEffects(entry, [refusal]));
+        else refusal();
       }
     }
     return undefined;
@@ -385,14 +380,4 @@ export class Hub {
     if (!this.#busy && this.#queue.length === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idleWaiters.push(resolve));
   }
-}
-
-function stagePublish(stage: Stage, publish: PublishEntry): Staged {
-  if (publish.sender?.kicked === true) throw new RoomwireError('disconnected');
-  const topic = stage.append(publish.topic, publish.item);
-  return { publish, topic, offset: topic.topic.head + topic.items.length, effects: null, entry: publish };
-}
-
-function stageTransaction(stage: Stage, entry: TransactionEntry): Staged {
-  return { entry, effects: stage.attempt(() => entry.stage(stage)), publish: null, topic: null, offset: 0 };
 }
