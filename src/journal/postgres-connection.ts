@@ -1,7 +1,8 @@
 /**
  * One connection to PostgreSQL's primary, made again after it was lost. It asks one thing at a time, gives up on an answer
- * after five seconds, keeps no state in the session, and lets its owner look at the server first whenever it is a new one.
+ * after five seconds, relies on no state in the session, and lets its owner look at the server first whenever it is a new one.
  */
+import { createHash } from 'node:crypto';
 import { Socket } from 'node:net';
 import type { Client, ClientConfig, QueryResult } from 'pg';
 import { StoreError } from '../store/store.js';
@@ -36,11 +37,23 @@ export async function loadPg(): Promise<typeof import('pg')> {
   }
 }
 
+interface Made {
+  readonly client: Client;
+  readonly socket: Socket;
+  /** What its session has prepared. */
+  prepared?: Prepared;
+}
+
+interface Prepared {
+  readonly name: string;
+  readonly text: string;
+}
+
 export class Connection {
   readonly #pg: typeof import('pg');
   readonly #options: ConnectionOptions;
   readonly #hosts: readonly string[];
-  #client: { readonly client: Client; readonly socket: Socket } | undefined;
+  #client: Made | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #isClosed = false;
   #isAway = false;
@@ -48,6 +61,8 @@ export class Connection {
   /** When it was last said that the server takes no writes. */
   #saidReadOnly = -Infinity;
   #tries = 0;
+  /** A pooler in transaction mode, which may give each question another session. */
+  #isPooled = false;
 
   constructor(pg: typeof import('pg'), options: ConnectionOptions) {
     this.#pg = pg;
@@ -57,9 +72,22 @@ export class Connection {
 
   /** Rejects as `pg` does. After what is no answer of the server's the next question gets a new connection. */
   ask(text: string, values?: readonly unknown[]): Promise<readonly Row[]> {
-    const turn = this.#turn.then(() => this.#ask(text, values));
-    this.#turn = turn.catch(() => undefined);
-    return turn;
+    return this.#inTurn(({ client }) => rowsOf(client, { text, values }));
+  }
+
+  /** For what is asked over and over: planned once for a session, which keeps the last such statement. */
+  askAgain(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
+    return this.#inTurn(async (made) => {
+      if (this.#isPooled) return rowsOf(made.client, { text, values });
+      try {
+        return await rowsOf(made.client, { ...(await prepared(made, text)), values });
+      } catch (error) {
+        // Nothing has been done.
+        if (!isOfAnother(error)) throw error;
+        this.#isPooled = true;
+        return await rowsOf(made.client, { text, values });
+      }
+    });
   }
 
   /** At once: a question under way is rejected. */
@@ -68,12 +96,18 @@ export class Connection {
     this.#drop();
   }
 
-  async #ask(text: string, values?: readonly unknown[]): Promise<readonly Row[]> {
+  #inTurn(work: (made: Made) => Promise<readonly Row[]>): Promise<readonly Row[]> {
+    const turn = this.#turn.then(() => this.#do(work));
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #do(work: (made: Made) => Promise<readonly Row[]>): Promise<readonly Row[]> {
     let isConnected = this.#client !== undefined;
     try {
       this.#client ??= await this.#connect();
       isConnected = this.#hasConnected = true;
-      const rows = await rowsOf(this.#client.client, text, values);
+      const rows = await work(this.#client);
       if (this.#isAway) this.#options.tell('PostgreSQL answers again');
       this.#isAway = false;
       return rows;
@@ -88,7 +122,7 @@ export class Connection {
     }
   }
 
-  async #connect(): Promise<{ readonly client: Client; readonly socket: Socket }> {
+  async #connect(): Promise<Made> {
     if (this.#isClosed) throw new StoreError('unusable', 'the log is closed');
     const socket = new Socket();
     const config: ClientConfig = {
@@ -108,9 +142,9 @@ export class Connection {
     this.#client = made;
     try {
       await client.connect();
-      const [row] = await rowsOf(client, 'select pg_is_in_recovery() as standby');
+      const [row] = await rowsOf(client, { text: 'select pg_is_in_recovery() as standby' });
       if (row?.['standby'] !== false) throw new Error('a standby answers, not the primary');
-      await this.#options.look((text, values) => rowsOf(client, text, values));
+      await this.#options.look((text, values) => rowsOf(client, { text, values }));
     } catch (error) {
       this.#drop();
       throw error;
@@ -174,9 +208,37 @@ function hostsOf(url: string): readonly string[] {
   return hosts.split(',').map((host) => `${before}${host}${after}`);
 }
 
-/** Unnamed, and done in one round trip: it works behind poolers. Without values it may be several statements: the rows are the last one's. */
-async function rowsOf(client: Client, text: string, values?: readonly unknown[]): Promise<readonly Row[]> {
-  const query = values === undefined ? { text } : { text, values: [...values] };
+/**
+ * The name is of this text alone, so that a session which has it already, of another node through a pooler, has the same. What was prepared
+ * before goes: sessions last for months.
+ */
+async function prepared(made: Made, text: string): Promise<Prepared> {
+  if (made.prepared?.text === text) return made.prepared;
+  const old = made.prepared;
+  made.prepared = { name: `append_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`, text };
+  const release = old && rowsOf(made.client, { text: `deallocate ${old.name}` });
+  await release?.catch((error: unknown) => {
+    // A pooler that keeps statements for its clients has other names for them.
+    if (!isOfAnother(error)) throw error;
+  });
+  return made.prepared;
+}
+
+/** A statement that its session does not have, or has already: a pooler has given this question another one. */
+function isOfAnother(error: unknown): boolean {
+  return ['26000', '42P05'].includes(stateOf(error) ?? '');
+}
+
+interface Question {
+  /** None: the statement works behind every pooler. */
+  readonly name?: string;
+  readonly text: string;
+  readonly values?: readonly unknown[] | undefined;
+}
+
+/** Done in one round trip. Without values it may be several statements: the rows are the last one's. */
+async function rowsOf(client: Client, { values, ...asked }: Question): Promise<readonly Row[]> {
+  const query = values === undefined ? asked : { ...asked, values: [...values] };
   const result = (await client.query<Row>(query)) as QueryResult<Row> | readonly QueryResult<Row>[];
   return (
     (Array.isArray(result) ? (result as readonly QueryResult<Row>[]).at(-1) : (result as QueryResult<Row>))?.rows ?? []

@@ -254,7 +254,11 @@ export class PostgresJournal extends Handle {
     const text = seq === 1 ? appendFirst(this.#tables) : appendTo(this.#tables, places);
     const writer = this.#writer as Connection;
     const add = async (): Promise<Added> => {
-      const rows = await writer.ask(text, seq === 1 ? [...values, this.log] : values);
+      // All but the first of a segment are of one text.
+      const isOften = places[0] === places[1] && seq !== 1;
+      const rows = isOften
+        ? await writer.askAgain(text, values)
+        : await writer.ask(text, seq === 1 ? [...values, this.log] : values);
       if (rows.length === 0) return 'not';
       // Ahead of time, so that no append waits for it.
       if (seq % this.#segment === this.#segment >> 1) void this.#make(places[1] + 1).catch(() => undefined);
