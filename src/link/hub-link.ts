@@ -45,6 +45,7 @@ export class HubLink implements SocketOwner {
   joined: Join | undefined;
   port: number | null = null;
   state: EdgeReport['state'] = 'joined';
+  readonly failed = (error: unknown): void => this.#owner.options.failed(error);
   readonly #owner: HubLinkOwner;
   readonly #since = performance.now();
   readonly #sockets = new Map<number, LinkSocket>();
@@ -72,7 +73,7 @@ export class HubLink implements SocketOwner {
       closed: (why) => this.#closed(why),
       // The hub sends in one callback a tick: all of it leaves as soon as that is over.
       later: (write) => void NOW.then(write),
-      failed: (error) => this.failed(error),
+      failed: this.failed,
     });
     this.bodies = new Bodies(this.channel);
   }
@@ -80,10 +81,6 @@ export class HubLink implements SocketOwner {
   /** WebSockets. */
   get connections(): number {
     return this.#sockets.size - this.#streams;
-  }
-
-  failed(error: unknown): void {
-    this.#owner.options.failed(error);
   }
 
   waits(socket: LinkSocket): void {
@@ -246,8 +243,7 @@ export class HubLink implements SocketOwner {
       else fn();
     };
     this.bodies.await(id, bodyBytes, (body) => {
-      const failed = (error: unknown): void => this.failed(error);
-      void ask(options, { ...head, body }, { failed, gone }).then((answer) => {
+      void ask(options, { ...head, body }, { failed: this.failed, gone }).then((answer) => {
         // Nobody waits for it any more.
         if (!this.#asks.has(id)) return;
         if (this.#version < 2 && isStreamed(answer.body)) return this.#cannotStream(id);

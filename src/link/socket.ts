@@ -13,7 +13,8 @@ export interface SocketOwner {
   /** It is to be told when there is room. */
   waits(socket: LinkSocket): void;
   gone(socket: LinkSocket): void;
-  failed(error: unknown): void;
+  /** One for all: a function of its own for each of many thousands is memory. */
+  readonly failed: (error: unknown) => void;
 }
 
 export class LinkSocket implements Socket {
@@ -37,7 +38,7 @@ export class LinkSocket implements Socket {
     this.isStream = isStream;
     this.#owner = owner;
     this.#maxBufferedBytes = maxBufferedBytes;
-    this.sink = new Sink((error) => owner.failed(error));
+    this.sink = new Sink(owner.failed);
   }
 
   send(bytes: Uint8Array): SendResult {
