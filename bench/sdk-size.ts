@@ -21,8 +21,8 @@ const socketEntry = fileURLToPath(new URL('../src/client/socket/index.ts', impor
 
 const ownNames = JSON.parse(
   readFileSync(fileURLToPath(new URL('../scripts/own-names.json', import.meta.url)), 'utf8'),
-) as readonly string[];
-const shortened = { mangleProps: new RegExp(`^(?:${ownNames.join('|')})$`) };
+) as Readonly<Record<string, string>>;
+const shortened = { mangleProps: new RegExp(`^(?:${Object.keys(ownNames).join('|')})$`), mangleCache: ownNames };
 
 export interface SdkBundle {
   readonly code: string;

@@ -51,22 +51,22 @@ function stageClient(folder, files) {
   ]);
 }
 
-/** Gives the client's own properties short names, the same in all its files. */
+/** Gives the client's own properties their short names. */
 function shorten(folder) {
-  const names = JSON.parse(readFileSync(new URL('scripts/own-names.json', root), 'utf8'));
-  const options = {
-    mangleProps: new RegExp(`^(?:${names.join('|')})$`),
+  const mangleCache = JSON.parse(readFileSync(new URL('scripts/own-names.json', root), 'utf8'));
+  const modules = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.js'));
+  buildSync({
+    entryPoints: modules.map((file) => join(folder, file)),
+    mangleProps: new RegExp(`^(?:${Object.keys(mangleCache).join('|')})$`),
+    mangleCache,
     format: 'esm',
     platform: 'node',
     target: 'es2022',
+    sourcemap: 'linked',
     outdir: folder,
-  };
-  const modules = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.js'));
-  const entryPoints = modules.map((file) => join(folder, file));
-  // The names are chosen for all together, then given to each.
-  const whole = { entryPoints, bundle: true, packages: 'external', write: false, mangleCache: {} };
-  const { mangleCache } = buildSync({ ...options, ...whole });
-  buildSync({ ...options, entryPoints, outbase: folder, mangleCache, sourcemap: 'linked', allowOverwrite: true });
+    outbase: folder,
+    allowOverwrite: true,
+  });
 }
 
 function stageServer(folder, files) {

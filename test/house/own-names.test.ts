@@ -1,20 +1,29 @@
-/** The names that the client's package shortens (scripts/own-names.json): nobody else may have a property of such a name. */
+/**
+ * The names that the client's package shortens, and to which letters (scripts/own-names.json): nobody else may have a
+ * property of such a name, and where two names share a letter, no object has both.
+ */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import ts from 'typescript';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const names = JSON.parse(readFileSync(`${root}scripts/own-names.json`, 'utf8')) as readonly string[];
+const letters = JSON.parse(readFileSync(`${root}scripts/own-names.json`, 'utf8')) as Readonly<Record<string, string>>;
+const names = Object.keys(letters);
 const entries = ['client/index.ts', 'client/node.ts', 'client/socket/node.ts', 'react/index.ts', 'protocol/index.ts'];
 /** What is declared here is for applications. */
 const forAll = /client\/(?:socket\/)?(?:types|index|node|socket|listeners)\.ts$/;
 
-/**
- * Names of properties in the client, its hooks and the protocol, each with where it is: those that the client's own modules
- * declare, and those of others. Hooks have properties of their own, which the client never meets.
- */
-function properties(): { readonly own: ReadonlyMap<string, string>; readonly others: ReadonlyMap<string, string> } {
+interface Properties {
+  /** Names that the client's own modules declare, each with where it is. */
+  readonly own: ReadonlyMap<string, string>;
+  /** Those of others, in the client, its hooks and the protocol. Hooks have properties of their own, which the client never meets. */
+  readonly others: ReadonlyMap<string, string>;
+  /** The shortened names that a type of the client has, for each such type. */
+  readonly together: ReadonlySet<string>;
+}
+
+function properties(): Properties {
   const { config } = ts.readConfigFile(`${root}tsconfig.json`, (path) => ts.sys.readFile(path)) as { config: unknown };
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root);
   const files = entries.map((entry) => `${root}src/${entry}`);
@@ -22,6 +31,8 @@ function properties(): { readonly own: ReadonlyMap<string, string>; readonly oth
   const checker = program.getTypeChecker();
   const own = new Map<string, string>();
   const others = new Map<string, string>();
+  const together = new Set<string>();
+  const types = new Set<ts.Type>();
   const isOf = (symbol: ts.Symbol | undefined, folder: string): boolean =>
     symbol?.declarations?.every((declaration) => {
       const { fileName } = declaration.getSourceFile();
@@ -34,6 +45,15 @@ function properties(): { readonly own: ReadonlyMap<string, string>; readonly oth
     const { text: name, symbol } = named(node) ?? {};
     if (name !== undefined && !isOf(symbol, 'react')) {
       (isOf(symbol, 'client') ? own : others).set(name, node.getSourceFile().fileName.slice(root.length));
+    }
+    if (ts.isExpression(node) || ts.isTypeNode(node) || ts.isClassLike(node) || ts.isInterfaceDeclaration(node)) {
+      const type = checker.getTypeAtLocation(node);
+      for (const part of type.isUnion() ? type.types : [type]) {
+        if (types.has(part)) continue;
+        types.add(part);
+        const members = checker.getPropertiesOfType(part).map((symbol) => symbol.name);
+        together.add(members.filter((member) => Object.hasOwn(letters, member)).join(' '));
+      }
     }
     ts.forEachChild(node, look);
   };
@@ -59,13 +79,14 @@ function properties(): { readonly own: ReadonlyMap<string, string>; readonly oth
   };
 
   for (const file of program.getSourceFiles()) if (file.fileName.startsWith(`${root}src/`)) look(file);
-  return { own, others };
+  return { own, others, together };
 }
+
+const { own, others, together } = properties();
 
 t.test(
   'what the published client shortens is its own: no user, server, browser or hook has a property of that name',
   async (t) => {
-    const { own, others } = properties();
     t.ok(
       ['token', 'members', 'onopen', 'graceMs', 'released'].every((name) => others.has(name)),
       'others are seen',
@@ -78,5 +99,21 @@ t.test(
     );
     const more = [...own.keys()].filter((name) => !others.has(name) && !names.includes(name));
     t.comment(`could be shortened, too: ${more.sort().join(', ')}`);
+  },
+);
+
+t.test(
+  'names that share a letter are of different objects, and nobody else has a property of that letter',
+  async (t) => {
+    t.ok(
+      [...together].some((names) => /onOpen\b.*\bonFrame/.test(names)),
+      'types are seen',
+    );
+    for (const members of [...together].map((names) => names.split(' '))) {
+      const distinct = new Set(members.map((name) => letters[name]));
+      if (distinct.size < members.length)
+        t.fail(`of one object: ${members.map((name) => `${name} ${letters[name]}`).join(', ')}`);
+    }
+    for (const letter of Object.values(letters)) t.equal(others.get(letter), undefined, letter);
   },
 );
