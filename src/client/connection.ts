@@ -8,6 +8,7 @@ import * as Op from '../protocol/opcodes.js';
 
 import { reactionTo, retryDelay, type Reaction } from './backoff.js';
 import { HELD_MS, HELLO_BYTES, MAX_REFUSALS, MESSAGE_BYTES, POSITION_BYTES, WELCOME_MS } from './bounds.js';
+import type { Alarm } from './clock.js';
 import { encodeFrame } from './encode.js';
 import { isError } from './error-kinds.js';
 import { Observed } from './observable.js';
@@ -45,7 +46,7 @@ export class Connection {
   #refusals = 0;
   /** Grows with each attempt, so that what an older one left behind is not heard. */
   #turn = 0;
-  #timer: unknown;
+  readonly #alarm: Alarm;
   /** What `state` will say when all are told. */
   #ending: ClientState['status'] | undefined;
   /** Own time when HELLO left. */
@@ -58,6 +59,7 @@ export class Connection {
   constructor(settings: Settings, hooks: ConnectionHooks) {
     this.#settings = settings;
     this.#hooks = hooks;
+    this.#alarm = settings.clock.alarm();
     this.state = new Observed<ClientState>({ status: 'connecting', attempt: 0 }, settings.report);
     this.pulse = new Pulse(settings, {
       send: (bytes) => this.#wire?.send(bytes),
@@ -139,7 +141,7 @@ export class Connection {
       this.#ended(1006, String(error), 'refuse');
       return;
     }
-    this.#after(WELCOME_MS, () => this.#ended(1006, 'no WELCOME'));
+    this.#alarm(WELCOME_MS, () => this.#ended(1006, 'no WELCOME'));
   }
 
   /** What the server would close with 4003: it will not get better by itself. */
@@ -200,7 +202,7 @@ export class Connection {
     this.#live = true;
     if (this.#wire) this.#wire.largest = Math.min(MESSAGE_BYTES, welcome.limits.messageBytes ?? Infinity);
     this.#liveSince = this.#now();
-    this.#settings.clock.clearTimeout(this.#timer);
+    this.#alarm();
     this.pulse.begin(welcome, this.#greeted);
     this.#hooks.welcome(welcome, this.#resumed);
     if (this.#live)
@@ -228,7 +230,7 @@ export class Connection {
     if (reaction === 'refuse') return this.#down({ status: 'refused', reason });
     const attempt = ++this.#attempt;
     const delay = retryDelay(this.#settings, { code, attempt, retryAfterMs });
-    this.#after(delay, () => void this.connect());
+    this.#alarm(delay, () => void this.connect());
     this.#down({ status: 'offline', attempt, reason, retryAt: Date.now() + delay });
   }
 
@@ -246,17 +248,12 @@ export class Connection {
   #drop(code: number, reason: string): void {
     this.#turn++;
     this.#ending = undefined;
-    this.#settings.clock.clearTimeout(this.#timer);
+    this.#alarm();
     this.pulse.end();
     this.#wire?.close(code, reason);
     this.#wire = undefined;
     this.#goaway = undefined;
     this.#live = false;
-  }
-
-  #after(ms: number, run: () => void): void {
-    this.#settings.clock.clearTimeout(this.#timer);
-    this.#timer = this.#settings.clock.setTimeout(run, ms);
   }
 
   #now(): number {

@@ -23,17 +23,19 @@ export class Core implements Context, Carrier, ConnectionHooks {
   /** Who shares it; closed by the last. */
   clients = 0;
   declare readonly connection: Connection;
-  readonly requests = new Requests(this);
+  declare readonly requests: Requests;
   readonly topics = new Topics(this);
   readonly handlers = new Handlers(this);
   declare readonly overview: Overview;
   /** By topic. Those that are joined, heard or held by the application. */
   readonly #rooms = new WeakValues<FollowedRoom>();
-  readonly #renewal = new Renewal(this);
+  readonly #renewal: Renewal;
   readonly #unlisten: () => void;
 
   constructor(settings: Settings) {
     this.settings = settings;
+    this.requests = new Requests(this);
+    this.#renewal = new Renewal(this);
     this.connection = new Connection(settings, this);
     this.overview = new Overview(this);
     this.#unlisten = listenToPage(this.connection);

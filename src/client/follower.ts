@@ -322,9 +322,10 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   #pause(attempt: number): Promise<void> {
     const { settings } = this.#context;
     return new Promise((resolve) => {
-      const timer = settings.clock.setTimeout(resolve, retryDelay(settings, { attempt }));
+      const alarm = settings.clock.alarm();
+      alarm(retryDelay(settings, { attempt }), resolve);
       this.#wake = () => {
-        settings.clock.clearTimeout(timer);
+        alarm();
         resolve();
       };
     });

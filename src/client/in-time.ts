@@ -1,18 +1,18 @@
 /** What the application or the network may never answer has an end all the same. */
 import { RoomwireError } from '../protocol/errors.js';
 import { ANSWER_MS } from './bounds.js';
-import type { Timers } from './types.js';
+import type { Clock } from './clock.js';
 
 /** Rejects with `deadline` after ANSWER_MS. */
-export async function inTime<T>(timers: Timers, what: string, run: () => T | Promise<T>): Promise<T> {
-  let timer: unknown;
+export async function inTime<T>(clock: Clock, what: string, run: () => T | Promise<T>): Promise<T> {
+  const alarm = clock.alarm();
   const late = new Promise<never>((_, reject) => {
     const end = (): void => reject(new RoomwireError('deadline', `${what} took more than ${ANSWER_MS / 1_000} s`));
-    timer = timers.setTimeout(end, ANSWER_MS);
+    alarm(ANSWER_MS, end);
   });
   try {
     return await Promise.race([late, run()]);
   } finally {
-    timers.clearTimeout(timer);
+    alarm();
   }
 }

@@ -8,6 +8,7 @@ import type { Lease, LockInfo } from '../protocol/rooms-model.js';
 import type { Value } from '../protocol/frames.js';
 import { abortWith } from './abort-with.js';
 import { DEFAULT_LEASE_MS, MIN_REFRESH_MS } from './bounds.js';
+import type { Alarm } from './clock.js';
 import { call, type Context } from './context.js';
 import { isError } from './error-kinds.js';
 import { newId } from './new-id.js';
@@ -109,7 +110,7 @@ export class HeldLock implements Lock, Belief {
   #refreshing: Promise<void> | undefined;
   /** Own clock; Infinity while it is being refreshed. */
   #refreshAt = Infinity;
-  #timer: unknown;
+  readonly #alarm: Alarm;
 
   constructor(context: Context, room: LockHost, ttl: number, { target, token }: Lease) {
     this.target = target;
@@ -117,6 +118,7 @@ export class HeldLock implements Lock, Belief {
     this.#context = context;
     this.#room = room;
     this.#ttl = ttl;
+    this.#alarm = this.#clock.alarm();
     room.held.add(this);
     context.connection.pulse.add(this);
   }
@@ -171,12 +173,11 @@ export class HeldLock implements Lock, Belief {
   /** Ends it when its time is over, and renews it in time. */
   expire(): void {
     const clock = this.#clock;
-    clock.clearTimeout(this.#timer);
     const left = this.#left();
     if (left <= 0) return this.giveUp('the lease ended');
     const now = clock.now();
     if (now >= this.#refreshAt) this.check();
-    this.#timer = clock.setTimeout(() => this.expire(), Math.min(left, this.#refreshAt - now));
+    this.#alarm(Math.min(left, this.#refreshAt - now), () => this.expire());
   }
 
   /** For as long as the server may hold it, or it waits for a connection in vain. */
@@ -229,7 +230,7 @@ export class HeldLock implements Lock, Belief {
     this.#room.held.delete(this);
     this.disown();
     this.#context.connection.pulse.beliefs.delete(this);
-    this.#clock.clearTimeout(this.#timer);
+    this.#alarm();
   }
 
   get #clock() {

@@ -7,6 +7,7 @@ import type { RoomwireError } from '../protocol/errors.js';
 import type { Positions, Value } from '../protocol/frames.js';
 import type { RoomMetadata } from '../protocol/rooms-model.js';
 import { RELOAD_MS } from './bounds.js';
+import type { Alarm } from './clock.js';
 import type { Context } from './context.js';
 import { fetchRooms } from './fetch-rooms.js';
 import { Follower, type Followed } from './follower.js';
@@ -30,11 +31,14 @@ export class Overview extends RoomTable {
   #watched: Follower<List> | undefined;
   /** Of the clients that share it, those that asked to watch. */
   readonly #watchers = new Set<Owner>();
-  #reload: unknown;
+  readonly #alarm: Alarm;
+  /** The list is to be fetched again, in a while. */
+  #reloads = false;
 
   constructor(context: Context) {
     super(context.settings.report);
     this.#context = context;
+    this.#alarm = context.settings.clock.alarm();
     this.status = new Observed<RoomsStatus>({ watching: false, loading: false }, context.settings.report);
   }
 
@@ -104,16 +108,18 @@ export class Overview extends RoomTable {
     else if (created) this.setRoom(roomId, { ...changes, id: roomId } as RoomMetadata);
     // A room that came into view: only the list has all of it.
     else if (!this.updateRoom(roomId, changes)) {
-      this.#reload ??= this.#context.settings.clock.setTimeout(() => {
-        this.#reload = undefined;
+      if (this.#reloads) return;
+      this.#reloads = true;
+      this.#alarm(RELOAD_MS, () => {
+        this.#reloads = false;
         this.#watched?.again('gap');
-      }, RELOAD_MS);
+      });
     }
   }
 
   #stop(): void {
-    this.#context.settings.clock.clearTimeout(this.#reload);
-    this.#reload = undefined;
+    this.#alarm();
+    this.#reloads = false;
     this.status.merge({ watching: false, loading: false });
   }
 }

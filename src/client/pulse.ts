@@ -6,6 +6,7 @@
 import type { Value, Welcome } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
 import { DOUBT_MS, MIN_GRACE_MS, PINGS_UNTOLD, PROBE_MS, SLEEP_MS } from './bounds.js';
+import type { Alarm } from './clock.js';
 import { encodeFrame } from './encode.js';
 import type { Settings } from './settings.js';
 
@@ -44,7 +45,7 @@ export class Pulse {
   #heard = 0;
   /** Heard from by then, or it is dead. */
   #deadline = 0;
-  #timer: unknown;
+  readonly #alarm: Alarm;
   /** Ms that the machine may have slept, since `#doubtedAt`. */
   #doubt = 0;
   #doubtedAt = 0;
@@ -53,6 +54,7 @@ export class Pulse {
   constructor(settings: Settings, hooks: PulseHooks) {
     this.#settings = settings;
     this.#hooks = hooks;
+    this.#alarm = settings.clock.alarm();
   }
 
   /** The store's clock, by which leases are counted, as far as it is known. */
@@ -100,7 +102,7 @@ export class Pulse {
   end(): void {
     this.#live = false;
     this.#held = [];
-    this.#settings.clock.clearTimeout(this.#timer);
+    this.#alarm();
   }
 
   /** A message came. */
@@ -156,8 +158,6 @@ export class Pulse {
   }
 
   #schedule(): void {
-    const { clock } = this.#settings;
-    clock.clearTimeout(this.#timer);
     if (!this.#live) return;
     const next = this.#doubt > 0 ? this.#deadline : Math.min(this.#due(), this.#deadline);
     const tick = (): void => {
@@ -169,7 +169,7 @@ export class Pulse {
       }
       this.#schedule();
     };
-    this.#timer = clock.setTimeout(tick, Math.max(0, next - this.#now()));
+    this.#alarm(Math.max(0, next - this.#now()), tick);
   }
 
   /** The server told the time, after what was asked then. */
@@ -198,11 +198,11 @@ export class Pulse {
     this.#deadline = Infinity;
     this.#ask();
     const since = this.#doubtedAt;
-    clock.setTimeout(() => {
+    clock.alarm()(DOUBT_MS, () => {
       if (this.#doubt === 0 || since !== this.#doubtedAt) return;
       this.#each((belief) => belief.giveUp?.('the machine slept'));
       this.#settle(this.#doubt);
-    }, DOUBT_MS);
+    });
     return true;
   }
 

@@ -1,16 +1,20 @@
 /** A new token before the old one expires, sent in-band with AUTH, so that nothing is interrupted. */
 import * as Op from '../protocol/opcodes.js';
-import { MAX_TIMEOUT_MS, MIN_RENEWAL_MS, RENEWAL_MARGIN_MS, RENEWAL_RETRY_MS } from './bounds.js';
+import { MIN_RENEWAL_MS, RENEWAL_MARGIN_MS, RENEWAL_RETRY_MS } from './bounds.js';
+import type { Alarm } from './clock.js';
 import type { Context } from './context.js';
 import { isError } from './error-kinds.js';
 import { askToken } from './token.js';
 
 export class Renewal {
   readonly #context: Context;
-  #timer: unknown;
+  readonly #alarm: Alarm;
+  /** Grows with each renewal that is planned or called off, so that what an older one asked for is not heard. */
+  #turn = 0;
 
   constructor(context: Context) {
     this.#context = context;
+    this.#alarm = context.settings.clock.alarm();
   }
 
   /** `expiresAt` is store time. */
@@ -23,34 +27,31 @@ export class Renewal {
   }
 
   stop(): void {
-    this.#context.settings.clock.clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#turn++;
+    this.#alarm();
   }
 
   #in(ms: number): void {
-    this.#timer = this.#context.settings.clock.setTimeout(
-      () => void this.#renew(),
-      Math.min(MAX_TIMEOUT_MS, Math.max(MIN_RENEWAL_MS, ms)),
-    );
+    this.#alarm(Math.max(MIN_RENEWAL_MS, ms), () => void this.#renew());
   }
 
   async #renew(): Promise<void> {
     const { settings, connection, requests } = this.#context;
-    const timer = this.#timer;
+    const turn = this.#turn;
     let asked = false;
     try {
       const token = await askToken(settings);
       asked = true;
-      if (timer !== this.#timer) return;
+      if (turn !== this.#turn) return;
       const reply = await requests.request(Op.AUTH, [token], { timeoutMs: settings.callMs });
       connection.token = token;
-      if (timer === this.#timer) this.schedule((reply as { expiresAt: number | null }).expiresAt);
+      if (turn === this.#turn) this.schedule((reply as { expiresAt: number | null }).expiresAt);
     } catch (error) {
       // Signed out: what the old token gives ends with it.
       if (!asked && isError(error, 'unauthenticated')) return;
       settings.report(error);
       // At the end of the old token the server closes, and the reconnect asks again.
-      if (timer === this.#timer) this.#in(RENEWAL_RETRY_MS);
+      if (turn === this.#turn) this.#in(RENEWAL_RETRY_MS);
     }
   }
 }

@@ -8,11 +8,11 @@ import { RoomwireError } from '../protocol/errors.js';
 import type { Value } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
 import { MAX_PENDING, MAX_REQUEST_ID, UPLINK_BYTES, UPLINK_POLL_MS } from './bounds.js';
+import type { Alarm, Clock } from './clock.js';
 import type { Connection } from './connection.js';
 import { encodeFrame } from './encode.js';
 import { Lane, type Flight } from './lane.js';
 import type { Settings } from './settings.js';
-import type { Timers } from './types.js';
 
 export interface RequestOptions {
   readonly timeoutMs?: number | undefined;
@@ -76,7 +76,7 @@ export class Requests {
   readonly #otherLane = new Lane(this.#frames);
   /** Lanes and topics that hold back what comes after. */
   #held = new Set<unknown>();
-  #timer: unknown;
+  readonly #alarm: Alarm;
   /** A flush follows in this turn of the loop. */
   #soon = false;
   /** 1 is HELLO's. */
@@ -84,6 +84,7 @@ export class Requests {
 
   constructor(carrier: Carrier) {
     this.#carrier = carrier;
+    this.#alarm = this.#clock.alarm();
   }
 
   /** Rejects with RoomwireError, or with EncodeError when `parts` hold what has no encoding. */
@@ -93,7 +94,6 @@ export class Requests {
     { timeoutMs, signal, resend = false, giveBack = false, onAck }: RequestOptions = {},
   ): Promise<Value> {
     const { connection, settings } = this.#carrier;
-    const { clock } = settings;
     return new Promise((resolve, reject) => {
       const cancelled = (): RoomwireError => new RoomwireError('cancelled', undefined, { cause: signal?.reason });
       if (signal?.aborted) throw cancelled();
@@ -103,8 +103,8 @@ export class Requests {
       const bytes = encodeFrame([op, id, ...parts], this.largest);
 
       const abort = (): void => pending.stop(cancelled());
-      const timer =
-        timeoutMs !== undefined && clock.setTimeout(() => pending.stop(new RoomwireError('deadline')), timeoutMs);
+      const alarm = settings.clock.alarm();
+      if (timeoutMs !== undefined) alarm(timeoutMs, () => pending.stop(new RoomwireError('deadline')));
       const pending: Pending = {
         id,
         bytes,
@@ -136,7 +136,7 @@ export class Requests {
         answer: (error, data = null) => {
           this.#pending.delete(id);
           this.#land(pending);
-          clock.clearTimeout(timer);
+          alarm();
           signal?.removeEventListener('abort', abort);
           if (error) return reject(error);
           onAck?.(data, pending.late);
@@ -201,8 +201,7 @@ export class Requests {
   /** Sends what waited and may leave now. */
   flush(): void {
     if (!this.live) return;
-    const clock = this.#clock;
-    clock.clearTimeout(this.#timer);
+    this.#alarm();
     const held = (this.#held = new Set<unknown>());
     let next = Infinity;
     let open = this.#waiting.size;
@@ -212,18 +211,18 @@ export class Requests {
       if (held.has(lane) || held.has(topic) || this.#leave(pending)) continue;
       if (!held.has(lane)) continue;
       // Its time may have come since it was held.
-      next = Math.min(next, Math.max(0, lane.wait(clock.now())));
+      next = Math.min(next, Math.max(0, lane.wait(this.#clock.now())));
       open -= lane.waiting;
     }
     next = Math.min(next, this.#flushLatest());
-    if (next < Infinity) this.#timer = clock.setTimeout(() => this.flush(), next);
+    if (next < Infinity) this.#alarm(next, () => this.flush());
   }
 
   down(final: boolean): void {
     this.over = final;
     this.live = false;
     this.#latest.clear();
-    this.#clock.clearTimeout(this.#timer);
+    this.#alarm();
     for (const pending of [...this.#pending.values()]) {
       const over = new RoomwireError('disconnected');
       if (pending.late ? !pending.resend : final || !(pending.resend || this.#waiting.has(pending))) pending.stop(over);
@@ -296,7 +295,7 @@ export class Requests {
     pending.flies = false;
   }
 
-  get #clock(): Timers {
+  get #clock(): Clock {
     return this.#carrier.settings.clock;
   }
 

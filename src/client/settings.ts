@@ -1,5 +1,4 @@
 /** The options of `connect` with every default filled in. */
-import { MAX_TIMEOUT_MS } from './bounds.js';
 import { clockOf, type Clock } from './clock.js';
 import { newId } from './new-id.js';
 import type { ConnectOptions, Timers, TokenSource } from './types.js';
@@ -56,7 +55,7 @@ export function settingsOf(address: string, options: ConnectOptions): Settings {
 }
 
 const systemTimers: Timers = {
-  setTimeout: (run, ms) => setTimeout(run, Math.min(ms, MAX_TIMEOUT_MS)),
+  setTimeout: (run, ms) => setTimeout(run, ms),
   clearTimeout: (handle) => clearTimeout(handle as number),
   now: () => performance.now(),
   wall: () => Date.now(),

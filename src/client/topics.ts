@@ -264,7 +264,7 @@ export class Topics {
             topic.asking = false;
             this.#settle(topic);
           };
-          settings.clock.setTimeout(again, retryDelay(settings, { attempt: ++topic.attempt }));
+          settings.clock.alarm()(retryDelay(settings, { attempt: ++topic.attempt }), again);
           return;
         }
         answered();

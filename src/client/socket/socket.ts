@@ -223,7 +223,7 @@ export class Socket<
       if (volatile) throw new RoomwireError('disconnected');
       if (this.#waiting.size >= MAX_PENDING) throw new RoomwireError('too_many');
       const send = (): void => {
-        clock.clearTimeout(timer);
+        alarm();
         resolve(leave());
       };
       const late = (): void => {
@@ -231,7 +231,8 @@ export class Socket<
         reject(new RoomwireError('deadline'));
       };
       const wait = options?.timeoutMs ?? timeoutMs;
-      const timer = wait !== undefined && clock.setTimeout(late, wait);
+      const alarm = clock.alarm();
+      if (wait !== undefined) alarm(wait, late);
       this.#waiting.add(send);
     });
   }
