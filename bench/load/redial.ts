@@ -5,7 +5,7 @@ import type { Wire } from './wires.js';
 
 /** The SDK's own rule and settings. */
 const { retryDelay } = await loadBackoff();
-const BACKOFF = { baseMs: 500, maxMs: 20_000, random: Math.random };
+const BACKOFF = { firstMs: 500, longestMs: 20_000, jitter: Math.random };
 const LOST = 1006;
 
 export interface RedialOptions {

@@ -1,15 +1,19 @@
 /** What to do after a close, and how long to wait: the code's class decides (PROTOCOL.md, close codes). */
-export type Reaction = 'refuse' | 'token' | 'backoff' | 'at once';
 
-export function reactionTo(code: number): Reaction {
-  const hundred = Math.floor(code / 100);
-  return hundred === 40 ? 'refuse' : hundred === 41 ? 'token' : hundred === 43 ? 'at once' : 'backoff';
+/** The classes. A code of any other is as good as a lost connection. */
+export const REFUSE = 40;
+export const TOKEN = 41;
+export const BACKOFF = 42;
+export const AT_ONCE = 43;
+
+export function classOf(code: number): number {
+  return Math.floor(code / 100);
 }
 
 interface Bounds {
-  readonly baseMs: number;
-  readonly maxMs: number;
-  readonly random: () => number;
+  readonly firstMs: number;
+  readonly longestMs: number;
+  readonly jitter: () => number;
 }
 interface Retry {
   /** 1 for the first attempt after a connection that held. */
@@ -20,10 +24,14 @@ interface Retry {
 }
 
 /** Full jitter: anything from 0 to a bound that doubles, so that a crowd comes back spread out. */
-export function retryDelay({ baseMs, maxMs, random }: Bounds, { attempt, code = 0, retryAfterMs = 0 }: Retry): number {
-  if (attempt === 1 && reactionTo(code) !== 'backoff') return 0;
-  if (attempt === 1 && retryAfterMs > 0) return random() * retryAfterMs;
+export function retryDelay(
+  { firstMs, longestMs, jitter }: Bounds,
+  { attempt, code = 0, retryAfterMs = 0 }: Retry,
+): number {
+  const kind = classOf(code);
+  if (attempt === 1 && (kind === TOKEN || kind === AT_ONCE)) return 0;
+  if (attempt === 1 && retryAfterMs > 0) return jitter() * retryAfterMs;
   // A lost connection is often back at once; a server that says "backoff" needs the time.
-  const doublings = Math.floor(code / 100) === 42 ? attempt : attempt - 1;
-  return random() * Math.min(maxMs, baseMs * 2 ** doublings);
+  const doublings = kind === BACKOFF ? attempt : attempt - 1;
+  return jitter() * Math.min(longestMs, firstMs * 2 ** doublings);
 }

@@ -6,30 +6,30 @@ import { closeName, closes } from '../protocol/codes.js';
 import { type GoawayFrame, type Positions, type SessionTicket, type Value, type Welcome } from '../protocol/frames.js';
 import * as Op from '../protocol/opcodes.js';
 
-import { reactionTo, retryDelay, type Reaction } from './backoff.js';
+import { classOf, REFUSE, retryDelay, TOKEN } from './backoff.js';
 import { HELD_MS, HELLO_BYTES, MAX_REFUSALS, MESSAGE_BYTES, POSITION_BYTES, WELCOME_MS } from './bounds.js';
 import type { Alarm } from './clock.js';
 import { encodeFrame } from './encode.js';
 import { isError } from './error-kinds.js';
 import { Observed } from './observable.js';
-import { Pulse } from './pulse.js';
+import { Pulse, type PulseHooks } from './pulse.js';
 import type { Settings } from './settings.js';
 import { askToken } from './token.js';
 import type { ClientState } from './types.js';
-import { Wire } from './wire.js';
+import { Wire, type WireHooks } from './wire.js';
 
 export interface ConnectionHooks {
   /** The positions to resume from, as many as `bytes` hold, the most wanted first. */
-  resume(bytes: number): Positions;
+  toResume(bytes: number): Positions;
   /** `resumed`: what HELLO had of them. */
   welcome(welcome: Welcome, resumed: Positions): void;
   /** True: what was made to wait for this frame goes on before the next one is looked at. */
-  frame(frame: Value[]): boolean;
+  onFrame(frame: Value[]): boolean;
   /** No answer can come any more. `final`: and there will be no reconnect. */
   down(final: boolean): void;
 }
 
-export class Connection {
+export class Connection implements PulseHooks, WireHooks {
   declare readonly state: Observed<ClientState>;
   /** The last token, for REST. */
   declare token: string | undefined;
@@ -61,15 +61,20 @@ export class Connection {
     this.#hooks = hooks;
     this.#alarm = settings.clock.alarm();
     this.state = new Observed<ClientState>({ status: 'connecting', attempt: 0 }, settings.report);
-    this.pulse = new Pulse(settings, {
-      send: (bytes) => this.#wire?.send(bytes),
-      dead: () => this.#ended(closes.ping_timeout, 'no answer'),
-      beat: () => this.#tell(),
-    });
+    this.pulse = new Pulse(settings, this);
   }
 
-  send(bytes: Uint8Array): void {
-    if (this.#live) this.pulse.send(bytes);
+  write(bytes: Uint8Array): void {
+    if (this.#live) this.pulse.write(bytes);
+  }
+
+  /** Whatever the pulse has to say of it. */
+  pass(bytes: Uint8Array): void {
+    this.#wire?.write(bytes);
+  }
+
+  dead(): void {
+    this.#ended(closes.ping_timeout, 'no answer');
   }
 
   /** As `state` says, or is about to: what is told of an end may ask for a new begin. */
@@ -93,7 +98,7 @@ export class Connection {
   close(): void {
     if (this.status === 'closed') return;
     // Also while a sleep is suspected.
-    if (this.#live) this.#wire?.send(encodeFrame([Op.BYE]));
+    if (this.#live) this.pass(encodeFrame([Op.BYE]));
     this.#drop(1000, 'closed');
     this.#down({ status: 'closed', reason: undefined });
   }
@@ -111,37 +116,39 @@ export class Connection {
     } catch (error) {
       if (turn !== this.#turn) return;
       // That there is none to be had is no refusal: it may be no more than the network being away.
-      if (isError(error, 'unauthenticated')) this.#ended(closes.unauthenticated, error.message, 'refuse');
+      if (isError(error, 'unauthenticated')) this.#ended(closes.unauthenticated, error.message, true);
       else if (isError(error, 'bad_request')) this.#refuseHello(error);
       else this.#ended(0, String(error));
       return;
     }
     try {
-      const wire = new Wire(url, WebSocket, {
-        onOpen: () => {
-          try {
-            wire.send(this.#hello());
-          } catch (error) {
-            this.#refuseHello(error);
-          }
-        },
-        onFrame: (frame) => {
-          try {
-            return this.#frame(frame);
-          } catch (error) {
-            this.#settings.report(error);
-            throw error;
-          }
-        },
-        onMessage: () => this.pulse.heard(),
-        onEnd: (code, reason) => this.#ended(this.#goaway && code < 4000 ? this.#goaway[1] : code, reason),
-      });
-      this.#wire = wire;
+      this.#wire = new Wire(url, WebSocket, this);
     } catch (error) {
-      this.#ended(1006, String(error), 'refuse');
+      this.#ended(1006, String(error), true);
       return;
     }
     this.#alarm(WELCOME_MS, () => this.#ended(1006, 'no WELCOME'));
+  }
+
+  onOpen(): void {
+    try {
+      this.pass(this.#hello());
+    } catch (error) {
+      this.#refuseHello(error);
+    }
+  }
+
+  onMessage(): void {
+    this.pulse.heard();
+  }
+
+  onBroken(error: unknown): void {
+    this.#settings.report(error);
+    this.#ended(1002, String(error));
+  }
+
+  onEnd(code: number, reason: string): void {
+    this.#ended(this.#goaway && code < 4000 ? this.#goaway[1] : code, reason);
   }
 
   /** What the server would close with 4003: it will not get better by itself. */
@@ -170,18 +177,18 @@ export class Connection {
       ]);
     // What finds no room here is subscribed from its position after WELCOME. A map's header has up to 4 bytes more.
     const room = (this.welcome?.limits.helloBytes ?? HELLO_BYTES) - hello({}).length - 4;
-    this.#resumed = this.#hooks.resume(room);
+    this.#resumed = this.#hooks.toResume(room);
     return hello(this.#resumed);
   }
 
-  #frame(frame: Value[]): boolean {
+  onFrame(frame: Value[]): boolean {
     switch (frame[0]) {
       case Op.WELCOME:
         this.#welcomed(frame[2] as unknown as Welcome);
         break;
       case Op.PING:
-        this.send(encodeFrame([Op.PONG, frame[1]]));
-        this.#tell();
+        this.write(encodeFrame([Op.PONG, frame[1]]));
+        this.beat();
         break;
       case Op.PONG:
         this.pulse.pong(frame);
@@ -191,7 +198,7 @@ export class Connection {
         break;
       default:
         this.#news = true;
-        return this.#live && this.#hooks.frame(frame);
+        return this.#live && this.#hooks.onFrame(frame);
     }
     return false;
   }
@@ -210,24 +217,24 @@ export class Connection {
   }
 
   /** Says what was handled, for whoever asks the server why an event did not arrive (RW-POS-6). */
-  #tell(): void {
+  beat(): void {
     if (!this.#news || !this.welcome?.features.length) return;
     this.#news = false;
     const room = (this.welcome.limits.helloBytes ?? HELLO_BYTES) - POSITION_BYTES;
-    this.send(encodeFrame([Op.POSITION, this.#hooks.resume(room)]));
+    this.write(encodeFrame([Op.POSITION, this.#hooks.toResume(room)]));
   }
 
-  #ended(code: number, message: string, reaction: Reaction = reactionTo(code)): void {
+  #ended(code: number, message: string, refused = classOf(code) === REFUSE): void {
     const { token } = this.#settings;
     if (this.#live && this.#now() - this.#liveSince >= HELD_MS) this.#attempt = this.#refusals = 0;
     // By a HELLO of an earlier attempt, which came late: nobody else has the session (RW-SES-5).
-    if (code === closes.taken_over && this.#attempt) reaction = 'backoff';
+    if (code === closes.taken_over && this.#attempt) refused = false;
     const retryAfterMs = this.#goaway?.[3] ?? 0;
     // A socket that is still open is closed without waiting for the other side, which may be gone.
     this.#drop(code < 4000 ? 1000 : code, message);
     const reason = { code, name: code === 0 ? 'token_unavailable' : (closeName(code) ?? 'connection_lost'), message };
-    if (reaction === 'token' && (typeof token !== 'function' || ++this.#refusals >= MAX_REFUSALS)) reaction = 'refuse';
-    if (reaction === 'refuse') return this.#down({ status: 'refused', reason });
+    if (classOf(code) === TOKEN && (typeof token !== 'function' || ++this.#refusals >= MAX_REFUSALS)) refused = true;
+    if (refused) return this.#down({ status: 'refused', reason });
     const attempt = ++this.#attempt;
     const delay = retryDelay(this.#settings, { code, attempt, retryAfterMs });
     this.#alarm(delay, () => void this.connect());

@@ -65,8 +65,8 @@ export class Core implements Context, Carrier, ConnectionHooks {
     this.connection.close();
   }
 
-  resume(bytes: number): Positions {
-    return this.topics.positions(bytes);
+  toResume(bytes: number): Positions {
+    return this.topics.toResume(bytes);
   }
 
   welcome(welcome: Welcome, resumed: Positions): void {
@@ -77,7 +77,7 @@ export class Core implements Context, Carrier, ConnectionHooks {
     this.requests.flush();
   }
 
-  frame(frame: Value[]): boolean {
+  onFrame(frame: Value[]): boolean {
     switch (frame[0]) {
       case Op.ACK:
       case Op.NACK:
@@ -89,7 +89,7 @@ export class Core implements Context, Carrier, ConnectionHooks {
         this.handlers.cancel(frame[1] as number);
         break;
       default:
-        this.topics.frame(frame);
+        this.topics.onFrame(frame);
     }
     return false;
   }

@@ -43,12 +43,12 @@ export class Emitter {
   }
 
   /** An event of the topic. What others publish as `reset` or `removed` reaches only `'*'`. */
-  event(data: unknown, info: EventInfo): void {
-    if (!['*', 'reset', 'removed'].includes(info.event)) this.tell(info.event, data, info);
-    this.tell('*', data, info);
+  onEvent(data: unknown, info: EventInfo): void {
+    if (!['*', 'reset', 'removed'].includes(info.event)) this.notify(info.event, data, info);
+    this.notify('*', data, info);
   }
 
-  tell(event: string, data: unknown, info?: EventInfo): void {
+  notify(event: string, data: unknown, info?: EventInfo): void {
     for (const entry of this.#entries) if (entry.event === event) entry.run(data, info);
   }
 }

@@ -27,7 +27,7 @@ export async function fetchRooms(
     const { token } = connection;
     const abort = abortWith(signal);
     const page = await inTime(settings.clock, PATH, async () => {
-      const response = await settings.fetch(`${settings.httpUrl}${PATH}?${query}`, {
+      const response = await settings.fetch(`${settings.restUrl}${PATH}?${query}`, {
         signal: abort.signal,
         headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
       });

@@ -28,7 +28,7 @@ export interface Followed<T> {
   /** `missed`: why events before it never came, if so. */
   apply(state: T, at: Position, missed: string | undefined): void;
   /** `included`: the state held this event already. */
-  event(data: Value, info: EventInfo, included: boolean): void;
+  onEvent(data: Value, info: EventInfo, included: boolean): void;
   /** `missing`: what it has is no longer whole. */
   reading(missing: boolean): void;
   /** It goes on with what it has, though it was to be left or read again: the server did neither. */
@@ -135,7 +135,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     }
   }
 
-  event(data: Value, info: EventInfo): void {
+  onEvent(data: Value, info: EventInfo): void {
     if (!this.#held) {
       this.#handOver(data, info);
     } else if (this.#held.push([data, info]) > MAX_HELD_EVENTS) {
@@ -342,7 +342,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   #handOver(data: Value, info: EventInfo): void {
     const at = info.offset ?? Infinity;
     // The state may be ahead of the stream.
-    if (at > this.#told) this.#followed.event(data, info, at <= (this.#asOf?.[1] ?? -1));
+    if (at > this.#told) this.#followed.onEvent(data, info, at <= (this.#asOf?.[1] ?? -1));
   }
 }
 

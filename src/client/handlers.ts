@@ -32,7 +32,7 @@ export class Handlers {
     // Ids start anew with each connection: an answer may only go where its call came from.
     if (this.#running.get(id) !== controller) return;
     this.#running.delete(id);
-    this.#context.connection.send(answer);
+    this.#context.connection.write(answer);
   }
 
   async #answer(id: number, name: string, input: Value, controller: AbortController): Promise<Uint8Array> {

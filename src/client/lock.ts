@@ -55,8 +55,8 @@ async function ask(context: Context, room: LockHost, target: string, options: Lo
   const { pulse, welcome } = connection;
   const asked = settings.clock.now();
   const abort = abortWith(options.signal);
-  const waits = { leave: () => abort.abort() };
-  pulse.add(waits);
+  const waits = { pageLeft: () => abort.abort() };
+  pulse.believe(waits);
   let held: HeldLock | undefined;
   try {
     await call(
@@ -120,7 +120,7 @@ export class HeldLock implements Lock, Belief {
     this.#ttl = ttl;
     this.#alarm = this.#clock.alarm();
     room.held.add(this);
-    context.connection.pulse.add(this);
+    context.connection.pulse.believe(this);
   }
 
   refresh(): Promise<void> {
@@ -166,7 +166,7 @@ export class HeldLock implements Lock, Belief {
     this.#giveBack();
   }
 
-  leave(): void {
+  pageLeft(): void {
     this.giveUp('the page was left');
   }
 

@@ -21,7 +21,7 @@ export class Observed<T> implements Observable<T> {
     if (value === this.#value) return;
     this.#value = value;
     if (this.#news.push(value) > 1) return;
-    for (; this.#news.length > 0; this.#news.shift()) this.#listeners.tell('', this.#news[0]);
+    for (; this.#news.length > 0; this.#news.shift()) this.#listeners.notify('', this.#news[0]);
   }
 
   /** A new snapshot, changed in these members. */

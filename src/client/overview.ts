@@ -90,7 +90,7 @@ export class Overview extends RoomTable {
         kept();
       },
       kept,
-      event: (data, info) => watched() && this.#event(data, info),
+      onEvent: (data, info) => watched() && this.#event(data, info),
       left: () => {
         // Another group's, for which there may be no other time.
         if (!watched() && !this.#lists.get(group)?.wanted) this.#lists.delete(group);

@@ -14,7 +14,7 @@ export function listenToPage(connection: Connection): () => void {
     else probe();
   };
   // It may never come back, and if it does, then too late to hold anything.
-  const leave = (): void => connection.pulse.leave();
+  const leave = (): void => connection.pulse.pageLeft();
   const listeners = {
     online: back,
     resume: back,

@@ -11,7 +11,7 @@ import { encodeFrame } from './encode.js';
 import type { Settings } from './settings.js';
 
 export interface PulseHooks {
-  send(bytes: Uint8Array): void;
+  pass(bytes: Uint8Array): void;
   /** Nothing was heard for too long. */
   dead(): void;
   /** Each time that a PING is due. */
@@ -27,7 +27,7 @@ export interface Belief {
   /** It may be over. */
   giveUp?(why: string): void;
   /** The page is left, perhaps for good. */
-  leave(): void;
+  pageLeft(): void;
 }
 
 export class Pulse {
@@ -72,14 +72,14 @@ export class Pulse {
     this.#sure = Math.max(this.#sure, asked);
   }
 
-  add(belief: Belief): void {
+  believe(belief: Belief): void {
     this.beliefs.add(belief);
     this.#schedule();
   }
 
   /** The page is left: gives up what is held and waited for. */
-  leave(): void {
-    this.#each((belief) => belief.leave());
+  pageLeft(): void {
+    this.#each((belief) => belief.pageLeft());
   }
 
   /** `asked`: when HELLO left. */
@@ -94,7 +94,7 @@ export class Pulse {
     this.heard();
     this.#told(asked, time);
     // A sign that the new secret is here: a HELLO of an earlier try that comes late opens nothing any more.
-    if (resumed) this.#hooks.send(encodeFrame([Op.PING, null]));
+    if (resumed) this.#hooks.pass(encodeFrame([Op.PING, null]));
     this.#schedule();
   }
 
@@ -110,7 +110,7 @@ export class Pulse {
     // What was under way before a sleep says nothing of now.
     if (this.#doubts()) return;
     this.#heard = this.#now();
-    this.#deadline = this.#heard + this.#pingEvery + this.#settings.pingTimeout;
+    this.#deadline = this.#heard + this.#pingEvery + this.#settings.pongMs;
   }
 
   pong([, stamp, time]: readonly Value[]): void {
@@ -123,9 +123,9 @@ export class Pulse {
   }
 
   /** Sends it, as soon as no sleep is suspected. */
-  send(bytes: Uint8Array): void {
+  write(bytes: Uint8Array): void {
     if (this.#doubts()) this.#held.push(bytes);
-    else this.#hooks.send(bytes);
+    else this.#hooks.pass(bytes);
   }
 
   #each(run: (belief: Belief) => void): void {
@@ -138,7 +138,7 @@ export class Pulse {
 
   #ping(): void {
     this.#pinged = this.#now();
-    this.#hooks.send(encodeFrame([Op.PING, this.#pinged]));
+    this.#hooks.pass(encodeFrame([Op.PING, this.#pinged]));
   }
 
   #ask(): void {
@@ -214,6 +214,6 @@ export class Pulse {
     this.#each((belief) => belief.expire?.());
     const held = this.#held;
     this.#held = [];
-    for (const bytes of held) this.#hooks.send(bytes);
+    for (const bytes of held) this.#hooks.pass(bytes);
   }
 }

@@ -131,7 +131,7 @@ export class Requests {
           if (waits) return this.#wait(pending);
           // The answer may be under way.
           this.#fly(pending);
-          if (op === Op.CALL) connection.send(encodeFrame([Op.CANCEL, id]));
+          if (op === Op.CALL) connection.write(encodeFrame([Op.CANCEL, id]));
         },
         answer: (error, data = null) => {
           this.#pending.delete(id);
@@ -256,9 +256,9 @@ export class Requests {
     this.#fly(pending);
     lane.spend(now);
     pending.at = now;
-    this.#carrier.connection.send(bytes);
+    this.#carrier.connection.write(bytes);
     // In the same message, so that it is not done now if it was not.
-    if (pending.late) this.#carrier.connection.send(encodeFrame([Op.CANCEL, pending.id]));
+    if (pending.late) this.#carrier.connection.write(encodeFrame([Op.CANCEL, pending.id]));
     return true;
   }
 
@@ -273,7 +273,7 @@ export class Requests {
       if (this.#carrier.isJoining(topic)) continue;
       this.#publishLane.spend(now);
       this.#latest.delete(key);
-      connection.send(bytes);
+      connection.write(bytes);
     }
     return Infinity;
   }

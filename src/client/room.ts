@@ -92,17 +92,17 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
     this.state.set(joinedRoom(this.state.get(), reply, missed !== undefined));
     if (missed === undefined) return;
     for (const lock of this.held) lock.check();
-    this.tell('reset', { reason: missed, position });
+    this.notify('reset', { reason: missed, position });
   }
 
-  override event(data: Value, info: EventInfo, included?: boolean): void {
+  override onEvent(data: Value, info: EventInfo, included?: boolean): void {
     // Anyone may publish under these names; only the server (from: null) says what the room is.
     if (info.from === null && !included) {
       this.state.set(reduceRoom(this.state.get(), info.event, data));
       if (info.event === 'lock:update') this.#lockUpdate(data);
       if (info.event === 'room:delete') this.end(new RoomwireError('room_not_found', 'the room was deleted'));
     }
-    super.event(data, info);
+    super.onEvent(data, info);
   }
 
   left(): void {
@@ -114,7 +114,7 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
     // A first join that failed leaves the room as it was; who called it knows.
     if (!before) return this.state.merge({ status: 'idle' });
     this.#ended(isError(error, 'room_not_found') ? 'deleted' : 'removed');
-    this.tell('removed', { code: error.code, reason: error.message });
+    this.notify('removed', { code: error.code, reason: error.message });
   }
 
   async ask(name: string, sid?: string): Promise<void> {

@@ -6,18 +6,18 @@ import type { ConnectOptions, Timers, TokenSource } from './types.js';
 export interface Settings {
   readonly url: string;
   /** The REST API's base, without a final slash. */
-  readonly httpUrl: string;
+  readonly restUrl: string;
   readonly token: TokenSource | undefined;
   readonly grace: number | undefined;
   readonly instance: string;
   readonly WebSocket: new (url: string, protocols: string[]) => object;
   readonly fetch: typeof fetch;
-  readonly baseMs: number;
-  readonly maxMs: number;
+  readonly firstMs: number;
+  readonly longestMs: number;
   readonly callMs: number;
-  readonly pingTimeout: number;
+  readonly pongMs: number;
   readonly agent: string;
-  readonly random: () => number;
+  readonly jitter: () => number;
   readonly clock: Clock;
   readonly report: (error: unknown) => void;
 }
@@ -37,18 +37,18 @@ export function settingsOf(address: string, options: ConnectOptions): Settings {
   }
   return {
     url: url.href,
-    httpUrl: (options.httpUrl ?? url.origin.replace('ws', 'http') + url.pathname).replace(/\/$/, ''),
+    restUrl: (options.httpUrl ?? url.origin.replace('ws', 'http') + url.pathname).replace(/\/$/, ''),
     token: options.token,
     grace: options.grace,
     instance: options.instance ?? pageInstance,
     WebSocket,
     fetch: options.fetch ?? ((...request) => fetch(...request)),
-    baseMs: options.backoff?.baseMs ?? 500,
-    maxMs: options.backoff?.maxMs ?? 20_000,
+    firstMs: options.backoff?.baseMs ?? 500,
+    longestMs: options.backoff?.maxMs ?? 20_000,
     callMs: options.callTimeoutMs ?? 10_000,
-    pingTimeout: options.pingTimeout ?? 10_000,
+    pongMs: options.pingTimeout ?? 10_000,
     agent: options.agent ?? 'roomwire-js',
-    random: options.random ?? Math.random,
+    jitter: options.random ?? Math.random,
     clock: clockOf(options.timers ?? systemTimers),
     report: reporter(options.onError),
   };

@@ -66,18 +66,18 @@ export class TopicSubscription extends Stream implements TopicListener {
     this.from = undefined;
   }
 
-  override event(data: unknown, info: EventInfo): void {
-    if (this.#begun) super.event(data, info);
+  override onEvent(data: unknown, info: EventInfo): void {
+    if (this.#begun) super.onEvent(data, info);
   }
 
   reset(reset: ResetInfo): void {
-    if (this.#begun) this.tell('reset', reset);
+    if (this.#begun) this.notify('reset', reset);
   }
 
   removed(error: RoomwireError): void {
     this.#reject(error);
     // The server has dropped it: nothing is left to unsubscribe. What a call began, another may begin again.
     if (this.direct) this.unsubscribe();
-    this.tell('removed', { code: error.code, reason: error.message });
+    this.notify('removed', { code: error.code, reason: error.message });
   }
 }

@@ -33,7 +33,7 @@ export interface TopicListener {
   readonly from?: Position | undefined;
   /** Direct ones are told where they stand, again and again. `recovered`: undefined where the stream runs already. */
   begin?(position: Position, recovered: boolean | undefined): void;
-  event(data: Value, info: EventInfo): void;
+  onEvent(data: Value, info: EventInfo): void;
   reset(reset: ResetInfo): void;
   /** Direct ones are forgotten. `lost`: not by anyone's will; a call can bring it back. */
   removed(error: RoomwireError, lost: boolean): void;
@@ -52,7 +52,7 @@ export interface Topic {
   /** SUBSCRIBE or UNSUBSCRIBE waits for its answer, or for the time to ask again. */
   asking?: boolean | undefined;
   /** Refusals in a row that time may mend. */
-  attempt: number;
+  tries: number;
   /** The last event handed over; undefined: never subscribed. */
   position?: Position | undefined;
   /** From here to `position` nothing was missed. */
@@ -94,7 +94,7 @@ export class Topics {
   }
 
   /** As many as `bytes` hold. Topics of calls come first: to join them anew costs more than to subscribe. */
-  positions(bytes: number): Positions {
+  toResume(bytes: number): Positions {
     // Without a prototype: a topic may be called `__proto__`.
     const positions = Object.create(null) as Record<string, Position>;
     for (const topic of [...this.#topics.values()].sort((a, b) => +isWanted(a) - +isWanted(b))) {
@@ -142,7 +142,7 @@ export class Topics {
   }
 
   /** EVENTS, RESET, REMOVED, SUBSCRIBED and LATEST. Throws for what no client may ignore. */
-  frame(frame: Value[]): void {
+  onFrame(frame: Value[]): void {
     const op = frame[0] as number;
     const topic = this.#topics.get(frame[1] as string);
     const isHeard = topic?.live && !topic.behind;
@@ -243,7 +243,7 @@ export class Topics {
     const { requests, settings } = this.#context;
     const answered = (): void => {
       topic.asking = false;
-      topic.attempt = 0;
+      topic.tries = 0;
       // Publishes may wait for it.
       requests.flush();
     };
@@ -264,7 +264,7 @@ export class Topics {
             topic.asking = false;
             this.#settle(topic);
           };
-          settings.clock.alarm()(retryDelay(settings, { attempt: ++topic.attempt }), again);
+          settings.clock.alarm()(retryDelay(settings, { attempt: ++topic.tries }), again);
           return;
         }
         answered();
@@ -327,7 +327,7 @@ export class Topics {
   #topic(name: string): Topic {
     let topic = this.#topics.get(name);
     if (!topic) {
-      topic = { name, listening: [], attempt: 0 };
+      topic = { name, listening: [], tries: 0 };
       this.#topics.set(name, topic);
     }
     return topic;
@@ -356,6 +356,6 @@ function tell(topic: Topic, data: Value, info: EventInfo): void {
   const { listening } = topic;
   for (const listener of listening) {
     // One that an earlier one took away hears no more of it.
-    if (topic.listening === listening || topic.listening.includes(listener)) listener.event(data, info);
+    if (topic.listening === listening || topic.listening.includes(listener)) listener.onEvent(data, info);
   }
 }

@@ -22,7 +22,9 @@ export interface WireHooks {
    * server's mistake, and ends the connection.
    */
   onFrame(frame: Value[]): boolean;
-  /** The other side, the network or a broken message ended it. */
+  /** The server sent what is no message of the protocol: it is ended. */
+  onBroken(error: unknown): void;
+  /** The other side or the network ended it. */
   onEnd(code: number, reason: string): void;
 }
 
@@ -55,7 +57,7 @@ export class Wire {
     return this.#socket.bufferedAmount;
   }
 
-  send(bytes: Uint8Array): void {
+  write(bytes: Uint8Array): void {
     this.#waiting.push(bytes);
     if (this.#waiting.length === 1) queueMicrotask(() => this.#flush());
   }
@@ -106,7 +108,7 @@ export class Wire {
       // The server broke the protocol.
       if (!this.#open) return;
       this.close(4000, 'bad frame');
-      this.#hooks.onEnd(1002, String(error));
+      this.#hooks.onBroken(error);
     }
   }
 

@@ -139,9 +139,9 @@ t.test('a connection that is closed by whoever hears its WELCOME is not said to 
   const timers = new FakeTimers();
   const downs: boolean[] = [];
   const connection = new Connection(settingsOf(server.url, { WebSocket, timers }), {
-    resume: () => ({}),
+    toResume: () => ({}),
     welcome: () => connection.close(),
-    frame: () => false,
+    onFrame: () => false,
     down: (final) => downs.push(final),
   });
   const said: string[] = [];

@@ -9,7 +9,7 @@ import type { Settings } from '../settings.js';
 import type { EventInfo } from '../types.js';
 
 export interface Hearer {
-  event(data: Value, info: EventInfo): void;
+  onEvent(data: Value, info: EventInfo): void;
   /** What happened to a topic. */
   lost(what: 'roomwire:reset' | 'roomwire:removed', told: object): void;
   /** The server asks and waits for the answer. */
@@ -34,12 +34,12 @@ export class SocketCore extends Core {
     super.welcome(welcome, resumed);
   }
 
-  override frame(frame: Value[]): boolean {
+  override onFrame(frame: Value[]): boolean {
     const [op, topic, name] = frame as [number, string, string];
     if (op === Op.SUBSCRIBED) this.#hear(topic);
-    if (op !== Op.CALL) return super.frame(frame);
+    if (op !== Op.CALL) return super.onFrame(frame);
     const done = this.handlers.handle(name, (input, { signal }) => this.#hearer.asked(name, input, signal));
-    super.frame(frame);
+    super.onFrame(frame);
     // It is looked up at once.
     done();
     return false;
@@ -50,7 +50,7 @@ export class SocketCore extends Core {
     this.#heard.add(topic);
     const hearer = this.#hearer;
     const unlisten = this.topics.listen(topic, {
-      event: (data, info) => hearer.event(data, info),
+      onEvent: (data, info) => hearer.onEvent(data, info),
       reset: (reset) => hearer.lost('roomwire:reset', { topic, ...reset }),
       removed: ({ code, message }) => {
         this.#heard.delete(topic);

@@ -181,7 +181,7 @@ export class Socket<
     }
     this.#core?.close();
     const core = (this.#core = new SocketCore(this.#settings, {
-      event: (data, info) => this.#event(data, info),
+      onEvent: (data, info) => this.#event(data, info),
       lost: (what, told) => this.#lost(what, told),
       asked: (name, input, signal) => this.#asked(name, input, signal),
       recovered: (all) => {
