@@ -37,7 +37,8 @@ export class Connection implements PulseHooks, WireHooks {
   readonly #settings: Settings;
   readonly #hooks: ConnectionHooks;
   #wire: Wire | undefined;
-  #live = false;
+  /** From WELCOME on, until it ends. */
+  live = false;
   /** The positions that HELLO had. */
   #resumed!: Positions;
   #ticket: SessionTicket | undefined;
@@ -65,7 +66,7 @@ export class Connection implements PulseHooks, WireHooks {
   }
 
   write(bytes: Uint8Array): void {
-    if (this.#live) this.pulse.write(bytes);
+    if (this.live) this.pulse.write(bytes);
   }
 
   /** Whatever the pulse has to say of it. */
@@ -98,7 +99,7 @@ export class Connection implements PulseHooks, WireHooks {
   close(): void {
     if (this.status === 'closed') return;
     // Also while a sleep is suspected.
-    if (this.#live) this.pass(encodeFrame([Op.BYE]));
+    if (this.live) this.pass(encodeFrame([Op.BYE]));
     this.#drop(1000, 'closed');
     this.#down({ status: 'closed', reason: undefined });
   }
@@ -176,8 +177,7 @@ export class Connection implements PulseHooks, WireHooks {
         },
       ]);
     // What finds no room here is subscribed from its position after WELCOME. A map's header has up to 4 bytes more.
-    const room = (this.welcome?.limits.helloBytes ?? HELLO_BYTES) - hello({}).length - 4;
-    this.#resumed = this.#hooks.toResume(room);
+    this.#resumed = this.#toResume(hello({}).length + 4);
     return hello(this.#resumed);
   }
 
@@ -198,7 +198,7 @@ export class Connection implements PulseHooks, WireHooks {
         break;
       default:
         this.#news = true;
-        return this.#live && this.#hooks.onFrame(frame);
+        return this.live && this.#hooks.onFrame(frame);
     }
     return false;
   }
@@ -206,13 +206,13 @@ export class Connection implements PulseHooks, WireHooks {
   #welcomed(welcome: Welcome): void {
     this.welcome = welcome;
     this.#ticket = welcome.session;
-    this.#live = true;
+    this.live = true;
     if (this.#wire) this.#wire.largest = Math.min(MESSAGE_BYTES, welcome.limits.messageBytes ?? Infinity);
     this.#liveSince = this.#now();
     this.#alarm();
     this.pulse.begin(welcome, this.#greeted);
     this.#hooks.welcome(welcome, this.#resumed);
-    if (this.#live)
+    if (this.live)
       this.state.merge({ status: 'live', attempt: 0, reason: undefined, user: welcome.user, sid: welcome.session[0] });
   }
 
@@ -220,13 +220,17 @@ export class Connection implements PulseHooks, WireHooks {
   beat(): void {
     if (!this.#news || !this.welcome?.features.length) return;
     this.#news = false;
-    const room = (this.welcome.limits.helloBytes ?? HELLO_BYTES) - POSITION_BYTES;
-    this.write(encodeFrame([Op.POSITION, this.#hooks.toResume(room)]));
+    this.write(encodeFrame([Op.POSITION, this.#toResume(POSITION_BYTES)]));
+  }
+
+  /** Beside so many other bytes of a HELLO. */
+  #toResume(others: number): Positions {
+    return this.#hooks.toResume((this.welcome?.limits.helloBytes ?? HELLO_BYTES) - others);
   }
 
   #ended(code: number, message: string, refused = classOf(code) === REFUSE): void {
     const { token } = this.#settings;
-    if (this.#live && this.#now() - this.#liveSince >= HELD_MS) this.#attempt = this.#refusals = 0;
+    if (this.live && this.#now() - this.#liveSince >= HELD_MS) this.#attempt = this.#refusals = 0;
     // By a HELLO of an earlier attempt, which came late: nobody else has the session (RW-SES-5).
     if (code === closes.taken_over && this.#attempt) refused = false;
     const retryAfterMs = this.#goaway?.[3] ?? 0;
@@ -260,7 +264,7 @@ export class Connection implements PulseHooks, WireHooks {
     this.#wire?.close(code, reason);
     this.#wire = undefined;
     this.#goaway = undefined;
-    this.#live = false;
+    this.live = false;
   }
 
   #now(): number {

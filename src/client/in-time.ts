@@ -7,7 +7,7 @@ import type { Clock } from './clock.js';
 export async function inTime<T>(clock: Clock, what: string, run: () => T | Promise<T>): Promise<T> {
   const alarm = clock.alarm();
   const late = new Promise<never>((_, reject) => {
-    const end = (): void => reject(new RoomwireError('deadline', `${what} took more than ${ANSWER_MS / 1_000} s`));
+    const end = (): void => reject(new RoomwireError('deadline', `${what}: no answer`));
     alarm(ANSWER_MS, end);
   });
   try {

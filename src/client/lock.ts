@@ -55,7 +55,7 @@ async function ask(context: Context, room: LockHost, target: string, options: Lo
   const { pulse, welcome } = connection;
   const asked = settings.clock.now();
   const abort = abortWith(options.signal);
-  const waits = { pageLeft: () => abort.abort() };
+  const waits: Belief = { pageLeft: () => abort.abort() };
   pulse.believe(waits);
   let held: HeldLock | undefined;
   try {

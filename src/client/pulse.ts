@@ -11,6 +11,8 @@ import { encodeFrame } from './encode.js';
 import type { Settings } from './settings.js';
 
 export interface PulseHooks {
+  /** From WELCOME on, until it ends. */
+  readonly live: boolean;
   pass(bytes: Uint8Array): void;
   /** Nothing was heard for too long. */
   dead(): void;
@@ -34,7 +36,6 @@ export class Pulse {
   readonly beliefs = new Set<Belief>();
   readonly #settings: Settings;
   readonly #hooks: PulseHooks;
-  #live = false;
   #pingEvery = 0;
   #grace = Infinity;
   /** Own time: the server had this session then, for it answered what was asked. */
@@ -46,6 +47,7 @@ export class Pulse {
   /** Heard from by then, or it is dead. */
   #deadline = 0;
   readonly #alarm: Alarm;
+  readonly #doubtAlarm: Alarm;
   /** Ms that the machine may have slept, since `#doubtedAt`. */
   #doubt = 0;
   #doubtedAt = 0;
@@ -55,6 +57,7 @@ export class Pulse {
     this.#settings = settings;
     this.#hooks = hooks;
     this.#alarm = settings.clock.alarm();
+    this.#doubtAlarm = settings.clock.alarm();
   }
 
   /** The store's clock, by which leases are counted, as far as it is known. */
@@ -88,7 +91,6 @@ export class Pulse {
     this.#grace = Math.max(MIN_GRACE_MS, Math.min(grace, limits['graceMaxMs'] ?? Infinity));
     this.#pingEvery = pingEvery;
     this.#pinged = this.#now();
-    this.#live = true;
     // They were the session's that is gone.
     if (!resumed) this.#each((belief) => belief.lose?.('the session ended'));
     this.heard();
@@ -100,7 +102,6 @@ export class Pulse {
 
   /** The connection is gone. */
   end(): void {
-    this.#live = false;
     this.#held = [];
     this.#alarm();
   }
@@ -143,7 +144,7 @@ export class Pulse {
 
   #ask(): void {
     const deadline = this.#now() + PROBE_MS;
-    if (!this.#live || this.#deadline <= deadline) return;
+    if (!this.#hooks.live || this.#deadline <= deadline) return;
     this.#ping();
     this.#deadline = deadline;
     this.#schedule();
@@ -158,7 +159,7 @@ export class Pulse {
   }
 
   #schedule(): void {
-    if (!this.#live) return;
+    if (!this.#hooks.live) return;
     const next = this.#doubt > 0 ? this.#deadline : Math.min(this.#due(), this.#deadline);
     const tick = (): void => {
       const now = this.#now();
@@ -190,16 +191,13 @@ export class Pulse {
 
   /** Whether a sleep is suspected. */
   #doubts(): boolean {
-    const { clock } = this.#settings;
     if (this.#doubt > 0) return true;
-    this.#doubt = clock.ahead();
+    this.#doubt = this.#settings.clock.ahead();
     if (this.#doubt === 0) return false;
     this.#doubtedAt = this.#now();
     this.#deadline = Infinity;
     this.#ask();
-    const since = this.#doubtedAt;
-    clock.alarm()(DOUBT_MS, () => {
-      if (this.#doubt === 0 || since !== this.#doubtedAt) return;
+    this.#doubtAlarm(DOUBT_MS, () => {
       this.#each((belief) => belief.giveUp?.('the machine slept'));
       this.#settle(this.#doubt);
     });
@@ -210,6 +208,7 @@ export class Pulse {
   #settle(slept: number): void {
     this.#settings.clock.slept(slept);
     this.#doubt = 0;
+    this.#doubtAlarm();
     this.heard();
     this.#each((belief) => belief.expire?.());
     const held = this.#held;

@@ -20,7 +20,7 @@ function pathOf([name, ...steps]: readonly (string | number)[]): string {
 
 /** UTF-8 cannot carry half a character. */
 export const loneSurrogate = /\p{Surrogate}/u;
-export const LONE_SURROGATE = 'has a lone surrogate in its text or key';
+export const LONE_SURROGATE = 'has a lone surrogate';
 
 export function isPlain(value: object): value is Readonly<Record<string, unknown>> {
   const prototype: unknown = Object.getPrototypeOf(value);

@@ -10,11 +10,10 @@ export class RoomwireError extends Error {
 
   /** `code`: a name, or a number as it came over the wire. The message is by default the name. */
   constructor(code: ErrorName | number, message?: string, options?: { details?: Value | undefined; cause?: unknown }) {
-    const isName = typeof code === 'string';
-    const name = isName ? code : (errorName(code) ?? `error_${code}`);
+    const name = typeof code === 'string' ? code : (errorName(code) ?? `error_${code}`);
     super(message ?? name, options);
     this.name = name;
-    this.code = isName ? errors[code] : code;
+    this.code = errors[code as ErrorName] ?? code;
     this.details = options?.details;
   }
 }
