@@ -143,9 +143,13 @@ export class Connection implements PulseHooks, WireHooks {
     this.pulse.heard();
   }
 
-  onBroken(error: unknown): void {
-    this.#settings.report(error);
-    this.#ended(1002, String(error));
+  onFrame(frame: Value[]): boolean {
+    try {
+      return this.#frame(frame);
+    } catch (error) {
+      this.#settings.report(error);
+      throw error;
+    }
   }
 
   onEnd(code: number, reason: string): void {
@@ -181,7 +185,7 @@ export class Connection implements PulseHooks, WireHooks {
     return hello(this.#resumed);
   }
 
-  onFrame(frame: Value[]): boolean {
+  #frame(frame: Value[]): boolean {
     switch (frame[0]) {
       case Op.WELCOME:
         this.#welcomed(frame[2] as unknown as Welcome);

@@ -11,7 +11,7 @@ export interface Context {
   readonly settings: Settings;
   readonly connection: Connection;
   readonly requests: Requests;
-  readonly topics: Topics;
+  readonly streams: Topics;
 }
 
 export function call(

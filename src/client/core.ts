@@ -24,7 +24,7 @@ export class Core implements Context, Carrier, ConnectionHooks {
   clients = 0;
   declare readonly connection: Connection;
   declare readonly requests: Requests;
-  readonly topics = new Topics(this);
+  readonly streams = new Topics(this);
   readonly handlers = new Handlers(this);
   declare readonly overview: Overview;
   /** By topic. Those that are joined, heard or held by the application. */
@@ -47,12 +47,12 @@ export class Core implements Context, Carrier, ConnectionHooks {
   }
 
   isJoining(topic: string): boolean {
-    return this.topics.beginning(topic) || !!this.#rooms.get(topic)?.joining;
+    return this.streams.beginning(topic) || !!this.#rooms.get(topic)?.joining;
   }
 
   /** One of the clients that share it goes, with what it alone was in. */
-  leave(owner: Owner): void {
-    if (this.clients > 1) for (const shared of [...this.#rooms.values(), this.overview]) shared.release(owner);
+  disown(owner: Owner): void {
+    if (this.clients > 1) for (const shared of [...this.#rooms.values(), this.overview]) shared.disown(owner);
   }
 
   reconnect(): void {
@@ -66,14 +66,14 @@ export class Core implements Context, Carrier, ConnectionHooks {
   }
 
   toResume(bytes: number): Positions {
-    return this.topics.toResume(bytes);
+    return this.streams.toResume(bytes);
   }
 
   welcome(welcome: Welcome, resumed: Positions): void {
     this.#renewal.schedule(welcome.expiresAt);
     // Rooms that must be joined again go first; what waited for the connection may need them.
     this.requests.welcome(welcome.limits);
-    this.topics.welcome(welcome, resumed);
+    this.streams.welcome(welcome, resumed);
     this.requests.flush();
   }
 
@@ -89,7 +89,7 @@ export class Core implements Context, Carrier, ConnectionHooks {
         this.handlers.cancel(frame[1] as number);
         break;
       default:
-        this.topics.onFrame(frame);
+        this.streams.onFrame(frame);
     }
     return false;
   }
@@ -99,7 +99,7 @@ export class Core implements Context, Carrier, ConnectionHooks {
     this.requests.down(final);
     this.handlers.down();
     if (!final) return;
-    this.topics.end();
+    this.streams.end();
     // Those that waited for a subscription, or for the time to try again.
     for (const shared of [...this.#rooms.values(), this.overview]) {
       // Who was told may have asked for a new connection: then these come back with it.

@@ -22,7 +22,7 @@ export interface Followed<T> {
   readonly name: string;
   readonly input: object;
   /** Somebody hears its events, also those that another call than this subscribed to. */
-  readonly heard: boolean;
+  readonly heard?: boolean;
   /** The state, from the join's reply or from elsewhere. */
   read(reply: Value, signal: AbortSignal): T | Promise<T>;
   /** `missed`: why events before it never came, if so. */
@@ -40,7 +40,7 @@ export interface Followed<T> {
 }
 
 interface Waiter {
-  readonly resolve: () => void;
+  readonly accept: () => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -106,7 +106,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   }
 
   /** A join that follows waits for the end of it. */
-  leave(): Promise<void> {
+  unfollow(): Promise<void> {
     this.#cancelled.push(...this.#joins.splice(0));
     this.#drop(new RoomwireError('cancelled'));
     return this.#wait(this.#leaves);
@@ -122,13 +122,13 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     this.#drop(error);
     this.#forget();
     this.#followed.ended(error, before);
-    this.listen();
+    this.hear();
   }
 
   /** Hears the topic while there is a reason to. */
-  listen(): void {
+  hear(): void {
     const needed = this.wanted || this.#running || this.#followed.heard;
-    if (needed) this.#unlisten ??= this.#context.topics.listen(this.topic, this);
+    if (needed) this.#unlisten ??= this.#context.streams.hear(this.topic, this);
     else {
       this.#unlisten?.();
       this.#unlisten = undefined;
@@ -141,7 +141,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     } else if (this.#held.push([data, info]) > MAX_HELD_EVENTS) {
       this.#held = [];
       // What came before now does not count as read.
-      const topic = this.#context.topics.get(this.topic);
+      const topic = this.#context.streams.get(this.topic);
       if (topic) topic.since = topic.position;
       this.#missed ??= 'overrun';
     }
@@ -168,7 +168,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
 
   #wait(waiters: Waiter[]): Promise<void> {
     return new Promise((resolve, reject) => {
-      waiters.push({ resolve, reject });
+      waiters.push({ accept: resolve, reject });
       this.#start();
     });
   }
@@ -193,7 +193,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
   #start(): void {
     if (this.#running) return;
     this.#running = true;
-    this.listen();
+    this.hear();
     void this.#run();
   }
 
@@ -210,7 +210,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
       else break;
     }
     this.#running = false;
-    this.listen();
+    this.hear();
   }
 
   async #leave(): Promise<void> {
@@ -240,7 +240,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     this.#followed.left();
     // Those who asked meanwhile have what they asked for.
     if (!this.wanted) leaves.push(...this.#leaves.splice(0));
-    for (const { resolve } of leaves) resolve();
+    for (const { accept } of leaves) accept();
   }
 
   async #load(): Promise<void> {
@@ -296,7 +296,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     if (signal.aborted) return undefined;
     const state = await this.#followed.read(reply, signal);
     const at = state.positions[this.topic];
-    const since = this.#context.topics.get(this.topic)?.since;
+    const since = this.#context.streams.get(this.topic)?.since;
     return at && since && at[0] === since[0] && at[1] >= since[1] ? [state, at] : undefined;
   }
 
@@ -310,7 +310,7 @@ export class Follower<T extends { readonly positions: Positions }> implements To
     this.#joins = [];
     this.#followed.apply(state, at, missed);
     this.#release();
-    for (const { resolve } of joins) resolve();
+    for (const { accept } of joins) accept();
   }
 
   /** Whoever asked is told; what is missing is read again without them. */

@@ -6,13 +6,8 @@ import type { Clock } from './clock.js';
 /** Rejects with `deadline` after ANSWER_MS. */
 export async function inTime<T>(clock: Clock, what: string, run: () => T | Promise<T>): Promise<T> {
   const alarm = clock.alarm();
-  const late = new Promise<never>((_, reject) => {
-    const end = (): void => reject(new RoomwireError('deadline', `${what}: no answer`));
-    alarm(ANSWER_MS, end);
-  });
-  try {
-    return await Promise.race([late, run()]);
-  } finally {
-    alarm();
-  }
+  const late = (_: unknown, reject: (error: RoomwireError) => void): void =>
+    alarm(ANSWER_MS, () => reject(new RoomwireError('deadline', `${what}: no answer`)));
+  // Where `run` throws there is nothing to wait for.
+  return Promise.race([run(), new Promise<never>(late)]).finally(() => alarm());
 }

@@ -53,7 +53,7 @@ export class Overview extends RoomTable {
         this.#stop();
         this.clear();
         // Only the server hears of it; if it cannot, it is told later.
-        old.leave().catch(() => undefined);
+        old.unfollow().catch(() => undefined);
       }
     } else if (this.status.get().watching && !list.joining) return;
     await list.follow();
@@ -62,11 +62,11 @@ export class Overview extends RoomTable {
   async unwatch(): Promise<void> {
     this.#watchers.clear();
     this.#stop();
-    await this.#watched?.leave();
+    await this.#watched?.unfollow();
   }
 
   /** A client that shares it is closed: the list goes where it alone had it watched. */
-  release(owner: Owner): void {
+  disown(owner: Owner): void {
     if (this.#watchers.delete(owner) && this.#watchers.size === 0) this.unwatch().catch(() => undefined);
   }
 
@@ -82,7 +82,6 @@ export class Overview extends RoomTable {
     const followed: Followed<List> = {
       name: 'overview',
       input: { group },
-      heard: false,
       read: (_reply, signal) => fetchRooms(this.#context, group, signal),
       reading: () => watched() && this.status.merge({ loading: true }),
       apply: ({ rooms }) => {

@@ -43,10 +43,10 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
 
   override on(event: string, handler: AnyHandler): () => void {
     const off = super.on(event, handler);
-    this.#follower.listen();
+    this.#follower.hear();
     return () => {
       off();
-      this.#follower.listen();
+      this.#follower.hear();
     };
   }
 
@@ -59,7 +59,7 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
   /** For all that share it. */
   leave(): Promise<void> {
     this.#joiners.clear();
-    return this.#follower.leave();
+    return this.#follower.unfollow();
   }
 
   async lock(owner: Owner, target: string, options?: LockOptions): Promise<HeldLock> {
@@ -71,7 +71,7 @@ export class FollowedRoom extends Stream implements Followed<JoinReply> {
   }
 
   /** A client that shares it is closed: the room goes where it alone had joined it. */
-  release(owner: Owner): void {
+  disown(owner: Owner): void {
     if (this.#joiners.delete(owner) && this.#joiners.size === 0) this.leave().catch(() => undefined);
   }
 

@@ -70,7 +70,7 @@ export class SharedClient {
   close(): void {
     if (this.#owner.closed) return;
     this.#owner.closed = true;
-    this.#core.leave(this.#owner);
+    this.#core.disown(this.#owner);
     this.#release();
     this.#owner.close();
     this.state.merge({ status: 'closed', reason: undefined, retryAt: undefined });

@@ -48,7 +48,7 @@ export class TopicSubscription extends Stream implements TopicListener {
     this.ready.catch((error: unknown) => {
       if (!isError(error, 'disconnected')) context.settings.report(error);
     });
-    const unlisten = context.topics.listen(topic, this);
+    const unlisten = context.streams.hear(topic, this);
     this.unsubscribe = owner.until(() => {
       this.#over = true;
       unlisten();
@@ -56,7 +56,7 @@ export class TopicSubscription extends Stream implements TopicListener {
   }
 
   get position(): Position | null {
-    return (!this.#over && this.context.topics.get(this.topic)?.position) || null;
+    return (!this.#over && this.context.streams.get(this.topic)?.position) || null;
   }
 
   begin(position: Position, recovered: boolean | undefined): void {

@@ -77,7 +77,7 @@ export class Topics {
   }
 
   /** Returns how to stop. */
-  listen(name: string, listener: TopicListener): () => void {
+  hear(name: string, listener: TopicListener): () => void {
     const topic = this.#topic(name);
     topic.listening = [...topic.listening, listener];
     this.#settle(topic);

@@ -22,9 +22,7 @@ export interface WireHooks {
    * server's mistake, and ends the connection.
    */
   onFrame(frame: Value[]): boolean;
-  /** The server sent what is no message of the protocol: it is ended. */
-  onBroken(error: unknown): void;
-  /** The other side or the network ended it. */
+  /** The other side, the network or a broken message ended it. */
   onEnd(code: number, reason: string): void;
 }
 
@@ -108,7 +106,7 @@ export class Wire {
       // The server broke the protocol.
       if (!this.#open) return;
       this.close(4000, 'bad frame');
-      this.#hooks.onBroken(error);
+      this.#hooks.onEnd(1002, String(error));
     }
   }
 

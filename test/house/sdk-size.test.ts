@@ -5,20 +5,20 @@ import {
   bundleReact,
   bundleSdk,
   REACT_BUDGET_BYTES,
-  SDK_CEILING_BYTES,
+  SDK_BUDGET_BYTES,
   sdkEntry,
   SOCKET_BUDGET_BYTES,
   socketBytes,
 } from '../../bench/sdk-size.js';
 
 t.test(
-  'the SDK as it is published, bundled, is at most 14,850 bytes gzipped, without eval and without modules of Node',
+  'the SDK as it is published, bundled, is at most 14,336 bytes gzipped, without eval and without modules of Node',
   { skip: !existsSync(sdkEntry) && 'there is no src/client/index.ts yet' },
   async (t) => {
     const { code, minBytes, minGzipBytes, files } = await bundleSdk();
     t.comment(`${minGzipBytes} bytes gzipped, ${minBytes} minified`);
     t.ok(minBytes > 0, 'there is a bundle');
-    t.ok(minGzipBytes <= SDK_CEILING_BYTES, `${minGzipBytes} ≤ ${SDK_CEILING_BYTES} bytes`);
+    t.ok(minGzipBytes <= SDK_BUDGET_BYTES, `${minGzipBytes} ≤ ${SDK_BUDGET_BYTES} bytes`);
     // The server's: what each code means, and the scanner, whose refusals the decoder has too.
     for (const file of ['code-texts', 'scan']) {
       t.notOk(

@@ -49,7 +49,7 @@ export class SocketCore extends Core {
     if (this.#heard.has(topic)) return;
     this.#heard.add(topic);
     const hearer = this.#hearer;
-    const unlisten = this.topics.listen(topic, {
+    const unlisten = this.streams.hear(topic, {
       onEvent: (data, info) => hearer.onEvent(data, info),
       reset: (reset) => hearer.lost('roomwire:reset', { topic, ...reset }),
       removed: ({ code, message }) => {
