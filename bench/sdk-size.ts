@@ -3,9 +3,10 @@
  * As it is published, with short names for its own properties (scripts/pack.mjs).
  */
 import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { build, type StdinOptions } from 'esbuild';
+import { build, transform, type Plugin, type StdinOptions } from 'esbuild';
 
 /** What it may be, gzipped. */
 export const SDK_BUDGET_BYTES = 14 * 1024;
@@ -21,6 +22,17 @@ const ownNames = JSON.parse(
   readFileSync(fileURLToPath(new URL('../scripts/own-names.json', import.meta.url)), 'utf8'),
 ) as Readonly<Record<string, string>>;
 const shortened = { mangleProps: new RegExp(`^(?:${Object.keys(ownNames).join('|')})$`), mangleCache: ownNames };
+/** First each file by itself, as it is published; what an application minifies has no types and no other names. */
+const asPublished: Plugin = {
+  name: 'as published',
+  setup(plugins) {
+    plugins.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+      const source = await readFile(path, 'utf8');
+      const { code } = await transform(source, { loader: 'ts', format: 'esm', target: 'es2022', ...shortened });
+      return { contents: code, loader: 'js' };
+    });
+  },
+};
 
 export interface SdkBundle {
   readonly code: string;
@@ -56,7 +68,7 @@ async function bundle(entry: string | StdinOptions, external: string[]): Promise
     format: 'esm',
     target: 'es2022',
     // The hooks' own properties keep their names.
-    ...(entry === reactEntry ? {} : shortened),
+    plugins: entry === reactEntry ? [] : [asPublished],
     write: false,
     metafile: true,
   });

@@ -128,7 +128,7 @@ export class Connection implements PulseHooks, WireHooks {
       this.#ended(1006, String(error), true);
       return;
     }
-    this.#alarm(WELCOME_MS, () => this.#ended(1006, 'no WELCOME'));
+    this.#alarm(WELCOME_MS, () => this.#ended(1006, 'no answer'));
   }
 
   onOpen(): void {

@@ -149,7 +149,7 @@ export class HeldLock implements Lock, Belief {
   /** The server's word about this target: null, or who has it now. */
   heard(lock: LockInfo | null, ownSid: string | undefined): void {
     if (lock !== null && lock.sid === ownSid && lock.expiresAt >= this.expiresAt) this.#seen = true;
-    else if (this.#seen && lock?.sid !== ownSid) this.lose('another has the lock');
+    else if (this.#seen && lock?.sid !== ownSid) this.lose('the lock was taken');
   }
 
   /** The server has ended it. */

@@ -21,8 +21,8 @@ export class Owner {
     return once;
   }
 
-  close(): void {
-    this.closed = true;
+  /** Undoes what is left, once it is closed. */
+  undo(): void {
     for (const undo of this.#undo) undo();
   }
 }

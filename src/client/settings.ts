@@ -29,16 +29,17 @@ const pageInstance = newId();
 export function settingsOf(address: string, options: ConnectOptions): Settings {
   const url = new URL(address, globalThis.location?.href);
   url.protocol = url.protocol.replace('http', 'ws');
-  if (!/^wss?:$/.test(url.protocol)) throw new TypeError(`not a ws: or wss: URL: ${url.protocol}`);
+  if (!/^wss?:$/.test(url.protocol)) throw new TypeError('not a ws: or wss: URL');
   const WebSocket = options.WebSocket ?? globalThis.WebSocket;
   if (!WebSocket) throw new TypeError('pass a WebSocket in options');
-  if (!['undefined', 'string', 'function'].includes(typeof options.token)) {
+  const { token } = options;
+  if (token !== undefined && typeof token !== 'string' && typeof token !== 'function') {
     throw new TypeError('token: must be a string or a function');
   }
   return {
     url: url.href,
     restUrl: (options.httpUrl ?? url.origin.replace('ws', 'http') + url.pathname).replace(/\/$/, ''),
-    token: options.token,
+    token,
     grace: options.grace,
     instance: options.instance ?? pageInstance,
     WebSocket,

@@ -72,7 +72,7 @@ export class SharedClient {
     this.#owner.closed = true;
     this.#core.disown(this.#owner);
     this.#release();
-    this.#owner.close();
+    this.#owner.undo();
     this.state.merge({ status: 'closed', reason: undefined, retryAt: undefined });
   }
 
