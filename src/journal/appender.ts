@@ -4,7 +4,7 @@
  * without having seen what it moves over.
  */
 import { StoreError } from '../store/store.js';
-import { BrokenLog, hashOf, type Journal, type JournalRecord } from './journal.js';
+import { BrokenLog, type Journal, type JournalRecord } from './journal.js';
 import { readRecord, type Record } from './records.js';
 import { pause } from './wait.js';
 
@@ -36,9 +36,7 @@ export class Appender {
     const id = `${this.#run}.${++this.#count}`;
     for (let retryMs: number = RETRY_MS[0]; ; retryMs = Math.min(2 * retryMs, RETRY_MS[1])) {
       try {
-        await this.journal.append(seq, id, bytes);
-        const record = { seq: seq + 1, id, bytes, prev: hash };
-        return { type: 'added', end: { seq: seq + 1, hash: hashOf(record) } };
+        return { type: 'added', end: endAt(await this.journal.append(seq, id, bytes), hash) };
       } catch (error) {
         if (!(error instanceof StoreError) || error instanceof BrokenLog || error.kind === 'refused') throw error;
         if (error.kind === 'unusable') return await this.#look({ seq, hash }, id, { error, isWanted });
@@ -58,10 +56,7 @@ export class Appender {
     const record = await firstAfter(this.journal, after.seq).catch((broken: unknown) => {
       throw broken instanceof BrokenLog && broken.reason === 'truncated' ? error : broken;
     });
-    if (Buffer.compare(record.prev, after.hash) !== 0) {
-      throw new BrokenLog('rewritten', `record ${record.seq} of the log does not follow what this node wrote`);
-    }
-    const end = { seq: record.seq, hash: record.hash };
+    const end = endAt(record, after.hash);
     return record.id === id ? { type: 'added', end } : { type: 'taken', record: readRecord(record.bytes), end };
   }
 
@@ -76,6 +71,12 @@ export class Appender {
       }
     }
   }
+}
+
+/** Throws a BrokenLog where what the record follows is not what this node wrote. */
+function endAt({ seq, prev, hash }: JournalRecord, expected: Uint8Array): End {
+  if (Buffer.compare(prev, expected) === 0) return { seq, hash };
+  throw new BrokenLog('rewritten', `record ${seq} of the log does not follow what this node wrote`);
 }
 
 /** The next record, whenever it comes. Rejects when the log is broken. */

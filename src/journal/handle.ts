@@ -84,7 +84,7 @@ export abstract class Handle implements Journal {
     }
   }
 
-  async append(after: number, id: string, bytes: Uint8Array): Promise<number> {
+  async append(after: number, id: string, bytes: Uint8Array): Promise<JournalRecord> {
     this.check();
     checkRecord(this, id, bytes);
     const point = await this.#pointAt(after);
@@ -217,10 +217,10 @@ export abstract class Handle implements Journal {
 
   // ---- the end, as it is known ---------------------------------------------------------------------
 
-  #know(record: JournalRecord): number {
+  #know(record: JournalRecord): JournalRecord {
     const { seq, hash } = record;
     if (seq > (this.#end?.seq ?? 0)) this.#end = { seq, hash };
-    return seq;
+    return record;
   }
 
   async #pointAt(seq: number): Promise<Point> {

@@ -83,14 +83,14 @@ export interface Journal {
    */
   open(): Promise<JournalState>;
   /**
-   * Adds a record as number after + 1 and answers that number, once the engine has it as safe as it is set to.
+   * Adds a record as number after + 1 and answers it, once the engine has it as safe as it is set to.
    * One append at a time. `id`: 1 to 64 printable ASCII characters, used for one append only. Rejects with
    * - `unusable`: another record stands there (or, as a BrokenLog, `after` is not what this handle knew);
    * - `unknown`: it may have been added: repeat with the same number, id and bytes until it is known;
    * - `refused`: not added, now or by an earlier try, because the engine is full or the bytes are too many.
-   * An append whose id stands at after + 1 already is done, and answers that.
+   * An append whose id stands at after + 1 already is done, and answers that record.
    */
-  append(after: number, id: string, bytes: Uint8Array): Promise<number>;
+  append(after: number, id: string, bytes: Uint8Array): Promise<JournalRecord>;
   /**
    * Calls `each` with every record after number `after`, in order and without a gap, those of this handle too.
    * Calls `broken` once, then nothing more, if that cannot be kept. While the engine is away it waits. `each` must not

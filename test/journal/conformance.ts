@@ -74,7 +74,7 @@ export function journalConformance(
     const b = bench.journal();
     const { first, head } = await b.open();
     t.strictSame([first, head], [1, 3]);
-    t.equal(await b.append(3, 'b-4', bytes(4)), 4);
+    t.equal((await b.append(3, 'b-4', bytes(4))).seq, 4);
     for (const after of [0, 1, 2, 3]) t.equal(await kind(a.append(after, 'late', bytes(9))), 'unusable', `${after}`);
     t.equal(await kind(b.append(7, 'early', bytes(9))), 'unusable');
     t.strictSame(await bench.journal().open(), { ...(await bench.journal().open()), head: 4 });
@@ -82,10 +82,10 @@ export function journalConformance(
 
   test('the same id again is the same append', async (t, bench) => {
     const a = await written(bench, 2);
-    t.equal(await a.append(1, 'id-2', bytes(2)), 2);
-    t.equal(await a.append(2, 'id-3', bytes(3)), 3);
-    t.equal(await a.append(2, 'id-3', bytes(3)), 3);
-    t.equal(await a.append(3, 'id-4', bytes(4)), 4);
+    t.equal((await a.append(1, 'id-2', bytes(2))).seq, 2);
+    t.equal((await a.append(2, 'id-3', bytes(3))).seq, 3);
+    t.equal((await a.append(2, 'id-3', bytes(3))).seq, 3);
+    t.equal((await a.append(3, 'id-4', bytes(4))).seq, 4);
     // An id of long ago is no reason to think that it is there.
     t.equal(await kind(a.append(3, 'id-2', bytes(4))), 'unusable');
     t.strictSame(await a.answers(), { head: 4 });
@@ -95,14 +95,14 @@ export function journalConformance(
     const a = await written(bench, 2);
     bench.loseReply(a);
     t.equal(await kind(a.append(2, 'x', bytes(3))), 'unknown');
-    t.equal(await a.append(2, 'x', bytes(3)), 3);
-    t.equal(await a.append(3, 'y', bytes(4)), 4);
+    t.equal((await a.append(2, 'x', bytes(3))).seq, 3);
+    t.equal((await a.append(3, 'y', bytes(4))).seq, 4);
     bench.loseReply(a);
     t.equal(await kind(a.append(4, 'z', bytes(5))), 'unknown');
     const b = bench.journal();
     await b.open();
-    t.equal(await b.append(5, 'other', bytes(6)), 6);
-    t.equal(await a.append(4, 'z', bytes(5)), 5, 'also when others went on');
+    t.equal((await b.append(5, 'other', bytes(6))).seq, 6);
+    t.equal((await a.append(4, 'z', bytes(5))).seq, 5, 'also when others went on');
     t.equal(await kind(a.append(5, 'next', bytes(6))), 'unusable');
     t.strictSame(ids(await read(b, 0, 6)), ['id-1', 'id-2', 'x', 'y', 'z', 'other']);
   });
@@ -128,7 +128,7 @@ export function journalConformance(
     const a = await written(bench, 1);
     t.equal(await kind(a.append(1, 'big', new Uint8Array(a.maxBytes + 1))), 'refused');
     for (const id of ['', 'a b', 'é', 'x'.repeat(65)]) t.equal(await kind(a.append(1, id, bytes(1))), 'refused', id);
-    t.equal(await a.append(1, 'ok', bytes(2)), 2);
+    t.equal((await a.append(1, 'ok', bytes(2))).seq, 2);
   });
 
   test('a full log refuses and forgets nothing', async (t, bench) => {
@@ -136,10 +136,10 @@ export function journalConformance(
     const undo = await bench.fill();
     t.equal(await kind(a.append(5, 'full', bytes(6))), 'refused');
     t.equal(await kind(a.append(5, 'full', bytes(6))), 'refused');
-    t.equal(await a.append(4, 'id-5', bytes(5)), 5, 'what is there is still done');
+    t.equal((await a.append(4, 'id-5', bytes(5))).seq, 5, 'what is there is still done');
     t.equal((await read(a, 0, 5)).length, 5);
     await undo();
-    t.equal(await a.append(5, 'full', bytes(6)), 6);
+    t.equal((await a.append(5, 'full', bytes(6))).seq, 6);
   });
 
   test('following begins after any number, goes on with what comes, and ends', async (t, bench) => {
@@ -180,12 +180,12 @@ export function journalConformance(
     t.strictSame(seqs(await read(b, first - 1, head - first + 1)), numbers(first, head));
     t.equal((await brokenAfter(b, first - 2)).reason, 'truncated');
     t.equal(await kind(b.append(0, 'id-1', bytes(1))), 'unusable');
-    t.equal(await b.append(head, 'goes-on', bytes(1)), head + 1);
+    t.equal((await b.append(head, 'goes-on', bytes(1))).seq, head + 1);
     await a.truncate(1_000_000);
     const all = await bench.journal().open();
     t.equal(all.head, head + 1);
     t.ok(all.first <= all.head, 'the newest stays');
-    t.equal(await b.append(head + 1, 'and-on', bytes(1)), head + 2);
+    t.equal((await b.append(head + 1, 'and-on', bytes(1))).seq, head + 2);
   });
 
   test('a log that lost its end is told to those who knew it', async (t, bench) => {
@@ -209,7 +209,7 @@ export function journalConformance(
     const c = bench.journal();
     t.equal((await c.open()).head, 7);
     t.equal((await brokenAfter(c, 10)).reason, 'lost');
-    t.equal(await (await reopened(bench)).append(7, 'new', bytes(8)), 8);
+    t.equal((await (await reopened(bench)).append(7, 'new', bytes(8))).seq, 8);
     t.equal(broken.length, 1);
   });
 
@@ -290,7 +290,7 @@ export function journalConformance(
       const results = await Promise.all(
         [a, b].map((journal, i) =>
           journal.append(after, `${i}-${after}`, bytes(i)).then(
-            (seq) => seq === after + 1,
+            ({ seq }) => seq === after + 1,
             (error: unknown) => {
               if ((error as StoreError).kind !== 'unusable') throw error;
               return false;
@@ -326,7 +326,7 @@ export function journalConformance(
     );
     t.ok(told.every(({ ageMs }) => ageMs >= 0 && ageMs < 60_000));
     t.strictSame(await a.answers(), { head: 1 });
-    t.equal(await a.append(1, 'id-2', bytes(2)), 2);
+    t.equal((await a.append(1, 'id-2', bytes(2))).seq, 2);
   });
 
   test('a closed handle does nothing more', async (t, bench) => {

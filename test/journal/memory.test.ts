@@ -47,7 +47,7 @@ t.test('each fault is what its name says', async (t) => {
   for (const [i, [fault, expected]] of faults.entries()) {
     engine.fail(fault);
     t.equal(await kind(a.append(i, `id-${i}`, bytes(i))), expected, fault);
-    t.equal(await a.append(i, `id-${i}`, bytes(i)), i + 1, `${fault}, again`);
+    t.equal((await a.append(i, `id-${i}`, bytes(i))).seq, i + 1, `${fault}, again`);
     t.strictSame(await b.answers(), { head: i + 1 }, `${fault}: once`);
   }
   engine.fail('late');
@@ -59,7 +59,7 @@ t.test('each fault is what its name says', async (t) => {
     ['late'],
   );
   t.equal(await kind(b.append(4, 'too-late', bytes(5))), 'unusable');
-  t.equal(await a.append(4, 'late', bytes(5)), 5);
+  t.equal((await a.append(4, 'late', bytes(5))).seq, 5);
 });
 
 t.test('a handle that is cut off neither reads nor writes, and goes on when it is healed', async (t) => {
@@ -78,7 +78,7 @@ t.test('a handle that is cut off neither reads nor writes, and goes on when it i
   const opened = c.open();
   b.cut = false;
   await until(() => got.length === 1);
-  t.equal(await b.append(1, 'two', bytes(2)), 2);
+  t.equal((await b.append(1, 'two', bytes(2))).seq, 2);
   c.cut = false;
   t.equal((await opened).head, 2);
 });

@@ -48,7 +48,7 @@ t.test('PostgreSQL fails over', { skip: noPostgres }, async (t) => {
   await t.test('to a standby that has everything: the same handle goes on, and says so', async (t) => {
     const { journal, broken, told } = await failOver(t as Test, false);
     while ((await kind(journal.append(8, 'next', bytes(9)))) === 'unknown');
-    t.equal(await journal.append(8, 'next', bytes(9)), 9);
+    t.equal((await journal.append(8, 'next', bytes(9))).seq, 9);
     t.strictSame(broken, []);
     await until(() => told.some((line) => line.includes('failed over (timeline 00000001 → 00000002)')));
   });

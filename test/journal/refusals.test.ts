@@ -42,7 +42,7 @@ async function waitsFor(
   t.match(lines, [line], 'in one line');
   await start();
   t.equal((await opening).head, 0);
-  t.equal(await journal.append(0, 'first', Uint8Array.of(1)), 1);
+  t.equal((await journal.append(0, 'first', Uint8Array.of(1))).seq, 1);
 }
 
 type Test = typeof t;

@@ -3,8 +3,8 @@
  * user's own engine without any. Each check has a log of its own, which is removed afterwards.
  */
 import { StoreError } from '../store/store.js';
-import type { Journal, JournalRecord } from './journal.js';
-import type { EngineJournal } from './open.js';
+import type { Journal, JournalRecord } from '../journal/journal.js';
+import type { EngineJournal } from '../journal/open.js';
 
 export interface Checks {
   /** A handle of one log; each call another handle, not open yet. */
@@ -40,7 +40,7 @@ export function engineChecks({ open, races }: Checks): EngineCheck[] {
   let [one, other]: [EngineJournal, EngineJournal] = [open(), open()];
   let head = 0;
   const append = async (journal: Journal, id: string, bytes = text(id)): Promise<void> => {
-    const seq = await journal.append(head, id, bytes);
+    const { seq } = await journal.append(head, id, bytes);
     must(seq === head + 1, `record ${head + 1} got the number ${seq}`);
     head = seq;
   };
@@ -65,7 +65,7 @@ export function engineChecks({ open, races }: Checks): EngineCheck[] {
     {
       title: 'the same append again is the same record',
       async run() {
-        const seq = await one.append(head - 1, 'third', text('third'));
+        const { seq } = await one.append(head - 1, 'third', text('third'));
         must(seq === head && (await one.answers()).head === head, 'it was added twice');
       },
     },

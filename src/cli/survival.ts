@@ -1,8 +1,8 @@
 /** What a log outlives as its engine is set now, read from the engine itself. */
 import { StoreError } from '../store/store.js';
-import { NatsJournal } from './nats.js';
-import type { EngineJournal } from './open.js';
-import { PostgresJournal } from './postgres.js';
+import { NatsJournal } from '../journal/nats.js';
+import type { EngineJournal } from '../journal/open.js';
+import { PostgresJournal } from '../journal/postgres.js';
 
 export const dangers = ['process', 'power', 'machine', 'failover'] as const;
 /**
