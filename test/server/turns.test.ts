@@ -1,5 +1,6 @@
 /** What comes due all at once is worked off in turns of the loop: ends of sessions, and transactions that take their time. */
 import t from 'tap';
+import type { Plugin } from '../../src/server/api.js';
 import { ManualTime } from '../support/manual-time.js';
 import { startOpen } from '../support/open-server.js';
 import { until } from '../support/until.js';
@@ -36,6 +37,39 @@ t.test('sessions whose grace ends at once end some a turn, and what others publi
   t.ok(Math.max(...falls) <= ENDING, `at most ${ENDING} a turn: ${falls.join(' ')}`);
   t.ok(atPublish > 100, `${atPublish} were still to end`);
   await other!.event('chat:1', 'message');
+});
+
+t.test('who comes back before its turn, and is cut again, has a grace of its own', async (t) => {
+  const time = new ManualTime();
+  const ended: string[] = [];
+  const plugin: Plugin = {
+    name: 'slow',
+    setup: (host) =>
+      host.onSessionEnd((tx, { sid }) => {
+        // One or two fill a batch, so that the last one's turn is far.
+        for (const end = performance.now() + 5; performance.now() < end;);
+        tx.afterCommit(() => ended.push(sid));
+      }),
+  };
+  const { client, server } = await startOpen(t, { time, plugins: [plugin], limits: { graceMs: 5_000 } });
+  const all = await Promise.all(Array.from({ length: 250 }, () => client()));
+  const last = all.pop()!;
+  for (const each of all) each.cut();
+  await until(() => server.stats().connections === 1);
+  last.cut();
+  await until(() => server.stats().connections === 0);
+  time.advance(5_100);
+  const back = await client({ session: last.welcome.session });
+  t.equal(back.welcome.resumed, true);
+  back.cut();
+  await until(() => server.stats().connections === 0);
+  t.ok(ended.length < all.length, `${ended.length} have ended: its turn has not come`);
+  await until(() => ended.length === all.length);
+  await server.publish('chat:1', 'message', 'after all that waited');
+  t.notOk(ended.includes(back.welcome.session[0]));
+  time.advance(5_100);
+  await until(() => server.stats().sessions === 0);
+  t.equal(ended.at(-1), back.welcome.session[0]);
 });
 
 t.test('a server that closes meanwhile keeps those whose turn has not come', async (t) => {

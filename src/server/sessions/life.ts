@@ -183,6 +183,7 @@ export class Sessions {
     waits(session);
     session.graceTimer?.cancel();
     session.graceTimer = this.#options.afterAwake(ms, () => {
+      session.graceTimer = undefined;
       if (session.connection === undefined) this.#endInTurn(session);
     });
   }
@@ -204,7 +205,9 @@ export class Sessions {
     this.#ending++;
     while (this.#next.length + this.#over.length > 0) {
       if (this.#next.length === 0) [this.#next, this.#over] = [this.#over.reverse(), []];
-      await this.#endQuietly(this.#next.pop() as ServerSession);
+      const session = this.#next.pop() as ServerSession;
+      // Who came back meanwhile, and was cut again, has a grace of its own.
+      if (session.graceTimer === undefined) await this.#endQuietly(session);
     }
     this.#ending--;
   }
