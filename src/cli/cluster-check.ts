@@ -1,8 +1,8 @@
 /** `roomwire cluster check`: whether an engine keeps what a cluster's log needs, how fast, and what it outlives as it is set. */
 import { randomBytes } from 'node:crypto';
-import { appendLatency, engineChecks } from './engine-check.js';
+import { appendLatency, engineChecks } from './cluster-checks.js';
 import { journalAt } from '../journal/open.js';
-import { survivalLine, survivalOf } from './survival.js';
+import { survivalLine, survivalOf } from './cluster-survival.js';
 import { CommandError } from './args.js';
 import { opened } from './log-engine.js';
 import { printLine } from './print.js';

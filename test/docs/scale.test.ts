@@ -51,7 +51,7 @@ t.test(
     for (const file of files.filter((file) => !/^(link|journal|cluster|cli\/cluster-)/.test(file))) {
       const text = read(join('src', file));
       for (const [line] of text.matchAll(
-        /^import [^;]*?from '[^']*\/((link|journal|cluster)\/[^']*|cluster-(check|nodes)\.js)'/gm,
+        /^import [^;]*?from '[^']*\/((link|journal|cluster)\/[^']*|cluster-(check|checks|nodes|survival)\.js)'/gm,
       ))
         t.match(line, /^import type /, `${file}: ${line}`);
     }
