@@ -74,7 +74,7 @@ t.test('a body with half a character, or too deep, is refused with the path of i
     ['POST', '/api/rooms/new', `{"extra":{${half}:1}}`, /^extra/],
     ['POST', '/api/rooms/new', `{"extra":${deep}}`, /^extra/],
     ['POST', '/api/rooms/new', `{"extra":${ABYSS}}`, /^extra/],
-    ['POST', '/api/rooms/new', `{${half}:1}`, /key/],
+    ['POST', '/api/rooms/new', `{${half}:1}`, /^\["\\ud83d"\]/],
     ['PATCH', '/api/rooms/demo', `{"description":"a${HALF.length === 1 ? '\\ud83d' : ''}"}`, /^description/],
     ['PATCH', '/api/rooms/demo', `{"extra":${deep}}`, /^extra/],
     ['PUT', '/api/default-room', `{"roomId":${half}}`, /^roomId/],
