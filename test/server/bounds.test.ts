@@ -369,11 +369,13 @@ t.test('expired idempotency keys are removed from the store', async (t) => {
   t.strictSame(await server.publish('chat:1', 'notice', 1, { key: 'a' }), first);
   time.advance(2_000);
   t.not((await server.publish('chat:1', 'notice', 1, { key: 'a' })).offset, first.offset, 'its time is over');
-  for (let i = 0; i < 200; i++) {
+  let left = await rows();
+  // Each look is a commit behind those that remove them; the new key has its time still.
+  for (let i = 0; i < 500 && left[0] !== 1; i++) {
     time.advance(100);
-    await new Promise((resolve) => setImmediate(resolve));
+    left = await rows();
   }
-  t.strictSame(await rows(), [1, 1]);
+  t.strictSame(left, [1, 1]);
 });
 
 t.test('history is kept up to its limits and not much beyond', async (t) => {
