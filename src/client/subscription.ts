@@ -56,7 +56,7 @@ export class TopicSubscription extends Stream implements TopicListener {
   }
 
   get position(): Position | null {
-    return (!this.#over && this.context.streams.get(this.topic)?.position) || null;
+    return (this.#begun && !this.#over && this.context.streams.get(this.topic)?.position) || null;
   }
 
   begin(position: Position, recovered: boolean | undefined): void {

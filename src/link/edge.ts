@@ -120,7 +120,7 @@ class RunningEdge implements Edge, EdgeLinkOwner {
   #term = 0;
   #isClosed = false;
   /** Until clients of the links that have ended are told so. */
-  #goodbyes: Promise<unknown> = Promise.resolve();
+  #goodbyes: Promise<void> = Promise.resolve();
   #port = 0;
   #listened!: { resolve(port: number): void; reject(error: unknown): void };
   #end!: (why: string) => void;
@@ -251,7 +251,7 @@ class RunningEdge implements Edge, EdgeLinkOwner {
 
   closed(link: EdgeLink, why: string, goodbyes: Promise<void>): void {
     this.#links.delete(link);
-    this.#goodbyes = Promise.all([this.#goodbyes, goodbyes]);
+    this.#goodbyes = this.#goodbyes.then(() => goodbyes);
     if (link === this.#hub) this.#hub = undefined;
     const hub = this.#texts.get(link);
     if (this.#isClosed || hub === undefined) return;

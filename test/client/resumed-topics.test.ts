@@ -1,6 +1,6 @@
 /** Subscriptions over a cut: what goes on, what begins anew, and what nobody knows yet. */
 import t from 'tap';
-import { Op } from '../../src/protocol/frames.js';
+import { Op, type Position } from '../../src/protocol/frames.js';
 import { answerSubscribe, client, fakeServer, settled, welcome } from './fake-server.js';
 
 t.test('a recovered topic goes on after its own position', async (t) => {
@@ -56,8 +56,10 @@ t.test(
     await answerSubscribe(peer, 'news', 1);
     await first.ready;
     const told: unknown[] = [];
+    const handles: { readonly position: Position | null }[] = [];
     const take = (name: string): void => {
       const handle = roomwire.subscribe('news');
+      handles.push(handle);
       handle.on('a', (data) => told.push(`${name} hears ${String(data)}`));
       handle.ready.then(
         (ready) => told.push(`${name} begins at ${ready?.position.join()}, ${ready?.recovered}`),
@@ -73,6 +75,10 @@ t.test(
     take('anew');
     await new Promise(setImmediate);
     t.same(told, [], 'nobody knows yet');
+    t.strictSame(
+      handles.map(({ position }) => position),
+      [null, null],
+    );
     const topics = { news: { epoch: 'e', offset: 2, recovered: true } };
     second.send([Op.WELCOME, hello, welcome({ resumed: true, topics })], [Op.EVENTS, 'news', 2, ['a', 2, null]]);
     await settled(second);

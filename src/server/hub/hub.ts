@@ -233,8 +233,7 @@ export class Hub {
     for (let i = index; i < entries.length; i++) {
       const entry = entries[i] as Entry;
       // Publishes are cheap, and bounded by their number.
-      if (until !== Infinity && i > index && !('item' in entry) && performance.now() >= until)
-        return this.#queue.putBack(entries.slice(i));
+      if (i > index && !('item' in entry) && performance.now() >= until) return this.#queue.putBack(entries.slice(i));
       try {
         staged.push(staging(stage, entry));
       } catch (error) {

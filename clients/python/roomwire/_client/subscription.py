@@ -42,7 +42,7 @@ class Subscription(Stream, Listener):
     def position(self) -> Optional[Position]:
         """The last event handed to the handlers; None until the server answered."""
         topic = self.core.topics.get(self.topic)
-        return topic.position if topic and not self._over else None
+        return topic.position if topic and self._begun and not self._over else None
 
     def unsubscribe(self) -> None:
         if not self._over:
